@@ -1,0 +1,53 @@
+# make setup | test | test-all | lint | demo — each sets up what it needs by itself.
+PYTHON ?= python3.11
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+DATA_ROOT ?=
+WORK_DIR ?= work_dirs/demo
+DEMO_CONFIG := configs/tiny/ponderv2_camera_keyframe.py
+
+.PHONY: setup test test-all lint format demo clean
+
+setup: $(STAMP)
+	@echo "Ready: $(PY)"
+
+# Three steps, because mmcv's build looks for torch in the environment it is built for. The pins
+# of all three are those of requirements.txt; --no-deps because that file is already the whole set.
+$(STAMP): requirements.txt pyproject.toml
+	@test -x $(PY) || { echo "[1/4] creating $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@echo "[2/4] torch, numpy and the build tools"
+	@$(PIP) install -q -c requirements.txt setuptools wheel ninja psutil numpy torch
+	@if ! $(PIP) show -q mmcv 2>/dev/null; then \
+	  echo "[3/4] mmcv from source: about 9 minutes on 2 cores, pip keeps the result for the next time"; \
+	  ( while sleep 30; do echo "      still compiling mmcv, $$(ps -o etime= -p $$$$ | tr -d ' ') so far"; done ) & pulse=$$!; \
+	  MMCV_WITH_OPS=1 FORCE_CUDA=0 MAX_JOBS=$${MAX_JOBS:-$$(nproc)} $(PIP) install -q --no-build-isolation --no-deps -c requirements.txt mmcv; \
+	  status=$$?; kill $$pulse 2>/dev/null; test $$status -eq 0; \
+	fi
+	@echo "[4/4] the rest of requirements.txt, and this project"
+	@$(PIP) install -q --no-build-isolation --no-deps -r requirements.txt
+	@$(PIP) install -q --no-build-isolation --no-deps -e .
+	@touch $@
+
+test: setup
+	$(PY) -m pytest
+
+test-all: setup
+	$(PY) -m pytest -m ""
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: setup
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+demo: setup
+	@test -n "$(DATA_ROOT)" || { echo "make demo: say where the key frame is, make demo DATA_ROOT=DIR (a folder with nuscenes_infos_keyframe.pkl and samples/)"; exit 2; }
+	$(PY) tools/train.py $(DEMO_CONFIG) --data-root $(DATA_ROOT) --work-dir $(WORK_DIR)
+	$(PY) tools/render.py $(DEMO_CONFIG) $(WORK_DIR)/last_checkpoint --data-root $(DATA_ROOT) --out $(WORK_DIR)/render
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,31 @@
+"""What every recipe shares: logging, checkpoints, seeds."""
+
+from mmengine.hooks import (
+    CheckpointHook,
+    DistSamplerSeedHook,
+    IterTimerHook,
+    LoggerHook,
+    ParamSchedulerHook,
+    RuntimeInfoHook,
+)
+from mmengine.runner import LogProcessor
+from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
+
+default_scope = "mmdet3d"
+default_hooks = dict(
+    timer=dict(type=IterTimerHook),
+    logger=dict(type=LoggerHook, interval=50),
+    param_scheduler=dict(type=ParamSchedulerHook),
+    runtime_info=dict(type=RuntimeInfoHook),
+    sampler_seed=dict(type=DistSamplerSeedHook),
+    checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2),
+)
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend), dict(type=TensorboardVisBackend)])
+log_processor = dict(type=LogProcessor, window_size=50)
+randomness = dict(seed=0)
+log_level = "INFO"

@@ -1,0 +1,118 @@
+"""Camera pre-training, tiny: overfits one nuScenes key frame on 2 CPU cores.
+
+Not a recipe to transfer from, but the whole path at a size one can watch: quarter-size images, 30 % of the
+blocks hidden, the published volume of 180×180×5 cells, NeuS rendering. `--data-root` is a folder with
+`nuscenes_infos_keyframe.pkl` and `samples/`. Rays in a tenth of the image tiles are never trained on; they
+are what is evaluated, with nothing hidden.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.runtime import *
+
+from mmdet.models.necks import FPN
+from mmengine.dataset import DefaultSampler, InfiniteSampler, pseudo_collate
+from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
+from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
+from torch.optim import AdamW
+
+from ponderv2.datasets import (
+    LoadCameras,
+    LoadLidarSweeps,
+    MultiViewResizeCropFlipRotate,
+    PackSensorInputs,
+    PonderNuScenesDataset,
+    SampleRays,
+)
+from ponderv2.encoders import CameraEncoder, PonderConvNeXt, SimpleDepth
+from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from ponderv2.evaluation import RenderMetric
+from ponderv2.heads import RenderHead
+from ponderv2.lifting import PullLift
+from ponderv2.models import RenderingPretrainer, SensorPreprocessor
+
+max_iters = 600
+point_cloud_range = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
+channels = 32
+
+model = dict(
+    type=RenderingPretrainer,
+    data_preprocessor=dict(type=SensorPreprocessor, pad_divisor=32),
+    masking=dict(image_ratio=0.3, image_block=32),
+    encoder=dict(
+        type=CameraEncoder,
+        grid=dict(point_cloud_range=point_cloud_range, size=(180, 180, 5)),
+        img_backbone=dict(
+            type=PonderConvNeXt,
+            depths=(1, 1, 2, 1),
+            channels=(32, 64, 128, 256),
+            out_indices=(0, 1, 2, 3),
+            drop_path_rate=0.0,
+            frozen_stages=0,
+        ),
+        img_neck=dict(type=FPN, in_channels=[32, 64, 128, 256], out_channels=channels, num_outs=4),
+        neck_strides=(4, 8, 16, 32),
+        depth_net=dict(type=SimpleDepth, in_channels=channels, num_bins=64),
+        lift=dict(type=PullLift, depth_range=(0.0, 64.0)),
+        channels=channels,
+    ),
+    head=dict(type=RenderHead, in_channels=channels, render_channels=32, num_proposals=48, num_important=16),
+)
+
+load = [
+    dict(type=LoadCameras),
+    dict(type=LoadLidarSweeps),
+    dict(type=MultiViewResizeCropFlipRotate, resize=(0.25, 0.25)),
+]
+rays = dict(type=SampleRays, point_cloud_range=point_cloud_range, radius=(3.0, 54.0), holdout=0.1, tile=4)
+dataset = dict(type=PonderNuScenesDataset, data_root="data/nuscenes", ann_file="nuscenes_infos_keyframe.pkl")
+
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type=InfiniteSampler, shuffle=True),
+    collate_fn=dict(type=pseudo_collate),
+    dataset=dataset
+    | dict(
+        pipeline=[
+            *load,
+            rays | dict(rays_per_camera=128, lidar_share=0.7, sky_region=0.0, split="train"),
+            dict(type=PackSensorInputs),
+        ]
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    collate_fn=dict(type=pseudo_collate),
+    dataset=dataset
+    | dict(
+        test_mode=True,
+        pipeline=[
+            *load,
+            rays | dict(rays_per_camera=2048, lidar_share=0.5, sky_region=0.0, split="heldout", seed=0),
+            dict(type=PackSensorInputs),
+        ],
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type=RenderMetric)
+test_evaluator = val_evaluator
+
+train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=200)
+val_cfg = dict(type=ValLoop)
+test_cfg = dict(type=TestLoop)
+optim_wrapper = dict(
+    type=OptimWrapper,
+    optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.01),
+    clip_grad=dict(max_norm=35, norm_type=2),
+)
+param_scheduler = [
+    dict(type=LinearLR, start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(type=CosineAnnealingLR, eta_min=1e-5, by_epoch=False, begin=50, end=max_iters),
+]
+default_hooks.update(checkpoint=dict(type=CheckpointHook, by_epoch=False, interval=100, max_keep_ckpts=2))
+log_processor.update(by_epoch=False)
+custom_hooks = [dict(type=RenderPreviewHook, interval=200, stride=4), dict(type=EncoderExportHook)]

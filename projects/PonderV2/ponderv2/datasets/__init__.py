@@ -1,0 +1,21 @@
+"""From info files to packed samples: loading, augmentation, ray targets, packing."""
+
+from .augment_2d import MultiViewPhotometricDistortion, MultiViewResizeCropFlipRotate
+from .augment_3d import UnifiedRotScaleTransFlip
+from .info_file import load_info_file
+from .loading import LoadCameras, LoadLidarSweeps
+from .nuscenes import PonderNuScenesDataset
+from .packing import PackSensorInputs
+from .rays import SampleRays
+
+__all__ = [
+    "LoadCameras",
+    "LoadLidarSweeps",
+    "MultiViewPhotometricDistortion",
+    "MultiViewResizeCropFlipRotate",
+    "PackSensorInputs",
+    "PonderNuScenesDataset",
+    "SampleRays",
+    "UnifiedRotScaleTransFlip",
+    "load_info_file",
+]

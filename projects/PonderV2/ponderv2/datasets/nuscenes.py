@@ -1,0 +1,73 @@
+"""nuScenes key frames."""
+
+from pathlib import Path
+
+from mmdet3d.datasets import NuScenesDataset
+
+from ponderv2.registry import DATASETS
+
+from .info_file import InfoFileError, load_info_file
+
+CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
+"""nuScenes' six cameras, in the order of its info files."""
+
+
+@DATASETS.register_module()
+class PonderNuScenesDataset(NuScenesDataset):
+    """mmdet3d's `NuScenesDataset`, reading info files safely and in the order of time.
+
+    Samples without boxes are kept: pre-training needs none.
+
+    Args:
+        data_root: folder that holds the info file, `samples/` and `sweeps/`.
+        ann_file: info file, relative to `data_root`.
+        load_interval: take every n-th key frame in order of time (published: 2 for "50 %" of the data).
+        **kwargs: of `NuScenesDataset`.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        ann_file: str,
+        pipeline: list,
+        load_interval: int = 1,
+        test_mode: bool = False,
+        **kwargs,
+    ) -> None:
+        self.load_interval = load_interval
+        prefix = {"pts": "samples/LIDAR_TOP", "sweeps": "sweeps/LIDAR_TOP"} | {c: f"samples/{c}" for c in CAMERAS}
+        kwargs.setdefault("data_prefix", prefix)
+        kwargs.setdefault("modality", {"use_lidar": True, "use_camera": True})
+        kwargs.setdefault("filter_empty_gt", False)
+        super().__init__(data_root=data_root, ann_file=ann_file, pipeline=pipeline, test_mode=test_mode, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Parsed key frames, sorted by time stamp, every `load_interval`-th."""
+        info = load_info_file(self.ann_file)
+        # As mmengine's loader does: what the class and the config say wins over the file.
+        for key, value in info["metainfo"].items():
+            self._metainfo.setdefault(key, value)
+        frames = sorted(info["data_list"], key=lambda frame: frame.get("timestamp", 0.0))[:: self.load_interval]
+        if not frames:
+            raise InfoFileError(f"info file {self.ann_file} has no key frames")
+        return [self.parse_data_info(frame) for frame in frames]
+
+    def parse_data_info(self, info: dict) -> dict:
+        """mmdet3d's parsing, on a copy (it joins paths in place), with errors that name the key."""
+        info = info | {
+            "images": {name: dict(camera) for name, camera in info.get("images", {}).items()},
+            "lidar_points": dict(info.get("lidar_points", {})),
+        }
+        where = f"{Path(self.ann_file).name}, key frame {info.get('token', info.get('sample_idx'))}"
+        if "lidar_path" not in info["lidar_points"]:
+            raise InfoFileError(f"{where}: lidar_points.lidar_path is missing")
+        unknown = sorted(set(info["images"]) - set(self.data_prefix))
+        if unknown:
+            raise InfoFileError(
+                f"{where}: images has the unknown cameras {unknown}; known are "
+                f"{sorted(set(self.data_prefix) - {'pts', 'sweeps'})} (keys of data_prefix)"
+            )
+        info.setdefault("instances", [])
+        parsed = super().parse_data_info(info)
+        parsed["info_name"] = where
+        return parsed

@@ -1,0 +1,68 @@
+"""Samples to what the preprocessor takes."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet3d.structures import Det3DDataSample
+from mmengine.structures import InstanceData
+
+from ponderv2.registry import TRANSFORMS
+
+from .loading import rig_of
+
+META_KEYS = (
+    "sample_idx",
+    "token",
+    "timestamp",
+    "lidar_path",
+    "cameras",
+    "image_sizes",
+    "lidar_aug",
+    "pcd_rotation_angle",
+    "pcd_scale_factor",
+    "pcd_trans",
+    "pcd_flip",
+    "box_type_3d",
+    "box_mode_3d",
+)
+
+
+@TRANSFORMS.register_module()
+class PackSensorInputs(BaseTransform):
+    """`{inputs: {img, rig, points, rays}, data_samples}` of what a pipeline gathered; absent things stay absent.
+
+    `img` is uint8 `[N, 3, H, W]`; `points` float32 `[P, 5]`; `rig` and `rays` are carriers. Boxes and labels,
+    if loaded, become `gt_instances_3d`.
+
+    Args:
+        meta_keys: what is kept of the rest as meta information.
+
+    Raises:
+        ValueError: when the views of a sample differ in size.
+    """
+
+    def __init__(self, meta_keys: tuple[str, ...] = META_KEYS) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        inputs = {}
+        if "img" in results:
+            sizes = {image.shape for image in results["img"]}
+            if len(sizes) > 1:
+                raise ValueError(f"{results.get('info_name', 'sample')}: views differ in size: {sorted(sizes)}")
+            stacked = np.stack(results["img"]).transpose(0, 3, 1, 2)
+            inputs["img"] = torch.from_numpy(np.ascontiguousarray(stacked))
+        if "rig" in results:
+            inputs["rig"] = results["rig"]
+        elif "lidar2cam" in results:
+            inputs["rig"] = rig_of(results)
+        if "points" in results:
+            inputs["points"] = results["points"].tensor
+        if "rays" in results:
+            inputs["rays"] = results["rays"]
+        sample = Det3DDataSample(metainfo={k: results[k] for k in self.meta_keys if k in results})
+        if "gt_bboxes_3d" in results:
+            sample.gt_instances_3d = InstanceData(
+                bboxes_3d=results["gt_bboxes_3d"], labels_3d=torch.as_tensor(results["gt_labels_3d"])
+            )
+        return {"inputs": inputs, "data_samples": sample}

@@ -1,0 +1,175 @@
+"""Ray targets: which rays to render and what they should see."""
+
+import hashlib
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from torch import Tensor
+
+from ponderv2.geometry import project, rays_through_pixels, sample_image
+from ponderv2.registry import TRANSFORMS
+from ponderv2.shapes import Bool, Float, Int
+from ponderv2.structures import CameraRig, RayBatch
+
+from .loading import rig_of
+
+
+@TRANSFORMS.register_module()
+class SampleRays(BaseTransform):
+    """A fixed number of rays a camera, towards LiDAR returns and through pixels (UniPAD §3.3 "depth-aware").
+
+    LiDAR returns inside the volume and an image are z-buffered: of those that share a pixel the nearest is
+    kept. Some of them become rays with a depth; the rest of the rays go through random pixels of the lower
+    part of the image and carry a colour alone. Colours are bilinear, from the image as it is before
+    normalisation. Where there are not enough candidates, rays are marked invalid. Adds `rays` and `rig`.
+
+    Held-out rays: the image is cut into tiles and a fixed share of them, by a hash of their place, is never
+    used by `split="train"`; `split="heldout"` uses nothing else.
+
+    Args:
+        rays_per_camera: R; published 512.
+        lidar_share: of the rays at most this share goes to LiDAR returns; published 1.
+        point_cloud_range: of the volume; returns outside cannot be rendered.
+        radius: (low, high) horizontal distance of returns from the LiDAR, metres; published (3, 50) for the
+            small camera recipe and (3, 100) otherwise.
+        sky_region: share of the image, from the top, where no pixel rays start; published 0.4.
+        color: sample colours (needs decoded images).
+        holdout: share of tiles held out.
+        tile: edge of a tile in pixels of the augmented image.
+        split: "train", "heldout" or "all".
+        seed: a number makes the choice depend on it and the sample alone, the same at every call; None draws
+            from numpy's global generator, which the data loader seeds.
+    """
+
+    def __init__(
+        self,
+        point_cloud_range: tuple[float, ...],
+        rays_per_camera: int = 512,
+        lidar_share: float = 1.0,
+        radius: tuple[float, float] = (3.0, 100.0),
+        sky_region: float = 0.4,
+        color: bool = True,
+        holdout: float = 0.0,
+        tile: int = 4,
+        split: str = "train",
+        seed: int | None = None,
+    ) -> None:
+        if split not in ("train", "heldout", "all"):
+            raise ValueError(f"split: expected 'train', 'heldout' or 'all', got {split!r}")
+        if split == "heldout" and holdout <= 0:
+            raise ValueError("split 'heldout' needs holdout > 0")
+        self.point_cloud_range = tuple(point_cloud_range)
+        self.rays_per_camera = rays_per_camera
+        self.lidar_share = lidar_share
+        self.radius = tuple(radius)
+        self.sky_region = sky_region
+        self.color = color
+        self.holdout, self.tile, self.split = holdout, tile, split
+        self.seed = seed
+
+    def transform(self, results: dict) -> dict:
+        rng = self._generator(results)
+        rig = rig_of(results)
+        points = torch.from_numpy(results["points"].tensor[:, :3].numpy().astype(np.float64))
+        points = points[self._renderable(points)]
+        pixels, distance = visible_returns(points, rig)
+        chosen, depth, valid = [], [], []
+        for camera in range(rig.num_cameras):
+            choice = self._choose(pixels[camera], distance[camera], rig.image_size[camera], rng)
+            for values, value in zip((chosen, depth, valid), choice, strict=True):
+                values.append(value)
+        chosen, depth, valid = torch.stack(chosen), torch.stack(depth), torch.stack(valid)
+        origins, directions = rays_through_pixels(chosen, rig.img2lidar)
+        rgb = None
+        if self.color:
+            rgb = torch.stack([_colors(image, uv) for image, uv in zip(results["img"], chosen, strict=True)])
+        results["rig"] = rig
+        results["rays"] = RayBatch(
+            origins.float(), directions.float(), valid, depth.float(), chosen.float(), rgb
+        )
+        return results
+
+    def _generator(self, results: dict) -> np.random.Generator:
+        if self.seed is None:
+            return np.random.default_rng(np.random.randint(2**31))
+        name = f"{self.seed} {results.get('token', results.get('sample_idx', ''))}".encode()
+        return np.random.default_rng(int.from_bytes(hashlib.sha256(name).digest()[:8], "little"))
+
+    def _renderable(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, "p"]:
+        lower, upper = points.new_tensor(self.point_cloud_range[:3]), points.new_tensor(self.point_cloud_range[3:])
+        radius = points[:, :2].norm(dim=1)
+        inside = ((points >= lower) & (points < upper)).all(dim=1)
+        return inside & (radius > self.radius[0]) & (radius < self.radius[1])
+
+    def _choose(
+        self, pixels: Float[Tensor, "p 2"], distance: Float[Tensor, "p"], size: Int[Tensor, "2"], rng: np.random.Generator
+    ) -> tuple[Float[Tensor, "r 2"], Float[Tensor, "r"], Bool[Tensor, "r"]]:
+        """Pixels, depths (0: none) and validity of the rays of one camera."""
+        in_split = self._in_split(pixels)
+        pixels, distance = pixels[in_split], distance[in_split]
+        count = min(len(pixels), round(self.rays_per_camera * self.lidar_share))
+        picked = torch.from_numpy(rng.permutation(len(pixels))[:count])
+        others = self._random_pixels(self.rays_per_camera - count, size, rng)
+        missing = self.rays_per_camera - count - len(others)
+        chosen = torch.cat([pixels[picked], others, others.new_zeros(missing, 2)])
+        depth = torch.cat([distance[picked], distance.new_zeros(self.rays_per_camera - count)])
+        return chosen, depth, torch.arange(self.rays_per_camera) < self.rays_per_camera - missing
+
+    def _random_pixels(self, count: int, size: Int[Tensor, "2"], rng: np.random.Generator) -> Float[Tensor, "n 2"]:
+        """Up to `count` different pixels of the split below the sky region; none when no loss needs colour."""
+        if not self.color:
+            return torch.zeros(0, 2, dtype=torch.float64)
+        height, width = int(size[0]), int(size[1])
+        top = int(height * self.sky_region)
+        # A share of the candidates is of the other split: draw more than needed, without replacement.
+        keep = {"train": 1 - self.holdout, "heldout": self.holdout, "all": 1.0}[self.split]
+        total = (height - top) * width
+        draws = min(total, int(np.ceil(1.5 * count / keep)) + 64)
+        flat = torch.from_numpy(rng.choice(total, draws, replace=False))
+        pixels = torch.stack([flat % width, top + flat // width], dim=1).double()
+        return pixels[self._in_split(pixels)][:count]
+
+    def _in_split(self, pixels: Float[Tensor, "p 2"]) -> Bool[Tensor, "p"]:
+        if self.split == "all" or self.holdout == 0:
+            return torch.ones(len(pixels), dtype=torch.bool)
+        held_out = held_out_pixels(pixels, self.holdout, self.tile)
+        return held_out if self.split == "heldout" else ~held_out
+
+
+def held_out_pixels(pixels: Float[Tensor, "*p 2"], share: float, tile: int) -> Bool[Tensor, "*p"]:
+    """Which pixels (u, v) lie in held-out tiles: a fixed hash of the tile's place, the same in every image."""
+    cell = torch.div(torch.floor(pixels + 0.5), tile, rounding_mode="floor").long()
+    mixed = (cell[..., 0] * 73856093) ^ (cell[..., 1] * 19349663)
+    mixed = (mixed ^ (mixed >> 13)) * 1274126177
+    return ((mixed ^ (mixed >> 16)) & 0xFFFF).double() / 0x10000 < share
+
+
+def visible_returns(
+    points: Float[Tensor, "p 3"], rig: CameraRig
+) -> tuple[list[Float[Tensor, "q 2"]], list[Float[Tensor, "q"]]]:
+    """For each camera the pixels (u, v) of the returns it sees, and their distances from its centre, metres.
+
+    Of returns in one pixel the one with the smallest distance is kept, the first of equals. Keys are 64-bit
+    integers: the published float keys cannot tell depths apart beyond the first rows of the image.
+    """
+    pixels, depth = project(points.expand(rig.num_cameras, -1, -1), rig.lidar2img)
+    distance = (points - rig.origins[:, None]).norm(dim=-1)
+    cell = torch.floor(pixels + 0.5)
+    height, width = rig.image_size[:, None, 0], rig.image_size[:, None, 1]
+    inside = (depth > 1e-5) & (cell >= 0).all(dim=-1) & (cell[..., 0] < width) & (cell[..., 1] < height)
+    found_pixels, found_distances = [], []
+    for camera in range(rig.num_cameras):
+        uv, far, where = (x[camera][inside[camera]] for x in (pixels, distance, cell))
+        key = (where[:, 1].long() * rig.image_size[camera, 1] + where[:, 0].long()).numpy()
+        order = np.lexsort((far.numpy(), key))
+        _, first = np.unique(key[order], return_index=True)
+        nearest = torch.from_numpy(order[first])
+        found_pixels.append(uv[nearest])
+        found_distances.append(far[nearest])
+    return found_pixels, found_distances
+
+
+def _colors(image: np.ndarray, pixels: Float[Tensor, "r 2"]) -> Float[Tensor, "r 3"]:
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
+    return sample_image(tensor, pixels.float())

@@ -1,0 +1,136 @@
+"""What the image backbones share: stages, block masks, frozen parts and activation checkpointing."""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ponderv2.masking import resize_block_mask
+from ponderv2.shapes import Bool, Float
+
+
+class MaskedBackbone(nn.Module):
+    """A stem and residual stages of strides 4, 8, 16, 32, over images with hidden blocks.
+
+    Masking is "sparse by zeroing" (SparK; UniPAD §3.1): hidden pixels are set to zero, and so are hidden
+    features wherever a later convolution can read them. A hidden pixel has no influence on any output, and
+    outputs at hidden positions are exactly zero. No mask is kept between calls, so recomputation under
+    checkpointing and evaluation cannot meet a stale one.
+
+    A subclass fills `stem`, `stages` and, where its maps are normalised on the way out, `norms`, then calls
+    `_ready`; it says how one layer runs in `_layer`.
+
+    Attributes:
+        channels: width of each returned map.
+        strides: pixels a cell of each returned map.
+
+    Args:
+        stage_channels: width of every stage.
+        out_indices: stages to return, ascending. Stages after the last one are not built.
+        frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages. Frozen parts have no
+            gradient, run under `no_grad` and stay in eval mode. Output norms are never frozen.
+        grad_checkpointing: keep only the input of each layer and compute the rest again in the backward pass.
+
+    Raises:
+        ValueError: `out_indices` or `frozen_stages` does not fit the number of stages.
+    """
+
+    def __init__(
+        self,
+        stage_channels: tuple[int, ...],
+        out_indices: tuple[int, ...],
+        frozen_stages: int,
+        grad_checkpointing: bool,
+    ) -> None:
+        super().__init__()
+        count = len(stage_channels)
+        out_indices = tuple(out_indices)
+        if not out_indices or list(out_indices) != sorted(set(out_indices) & set(range(count))):
+            raise ValueError(f"out_indices are ascending stages out of 0..{count - 1}, not {out_indices}")
+        if not -1 <= frozen_stages <= out_indices[-1] + 1:
+            raise ValueError(
+                f"frozen_stages is -1 (none), 0 (stem) or up to {out_indices[-1] + 1} (stem and as many stages as "
+                f"are built), not {frozen_stages}"
+            )
+        self.out_indices = out_indices
+        self.frozen_stages = frozen_stages
+        self.grad_checkpointing = grad_checkpointing
+        self.channels = tuple(stage_channels[i] for i in out_indices)
+        self.strides = tuple(4 * 2**i for i in out_indices)
+        self.norms = nn.ModuleDict()
+
+    def forward(
+        self, images: Float[Tensor, "n 3 h w"], visible: Bool[Tensor, "n hb wb"] | None = None
+    ) -> tuple[Tensor, ...]:
+        """Feature maps of the stages in `out_indices`.
+
+        Args:
+            images: normalised images, padded to a multiple of the block edge when masked.
+            visible: visibility of the square blocks of each image, on any grid whose cells are whole pixels
+                and wholes or fractions of the cells of the maps; None when nothing is hidden.
+
+        Returns:
+            One `[N, channels[k], H / strides[k], W / strides[k]]` a stage.
+
+        Raises:
+            ValueError: the masks are not one an image, or their grid does not divide the image.
+        """
+        if visible is not None and len(visible) != len(images):
+            raise ValueError(f"{len(visible)} masks for {len(images)} images")
+        maps = []
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_stages < 0):
+            x = self._stem(set_zero(images, hidden_at(visible, images)), visible)
+        for index, stage in enumerate(self.stages):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= self.frozen_stages):
+                x = self._stage(stage, x, visible)
+            if index in self.out_indices:
+                maps.append(self._output(index, x, visible))
+        return tuple(maps)
+
+    def train(self, mode: bool = True) -> "MaskedBackbone":
+        """As `nn.Module.train`, but frozen parts stay in eval mode."""
+        super().train(mode)
+        for module in self._frozen():
+            module.eval()
+        return self
+
+    def _ready(self) -> None:
+        """Freeze what is to be frozen, once the modules exist."""
+        for module in self._frozen():
+            module.requires_grad_(False)
+        self.train()
+
+    def _frozen(self) -> list[nn.Module]:
+        return [] if self.frozen_stages < 0 else [self.stem, *self.stages[: self.frozen_stages]]
+
+    def _output(self, index: int, x: Tensor, visible: Tensor | None) -> Tensor:
+        if str(index) not in self.norms:
+            return x
+        # A LayerNorm turns zeros into its bias.
+        return set_zero(self.norms[str(index)](x), hidden_at(visible, x))
+
+    def _run(self, layer: nn.Module, *args: Tensor | None) -> Tensor:
+        """One layer, with or without checkpointing; dropped paths are dropped again in the second run."""
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint(self._layer, layer, *args, use_reentrant=False)
+        return self._layer(layer, *args)
+
+    def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def _stage(self, stage: nn.Module, x: Tensor, visible: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def _layer(self, layer: nn.Module, *args: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+
+def hidden_at(
+    visible: Bool[Tensor, "n hb wb"] | None, x: Float[Tensor, "n c h w"]
+) -> Bool[Tensor, "n 1 h w"] | None:
+    """Hidden positions at the resolution of `x`; None when nothing is hidden."""
+    return None if visible is None else ~resize_block_mask(visible, tuple(x.shape[-2:])).unsqueeze(1)
+
+
+def set_zero(x: Float[Tensor, "n c h w"], hidden: Bool[Tensor, "n 1 h w"] | None) -> Float[Tensor, "n c h w"]:
+    """`x` with zeros where `hidden`: filled rather than multiplied, so that nan and inf do not come through."""
+    return x if hidden is None else x.masked_fill(hidden, 0)

@@ -1,0 +1,170 @@
+"""Weights of image backbones from a local path or from the Hugging Face hub: tensors only, never pickles."""
+
+import logging
+import pickle
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+_FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
+_FILE_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
+_PROBE_SECONDS = 3.0
+
+
+def load_pretrained(
+    module: nn.Module, weights: str, rename: Callable[[str], str], optional: tuple[str, ...] = ()
+) -> bool:
+    """Fill `module` with `weights` and log one line of coverage.
+
+    Args:
+        module: what to fill, in place.
+        weights: a folder with `model.safetensors` or `pytorch_model.bin`, one such file, or a hub id.
+        rename: from a name in the file to the name in `module`.
+        optional: prefixes of names of `module` that the file may lack.
+
+    Returns:
+        False when the hub cannot be reached, after a warning that the weights are random.
+
+    Raises:
+        FileNotFoundError: a local path does not exist or holds no weights.
+        ValueError: the hub has no such repository or no weights in it; the file holds more than tensors; a
+            tensor has another shape; or the file lacks a tensor of `module` that is not optional.
+    """
+    name = type(module).__name__
+    path = locate_weights(weights)
+    if path is None:
+        print_log(
+            f"{name}: the hub cannot be reached and {weights!r} is neither in its cache nor a local path: "
+            "the weights of this backbone are RANDOM",
+            logger="current",
+            level=logging.WARNING,
+        )
+        return False
+    found = {rename(key): value for key, value in read_tensors(path).items()}
+    own = module.state_dict()
+    matched = [key for key in own if key in found]
+    # Old files lack BatchNorm's step counters; nothing here reads them.
+    missing = [key for key in own if key not in found and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in found if key not in own]
+    print_log(
+        f"{name}: {len(matched)} of {len(own)} tensors from {path}; "
+        f"missing: {_short(missing)}; unexpected: {_short(unexpected)}",
+        logger="current",
+    )
+    wrong = [
+        f"{k} {tuple(found[k].shape)} -> {tuple(own[k].shape)}"
+        for k in matched
+        if found[k].shape != own[k].shape
+    ]
+    if wrong:
+        raise ValueError(f"{weights!r} is of another size than this {name}: {_short(wrong)}")
+    lacking = [key for key in missing if not key.startswith(optional)]
+    if lacking:
+        raise ValueError(f"{weights!r} does not hold all of this {name}; missing: {_short(lacking)}")
+    module.load_state_dict({key: found[key] for key in matched}, strict=False)
+    return True
+
+
+def locate_weights(weights: str) -> Path | None:
+    """The file behind a local path or a hub id; None for a hub id when the hub is out of reach.
+
+    Raises:
+        FileNotFoundError: a local path does not exist or holds no weights.
+        ValueError: the hub has no such repository, or the repository has no weights.
+    """
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        for name in _FILE_NAMES:
+            if (path / name).is_file():
+                return path / name
+        raise FileNotFoundError(f"the folder {path} holds neither {' nor '.join(_FILE_NAMES)}")
+    if _is_hub_id(weights):
+        return _from_hub(weights)
+    raise FileNotFoundError(
+        f"weights {weights!r}: no such file or folder, and not a hub id of the form owner/name"
+    )
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a checkpoint that torch reads with `weights_only=True`.
+
+    Raises:
+        ValueError: the file holds anything but tensors.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} is not a plain file of tensors, and other pickles are not read here because they can run code: "
+            "convert it to safetensors"
+        ) from error
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} holds something else than a dict of tensors")
+    return content
+
+
+def _is_hub_id(weights: str) -> bool:
+    owner, _, name = weights.partition("/")
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", weights) or name.endswith(_FILE_SUFFIXES):
+        return False
+    # "checkpoints/convnext" next to a folder "checkpoints" is a path with a typing error, not a repository.
+    return not Path(owner).is_dir()
+
+
+def _from_hub(repository: str) -> Path | None:
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    # The client retries an unknown host for half a minute, so it is asked only when the hub answers.
+    offline = constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT)
+    try:
+        for name in _FILE_NAMES:
+            try:
+                return Path(hf_hub_download(repository, name, local_files_only=offline))
+            except LocalEntryNotFoundError:
+                # Not in the cache. Online too, when the connection is lost on the way.
+                if not offline:
+                    return None
+            except EntryNotFoundError:
+                continue
+    except RepositoryNotFoundError as error:
+        raise ValueError(f"the hub has no repository {repository!r}, or it is private") from error
+    if offline:
+        return None
+    raise ValueError(f"the repository {repository!r} of the hub holds neither {' nor '.join(_FILE_NAMES)}")
+
+
+def _answers(url: str) -> bool:
+    """Whether anything answers at `url` within a few seconds; honours the proxy variables."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
+            return True
+    except urllib.error.HTTPError:
+        return True  # an error page is an answer
+    except urllib.error.URLError as error:
+        # A certificate that Python alone does not know: let the hub's own client judge it.
+        return isinstance(error.reason, ssl.SSLError)
+    except OSError:
+        return False
+
+
+def _short(names: list[str], shown: int = 4) -> str:
+    if not names:
+        return "none"
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"{len(names)} ({', '.join(names[:shown])}{more})"

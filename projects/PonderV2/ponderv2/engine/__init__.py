@@ -1,0 +1,16 @@
+"""Running: command lines, hooks around training, checkpoints for others."""
+
+from .export import export_encoder, read_encoder
+from .hooks import EncoderExportHook, RenderPreviewHook
+from .launch import build_runner, load_config, parse_arguments, set_data_root
+
+__all__ = [
+    "EncoderExportHook",
+    "RenderPreviewHook",
+    "build_runner",
+    "export_encoder",
+    "load_config",
+    "parse_arguments",
+    "read_encoder",
+    "set_data_root",
+]

@@ -1,0 +1,9 @@
+"""Image features to a volume: one class a method, one interface.
+
+`lift(features, depths, strides, rig, grid) -> [B, C, Z, Y, X]`, with `features` and `depths` a list over levels.
+"""
+
+from .interpolation import bilinear_rows, depth_rows, gather_weighted
+from .pull import PullLift
+
+__all__ = ["PullLift", "bilinear_rows", "depth_rows", "gather_weighted"]

@@ -1,0 +1,71 @@
+"""Packed samples to one batch on the model's device: stacking, normalising, padding."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from ponderv2.registry import MODELS
+from ponderv2.shapes import Float
+from ponderv2.structures import CameraRig, RayBatch, SensorBatch
+
+
+@MODELS.register_module()
+class SensorPreprocessor(BaseDataPreprocessor):
+    """Makes a `SensorBatch` of what `PackSensorInputs` packed.
+
+    Images travel as uint8 and are normalised on the device, then padded with zeros at the bottom and the
+    right, so that a padded pixel equals the mean colour.
+
+    Args:
+        mean, std: per RGB channel, 0–255; the default is ImageNet's.
+        pad_divisor: height and width become multiples of it; 32 makes 900×1600 928×1600.
+    """
+
+    def __init__(
+        self,
+        mean: tuple[float, float, float] = (123.675, 116.28, 103.53),
+        std: tuple[float, float, float] = (58.395, 57.12, 57.375),
+        pad_divisor: int = 32,
+        non_blocking: bool = False,
+    ) -> None:
+        super().__init__(non_blocking)
+        self.pad_divisor = pad_divisor
+        self.register_buffer("mean", torch.tensor(mean).reshape(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(3, 1, 1), persistent=False)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """`{inputs: {name: a list over samples}, data_samples: list}` to `{inputs: SensorBatch, data_samples}`."""
+        inputs = data["inputs"]
+        images, rig = None, None
+        padded = None
+        if "img" in inputs:
+            images = self._normalise(inputs["img"])
+            padded = tuple(images.shape[-2:])
+        if "rig" in inputs:
+            padded = padded or self._padded_size([r.padded_size for r in inputs["rig"]])
+            rig = CameraRig.stack(inputs["rig"], padded).to(self.device, torch.float32)
+        points = [p.to(self.device) for p in inputs["points"]] if "points" in inputs else None
+        rays = RayBatch.stack(inputs["rays"]).to(self.device) if "rays" in inputs else None
+        return {"inputs": SensorBatch(rig, images, points, rays), "data_samples": data.get("data_samples")}
+
+    def to_rgb(self, images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
+        """Undo the normalisation: RGB in [0, 1]; padding becomes the mean colour."""
+        return ((images * self.std + self.mean) / 255).clamp(0, 1)
+
+    def _normalise(self, samples: list[Tensor]) -> Float[Tensor, "b n 3 h w"]:
+        counts = {s.shape[0] for s in samples}
+        if len(counts) > 1:
+            raise ValueError(f"samples of one batch have different numbers of cameras: {sorted(counts)}")
+        height, width = self._padded_size([s.shape[-2:] for s in samples])
+        batch = []
+        for sample in samples:
+            image = (sample.to(self.device).float() - self.mean) / self.std
+            batch.append(F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])))
+        return torch.stack(batch)
+
+    def _padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
+        d = self.pad_divisor
+        return tuple(math.ceil(max(s[a] for s in sizes) / d) * d for a in range(2))

@@ -1,0 +1,41 @@
+"""Where a ray enters and leaves the part of the scene that is rendered."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ponderv2.shapes import Bool, Float
+
+
+@dataclass(frozen=True)
+class BoxCollider:
+    """The axis-aligned box of the scene (slab test).
+
+    Attributes:
+        near: no sample is closer than this, metres; published 1.
+    """
+
+    near: float = 1.0
+
+    def __call__(
+        self,
+        origins: Float[Tensor, "*r 3"],
+        directions: Float[Tensor, "*r 3"],
+        point_cloud_range: tuple[float, ...],
+    ) -> tuple[Float[Tensor, "*r"], Float[Tensor, "*r"], Bool[Tensor, "*r"]]:
+        """Near and far ends in metres, and which rays hit the box.
+
+        A ray that misses gets the unit interval from `near` on, so that it can be computed and then masked.
+        """
+        lower = origins.new_tensor(point_cloud_range[:3])
+        upper = origins.new_tensor(point_cloud_range[3:])
+        # A direction component of zero would make 0 · inf; a tiny one of the same sign means the same ray.
+        tiny = torch.where(directions < 0, -1e-9, 1e-9).to(directions.dtype)
+        inverse = 1.0 / torch.where(directions.abs() < 1e-9, tiny, directions)
+        one, two = (lower - origins) * inverse, (upper - origins) * inverse
+        near = torch.minimum(one, two).amax(dim=-1).clamp(min=self.near)
+        far = torch.maximum(one, two).amin(dim=-1)
+        hit = far > near
+        default = torch.full_like(near, self.near)
+        return torch.where(hit, near, default), torch.where(hit, far, default + 1.0), hit

@@ -1,0 +1,85 @@
+"""The decoder as one module: a feature volume and rays in, colour and depth out."""
+
+import torch
+from torch import Tensor, nn
+
+from ponderv2.shapes import Float
+from ponderv2.structures import FeatureVolume
+
+from .colliders import BoxCollider
+from .compositing import RenderOutput, composite, transmittance_weights
+from .fields import SDFField
+from .opacity import NeuSOpacity
+from .samplers import HierarchicalSampler, UniformSampler
+
+
+class VolumeRenderer(nn.Module):
+    """Renders rays through a feature volume with a signed-distance field.
+
+    Inside, lengths are scene units: metres × `VoxelGrid.scene_scale`, isotropic, so the field sees numbers
+    of order one at any range. Everything runs in float32 whatever autocast is on around it. All rays of all
+    cameras and samples are one program.
+
+    Args:
+        field: signed distance, normal and colour.
+        opacity: signed distance to opacity.
+        sampler: where to ask along a ray.
+        collider: which part of a ray to look at.
+    """
+
+    def __init__(
+        self,
+        field: SDFField,
+        opacity: NeuSOpacity,
+        sampler: UniformSampler | HierarchicalSampler,
+        collider: BoxCollider | None = None,
+    ) -> None:
+        super().__init__()
+        self.field = field
+        self.opacity = opacity
+        self.sampler = sampler
+        self.collider = collider or BoxCollider()
+
+    def forward(
+        self,
+        volume: FeatureVolume,
+        origins: Float[Tensor, "b q 3"],
+        directions: Float[Tensor, "b q 3"],
+        generator: torch.Generator | None = None,
+    ) -> RenderOutput:
+        """Render rays: origins in metres, unit directions. In training mode samples are jittered."""
+        with torch.autocast(device_type=origins.device.type, enabled=False):
+            volume = volume.with_data(volume.data.float())
+            return self._render(volume, origins.float(), directions.float(), generator)
+
+    def _render(
+        self, volume: FeatureVolume, origins: Tensor, directions: Tensor, generator: torch.Generator | None
+    ) -> RenderOutput:
+        scale = volume.grid.scene_scale
+        near, far, hit = self.collider(origins, directions, volume.grid.point_cloud_range)
+        frozen = volume.with_data(volume.data.detach())
+
+        def sdf_along_rays(t: Tensor) -> Tensor:
+            return self.field.sdf(frozen, _points(origins, directions, t / scale)).reshape(t.shape)
+
+        samples = self.sampler(
+            near * scale, far * scale, sdf_along_rays, stratified=self.training, generator=generator
+        )
+        shape = samples.t.shape
+        points = _points(origins, directions, samples.t / scale)
+        seen_along = directions[:, :, None].expand(*shape, 3).reshape(shape[0], -1, 3)
+        out = self.field(volume, points, seen_along)
+        sdf, normal = out.sdf.reshape(shape), out.normal.reshape(*shape, 3)
+        log_transparency = self.opacity(sdf, normal, directions, samples.delta)
+        weights = transmittance_weights(log_transparency)
+        t = samples.t / scale
+        rgb = None if out.rgb is None else out.rgb.reshape(*shape, 3)
+        color, depth, opacity, depth_to_far = composite(weights, t, far, rgb)
+        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t)
+
+
+def _points(
+    origins: Float[Tensor, "b q 3"], directions: Float[Tensor, "b q 3"], t: Float[Tensor, "b q s"]
+) -> Float[Tensor, "b p 3"]:
+    points = origins[:, :, None] + directions[:, :, None] * t[..., None]
+    return points.reshape(points.shape[0], -1, 3)

@@ -1,0 +1,64 @@
+"""Calibrated cameras around the LiDAR, with augmentation already composed in."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ponderv2.shapes import Float, Int
+
+
+@dataclass(frozen=True)
+class CameraRig:
+    """The cameras of a sample or, with a leading batch axis, of a batch.
+
+    All matrices are 4×4 and act on column vectors. The LiDAR frame is the one the network sees: after the
+    3-D augmentation. A camera frame keeps the metres of the world; when the augmentation scales the scene,
+    `lidar2cam` therefore holds the inverse scale. Pixels are those of the augmented image, with integer
+    coordinates at pixel centres.
+
+    Attributes:
+        lidar2cam: augmented LiDAR frame → camera frame (x right, y down, z forward).
+        cam2img: camera frame → `(u * d, v * d, d, 1)`, 2-D augmentation included.
+        lidar2img: `cam2img @ lidar2cam`.
+        img2lidar: its inverse.
+        image_size: (height, width) in pixels without padding.
+        padded_size: (height, width) of the tensor the images are in; one for all.
+    """
+
+    lidar2cam: Float[Tensor, "*b n 4 4"]
+    cam2img: Float[Tensor, "*b n 4 4"]
+    lidar2img: Float[Tensor, "*b n 4 4"]
+    img2lidar: Float[Tensor, "*b n 4 4"]
+    image_size: Int[Tensor, "*b n 2"]
+    padded_size: tuple[int, int]
+
+    @property
+    def num_cameras(self) -> int:
+        return self.lidar2cam.shape[-3]
+
+    @property
+    def origins(self) -> Float[Tensor, "*b n 3"]:
+        """Camera centres in the augmented LiDAR frame."""
+        # The centre is what the projection sends to d = 0, u*d = 0, v*d = 0.
+        return self.img2lidar[..., :3, 3]
+
+    @staticmethod
+    def stack(rigs: "list[CameraRig]", padded_size: tuple[int, int]) -> "CameraRig":
+        """A batch of rigs with the same number of cameras.
+
+        Raises:
+            ValueError: when the numbers of cameras differ.
+        """
+        counts = sorted({rig.num_cameras for rig in rigs})
+        if len(counts) > 1:
+            raise ValueError(f"samples of one batch have different numbers of cameras: {counts}")
+        fields = ("lidar2cam", "cam2img", "lidar2img", "img2lidar", "image_size")
+        return CameraRig(**{f: torch.stack([getattr(r, f) for r in rigs]) for f in fields}, padded_size=padded_size)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "CameraRig":
+        """The same rig elsewhere; `dtype` is that of the matrices."""
+        matrices = (self.lidar2cam, self.cam2img, self.lidar2img, self.img2lidar)
+        return CameraRig(
+            *(m.to(device=device, dtype=dtype) for m in matrices), self.image_size.to(device), self.padded_size
+        )

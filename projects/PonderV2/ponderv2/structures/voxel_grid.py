@@ -1,0 +1,106 @@
+"""The regular grid of cells around the ego car that all volumes share."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ponderv2.shapes import Bool, Float
+
+
+@dataclass(frozen=True)
+class VoxelGrid:
+    """A box of the LiDAR frame cut into equal cells.
+
+    Cell `k` of an axis spans `[k, k + 1) * voxel_size` from the lower end of the range, and what a volume
+    stores for it belongs to its centre. Lift, sparse encoder, renderer and heads all place their values
+    through this class, so they agree.
+
+    Attributes:
+        point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max) in metres.
+        size: number of cells (nx, ny, nz).
+        anchor: "center"; or "corner" to read weights published with UniPAD, whose lift filled the lower
+            corner of a cell while its renderer spread the cells from end to end of the range.
+    """
+
+    point_cloud_range: tuple[float, float, float, float, float, float]
+    size: tuple[int, int, int]
+    anchor: str = "center"
+
+    def __post_init__(self) -> None:
+        # Configs hand over lists.
+        object.__setattr__(self, "point_cloud_range", tuple(float(v) for v in self.point_cloud_range))
+        object.__setattr__(self, "size", tuple(int(v) for v in self.size))
+        if len(self.point_cloud_range) != 6:
+            raise ValueError(
+                f"point_cloud_range: expected 6 numbers (x, y, z min, then max), got {self.point_cloud_range}"
+            )
+        if len(self.size) != 3 or min(self.size) < 1:
+            raise ValueError(f"size: expected 3 positive cell counts (nx, ny, nz), got {self.size}")
+        if any(low >= high for low, high in zip(self.lower, self.upper, strict=True)):
+            raise ValueError(f"point_cloud_range: every minimum must be below its maximum, got {self.point_cloud_range}")
+        if self.anchor not in ("center", "corner"):
+            raise ValueError(f"anchor: expected 'center' or 'corner', got {self.anchor!r}")
+
+    @property
+    def lower(self) -> tuple[float, float, float]:
+        """Lower corner of the box (x, y, z), metres."""
+        return self.point_cloud_range[:3]
+
+    @property
+    def upper(self) -> tuple[float, float, float]:
+        """Upper corner of the box (x, y, z), metres."""
+        return self.point_cloud_range[3:]
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float]:
+        """Edge lengths of a cell (x, y, z), metres."""
+        return tuple((hi - lo) / n for lo, hi, n in zip(self.lower, self.upper, self.size, strict=True))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Cells in the memory order of a volume: (nz, ny, nx)."""
+        return self.size[::-1]
+
+    @property
+    def scene_scale(self) -> float:
+        """1 / the largest absolute coordinate of the range: metres to the renderer's unit scene, 1/m."""
+        return 1.0 / max(abs(v) for v in self.point_cloud_range)
+
+    def centers(
+        self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "z y x 3"]:
+        """Where each cell's value belongs (x, y, z), metres: the cell centre, or its lower corner."""
+        offset = 0.5 if self.anchor == "center" else 0.0
+        axes = [
+            lo + (torch.arange(n, device=device, dtype=dtype) + offset) * step
+            for lo, n, step in zip(self.lower, self.size, self.voxel_size, strict=True)
+        ]
+        z, y, x = torch.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
+        return torch.stack([x, y, z], dim=-1)
+
+    def index_map(
+        self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+    ) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+        """`scale, shift` with `index = point * scale + shift`: metres to continuous cell indices (x, y, z).
+
+        Index `k` is where cell `k`'s value sits, so `k + 0.5` lies half-way to its neighbour.
+        """
+        lower = torch.tensor(self.lower, device=device, dtype=dtype)
+        upper = torch.tensor(self.upper, device=device, dtype=dtype)
+        count = torch.tensor(self.size, device=device, dtype=dtype)
+        if self.anchor == "center":
+            scale = count / (upper - lower)
+            return scale, -lower * scale - 0.5
+        scale = (count - 1) / (upper - lower)
+        return scale, -lower * scale
+
+    def to_index(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Continuous cell indices (x, y, z) of points in metres."""
+        scale, shift = self.index_map(points.device, points.dtype)
+        return points * scale + shift
+
+    def contains(self, points: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
+        """Which points (metres) lie in the half-open box `[lower, upper)`."""
+        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
+        return ((points >= lower) & (points < upper)).all(dim=-1)
