@@ -201,8 +201,7 @@ def test_a_plain_pickle_of_an_attack_is_refused_and_not_run(tmp_path):
 def test_an_allowed_class_cannot_be_changed(tmp_path):
     """BUILD, the instruction that sets attributes, aimed at the class itself rather than at an object."""
     program = (
-        b"\x80\x02cmmengine.logging.history_buffer\nHistoryBuffer\n"
-        b"N}X\x04\x00\x00\x00meanX\x03\x00\x00\x00bads\x86b."
+        b"\x80\x02cmmengine.logging.history_buffer\nHistoryBuffer\nN}X\x04\x00\x00\x00meanX\x03\x00\x00\x00bads\x86b."
     )
     path = save(tmp_path, {})
     attack = tmp_path / "build.pth"

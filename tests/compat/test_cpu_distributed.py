@@ -17,9 +17,7 @@ from mmengine.model import MMDistributedDataParallel  # noqa: E402
 
 from ponderv2.compat.cpu_distributed import install_cpu_distributed  # noqa: E402
 
-pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available(), reason="the faults are those of a machine without CUDA"
-)
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the faults are those of a machine without CUDA")
 
 install_cpu_distributed()
 

@@ -86,9 +86,7 @@ def test_submanifold_convolution_equals_dense(kernel, dilation):
     torch.testing.assert_close(gradients(actual, *leaves), gradients(expected, *leaves))
 
 
-@pytest.mark.parametrize(
-    ("kernel", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (3, 1, 1), ((3, 1, 1), 1, 0)]
-)
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (3, 1, 1), ((3, 1, 1), 1, 0)])
 @pytest.mark.usefixtures("threads")
 def test_strided_convolution_equals_dense(kernel, stride, padding):
     features, indices = make_input()

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from ponderv2.structures import RayBatch
+from ponderv2.geometry import visible_returns
 
 _LEFT_TO_RIGHT = (
     "CAM_FRONT_LEFT",
@@ -25,7 +26,7 @@ _LEFT_TO_RIGHT = (
 def draw_render_panel(
     cameras: Sequence[str],
     fields: dict[str, Tensor],
-    rays: RayBatch,
+    returns: Sequence[tuple[Tensor, Tensor]],
     image_size: tuple[int, int],
     max_depth: float = 50.0,
 ) -> np.ndarray:
@@ -35,8 +36,8 @@ def draw_render_panel(
         cameras: names of the N cameras.
         fields: of one sample, from `RenderingPretrainer.render_images`: `image_depth` `[N, h, w]` and, where
             there is colour, `image` and `target_image` `[N, h, w, 3]`.
-        rays: of the same sample; their depths are the LiDAR returns that are drawn.
-        image_size: (height, width) of the images that `rays.pixels` belong to.
+        returns: a camera each, pixels (u, v) `[P, 2]` and distances `[P]` in metres of its LiDAR returns.
+        image_size: (height, width) of the images that these pixels belong to.
         max_depth: end of the colour scale, metres.
 
     Returns:
@@ -60,11 +61,10 @@ def draw_render_panel(
             if column == 0:
                 axis.set_ylabel(name, fontsize=10)
             if name == "LiDAR returns":
-                seen = rays.has_depth[camera]
-                u, v = rays.pixels[camera][seen].T
+                pixels, distance = returns[camera]
                 axis.set_facecolor("black")
                 axis.set_aspect("equal")
-                drawn = axis.scatter(u, v, c=rays.depth[camera][seen], s=2, linewidths=0, **scale)
+                axis.scatter(pixels[:, 0], pixels[:, 1], c=distance, s=1.5, linewidths=0, **scale)
             elif name == "rendered depth":
                 drawn = axis.imshow(fields["image_depth"][camera], extent=extent, **scale)
             else:
@@ -79,10 +79,14 @@ def draw_render_panel(
 def sample_panel(data: dict, fields: dict[str, Tensor]) -> np.ndarray:
     """`draw_render_panel` of the first sample of a preprocessed batch and its `render_images`."""
     inputs = data["inputs"]
-    rays = RayBatch(**{k: None if v is None else v[0].cpu() for k, v in vars(inputs.rays).items()})
-    size = tuple(int(v) for v in inputs.rig.image_size[0].amax(dim=0))
+    rig = inputs.rig.first().to("cpu", torch.float64)
+    returns: list[tuple[Tensor, Tensor]] = [(torch.zeros(0, 2), torch.zeros(0))] * rig.num_cameras
+    if inputs.points is not None:
+        points = inputs.points[0][:, :3].cpu().double()
+        returns = list(zip(*visible_returns(points, rig), strict=True))
+    size = tuple(int(v) for v in rig.image_size.amax(dim=0))
     first = {name: value[0].cpu() for name, value in fields.items()}
-    return draw_render_panel(data["data_samples"][0].metainfo["cameras"], first, rays, size)
+    return draw_render_panel(data["data_samples"][0].metainfo["cameras"], first, returns, size)
 
 
 def save_png(picture: np.ndarray, path: Path) -> None:

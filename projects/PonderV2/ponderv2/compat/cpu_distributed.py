@@ -9,7 +9,6 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import nn
@@ -56,8 +55,12 @@ def _without_cuda(launch: Callable) -> Callable:
 @contextmanager
 def _no_cuda_device() -> Iterator[None]:
     # For the length of one call: elsewhere a request for a CUDA device must go on failing.
-    with mock.patch.object(torch.cuda, "set_device", return_value=None):
+    set_device = torch.cuda.set_device
+    torch.cuda.set_device = lambda device: None
+    try:
         yield
+    finally:
+        torch.cuda.set_device = set_device
 
 
 def _without_device_ids(initialise: Callable) -> Callable:

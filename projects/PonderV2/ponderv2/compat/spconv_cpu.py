@@ -150,9 +150,7 @@ def _check_supported(features: Tensor, algo: Any) -> None:
     from spconv.core import ConvAlgo
 
     if not features.is_floating_point():
-        raise NotImplementedError(
-            f"sparse convolution on CPU needs floating-point features, got {features.dtype}"
-        )
+        raise NotImplementedError(f"sparse convolution on CPU needs floating-point features, got {features.dtype}")
     if algo is not None and algo != ConvAlgo.Native:
         raise NotImplementedError(
             f"sparse convolution on CPU knows ConvAlgo.Native alone, got {algo}; "

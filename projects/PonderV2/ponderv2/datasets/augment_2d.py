@@ -1,6 +1,5 @@
 """Augmentation of images, view by view, that keeps track of where each pixel came from."""
 
-
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform

@@ -16,8 +16,24 @@ _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("numpy._core.numeric", "_frombuffer"),
     ("collections", "OrderedDict"),
 }
+
+
+# What damaged pickles and JSON raise, besides errors of pickle itself: see the documentation of `pickle`.
+_DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ImportError,
+    OverflowError,
+    MemoryError,
+)
 
 
 class InfoFileError(ValueError):
@@ -31,10 +47,17 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """How protocols before 3 write empty bytes, as those of an empty array: `bytes()`."""
+    return b""
+
+
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Callable:
         if (module, name) == ("_codecs", "encode"):
             return _latin1
+        if (module, name) in (("builtins", "bytes"), ("__builtin__", "bytes")):
+            return _no_bytes
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it wants to load {module}.{name}; only containers and numpy values are read")
         # numpy 2 renamed numpy.core; either generation reads the other's files.
@@ -42,11 +65,12 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _numpy_core(module: str) -> str:
-    if module not in ("numpy.core.multiarray", "numpy._core.multiarray"):
+    package, _, rest = module.rpartition(".")
+    if package not in ("numpy.core", "numpy._core"):
         return module
     import numpy as np
 
-    return "numpy._core.multiarray" if int(np.__version__.split(".")[0]) >= 2 else "numpy.core.multiarray"
+    return f"numpy._core.{rest}" if int(np.__version__.split(".")[0]) >= 2 else f"numpy.core.{rest}"
 
 
 def load_info_file(path: str | Path) -> dict:
@@ -65,7 +89,7 @@ def load_info_file(path: str | Path) -> dict:
         else:
             with path.open("rb") as file:
                 info = _PlainUnpickler(file).load()
-    except (pickle.UnpicklingError, EOFError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
         raise InfoFileError(f"info file {path} cannot be read: {error}") from error
     if isinstance(info, dict) and "infos" in info:
         raise InfoFileError(

@@ -7,6 +7,7 @@ Matrices are kept as calibrated, in float64; augmentation only ever changes `lid
 from logging import WARNING
 from pathlib import Path
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ class LoadCameras(BaseTransform):
         image_size: (height, width) of the images when they are not decoded and the info file does not say.
 
     Raises:
-        InfoFileError: a camera is missing or a matrix has a wrong shape or is not finite.
+        InfoFileError: a camera or its file name is missing, or a matrix has a wrong shape or is not finite.
         FileNotFoundError, ValueError: an image is missing or cannot be decoded.
     """
 
@@ -59,6 +60,8 @@ class LoadCameras(BaseTransform):
             info = results["images"][name]
             key = f"{where}: images.{name}"
             if self.decode:
+                if "img_path" not in info:
+                    raise InfoFileError(f"{key}.img_path is missing")
                 images.append(_read_image(info["img_path"], key))
                 sizes.append(images[-1].shape[:2])
             else:
@@ -165,10 +168,10 @@ def rig_of(results: dict) -> CameraRig:
 def _read_image(path: str, key: str) -> np.ndarray:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{key}.img_path: image {path} does not exist")
-    image = mmcv.imfrombytes(Path(path).read_bytes(), channel_order="rgb")
-    if image is None:
-        raise ValueError(f"{key}.img_path: image {path} cannot be decoded")
-    return image
+    try:
+        return mmcv.imfrombytes(Path(path).read_bytes(), channel_order="rgb")
+    except cv2.error as error:
+        raise ValueError(f"{key}.img_path: image {path} cannot be decoded") from error
 
 
 def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarray:

@@ -58,6 +58,8 @@ class PonderNuScenesDataset(NuScenesDataset):
             "images": {name: dict(camera) for name, camera in info.get("images", {}).items()},
             "lidar_points": dict(info.get("lidar_points", {})),
         }
+        if "lidar_sweeps" in info:
+            info["lidar_sweeps"] = [s | {"lidar_points": dict(s["lidar_points"])} for s in info["lidar_sweeps"]]
         where = f"{Path(self.ann_file).name}, key frame {info.get('token', info.get('sample_idx'))}"
         if "lidar_path" not in info["lidar_points"]:
             raise InfoFileError(f"{where}: lidar_points.lidar_path is missing")

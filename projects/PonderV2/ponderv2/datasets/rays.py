@@ -7,10 +7,10 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
 
-from ponderv2.geometry import project, rays_through_pixels, sample_image
+from ponderv2.geometry import rays_through_pixels, sample_image, visible_returns
 from ponderv2.registry import TRANSFORMS
 from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import CameraRig, RayBatch
+from ponderv2.structures import RayBatch
 
 from .loading import rig_of
 
@@ -57,7 +57,9 @@ class SampleRays(BaseTransform):
     ) -> None:
         if split not in ("train", "heldout", "all"):
             raise ValueError(f"split: expected 'train', 'heldout' or 'all', got {split!r}")
-        if split == "heldout" and holdout <= 0:
+        if not 0 <= holdout < 1:
+            raise ValueError(f"holdout: expected a share in [0, 1), got {holdout}")
+        if split == "heldout" and holdout == 0:
             raise ValueError("split 'heldout' needs holdout > 0")
         self.point_cloud_range = tuple(point_cloud_range)
         self.rays_per_camera = rays_per_camera
@@ -85,9 +87,7 @@ class SampleRays(BaseTransform):
         if self.color:
             rgb = torch.stack([_colors(image, uv) for image, uv in zip(results["img"], chosen, strict=True)])
         results["rig"] = rig
-        results["rays"] = RayBatch(
-            origins.float(), directions.float(), valid, depth.float(), chosen.float(), rgb
-        )
+        results["rays"] = RayBatch(origins.float(), directions.float(), valid, depth.float(), chosen.float(), rgb)
         return results
 
     def _generator(self, results: dict) -> np.random.Generator:
@@ -97,13 +97,20 @@ class SampleRays(BaseTransform):
         return np.random.default_rng(int.from_bytes(hashlib.sha256(name).digest()[:8], "little"))
 
     def _renderable(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, "p"]:
-        lower, upper = points.new_tensor(self.point_cloud_range[:3]), points.new_tensor(self.point_cloud_range[3:])
+        lower, upper = (
+            points.new_tensor(self.point_cloud_range[:3]),
+            points.new_tensor(self.point_cloud_range[3:]),
+        )
         radius = points[:, :2].norm(dim=1)
         inside = ((points >= lower) & (points < upper)).all(dim=1)
         return inside & (radius > self.radius[0]) & (radius < self.radius[1])
 
     def _choose(
-        self, pixels: Float[Tensor, "p 2"], distance: Float[Tensor, "p"], size: Int[Tensor, "2"], rng: np.random.Generator
+        self,
+        pixels: Float[Tensor, "p 2"],
+        distance: Float[Tensor, "p"],
+        size: Int[Tensor, "2"],
+        rng: np.random.Generator,
     ) -> tuple[Float[Tensor, "r 2"], Float[Tensor, "r"], Bool[Tensor, "r"]]:
         """Pixels, depths (0: none) and validity of the rays of one camera."""
         in_split = self._in_split(pixels)
@@ -143,31 +150,6 @@ def held_out_pixels(pixels: Float[Tensor, "*p 2"], share: float, tile: int) -> B
     mixed = (cell[..., 0] * 73856093) ^ (cell[..., 1] * 19349663)
     mixed = (mixed ^ (mixed >> 13)) * 1274126177
     return ((mixed ^ (mixed >> 16)) & 0xFFFF).double() / 0x10000 < share
-
-
-def visible_returns(
-    points: Float[Tensor, "p 3"], rig: CameraRig
-) -> tuple[list[Float[Tensor, "q 2"]], list[Float[Tensor, "q"]]]:
-    """For each camera the pixels (u, v) of the returns it sees, and their distances from its centre, metres.
-
-    Of returns in one pixel the one with the smallest distance is kept, the first of equals. Keys are 64-bit
-    integers: the published float keys cannot tell depths apart beyond the first rows of the image.
-    """
-    pixels, depth = project(points.expand(rig.num_cameras, -1, -1), rig.lidar2img)
-    distance = (points - rig.origins[:, None]).norm(dim=-1)
-    cell = torch.floor(pixels + 0.5)
-    height, width = rig.image_size[:, None, 0], rig.image_size[:, None, 1]
-    inside = (depth > 1e-5) & (cell >= 0).all(dim=-1) & (cell[..., 0] < width) & (cell[..., 1] < height)
-    found_pixels, found_distances = [], []
-    for camera in range(rig.num_cameras):
-        uv, far, where = (x[camera][inside[camera]] for x in (pixels, distance, cell))
-        key = (where[:, 1].long() * rig.image_size[camera, 1] + where[:, 0].long()).numpy()
-        order = np.lexsort((far.numpy(), key))
-        _, first = np.unique(key[order], return_index=True)
-        nearest = torch.from_numpy(order[first])
-        found_pixels.append(uv[nearest])
-        found_distances.append(far[nearest])
-    return found_pixels, found_distances
 
 
 def _colors(image: np.ndarray, pixels: Float[Tensor, "r 2"]) -> Float[Tensor, "r 3"]:

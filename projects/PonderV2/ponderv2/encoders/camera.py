@@ -77,6 +77,4 @@ class CameraEncoder(BaseModule):
 
 def conv3d_block(in_channels: int, out_channels: int) -> ConvModule:
     """3×3×3 convolution, batch norm, ReLU."""
-    return ConvModule(
-        in_channels, out_channels, 3, padding=1, conv_cfg=dict(type="Conv3d"), norm_cfg=dict(type="BN3d")
-    )
+    return ConvModule(in_channels, out_channels, 3, padding=1, conv_cfg=dict(type="Conv3d"), norm_cfg=dict(type="BN3d"))

@@ -36,9 +36,9 @@ IMAGENET_WEIGHTS = {
 class PonderConvNeXt(MaskedBackbone):
     """ConvNeXt with a LayerNorm on each returned map (the camera backbone of UniPAD and PonderV2-outdoor).
 
-    Published pre-training starts from ImageNet-1k weights of ConvNeXt-small, with the stem and stage 0 frozen,
-    drop path growing linearly over the blocks to 0.2 and layer scale 1e-6. See `MaskedBackbone` for masks,
-    freezing and checkpointing.
+    Published pre-training starts from ImageNet-1k weights of ConvNeXt-small, with the stem and stage 0
+    frozen, drop path growing linearly over the blocks to 0.2 and layer scale 1e-6. See `MaskedBackbone` for
+    masks, freezing and checkpointing.
 
     A map that no neck reads leaves its norm without a gradient: leave its stage out of `out_indices`.
 
@@ -49,8 +49,8 @@ class PonderConvNeXt(MaskedBackbone):
         drop_path_rate: of the last block.
         layer_scale: initial factor of every block's branch.
         grad_checkpointing: recompute each block in the backward pass.
-        weights: a local folder or file, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random. Norms
-            of returned maps are not in ImageNet weights and start as identity.
+        weights: a local folder or file, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random.
+            Norms of returned maps are not in ImageNet weights and start as identity.
         depths, channels: blocks and width of each stage, in place of `size`; both or none.
 
     Raises:
@@ -83,12 +83,25 @@ class PonderConvNeXt(MaskedBackbone):
         )
         built = ConvNextBackbone(config)
         # Only the plain modules are kept: a nested PreTrainedModel has an `init_weights` of its own, which
-        # mmengine's recursive one would call on top of loaded weights.
+        # mmengine's recursive one would call on top of loaded weights, and its stages carry hooks that
+        # cannot be pickled.
         self.stem = built.embeddings
-        self.stages = nn.ModuleList(built.encoder.stages[: self.out_indices[-1] + 1])
-        self.norms = nn.ModuleDict(
-            {str(i): built.hidden_states_norms[f"stage{i + 1}"] for i in self.out_indices}
+        self.stages = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "downsampling_layer": nn.ModuleList(stage.downsampling_layer.children()),
+                    "layers": nn.ModuleList(stage.layers.children()),
+                }
+            )
+            for stage in built.encoder.stages[: self.out_indices[-1] + 1]
         )
+        for i in self.out_indices:
+            self.norms[str(i)] = built.hidden_states_norms[f"stage{i + 1}"]
+        # With transformers' bias of zero, padding (zeros) reaches the stem's LayerNorm without any variance,
+        # which then multiplies gradients by a thousand. torch's own initial bias does not.
+        patch = self.stem.patch_embeddings
+        bound = patch.weight[0].numel() ** -0.5
+        nn.init.uniform_(patch.bias, -bound, bound)
         if weights is not None:
             load_pretrained(self, weights, _from_convnext, optional=("norms.",))
         self._ready()
@@ -99,11 +112,11 @@ class PonderConvNeXt(MaskedBackbone):
 
     def _stage(self, stage: nn.Module, x: Tensor, visible: Tensor | None) -> Tensor:
         # LayerNorm, then a patch convolution; both give hidden positions their bias.
-        for module in stage.downsampling_layer:
+        for module in stage["downsampling_layer"]:
             x = module(x)
             x = set_zero(x, hidden_at(visible, x))
         hidden = hidden_at(visible, x)
-        for layer in stage.layers:
+        for layer in stage["layers"]:
             x = self._run(layer, x, hidden)
         return x
 
@@ -148,8 +161,8 @@ class PonderResNet(MaskedBackbone):
             raise ValueError(f"ResNet has depths {', '.join(map(str, RESNET_DEPTHS))}, not {depth}")
         if grad_checkpointing and not norm_eval:
             raise ValueError(
-                "grad_checkpointing runs each layer twice, so BatchNorm would update its running statistics twice: "
-                "use it with norm_eval=True"
+                "grad_checkpointing runs each layer twice, so BatchNorm would update its running statistics "
+                "twice: use it with norm_eval=True"
             )
         depths, channels = _depths_and_channels(depths, channels, (RESNET_DEPTHS[depth], RESNET_CHANNELS))
         super().__init__(channels, out_indices, frozen_stages, grad_checkpointing)
@@ -157,7 +170,10 @@ class PonderResNet(MaskedBackbone):
         config = ResNetConfig(embedding_size=stem_channels, hidden_sizes=list(channels), depths=list(depths))
         built = ResNetBackbone(config)
         self.stem = built.embedder
-        self.stages = nn.ModuleList(built.encoder.stages[: self.out_indices[-1] + 1])
+        self.stages = nn.ModuleList(
+            nn.ModuleDict({"layers": nn.ModuleList(stage.layers.children())})
+            for stage in built.encoder.stages[: self.out_indices[-1] + 1]
+        )
         if weights is not None:
             load_pretrained(self, weights, _from_resnet)
         self._ready()
@@ -178,7 +194,7 @@ class PonderResNet(MaskedBackbone):
         return set_zero(x, hidden_at(visible, x))
 
     def _stage(self, stage: nn.Module, x: Tensor, visible: Tensor | None) -> Tensor:
-        for layer in stage.layers:
+        for layer in stage["layers"]:
             x = self._run(layer, x, visible)
         return x
 
@@ -224,9 +240,7 @@ def _depths_and_channels(
     if depths is None and channels is None:
         return table
     if depths is None or channels is None or len(depths) != len(channels):
-        raise ValueError(
-            f"give depths and channels together, one of each a stage; got {depths} and {channels}"
-        )
+        raise ValueError(f"depths and channels come together, one of each a stage; got {depths} and {channels}")
     return tuple(depths), tuple(channels)
 
 

@@ -1,5 +1,7 @@
 """What the image backbones share: stages, block masks, frozen parts and activation checkpointing."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -36,8 +38,8 @@ class MaskedBackbone(nn.Module):
 
     def __init__(
         self,
-        stage_channels: tuple[int, ...],
-        out_indices: tuple[int, ...],
+        stage_channels: Sequence[int],
+        out_indices: Sequence[int],
         frozen_stages: int,
         grad_checkpointing: bool,
     ) -> None:
@@ -48,8 +50,8 @@ class MaskedBackbone(nn.Module):
             raise ValueError(f"out_indices are ascending stages out of 0..{count - 1}, not {out_indices}")
         if not -1 <= frozen_stages <= out_indices[-1] + 1:
             raise ValueError(
-                f"frozen_stages is -1 (none), 0 (stem) or up to {out_indices[-1] + 1} (stem and as many stages as "
-                f"are built), not {frozen_stages}"
+                f"frozen_stages is -1 (none), 0 (stem) or up to {out_indices[-1] + 1} (stem and as many "
+                f"stages as are built), not {frozen_stages}"
             )
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
@@ -59,14 +61,14 @@ class MaskedBackbone(nn.Module):
         self.norms = nn.ModuleDict()
 
     def forward(
-        self, images: Float[Tensor, "n 3 h w"], visible: Bool[Tensor, "n hb wb"] | None = None
+        self, images: Float[Tensor, "n 3 h w"], visible: Bool[Tensor, "m hb wb"] | None = None
     ) -> tuple[Tensor, ...]:
         """Feature maps of the stages in `out_indices`.
 
         Args:
             images: normalised images, padded to a multiple of the block edge when masked.
-            visible: visibility of the square blocks of each image, on any grid whose cells are whole pixels
-                and wholes or fractions of the cells of the maps; None when nothing is hidden.
+            visible: visibility of the square blocks, one mask an image (m = n), on any grid whose cells are
+                whole pixels and multiples or fractions of the cells of the maps; None hides nothing.
 
         Returns:
             One `[N, channels[k], H / strides[k], W / strides[k]]` a stage.
@@ -124,13 +126,11 @@ class MaskedBackbone(nn.Module):
         raise NotImplementedError
 
 
-def hidden_at(
-    visible: Bool[Tensor, "n hb wb"] | None, x: Float[Tensor, "n c h w"]
-) -> Bool[Tensor, "n 1 h w"] | None:
+def hidden_at(visible: Bool[Tensor, "n hb wb"] | None, x: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n 1 h w"] | None:
     """Hidden positions at the resolution of `x`; None when nothing is hidden."""
     return None if visible is None else ~resize_block_mask(visible, tuple(x.shape[-2:])).unsqueeze(1)
 
 
 def set_zero(x: Float[Tensor, "n c h w"], hidden: Bool[Tensor, "n 1 h w"] | None) -> Float[Tensor, "n c h w"]:
-    """`x` with zeros where `hidden`: filled rather than multiplied, so that nan and inf do not come through."""
+    """`x` with zeros where `hidden`; filled, not multiplied, so that nan and inf do not come through."""
     return x if hidden is None else x.masked_fill(hidden, 0)

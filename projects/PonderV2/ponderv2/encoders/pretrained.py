@@ -58,11 +58,8 @@ def load_pretrained(
         f"missing: {_short(missing)}; unexpected: {_short(unexpected)}",
         logger="current",
     )
-    wrong = [
-        f"{k} {tuple(found[k].shape)} -> {tuple(own[k].shape)}"
-        for k in matched
-        if found[k].shape != own[k].shape
-    ]
+    shapes = {key: (tuple(found[key].shape), tuple(own[key].shape)) for key in matched}
+    wrong = [f"{key} {theirs} -> {ours}" for key, (theirs, ours) in shapes.items() if theirs != ours]
     if wrong:
         raise ValueError(f"{weights!r} is of another size than this {name}: {_short(wrong)}")
     lacking = [key for key in missing if not key.startswith(optional)]
@@ -89,9 +86,7 @@ def locate_weights(weights: str) -> Path | None:
         raise FileNotFoundError(f"the folder {path} holds neither {' nor '.join(_FILE_NAMES)}")
     if _is_hub_id(weights):
         return _from_hub(weights)
-    raise FileNotFoundError(
-        f"weights {weights!r}: no such file or folder, and not a hub id of the form owner/name"
-    )
+    raise FileNotFoundError(f"weights {weights!r}: no such file or folder, and not a hub id (owner/name)")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -108,8 +103,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} is not a plain file of tensors, and other pickles are not read here because they can run code: "
-            "convert it to safetensors"
+            f"{path} is not a plain file of tensors, and other pickles are not read here because they can "
+            "run code: convert it to safetensors"
         ) from error
     if isinstance(content, dict):
         content = content.get("state_dict", content)

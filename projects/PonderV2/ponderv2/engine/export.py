@@ -4,9 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-import torch
 from torch import Tensor, nn
 
 FORMAT = "ponderv2.encoder.v1"
@@ -46,7 +46,7 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         header = file.metadata() or {}
         if header.get("format") != FORMAT:
             raise ValueError(f"{path}: expected format {FORMAT} in its header, found {header.get('format')}")
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dict
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if weights_hash(weights) != header["sha256"]:
         raise ValueError(f"{path}: the weights do not match the hash in the header; the file is damaged")
     return weights, header

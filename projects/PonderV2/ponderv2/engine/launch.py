@@ -5,23 +5,21 @@ import copy
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from ponderv2 import compat
+
+from .checkpoints import resolve_checkpoint
 
 
 def parse_arguments(description: str, train: bool) -> argparse.Namespace:
     """Arguments of tools/train.py (`train`) or tools/test.py."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", type=Path, help="recipe, a file under configs/")
+    add_common_arguments(parser)
     if not train:
-        parser.add_argument("checkpoint", type=Path, help="checkpoint, or work_dir/last_checkpoint")
+        parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
     parser.add_argument("--work-dir", type=Path, help="logs and checkpoints; default work_dirs/<config name>")
-    parser.add_argument("--data-root", type=Path, help="folder of the data, for all data sets and metrics")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, default={}, help="changes to the recipe: key=value, with dots"
-    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     # torchrun hands it over on older versions; the environment says the same.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -35,6 +33,19 @@ def parse_arguments(description: str, train: bool) -> argparse.Namespace:
             help="go on from a checkpoint; without a name from the last one in the work dir",
         )
     return parser.parse_args()
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Recipe, data folder and changes: what every tool that reads data takes."""
+    parser.add_argument("config", type=Path, help="recipe, a file under configs/")
+    parser.add_argument("--data-root", type=Path, help="folder of the data, for all data sets and metrics")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        help="changes to the recipe: key=value, with dots",
+    )
 
 
 def load_config(path: Path, data_root: Path | None = None, options: dict | None = None) -> Config:
@@ -56,8 +67,8 @@ def load_config(path: Path, data_root: Path | None = None, options: dict | None 
     return config
 
 
-def set_data_root(config: Config | ConfigDict | dict | list, root: str) -> None:
-    """Put `root` in place of every `data_root` of a recipe: data sets, databases, metrics."""
+def set_data_root(config: object, root: str) -> None:
+    """Put `root` in place of every `data_root` at any depth of a recipe: data sets, databases, metrics."""
     if isinstance(config, list | tuple):
         for item in config:
             set_data_root(item, root)
@@ -91,23 +102,6 @@ def build_runner(args: argparse.Namespace, train: bool) -> Runner:
     else:
         config.load_from = str(resolve_checkpoint(args.checkpoint))
     return Runner.from_cfg(config)
-
-
-def resolve_checkpoint(path: Path) -> Path:
-    """The checkpoint itself, where `path` is mmengine's `last_checkpoint` file or a work dir that has one.
-
-    Raises:
-        FileNotFoundError: when there is none.
-    """
-    if path.is_dir():
-        path = path / "last_checkpoint"
-    if path.name == "last_checkpoint" and path.is_file():
-        named = Path(path.read_text().strip())
-        # The file holds the path as it was at training; the folder may have moved since.
-        path = named if named.is_file() else path.parent / named.name
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} does not exist")
-    return path
 
 
 def _use_amp(config: Config) -> None:

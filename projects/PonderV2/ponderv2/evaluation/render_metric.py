@@ -35,7 +35,9 @@ class RenderMetric(BaseMetric):
         """
         metrics = summarise(results)
         MMLogger.get_current_instance().info(
-            "rendering over %d samples: %s", len(results), "  ".join(f"{k} {v:.4g}" for k, v in metrics.items())
+            "rendering over %d samples: %s",
+            len(results),
+            "  ".join(f"{k} {v:.4g}" for k, v in metrics.items()),
         )
         return metrics
 
@@ -43,7 +45,9 @@ class RenderMetric(BaseMetric):
 def render_result(sample: dict) -> dict:
     """Sums of one predicted sample: fields of `RenderingPretrainer.predict`."""
     valid = sample["valid"]
-    result: dict = {"depth": depth_errors(sample["depth"], sample["target_depth"], valid & (sample["target_depth"] > 0))}
+    result: dict = {
+        "depth": depth_errors(sample["depth"], sample["target_depth"], valid & (sample["target_depth"] > 0))
+    }
     if "rgb" in sample and bool(valid.any()):
         result["mse"] = float((sample["rgb"] - sample["target_rgb"])[valid].square().mean())
     if "image" in sample:

@@ -17,6 +17,7 @@ from .augmentation import (
 from .boxes import box_corners
 from .projection import compose_rig, project, rays_through_pixels, transform_points
 from .sampling import sample_image
+from .visibility import visible_returns
 
 __all__ = [
     "box_corners",
@@ -34,4 +35,5 @@ __all__ = [
     "scaling_matrix",
     "transform_points",
     "translation_matrix",
+    "visible_returns",
 ]

@@ -58,12 +58,22 @@ def compose_rig(
     Raises:
         TypeError: when a matrix is not float64.
     """
-    for name, matrix in (("lidar2cam", lidar2cam), ("cam2img", cam2img), ("lidar_aug", lidar_aug), ("img_aug", img_aug)):
+    for name, matrix in (
+        ("lidar2cam", lidar2cam),
+        ("cam2img", cam2img),
+        ("lidar_aug", lidar_aug),
+        ("img_aug", img_aug),
+    ):
         if matrix.dtype != torch.float64:
             raise TypeError(f"{name}: calibration is composed in float64, got {matrix.dtype}")
     augmented_lidar2cam = lidar2cam @ torch.linalg.inv(lidar_aug)
     augmented_cam2img = img_aug @ cam2img
     lidar2img = augmented_cam2img @ augmented_lidar2cam
     return CameraRig(
-        augmented_lidar2cam, augmented_cam2img, lidar2img, torch.linalg.inv(lidar2img), image_size, padded_size
+        augmented_lidar2cam,
+        augmented_cam2img,
+        lidar2img,
+        torch.linalg.inv(lidar2img),
+        image_size,
+        padded_size,
     )

@@ -82,7 +82,9 @@ class RenderHead(BaseModule):
         losses = {}
         if self.color_weight > 0:
             if rays.rgb is None:
-                raise ValueError("RenderHead: color_weight > 0 but the rays have no colours; set SampleRays(color=True)")
+                raise ValueError(
+                    "RenderHead: color_weight > 0 but the rays have no colours; set SampleRays(color=True)"
+                )
             losses["loss_color"] = self.color_weight * color_loss(out.rgb, rays.rgb, rays.valid & out.hit)
         if self.depth_weight > 0:
             depth = out.depth if self.depth_mode == "reference" else out.depth_to_far
@@ -112,7 +114,5 @@ class RenderHead(BaseModule):
         # To the renderer a batch of rays is [B, Q]: which camera a ray belongs to does not matter.
         cameras = rays.valid.shape[1:]
         out = self.renderer(volume, rays.origins.flatten(1, 2), rays.directions.flatten(1, 2))
-        fields = {
-            name: None if value is None else value.unflatten(1, cameras) for name, value in vars(out).items()
-        }
+        fields = {name: None if value is None else value.unflatten(1, cameras) for name, value in vars(out).items()}
         return RenderOutput(**fields)

@@ -3,7 +3,6 @@
 `lift(features, depths, strides, rig, grid) -> [B, C, Z, Y, X]`, with `features` and `depths` a list over levels.
 """
 
-from .interpolation import bilinear_rows, depth_rows, gather_weighted
 from .pull import PullLift
 
-__all__ = ["PullLift", "bilinear_rows", "depth_rows", "gather_weighted"]
+__all__ = ["PullLift"]

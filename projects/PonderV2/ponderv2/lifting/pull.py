@@ -1,13 +1,15 @@
 """The pull lift: each cell fetches the image features it projects to, weighted by how likely its depth is."""
 
+from dataclasses import dataclass
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ponderv2.geometry import project
-from ponderv2.shapes import Bool, Float
+from ponderv2.geometry.projection import MIN_DEPTH
+from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig, VoxelGrid
-
-from .interpolation import bilinear_rows, depth_rows, gather_weighted
 
 
 class PullLift(nn.Module):
@@ -56,27 +58,20 @@ class PullLift(nn.Module):
             centers = grid.centers(device).reshape(1, 1, -1, 3).expand(batch, cameras, -1, 3)
             pixels, depth = project(centers, rig.lidar2img.float())
             seen = self._visible(pixels, depth, rig)
-            view, cell = seen.flatten(0, 1).nonzero(as_tuple=True)
-            uv, depth = pixels.flatten(0, 1)[view, cell], depth.flatten(0, 1)[view, cell]
-            low, high = self.depth_range
+            pairs = _pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
 
-            pulled = uv.new_zeros(len(view), channels)
+            pulled = pixels.new_zeros(batch * cameras, channels, pairs.cell.shape[1])
             for feature, probability, stride in zip(features, depths, strides, strict=True):
-                position = (uv + 0.5) / stride - 0.5
-                bins, height, width = probability.shape[2:]
-                bin_index = (depth - low) * (bins / (high - low)) - 0.5
-                chance = gather_weighted(
-                    probability.float().reshape(-1, 1), *depth_rows(view, position, bin_index, (bins, height, width))
-                )
-                table = feature.float().permute(0, 1, 3, 4, 2).reshape(-1, channels)
-                pulled = pulled + chance * gather_weighted(table, *bilinear_rows(view, position, (height, width)))
+                pulled = pulled + self._pull_level(feature.flatten(0, 1), probability.flatten(0, 1), stride, pairs)
+            pulled = pulled * pairs.valid[:, None]
 
-            num_cells = centers.shape[2]
-            target = view // cameras * num_cells + cell
-            volume = pulled.new_zeros(batch * num_cells, channels).index_add(0, target, pulled)
+            # Of the cameras of a sample: [B, C, N * P] onto [B, C, cells].
+            pulled = pulled.unflatten(0, (batch, cameras)).transpose(1, 2).flatten(2)
+            cell = pairs.cell.reshape(batch, 1, -1).expand(-1, channels, -1)
+            volume = pulled.new_zeros(batch, channels, centers.shape[2]).scatter_add(2, cell, pulled)
             if self.average_hits:
-                volume = volume / seen.sum(dim=1).reshape(-1, 1).clamp(min=1)
-        return volume.reshape(batch, *grid.shape, channels).permute(0, 4, 1, 2, 3)
+                volume = volume / seen.sum(dim=1)[:, None].clamp(min=1)
+        return volume.reshape(batch, channels, *grid.shape)
 
     def _visible(
         self, pixels: Float[Tensor, "b n v 2"], depth: Float[Tensor, "b n v"], rig: CameraRig
@@ -85,4 +80,45 @@ class PullLift(nn.Module):
         u, v = pixels.unbind(dim=-1)
         inside = (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
         low, high = self.depth_range
-        return inside & (depth > max(low, 1e-5)) & (depth < high)
+        return inside & (depth > max(low, MIN_DEPTH)) & (depth < high)
+
+    def _pull_level(
+        self,
+        feature: Float[Tensor, "bn c h w"],
+        probability: Float[Tensor, "bn d h w"],
+        stride: int,
+        pairs: "_Pairs",
+    ) -> Float[Tensor, "bn c p"]:
+        height, width = feature.shape[-2:]
+        # In units of half the map, whose size may be more than the image's by a part of a cell.
+        extent = pairs.pixels.new_tensor([width * stride, height * stride])
+        uv = 2 * (pairs.pixels + 0.5) / extent - 1
+        low, high = self.depth_range
+        uvd = torch.cat([uv, 2 * (pairs.depth[..., None] - low) / (high - low) - 1], dim=-1)
+        options = {"align_corners": False, "padding_mode": "border"}
+        pulled = F.grid_sample(feature.float(), uv[:, None], **options)[:, :, 0]
+        chance = F.grid_sample(probability.float()[:, None], uvd[:, None, None], **options)[:, :, 0, 0]
+        return pulled * chance
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """For each view the cells it sees, side by side; views with fewer are filled up with invalid entries."""
+
+    cell: Int[Tensor, "bn p"]
+    pixels: Float[Tensor, "bn p 2"]
+    depth: Float[Tensor, "bn p"]
+    valid: Bool[Tensor, "bn p"]
+
+
+def _pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> _Pairs:
+    view, cell = seen.nonzero(as_tuple=True)
+    counts = seen.sum(dim=1)
+    place = torch.arange(len(view), device=view.device) - (counts.cumsum(0) - counts)[view]
+    # At least one entry, so that a sample no camera of which sees a cell is nothing special.
+    size = (len(seen), max(int(counts.max()), 1))
+    padded = cell.new_zeros(size)
+    padded[view, place] = cell
+    valid = torch.zeros(size, dtype=torch.bool, device=seen.device)
+    valid[view, place] = True
+    return _Pairs(padded, pixels.gather(1, padded[..., None].expand(-1, -1, 2)), depth.gather(1, padded), valid)

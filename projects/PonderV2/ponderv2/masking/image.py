@@ -40,8 +40,8 @@ def draw_block_mask(
         raise ValueError(f"the edge of a block is at least 1 pixel, not {block}")
     if height % block or width % block:
         raise ValueError(
-            f"an image of {height}x{width} pixels (height x width) does not divide into blocks of {block}: pad it "
-            f"to {-(-height // block) * block}x{-(-width // block) * block}"
+            f"an image of {height}x{width} pixels (height x width) does not divide into blocks of {block}: "
+            f"pad it to {-(-height // block) * block}x{-(-width // block) * block}"
         )
     rows, columns = height // block, width // block
     total = rows * columns
@@ -75,6 +75,7 @@ def resize_block_mask(mask: Bool[Tensor, "n h w"], size: tuple[int, int]) -> Boo
         if rows % height == 0 and columns % width == 0:
             return mask[:, :: rows // height, :: columns // width]
     raise ValueError(
-        f"a mask of {rows}x{columns} blocks (rows x columns) does not fit a map of {height}x{width}: both sides must "
-        "be whole multiples, or both whole fractions, of the block grid; was the mask drawn for another image size?"
+        f"a mask of {rows}x{columns} blocks (rows x columns) does not fit a map of {height}x{width}: both "
+        "sides must be whole multiples, or both whole fractions, of the block grid; is the mask of another "
+        "image size?"
     )

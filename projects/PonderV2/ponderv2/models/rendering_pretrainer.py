@@ -63,13 +63,16 @@ class RenderingPretrainer(BaseModel):
         return self.head.loss(self.encode(inputs), _rays(inputs))
 
     @torch.no_grad()
-    def predict(self, inputs: SensorBatch, data_samples: list | None = None) -> list[BaseDataElement]:
+    def predict(
+        self, inputs: SensorBatch, data_samples: list | None = None, volume: FeatureVolume | None = None
+    ) -> list[BaseDataElement]:
         """Rendered rays of each sample beside their targets, and whole images with `image_stride`.
 
         Fields, all `[N, R, ...]`: `rgb`, `depth`, `opacity`, `target_rgb`, `target_depth`, `valid`; with whole
-        images `image`, `target_image` `[N, h, w, 3]` and `image_depth` `[N, h, w]`. Depths in metres.
+        images `image`, `target_image` `[N, h, w, 3]` and `image_depth` `[N, h, w]`. Depths in metres. `volume`
+        is that of the batch, where it is known already.
         """
-        volume = self.encode(inputs)
+        volume = self.encode(inputs) if volume is None else volume
         rays = _rays(inputs)
         rendered = self.head.render_chunked(volume, rays)
         fields = {
@@ -91,9 +94,7 @@ class RenderingPretrainer(BaseModel):
         ]
 
     @torch.no_grad()
-    def render_images(
-        self, inputs: SensorBatch, stride: int, volume: FeatureVolume | None = None
-    ) -> dict[str, Tensor]:
+    def render_images(self, inputs: SensorBatch, stride: int, volume: FeatureVolume | None = None) -> dict[str, Tensor]:
         """Every camera's picture on a pixel lattice.
 
         Returns:
@@ -134,5 +135,7 @@ def lattice_rays(rig: CameraRig, stride: int) -> tuple[RayBatch, tuple[int, int]
 
 def _rays(inputs: SensorBatch) -> RayBatch:
     if inputs.rays is None:
-        raise ValueError("RenderingPretrainer: the batch has no rays; does the pipeline end in SampleRays, PackSensorInputs?")
+        raise ValueError(
+            "RenderingPretrainer: the batch has no rays; does the pipeline end in SampleRays, PackSensorInputs?"
+        )
     return inputs.rays

@@ -15,7 +15,10 @@ def color_loss(
 
 
 def depth_loss(
-    rendered: Float[Tensor, "b *r"], target: Float[Tensor, "b *r"], mask: Bool[Tensor, "b *r"], scene_scale: float
+    rendered: Float[Tensor, "b *r"],
+    target: Float[Tensor, "b *r"],
+    mask: Bool[Tensor, "b *r"],
+    scene_scale: float,
 ) -> Float[Tensor, ""]:
     """Mean absolute difference of depths in scene units; published weight 10 (UniPAD Eq. 8).
 

@@ -1,5 +1,7 @@
 """The decoder as one module: a feature volume and rays in, colour and depth out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -8,9 +10,7 @@ from ponderv2.structures import FeatureVolume
 
 from .colliders import BoxCollider
 from .compositing import RenderOutput, composite, transmittance_weights
-from .fields import SDFField
-from .opacity import NeuSOpacity
-from .samplers import HierarchicalSampler, UniformSampler
+from .samplers import RaySamples
 
 
 class VolumeRenderer(nn.Module):
@@ -21,17 +21,17 @@ class VolumeRenderer(nn.Module):
     cameras and samples are one program.
 
     Args:
-        field: signed distance, normal and colour.
-        opacity: signed distance to opacity.
-        sampler: where to ask along a ray.
+        field: signed distance, normal and colour; called and asked for `sdf` as `SDFField` is.
+        opacity: signed distance to opacity, called as `NeuSOpacity` is.
+        sampler: where to ask along a ray, called as `HierarchicalSampler` is.
         collider: which part of a ray to look at.
     """
 
     def __init__(
         self,
-        field: SDFField,
-        opacity: NeuSOpacity,
-        sampler: UniformSampler | HierarchicalSampler,
+        field: nn.Module,
+        opacity: nn.Module,
+        sampler: Callable[..., RaySamples],
         collider: BoxCollider | None = None,
     ) -> None:
         super().__init__()
@@ -62,9 +62,7 @@ class VolumeRenderer(nn.Module):
         def sdf_along_rays(t: Tensor) -> Tensor:
             return self.field.sdf(frozen, _points(origins, directions, t / scale)).reshape(t.shape)
 
-        samples = self.sampler(
-            near * scale, far * scale, sdf_along_rays, stratified=self.training, generator=generator
-        )
+        samples = self.sampler(near * scale, far * scale, sdf_along_rays, stratified=self.training, generator=generator)
         shape = samples.t.shape
         points = _points(origins, directions, samples.t / scale)
         seen_along = directions[:, :, None].expand(*shape, 3).reshape(shape[0], -1, 3)

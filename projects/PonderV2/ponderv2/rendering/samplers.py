@@ -123,9 +123,7 @@ class HierarchicalSampler:
         return RaySamples.from_positions(t, far)
 
 
-def _section_weights(
-    t: Float[Tensor, "*r s"], sdf: Float[Tensor, "*r s"], sharpness: float
-) -> Float[Tensor, "*r s-1"]:
+def _section_weights(t: Float[Tensor, "*r s"], sdf: Float[Tensor, "*r s"], sharpness: float) -> Float[Tensor, "*r s-1"]:
     """Rendering weights of the sections between neighbouring samples."""
     delta = (t[..., 1:] - t[..., :-1]).clamp(min=1e-7)
     slope = (sdf[..., 1:] - sdf[..., :-1]) / delta

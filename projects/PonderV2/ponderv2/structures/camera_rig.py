@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ponderv2.shapes import Float, Int
 
+_TENSORS = ("lidar2cam", "cam2img", "lidar2img", "img2lidar", "image_size")
+
 
 @dataclass(frozen=True)
 class CameraRig:
@@ -43,6 +45,10 @@ class CameraRig:
         # The centre is what the projection sends to d = 0, u*d = 0, v*d = 0.
         return self.img2lidar[..., :3, 3]
 
+    def first(self) -> "CameraRig":
+        """The rig of the first sample of a batch."""
+        return CameraRig(**{f: getattr(self, f)[0] for f in _TENSORS}, padded_size=self.padded_size)
+
     @staticmethod
     def stack(rigs: "list[CameraRig]", padded_size: tuple[int, int]) -> "CameraRig":
         """A batch of rigs with the same number of cameras.
@@ -53,12 +59,14 @@ class CameraRig:
         counts = sorted({rig.num_cameras for rig in rigs})
         if len(counts) > 1:
             raise ValueError(f"samples of one batch have different numbers of cameras: {counts}")
-        fields = ("lidar2cam", "cam2img", "lidar2img", "img2lidar", "image_size")
-        return CameraRig(**{f: torch.stack([getattr(r, f) for r in rigs]) for f in fields}, padded_size=padded_size)
+        stacked = {f: torch.stack([getattr(r, f) for r in rigs]) for f in _TENSORS}
+        return CameraRig(**stacked, padded_size=padded_size)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "CameraRig":
         """The same rig elsewhere; `dtype` is that of the matrices."""
         matrices = (self.lidar2cam, self.cam2img, self.lidar2img, self.img2lidar)
         return CameraRig(
-            *(m.to(device=device, dtype=dtype) for m in matrices), self.image_size.to(device), self.padded_size
+            *(m.to(device=device, dtype=dtype) for m in matrices),
+            self.image_size.to(device),
+            self.padded_size,
         )

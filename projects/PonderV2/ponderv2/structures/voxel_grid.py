@@ -1,5 +1,6 @@
 """The regular grid of cells around the ego car that all volumes share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,12 +24,12 @@ class VoxelGrid:
             corner of a cell while its renderer spread the cells from end to end of the range.
     """
 
-    point_cloud_range: tuple[float, float, float, float, float, float]
-    size: tuple[int, int, int]
+    point_cloud_range: Sequence[float | int]
+    size: Sequence[int]
     anchor: str = "center"
 
     def __post_init__(self) -> None:
-        # Configs hand over lists.
+        # Configs hand over lists, and whole numbers among the metres; kept are tuples.
         object.__setattr__(self, "point_cloud_range", tuple(float(v) for v in self.point_cloud_range))
         object.__setattr__(self, "size", tuple(int(v) for v in self.size))
         if len(self.point_cloud_range) != 6:
@@ -38,7 +39,9 @@ class VoxelGrid:
         if len(self.size) != 3 or min(self.size) < 1:
             raise ValueError(f"size: expected 3 positive cell counts (nx, ny, nz), got {self.size}")
         if any(low >= high for low, high in zip(self.lower, self.upper, strict=True)):
-            raise ValueError(f"point_cloud_range: every minimum must be below its maximum, got {self.point_cloud_range}")
+            raise ValueError(
+                f"point_cloud_range: every minimum must be below its maximum, got {self.point_cloud_range}"
+            )
         if self.anchor not in ("center", "corner"):
             raise ValueError(f"anchor: expected 'center' or 'corner', got {self.anchor!r}")
 

@@ -1,0 +1,73 @@
+"""Rendering a data set with a trained model: pictures and numbers."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import nn
+from tqdm import tqdm
+
+from ponderv2.evaluation.render_metric import render_result, summarise
+from ponderv2.registry import MODELS
+from ponderv2.visualization import sample_panel, save_png
+
+from .checkpoints import load_weights, resolve_checkpoint
+from .launch import add_common_arguments, load_config
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    """Arguments of tools/render.py."""
+    parser = argparse.ArgumentParser(description=description)
+    add_common_arguments(parser)
+    parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
+    parser.add_argument("--out", type=Path, required=True, help="folder for PNG panels and metrics.json")
+    parser.add_argument("--stride", type=int, default=2, help="pixels between rendered rays of the pictures")
+    parser.add_argument("--samples", type=int, help="only the first so many samples")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+def render(args: argparse.Namespace) -> dict[str, float]:
+    """Render the recipe's test data; writes `panel_*.png` and `metrics.json` and returns the metrics.
+
+    `psnr`, `abs_rel`, `rmse`, `delta1` are over the rays of the recipe's test pipeline (held-out ones, in the
+    recipes of this project); `image_psnr` and `ssim` over the rendered pixel lattice of whole images.
+    """
+    config = load_config(args.config, args.data_root, args.cfg_options)
+    model = load_model(config, resolve_checkpoint(args.checkpoint), args.device)
+    loader = Runner.build_dataloader(config.test_dataloader)
+    total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
+    results = []
+    with tqdm(total=total, desc="rendering", unit="sample") as progress:
+        for data in loader:
+            for k in range(len(data["data_samples"])):
+                if len(results) == total:
+                    break
+                one = {"inputs": {n: v[k : k + 1] for n, v in data["inputs"].items()}}
+                one["data_samples"] = data["data_samples"][k : k + 1]
+                results.append(_render_sample(model, one, args, len(results)))
+                progress.update()
+    metrics = summarise(results)
+    (args.out / "metrics.json").write_text(json.dumps(metrics | {"samples": len(results)}, indent=2) + "\n")
+    return metrics
+
+
+def load_model(config: Config, checkpoint: Path, device: str) -> nn.Module:
+    """The recipe's model with a checkpoint's weights, in evaluation mode."""
+    model = MODELS.build(config.model)
+    load_weights(model, checkpoint)
+    return model.to(device).eval()
+
+
+def _render_sample(model: nn.Module, data: dict, args: argparse.Namespace, index: int) -> dict:
+    data = model.data_preprocessor(data)
+    inputs = data["inputs"]
+    with torch.no_grad():
+        volume = model.encode(inputs)
+    sample = model.predict(inputs, data["data_samples"], volume)[0].to_dict()
+    fields = model.render_images(inputs, args.stride, volume)
+    save_png(sample_panel(data, fields), args.out / f"panel_{index:04d}.png")
+    return render_result(sample | {name: value[0].cpu() for name, value in fields.items()})

@@ -1,0 +1,53 @@
+"""Shape checks for the whole package, and data to test on: a made-up key frame, and the real one if there."""
+
+import os
+import sys
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+# Before anything of the package is imported: annotated shapes are checked at run time from here on.
+install_import_hook("ponderv2", "beartype.beartype")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from made_up_frame import write_made_up_frame  # noqa: E402
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` or `real` are skipped where there is no GPU or no key frame."""
+    no_gpu = pytest.mark.skip(reason="needs a CUDA device")
+    no_frame = pytest.mark.skip(reason="needs the real key frame: set PONDER_KEYFRAME to its folder")
+    for item in items:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(no_gpu)
+        if "real" in item.keywords and not os.environ.get("PONDER_KEYFRAME"):
+            item.add_marker(no_frame)
+
+
+@pytest.fixture
+def keyframe_root() -> Path:
+    """Folder of the real key frame."""
+    return Path(os.environ["PONDER_KEYFRAME"])
+
+
+@pytest.fixture(scope="session")
+def frame_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a made-up key frame in nuScenes' layout; do not write to it."""
+    root = tmp_path_factory.mktemp("made_up_frame")
+    write_made_up_frame(root)
+    return root
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The checkout that is tested."""
+    return REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)

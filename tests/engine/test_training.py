@@ -1,0 +1,132 @@
+"""Training, interrupting, resuming, testing and rendering through the tools, as a user would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from ponderv2.engine import read_encoder
+
+ROOT = Path(__file__).parents[2]
+RECIPE = "configs/tiny/ponderv2_camera_keyframe.py"
+SMALL = [
+    "model.encoder.grid.size=(36,36,5)",
+    "model.head.num_proposals=12",
+    "model.head.num_important=4",
+    "train_dataloader.dataset.pipeline.2.resize=(0.5,0.5)",
+    "val_dataloader.dataset.pipeline.2.resize=(0.5,0.5)",
+    "test_dataloader.dataset.pipeline.2.resize=(0.5,0.5)",
+    "val_dataloader.dataset.pipeline.3.rays_per_camera=32",
+    "test_dataloader.dataset.pipeline.3.rays_per_camera=32",
+    "default_hooks.logger.interval=1",
+]
+
+
+def _command(tool: str, *arguments: object, options: list[str] = ()) -> list[str]:
+    return [
+        sys.executable,
+        f"tools/{tool}.py",
+        RECIPE,
+        *map(str, arguments),
+        "--cfg-options",
+        *SMALL,
+        *options,
+    ]
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def trained(frame_root, tmp_path_factory):
+    """A work dir of 4 iterations, previewed, evaluated and exported."""
+    work_dir = tmp_path_factory.mktemp("trained")
+    options = ["train_cfg.max_iters=4", "train_cfg.val_interval=4", "default_hooks.checkpoint.interval=2"]
+    _run(_command("train", "--data-root", frame_root, "--work-dir", work_dir, options=options))
+    return work_dir
+
+
+def test_training_leaves_checkpoint_preview_and_encoder(trained):
+    assert (trained / "iter_4.pth").is_file()
+    picture = Image.open(trained / "previews" / "iter_000004.png")
+    assert len(set(picture.convert("L").tobytes())) > 100
+    weights, header = read_encoder(trained / "encoder.safetensors")
+    checkpoint = torch.load(trained / "iter_4.pth", weights_only=False)["state_dict"]
+    encoder = {k.removeprefix("encoder."): v for k, v in checkpoint.items() if k.startswith("encoder.")}
+    assert weights.keys() == encoder.keys()
+    assert all(torch.equal(weights[k], encoder[k]) for k in weights)
+    assert "RenderingPretrainer" in header["recipe"]
+
+
+def test_testing_reports_the_metrics_of_the_last_validation(trained, frame_root, tmp_path):
+    done = _run(_command("test", trained, "--data-root", frame_root, "--work-dir", tmp_path))
+    shown = done.stdout + done.stderr
+    logs = [json.loads(line) for f in trained.glob("*/vis_data/scalars.json") for line in f.read_text().splitlines()]
+    validated = next(log["render/psnr"] for log in logs if "render/psnr" in log)
+    assert f"render/psnr: {validated:.4f}" in shown
+
+
+def test_rendering_writes_a_panel_and_all_metrics(trained, frame_root, tmp_path):
+    _run(_command("render", trained, "--data-root", frame_root, "--out", tmp_path, "--stride", 4))
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert {"psnr", "ssim", "abs_rel", "rmse", "delta1", "image_psnr"} <= metrics.keys()
+    width, height = Image.open(tmp_path / "panel_0000.png").size
+    assert width > 1000
+    assert height > 300
+
+
+def test_a_killed_run_resumes_from_its_last_checkpoint(frame_root, tmp_path):
+    options = [
+        "train_cfg.max_iters=500",
+        "train_cfg.val_interval=1000",
+        "default_hooks.checkpoint.interval=2",
+    ]
+    command = _command("train", "--data-root", frame_root, "--work-dir", tmp_path, options=options)
+    run = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.time() + 120
+    while not (tmp_path / "last_checkpoint").is_file():
+        assert time.time() < deadline, "no checkpoint within two minutes"
+        assert run.poll() is None, "training ended by itself"
+        time.sleep(0.2)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    last = int(Path((tmp_path / "last_checkpoint").read_text()).stem.removeprefix("iter_"))
+    assert last < 500
+    shorter = [
+        f"train_cfg.max_iters={last + 2}",
+        "train_cfg.val_interval=1000",
+        "default_hooks.checkpoint.interval=2",
+    ]
+    done = _run(_command("train", "--data-root", frame_root, "--work-dir", tmp_path, "--resume", options=shorter))
+    assert f"resumed epoch: 0, iter: {last}" in done.stdout + done.stderr
+    assert (tmp_path / f"iter_{last + 2}.pth").is_file()
+
+
+def test_a_missing_image_ends_training_with_its_name(frame_root, tmp_path):
+    import shutil
+
+    broken = tmp_path / "data"
+    shutil.copytree(frame_root, broken)
+    (broken / "samples" / "CAM_BACK" / "frame.png").unlink()
+    command = _command("train", "--data-root", broken, "--work-dir", tmp_path / "work")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "CAM_BACK" in last
+    assert "frame.png" in last

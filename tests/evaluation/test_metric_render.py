@@ -1,0 +1,56 @@
+"""RenderMetric over samples as the pretrainer gives them."""
+
+import pytest
+import torch
+
+from ponderv2.evaluation import RenderMetric
+
+
+def _sample(error=0.1, image=False):
+    depth = torch.tensor([[4.0, 8.0, 0.0]])
+    rgb = torch.rand(1, 3, 3)
+    sample = {
+        "valid": torch.tensor([[True, True, True]]),
+        "target_depth": depth,
+        "depth": depth * (1 + error),
+        "rgb": rgb,
+        "target_rgb": rgb + error,
+    }
+    if image:
+        sample |= {"image": torch.rand(2, 16, 16, 3)}
+        sample |= {"target_image": sample["image"].clone()}
+    return sample
+
+
+def test_psnr_is_averaged_over_samples_and_depth_over_rays():
+    metric = RenderMetric()
+    metric.process({}, [_sample(0.1), _sample(0.01)])
+    metrics = metric.evaluate(2)
+    assert metrics["render/psnr"] == pytest.approx((20 + 40) / 2, abs=1e-3)
+    assert metrics["render/abs_rel"] == pytest.approx((0.1 + 0.01) / 2, rel=1e-4)
+
+
+def test_whole_images_give_ssim():
+    metric = RenderMetric()
+    metric.process({}, [_sample(image=True)])
+    metrics = metric.evaluate(1)
+    assert metrics["render/ssim"] == pytest.approx(1.0)
+
+
+def test_invalid_rays_have_no_influence():
+    sample = _sample()
+    sample["valid"][0, 0] = False
+    sample["rgb"][0, 0] = float("nan")
+    sample["depth"][0, 0] = float("nan")
+    metric = RenderMetric()
+    metric.process({}, [sample])
+    assert metric.evaluate(1)["render/abs_rel"] == pytest.approx(0.1, rel=1e-4)
+
+
+def test_no_valid_ray_at_all_is_an_error():
+    sample = _sample()
+    sample["valid"][:] = False
+    metric = RenderMetric()
+    metric.process({}, [sample])
+    with pytest.raises(ValueError, match="no ray"):
+        metric.evaluate(1)

@@ -1,0 +1,121 @@
+"""The field: closed-form normals are the gradient of the signed distance, with gradients of their own."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from ponderv2.rendering import ConditionedMLP, SDFField
+from ponderv2.structures import FeatureVolume, VoxelGrid
+
+GRID = VoxelGrid((-8.0, -8.0, -2.0, 8.0, 8.0, 2.0), (6, 5, 3))
+
+
+def _field(**kwargs):
+    field = SDFField(feature_channels=4, hidden_channels=6, geometry_channels=5, sdf_layers=3, color_layers=2, **kwargs)
+    # At its initial size the network is almost linear, which would hide a wrong second derivative.
+    with torch.no_grad():
+        for parameter in field.parameters():
+            parameter.mul_(2)
+    return field.double()
+
+
+def _volume(requires_grad=False):
+    data = torch.randn(2, 4, *GRID.shape, dtype=torch.float64, requires_grad=requires_grad)
+    return FeatureVolume(data, GRID)
+
+
+def _points(n=40):
+    # Away from the borders of cells, where a trilinear reading has no derivative.
+    index = torch.rand(2, n, 3, dtype=torch.float64) * 0.8 + 0.1 + torch.randint(0, 2, (2, n, 3))
+    scale, shift = GRID.index_map(dtype=torch.float64)
+    return (index - shift) / scale
+
+
+def test_parameter_counts_are_the_published_ones():
+    field = SDFField()
+    assert sum(p.numel() for p in field.sdf_mlp.parameters()) == 4881
+    assert sum(p.numel() for p in field.color_mlp.parameters()) == 4451
+
+
+def _sdf_by_autograd(field, volume, points):
+    """The same signed distance with positions that carry gradients: torch's lookup, then the network."""
+    lower, upper = points.new_tensor(GRID.lower), points.new_tensor(GRID.upper)
+    normalised = (points - lower) / (upper - lower) * 2 - 1
+    features = torch.nn.functional.grid_sample(
+        volume.data, normalised[:, :, None, None], align_corners=False, padding_mode="zeros"
+    )[..., 0, 0].transpose(1, 2)
+    return field.sdf_mlp(points * GRID.scene_scale, features)[..., 0]
+
+
+def test_normals_equal_autograd():
+    field, volume, points = _field(), _volume(), _points().requires_grad_()
+    (by_metre,) = torch.autograd.grad(_sdf_by_autograd(field, volume, points).sum(), points)
+    normal = field(volume, points.detach(), torch.zeros_like(points)).normal
+    torch.testing.assert_close(normal, by_metre / GRID.scene_scale)
+
+
+def test_normals_equal_finite_differences():
+    field, volume, points = _field(), _volume(), _points()
+    normal = field(volume, points, torch.zeros_like(points)).normal
+    step = 1e-5
+    for axis in range(3):
+        offset = torch.zeros(3, dtype=torch.float64)
+        offset[axis] = step
+        slope = (field.sdf(volume, points + offset) - field.sdf(volume, points - offset)) / (2 * step)
+        torch.testing.assert_close(normal[..., axis], slope / GRID.scene_scale, rtol=1e-4, atol=1e-6)
+
+
+def test_normals_have_autograds_gradients_to_volume_and_weights():
+    field, volume, points = _field(), _volume(requires_grad=True), _points().requires_grad_()
+    direction = torch.randn(2, 40, 3, dtype=torch.float64)
+    wanted = [volume.data, *field.sdf_mlp.parameters()]
+    (by_metre,) = torch.autograd.grad(_sdf_by_autograd(field, volume, points).sum(), points, create_graph=True)
+    reference = torch.autograd.grad((by_metre / GRID.scene_scale * direction).sum(), wanted, allow_unused=True)
+    normal = field(volume, points.detach(), direction).normal
+    ours = torch.autograd.grad((normal * direction).sum(), wanted, allow_unused=True)
+    for a, b in zip(ours, reference, strict=True):
+        # What the normal does not depend on (the last bias) is None for both, or zero. torch's softplus is
+        # cut off at 20, so its own slope differs from ours by 2e-9.
+        a, b = (torch.zeros(1, dtype=torch.float64) if g is None else g for g in (a, b))
+        torch.testing.assert_close(a, b.expand_as(a), rtol=1e-6, atol=1e-8)
+
+
+def test_gradcheck_of_all_outputs_to_the_volume():
+    field, volume, points = _field(), _volume(requires_grad=True), _points(3)
+    directions = torch.randn_like(points)
+
+    def outputs(data):
+        out = field(FeatureVolume(data, GRID), points, directions)
+        return out.sdf, out.normal, out.rgb
+
+    assert gradcheck(outputs, (volume.data,), atol=1e-4)
+
+
+def test_normals_exist_without_gradients():
+    field, volume, points = _field(), _volume(), _points()
+    with torch.no_grad():
+        inside = field(volume, points, torch.zeros_like(points)).normal
+    torch.testing.assert_close(inside, field(volume, points, torch.zeros_like(points)).normal.detach())
+
+
+def test_a_field_without_colour_has_no_colour_parameters():
+    field = SDFField(color_layers=0)
+    assert field.color_mlp is None
+    assert sum(p.numel() for p in field.parameters()) == 4881
+
+
+def test_an_unknown_activation_is_named():
+    with pytest.raises(ValueError, match="gelu"):
+        ConditionedMLP(4, 1, 2, activation="gelu")
+
+
+@pytest.mark.parametrize("activation", ["softplus", "relu"])
+def test_gradient_by_condition_equals_autograd(activation):
+    network = ConditionedMLP(5, 3, 4, 7, activation).double()
+    points = torch.randn(30, 3, dtype=torch.float64, requires_grad=True)
+    condition = torch.randn(30, 5, dtype=torch.float64, requires_grad=True)
+    output, by_point, by_condition = network.with_gradient(points, condition)
+    reference = torch.autograd.grad(network(points, condition)[..., 0].sum(), (points, condition))
+    torch.testing.assert_close(by_point, reference[0])
+    torch.testing.assert_close(by_condition, reference[1])
+    torch.testing.assert_close(output, network(points, condition))

@@ -1,0 +1,69 @@
+"""Trilinear lookup: equal to torch's own, and its spatial derivative to autograd's."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd import gradcheck
+
+from ponderv2.rendering import trilinear, trilinear_with_gradient
+from ponderv2.structures import VoxelGrid
+
+GRID = VoxelGrid((-3.0, -2.0, -1.0, 3.0, 4.0, 2.0), (5, 4, 3))
+
+
+def _by_grid_sample(volume, points, grid):
+    lower, upper = points.new_tensor(grid.lower), points.new_tensor(grid.upper)
+    normalised = (points - lower) / (upper - lower) * 2 - 1
+    corner = grid.anchor == "corner"
+    values = F.grid_sample(volume, normalised[:, :, None, None], align_corners=corner, padding_mode="zeros")
+    return values[..., 0, 0].transpose(1, 2)
+
+
+@pytest.mark.parametrize("anchor", ["center", "corner"])
+def test_equals_grid_sample_inside_and_outside_the_volume(anchor):
+    grid = VoxelGrid(GRID.point_cloud_range, GRID.size, anchor)
+    volume = torch.randn(2, 6, *grid.shape, dtype=torch.float64)
+    points = torch.randn(2, 200, 3, dtype=torch.float64) * 4
+    read = trilinear(volume, grid.to_index(points))
+    torch.testing.assert_close(read, _by_grid_sample(volume, points, grid))
+
+
+def test_a_volume_of_cell_centre_coordinates_reads_back_the_coordinates():
+    centers = GRID.centers(dtype=torch.float64)
+    volume = centers.permute(3, 0, 1, 2)[None]
+    low = torch.tensor(GRID.lower, dtype=torch.float64) + torch.tensor(GRID.voxel_size) / 2
+    high = torch.tensor(GRID.upper, dtype=torch.float64) - torch.tensor(GRID.voxel_size) / 2
+    points = low + torch.rand(1, 100, 3, dtype=torch.float64) * (high - low)
+    torch.testing.assert_close(trilinear(volume, GRID.to_index(points)), points)
+
+
+def test_points_far_away_and_not_finite_products_read_zero():
+    volume = torch.randn(1, 2, *GRID.shape)
+    points = torch.tensor([[[1e30, 0.0, 0.0], [0.0, -1e30, 0.0], [0.0, 0.0, 1e12]]])
+    assert trilinear(volume, GRID.to_index(points)).abs().max() == 0
+
+
+def test_spatial_derivative_equals_autograd_through_the_position():
+    volume = torch.randn(2, 4, *GRID.shape, dtype=torch.float64)
+    points = (torch.rand(2, 50, 3, dtype=torch.float64) * 5 - 2.5).requires_grad_()
+    _, jacobian = trilinear_with_gradient(volume, GRID.to_index(points))
+    scale, _ = GRID.index_map(dtype=torch.float64)
+    reference = _by_grid_sample(volume, points, GRID)
+    for channel in range(4):
+        (by_point,) = torch.autograd.grad(reference[..., channel].sum(), points, retain_graph=True)
+        torch.testing.assert_close(jacobian[..., channel] * scale, by_point)
+
+
+def test_gradients_to_the_volume():
+    volume = torch.randn(2, 2, *GRID.shape, dtype=torch.float64, requires_grad=True)
+    index = GRID.to_index(torch.randn(2, 6, 3, dtype=torch.float64) * 3)
+    assert gradcheck(lambda v: trilinear(v, index), (volume,))
+    assert gradcheck(lambda v: trilinear_with_gradient(v, index), (volume,))
+
+
+def test_a_batch_of_two_is_two_batches_of_one():
+    volume = torch.randn(2, 3, *GRID.shape)
+    index = GRID.to_index(torch.randn(2, 20, 3))
+    both = trilinear(volume, index)
+    for b in range(2):
+        torch.testing.assert_close(both[b : b + 1], trilinear(volume[b : b + 1], index[b : b + 1]))
