@@ -66,7 +66,7 @@ load = [
     dict(type=LoadLidarSweeps),
     dict(type=MultiViewResizeCropFlipRotate, resize=(0.25, 0.25)),
 ]
-rays = dict(type=SampleRays, point_cloud_range=point_cloud_range, radius=(3.0, 54.0), holdout=0.1, tile=4)
+rays = dict(type=SampleRays, point_cloud_range=point_cloud_range, radius=(3.0, 54.0), holdout=0.1, tile=16)
 dataset = dict(type=PonderNuScenesDataset, data_root="data/nuscenes", ann_file="nuscenes_infos_keyframe.pkl")
 
 train_dataloader = dict(

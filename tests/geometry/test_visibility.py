@@ -101,6 +101,15 @@ def test_points_behind_a_camera_are_seen_by_the_one_that_faces_them_alone():
     assert distances[0].item() == pytest.approx((ahead - center).norm().item())
 
 
+def test_a_point_behind_on_the_ray_of_the_first_pixel_is_not_seen():
+    # Where depth is clamped, `u * d = v * d = 0` would pass for pixel (0, 0).
+    rig = ring(1)
+    corner_ray = rig.img2lidar[0, :3, :3] @ torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    points = torch.stack([rig.origins[0] - 5 * corner_ray, rig.origins[0] + 5 * corner_ray])
+    assert [len(p) for p in visible_returns(points[:1], rig)[0]] == [0]
+    assert [len(p) for p in visible_returns(points[1:], rig)[0]] == [1]
+
+
 def test_pixels_reach_half_a_pixel_beyond_the_outer_centres():
     rig = ring(1)
     uv = torch.tensor([[-0.49, 10.0], [-0.51, 20.0], [159.49, 30.0], [159.51, 40.0], [50.0, -0.49], [60.0, 89.51]])

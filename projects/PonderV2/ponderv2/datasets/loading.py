@@ -27,8 +27,8 @@ from .nuscenes import CAMERAS
 class LoadCameras(BaseTransform):
     """Images and calibration of the cameras, in a fixed order.
 
-    Adds `img` (list of N uint8 RGB images `[H, W, 3]`; only with `decode`), `cameras` (names), `image_sizes`
-    `[N, 2]` (height, width), `lidar2cam`, `cam2img`, `img_aug` `[N, 4, 4]` and `lidar_aug` `[4, 4]`, float64.
+    Adds `img` (list of N uint8 RGB images `[H, W, 3]`; only with `decode`), `cameras` (names), `image_sizes` and
+    `original_sizes` `[N, 2]` (height, width), `lidar2cam`, `cam2img`, `img_aug` `[N, 4, 4]` and `lidar_aug` `[4, 4]`, float64.
 
     Args:
         cameras: which ones, in which order.
@@ -74,6 +74,7 @@ class LoadCameras(BaseTransform):
         count = len(self.cameras)
         results["cameras"] = self.cameras
         results["image_sizes"] = np.array(sizes, dtype=np.int64).reshape(count, 2)
+        results["original_sizes"] = results["image_sizes"].copy()
         results["lidar2cam"] = np.array(lidar2cam).reshape(count, 4, 4)
         results["cam2img"] = np.array(cam2img).reshape(count, 4, 4)
         results["img_aug"] = np.tile(np.eye(4), (count, 1, 1))

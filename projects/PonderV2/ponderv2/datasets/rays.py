@@ -36,7 +36,7 @@ class SampleRays(BaseTransform):
         sky_region: share of the image, from the top, where no pixel rays start; published 0.4.
         color: sample colours (needs decoded images).
         holdout: share of tiles held out.
-        tile: edge of a tile in pixels of the augmented image.
+        tile: edge of a tile in pixels of the original image, so that augmentation does not mix the splits.
         split: "train", "heldout" or "all".
         seed: a number makes the choice depend on it and the sample alone, the same at every call; None draws
             from numpy's global generator, which the data loader seeds.
@@ -51,7 +51,7 @@ class SampleRays(BaseTransform):
         sky_region: float = 0.4,
         color: bool = True,
         holdout: float = 0.0,
-        tile: int = 4,
+        tile: int = 16,
         split: str = "train",
         seed: int | None = None,
     ) -> None:
@@ -78,7 +78,8 @@ class SampleRays(BaseTransform):
         pixels, distance = visible_returns(points, rig)
         chosen, depth, valid = [], [], []
         for camera in range(rig.num_cameras):
-            choice = self._choose(pixels[camera], distance[camera], rig.image_size[camera], rng)
+            candidates = _Candidates(self, rig.image_size[camera], results["original_sizes"][camera], results["img_aug"][camera])
+            choice = self._choose(pixels[camera], distance[camera], candidates, rng)
             for values, value in zip((chosen, depth, valid), choice, strict=True):
                 values.append(value)
         chosen, depth, valid = torch.stack(chosen), torch.stack(depth), torch.stack(valid)
@@ -109,43 +110,58 @@ class SampleRays(BaseTransform):
         self,
         pixels: Float[Tensor, "p 2"],
         distance: Float[Tensor, "p"],
-        size: Int[Tensor, "2"],
+        candidates: "_Candidates",
         rng: np.random.Generator,
     ) -> tuple[Float[Tensor, "r 2"], Float[Tensor, "r"], Bool[Tensor, "r"]]:
         """Pixels, depths (0: none) and validity of the rays of one camera."""
-        in_split = self._in_split(pixels)
-        pixels, distance = pixels[in_split], distance[in_split]
+        usable = candidates.usable(pixels)
+        pixels, distance = pixels[usable], distance[usable]
         count = min(len(pixels), round(self.rays_per_camera * self.lidar_share))
         picked = torch.from_numpy(rng.permutation(len(pixels))[:count])
-        others = self._random_pixels(self.rays_per_camera - count, size, rng)
+        # Without a loss of colour a ray without a depth has nothing to say.
+        others = candidates.draw(self.rays_per_camera - count if self.color else 0, rng)
         missing = self.rays_per_camera - count - len(others)
         chosen = torch.cat([pixels[picked], others, others.new_zeros(missing, 2)])
         depth = torch.cat([distance[picked], distance.new_zeros(self.rays_per_camera - count)])
         return chosen, depth, torch.arange(self.rays_per_camera) < self.rays_per_camera - missing
 
-    def _random_pixels(self, count: int, size: Int[Tensor, "2"], rng: np.random.Generator) -> Float[Tensor, "n 2"]:
-        """Up to `count` different pixels of the split below the sky region; none when no loss needs colour."""
-        if not self.color:
-            return torch.zeros(0, 2, dtype=torch.float64)
-        height, width = int(size[0]), int(size[1])
-        top = int(height * self.sky_region)
-        # A share of the candidates is of the other split: draw more than needed, without replacement.
-        keep = {"train": 1 - self.holdout, "heldout": self.holdout, "all": 1.0}[self.split]
-        total = (height - top) * width
-        draws = min(total, int(np.ceil(1.5 * count / keep)) + 64)
-        flat = torch.from_numpy(rng.choice(total, draws, replace=False))
-        pixels = torch.stack([flat % width, top + flat // width], dim=1).double()
-        return pixels[self._in_split(pixels)][:count]
 
-    def _in_split(self, pixels: Float[Tensor, "p 2"]) -> Bool[Tensor, "p"]:
-        if self.split == "all" or self.holdout == 0:
-            return torch.ones(len(pixels), dtype=torch.bool)
-        held_out = held_out_pixels(pixels, self.holdout, self.tile)
-        return held_out if self.split == "heldout" else ~held_out
+class _Candidates:
+    """The pixels of one view where a ray may start: on the picture, below the sky, in the split."""
+
+    def __init__(self, rules: SampleRays, size: Int[Tensor, "2"], original_size: np.ndarray, img_aug: np.ndarray) -> None:
+        self.rules = rules
+        self.height, self.width = (int(v) for v in size)
+        self.original_size = torch.from_numpy(original_size).flip(0)
+        self.to_original = torch.from_numpy(np.linalg.inv(img_aug))
+
+    def usable(self, pixels: Float[Tensor, "p 2"]) -> Bool[Tensor, "p"]:
+        """Which pixels show the original image (rotation and cropping leave black corners), in a tile of the split."""
+        original = pixels @ self.to_original[:2, :2].T + self.to_original[:2, 2]
+        shown = ((original >= -0.5) & (original < self.original_size - 0.5)).all(dim=1)
+        if self.rules.split == "all" or self.rules.holdout == 0:
+            return shown
+        held_out = held_out_pixels(original, self.rules.holdout, self.rules.tile)
+        return shown & (held_out if self.rules.split == "heldout" else ~held_out)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Float[Tensor, "n 2"]:
+        """Up to `count` different usable pixels below the sky region; fewer only where there are no more."""
+        top = int(self.height * self.rules.sky_region)
+        total = (self.height - top) * self.width
+        share = {"train": 1 - self.rules.holdout, "heldout": self.rules.holdout, "all": 1.0}[self.rules.split]
+        found = torch.zeros(0, 2, dtype=torch.float64)
+        # Mostly the first draw has enough usable ones; if not, all pixels are looked at.
+        for draws in (min(total, int(1.5 * count / share) + 64), total):
+            flat = torch.from_numpy(rng.choice(total, draws, replace=False))
+            pixels = torch.stack([flat % self.width, top + flat // self.width], dim=1).double()
+            found = pixels[self.usable(pixels)][:count]
+            if len(found) == count:
+                break
+        return found
 
 
 def held_out_pixels(pixels: Float[Tensor, "*p 2"], share: float, tile: int) -> Bool[Tensor, "*p"]:
-    """Which pixels (u, v) lie in held-out tiles: a fixed hash of the tile's place, the same in every image."""
+    """Which original pixels (u, v) lie in held-out tiles: a fixed hash of the tile's place, the same in every image."""
     cell = torch.div(torch.floor(pixels + 0.5), tile, rounding_mode="floor").long()
     mixed = (cell[..., 0] * 73856093) ^ (cell[..., 1] * 19349663)
     mixed = (mixed ^ (mixed >> 13)) * 1274126177

@@ -87,7 +87,8 @@ class VoxelGrid:
     ) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
         """`scale, shift` with `index = point * scale + shift`: metres to continuous cell indices (x, y, z).
 
-        Index `k` is where cell `k`'s value sits, so `k + 0.5` lies half-way to its neighbour.
+        Index `k` is where cell `k`'s value is read, so `k + 0.5` lies half-way to its neighbour. With the corner
+        anchor that is not where `centers` puts it, as in the published code.
         """
         lower = torch.tensor(self.lower, device=device, dtype=dtype)
         upper = torch.tensor(self.upper, device=device, dtype=dtype)
