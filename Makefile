@@ -26,7 +26,7 @@ $(STAMP): requirements.txt pyproject.toml
 	  status=$$?; kill $$pulse 2>/dev/null; test $$status -eq 0; \
 	fi
 	@echo "[4/4] the rest of requirements.txt, and this project"
-	@$(PIP) install -q --no-build-isolation --no-deps -r requirements.txt
+	@$(PIP) install -q --no-deps -r requirements.txt
 	@$(PIP) install -q --no-build-isolation --no-deps -e .
 	@touch $@
 

@@ -37,3 +37,8 @@ def test_ssim_is_one_for_equal_images_and_falls_with_noise():
     image = torch.rand(32, 40, 3)
     assert ssim(image, image) == pytest.approx(1.0)
     assert ssim(image, (image + 0.2 * torch.randn_like(image)).clamp(0, 1)) < 0.9
+
+
+def test_an_image_smaller_than_the_window_is_one_clear_error():
+    with pytest.raises(ValueError, match=r"\(7, 13\); lower the stride"):
+        ssim(torch.rand(7, 13, 3), torch.rand(7, 13, 3))

@@ -73,6 +73,14 @@ def test_prediction_has_a_result_a_sample_with_targets_beside_it(model, batch):
     assert sample.metainfo["token"] == "made-up"
 
 
+def test_prediction_with_an_image_stride_has_whole_images_too(model, batch, monkeypatch):
+    model.eval()
+    monkeypatch.setattr(model, "image_stride", 8)
+    (sample,) = model(**batch, mode="predict")
+    assert sample.image.shape == sample.target_image.shape == (6, 11, 20, 3)
+    assert sample.image_depth.shape == (6, 11, 20)
+
+
 def test_rendering_in_chunks_equals_rendering_at_once(model, batch):
     model.eval()
     rays = batch["inputs"].rays

@@ -78,7 +78,9 @@ class SampleRays(BaseTransform):
         pixels, distance = visible_returns(points, rig)
         chosen, depth, valid = [], [], []
         for camera in range(rig.num_cameras):
-            candidates = _Candidates(self, rig.image_size[camera], results["original_sizes"][camera], results["img_aug"][camera])
+            candidates = _Candidates(
+                self, rig.image_size[camera], results["original_sizes"][camera], results["img_aug"][camera]
+            )
             choice = self._choose(pixels[camera], distance[camera], candidates, rng)
             for values, value in zip((chosen, depth, valid), choice, strict=True):
                 values.append(value)
@@ -129,7 +131,9 @@ class SampleRays(BaseTransform):
 class _Candidates:
     """The pixels of one view where a ray may start: on the picture, below the sky, in the split."""
 
-    def __init__(self, rules: SampleRays, size: Int[Tensor, "2"], original_size: np.ndarray, img_aug: np.ndarray) -> None:
+    def __init__(
+        self, rules: SampleRays, size: Int[Tensor, "2"], original_size: np.ndarray, img_aug: np.ndarray
+    ) -> None:
         self.rules = rules
         self.height, self.width = (int(v) for v in size)
         self.original_size = torch.from_numpy(original_size).flip(0)

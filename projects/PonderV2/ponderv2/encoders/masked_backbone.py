@@ -1,5 +1,6 @@
 """What the image backbones share: stages, block masks, frozen parts and activation checkpointing."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +11,7 @@ from ponderv2.masking import resize_block_mask
 from ponderv2.shapes import Bool, Float
 
 
-class MaskedBackbone(nn.Module):
+class MaskedBackbone(nn.Module, ABC):
     """A stem and residual stages of strides 4, 8, 16, 32, over images with hidden blocks.
 
     Masking is "sparse by zeroing" (SparK; UniPAD §3.1): hidden pixels are set to zero, and so are hidden
@@ -116,14 +117,17 @@ class MaskedBackbone(nn.Module):
             return checkpoint(self._layer, layer, *args, use_reentrant=False)
         return self._layer(layer, *args)
 
+    @abstractmethod
     def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """Images, hidden pixels zeroed, to features of stride 4."""
 
+    @abstractmethod
     def _stage(self, stage: nn.Module, x: Tensor, visible: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """All of one stage."""
 
+    @abstractmethod
     def _layer(self, layer: nn.Module, *args: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """One residual layer, called through `_run`."""
 
 
 def hidden_at(visible: Bool[Tensor, "n hb wb"] | None, x: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n 1 h w"] | None:

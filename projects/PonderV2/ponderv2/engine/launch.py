@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from ponderv2 import compat
 
 from .checkpoints import resolve_checkpoint
+from .cpu import keep_freed_memory
 
 
 def parse_arguments(description: str, train: bool) -> argparse.Namespace:
@@ -88,6 +89,7 @@ def build_runner(args: argparse.Namespace, train: bool) -> Runner:
     Raises:
         SystemExit: for `--amp` on a machine without CUDA.
     """
+    keep_freed_memory()
     config = load_config(args.config, args.data_root, args.cfg_options)
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / args.config.stem)

@@ -15,6 +15,7 @@ from ponderv2.registry import MODELS
 from ponderv2.visualization import sample_panel, save_png
 
 from .checkpoints import load_weights, resolve_checkpoint
+from .cpu import keep_freed_memory
 from .launch import add_common_arguments, load_config
 
 
@@ -36,6 +37,7 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     `psnr`, `abs_rel`, `rmse`, `delta1` are over the rays of the recipe's test pipeline (held-out ones, in the
     recipes of this project); `image_psnr` and `ssim` over the rendered pixel lattice of whole images.
     """
+    keep_freed_memory()
     config = load_config(args.config, args.data_root, args.cfg_options)
     model = load_model(config, resolve_checkpoint(args.checkpoint), args.device)
     loader = Runner.build_dataloader(config.test_dataloader)

@@ -15,7 +15,15 @@ def psnr(mean_squared_error: float) -> float:
 
 
 def ssim(rendered: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> float:
-    """Structural similarity of two images in [0, 1], Gaussian window of σ = 1.5 (Wang et al. 2004)."""
+    """Structural similarity of two images in [0, 1], Gaussian window of σ = 1.5 (Wang et al. 2004).
+
+    Raises:
+        ValueError: when the images are smaller than the window of 11×11 pixels.
+    """
+    if min(rendered.shape[:2]) < 11:
+        raise ValueError(
+            f"SSIM needs images of 11×11 pixels at least, got {tuple(rendered.shape[:2])}; lower the stride"
+        )
     return float(
         structural_similarity(
             rendered.numpy(),

@@ -18,8 +18,9 @@ from ponderv2.shapes import Float, Int
 def trilinear(volume: Float[Tensor, "b c z y x"], index: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q c"]:
     """Features at continuous cell indices (x, y, z), see `VoxelGrid.to_index`. Not differentiable in `index`."""
     corners, fraction, inside = _corners(volume, index)
-    weights = _weights(fraction) * inside
-    return _combine(volume, corners, weights[:, None]).reshape(*index.shape[:2], -1)
+    # One sum of weighted rows: forward, the fastest there is; backward is for tests, training needs none here.
+    values = F.embedding_bag(corners, _table(volume), per_sample_weights=_weights(fraction) * inside, mode="sum")
+    return values.reshape(*index.shape[:2], -1)
 
 
 def trilinear_with_gradient(
@@ -80,5 +81,9 @@ def _weight_slopes(fraction: Float[Tensor, "p 3"]) -> Float[Tensor, "p 3 8"]:
 def _combine(
     volume: Float[Tensor, "b c z y x"], rows: Int[Tensor, "p 8"], weights: Float[Tensor, "p k 8"]
 ) -> Float[Tensor, "p k c"]:
-    table = volume.permute(0, 2, 3, 4, 1).reshape(-1, volume.shape[1])
-    return torch.bmm(weights, F.embedding(rows, table))
+    return torch.bmm(weights, F.embedding(rows, _table(volume)))
+
+
+def _table(volume: Float[Tensor, "b c z y x"]) -> Float[Tensor, "r c"]:
+    """The cells of all samples as rows, x fastest."""
+    return volume.permute(0, 2, 3, 4, 1).reshape(-1, volume.shape[1])
