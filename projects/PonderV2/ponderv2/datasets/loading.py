@@ -28,7 +28,8 @@ class LoadCameras(BaseTransform):
     """Images and calibration of the cameras, in a fixed order.
 
     Adds `img` (list of N uint8 RGB images `[H, W, 3]`; only with `decode`), `cameras` (names), `image_sizes` and
-    `original_sizes` `[N, 2]` (height, width), `lidar2cam`, `cam2img`, `img_aug` `[N, 4, 4]` and `lidar_aug` `[4, 4]`, float64.
+    `original_sizes` `[N, 2]` (height, width), and in float64 `lidar2cam`, `cam2img`, `img_aug` `[N, 4, 4]` and
+    `lidar_aug` `[4, 4]`.
 
     Args:
         cameras: which ones, in which order.
