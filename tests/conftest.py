@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-# Before anything of the package is imported: annotated shapes are checked at run time from here on.
-install_import_hook("ponderv2", "beartype.beartype")
 sys.path.insert(0, str(Path(__file__).parent))
+# Before anything of the package is imported: annotated shapes are checked at run time from here on.
+install_import_hook("ponderv2", "shape_checks.typechecker")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

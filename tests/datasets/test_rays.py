@@ -303,7 +303,7 @@ def test_the_splits_stay_apart_when_images_are_augmented(load):
 
 def test_no_ray_starts_where_rotation_left_the_image_black(load):
     results = rotated(load, 3)
-    rays = draw(results, rays_per_camera=3000, sky_region=0.0)
+    rays = draw(results, rays_per_camera=60 * 100, sky_region=0.0)
     original = original_pixels(rays, results["img_aug"])[rays.valid]
     assert (original > -0.51).all()
     assert (original < torch.tensor([160.0, 90.0]) - 0.49).all()

@@ -283,7 +283,7 @@ def test_channels_and_strides_are_those_of_the_maps(kind):
 )
 def test_the_registry_builds_the_named_sizes(name, options, channels, blocks):
     with torch.device("meta"):
-        model = MODELS.build({"type": name, **options})
+        model = MODELS.build({"type": f"mmdet3d.{name}", **options})
     assert model.channels == channels
     assert tuple(len(stage["layers"]) for stage in model.stages) == blocks
 

@@ -13,10 +13,10 @@ from ponderv2.engine.cpu import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 torch.set_num_threads(1)
-torch.ones(8_000_000)
+torch.ones(16_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
-    torch.ones(8_000_000)
+    torch.ones(16_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -28,4 +28,4 @@ def _faults(mode: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 def test_large_tensors_reuse_their_pages():
-    assert _faults("keep") < 0.05 * _faults("default")
+    assert _faults("keep") < 0.2 * _faults("default")

@@ -54,7 +54,7 @@ def cpu_indice_conv(
     algo: Any = None,
     timer: Any = None,
     bias: Tensor | None = None,  # [C_out]
-    act_alpha: float = 0.0,
+    act_alpha: Any = 0.0,  # strided layers hand over `act_type` here: a slip of spconv
     act_beta: float = 0.0,
     act_type: Any = None,
 ) -> Tensor:  # [num_activate_out, C_out]

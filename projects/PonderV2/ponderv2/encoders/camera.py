@@ -24,6 +24,7 @@ class CameraEncoder(BaseModule):
         channels: of the volume.
         num_convs: 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
             they are new).
+        norm_cfg: their norm, in mmcv's terms; published BN3d.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class CameraEncoder(BaseModule):
         lift: dict,
         channels: int,
         num_convs: int = 0,
+        norm_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -47,7 +49,7 @@ class CameraEncoder(BaseModule):
         self.depth_net = MODELS.build(depth_net)
         self.lift = MODELS.build(lift)
         self.channels = channels
-        self.convs = ModuleList(conv3d_block(channels, channels) for _ in range(num_convs))
+        self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
 
     def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> FeatureVolume:
         """Encode a batch.
@@ -75,6 +77,7 @@ class CameraEncoder(BaseModule):
         return FeatureVolume(data, self.grid)
 
 
-def conv3d_block(in_channels: int, out_channels: int) -> ConvModule:
-    """3×3×3 convolution, batch norm, ReLU."""
-    return ConvModule(in_channels, out_channels, 3, padding=1, conv_cfg=dict(type="Conv3d"), norm_cfg=dict(type="BN3d"))
+def conv3d_block(in_channels: int, out_channels: int, norm_cfg: dict | None = None) -> ConvModule:
+    """3×3×3 convolution, norm (batch norm unless said otherwise), ReLU."""
+    norm_cfg = norm_cfg or dict(type="BN3d")
+    return ConvModule(in_channels, out_channels, 3, padding=1, conv_cfg=dict(type="Conv3d"), norm_cfg=norm_cfg)

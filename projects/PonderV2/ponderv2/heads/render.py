@@ -35,6 +35,7 @@ class RenderHead(BaseModule):
             network, and rays then need no colours.
         depth_mode: "reference" compares depth divided by opacity, as published; "opacity_aware" puts what is
             left of a ray at its far end, so that transparent rays are no way out.
+        norm_cfg: norm of the projection, in mmcv's terms; published BN3d.
         chunk: rays a camera that are rendered at once outside training.
     """
 
@@ -52,6 +53,7 @@ class RenderHead(BaseModule):
         color_weight: float = 10.0,
         depth_weight: float = 10.0,
         depth_mode: str = "reference",
+        norm_cfg: dict | None = None,
         chunk: int = 512,
         init_cfg: dict | None = None,
     ) -> None:
@@ -61,7 +63,7 @@ class RenderHead(BaseModule):
         self.color_weight, self.depth_weight = color_weight, depth_weight
         self.depth_mode = depth_mode
         self.chunk = chunk
-        self.render_conv = conv3d_block(in_channels, render_channels)
+        self.render_conv = conv3d_block(in_channels, render_channels, norm_cfg)
         field = SDFField(
             render_channels,
             hidden_channels,
