@@ -1,4 +1,4 @@
-"""Camera pre-training, tiny: overfits one nuScenes key frame on 2 CPU cores in about 13 minutes.
+"""Camera pre-training, tiny: overfits one nuScenes key frame on 2 CPU cores in about 14 minutes.
 
 Not a recipe to transfer from, but the whole path at a size one can watch: quarter-size images with 30 % of
 their blocks hidden (16 pixels: a cell of the coarsest map, as 32 is at full size), the published range in
