@@ -8,7 +8,7 @@ from mmengine.hooks import (
     ParamSchedulerHook,
     RuntimeInfoHook,
 )
-from mmengine.runner import LogProcessor
+from mmengine.runner import LogProcessor, TestLoop, ValLoop
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
 default_scope = "mmdet3d"
@@ -29,3 +29,5 @@ visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend), dic
 log_processor = dict(type=LogProcessor, window_size=50)
 randomness = dict(seed=0)
 log_level = "INFO"
+val_cfg = dict(type=ValLoop)
+test_cfg = dict(type=TestLoop)

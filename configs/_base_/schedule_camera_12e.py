@@ -4,7 +4,7 @@ The paper's text says 1e-4; the code, which this follows, 2e-4 for 4 GPUs with a
 """
 
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
-from mmengine.runner import EpochBasedTrainLoop, TestLoop, ValLoop
+from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
 max_epochs = 12
@@ -26,6 +26,4 @@ param_scheduler = [
     ),
 ]
 train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=4)
-val_cfg = dict(type=ValLoop)
-test_cfg = dict(type=TestLoop)
 auto_scale_lr = dict(enable=False, base_batch_size=4)

@@ -15,7 +15,7 @@ with read_base():
 from mmdet.models.necks import FPN
 from mmengine.dataset import DefaultSampler, InfiniteSampler, pseudo_collate
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
-from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
+from mmengine.runner import IterBasedTrainLoop
 from torch.optim import AdamW
 
 from ponderv2.datasets import (
@@ -82,43 +82,29 @@ load = [
 rays = dict(type=SampleRays, point_cloud_range=point_cloud_range, radius=(3.0, 54.0), holdout=0.1, tile=16)
 dataset = dict(type=PonderNuScenesDataset, data_root="data/nuscenes", ann_file="nuscenes_infos_keyframe.pkl")
 
+train_rays = rays | dict(rays_per_camera=144, lidar_share=0.5, sky_region=0.0, split="train")
+heldout_rays = rays | dict(rays_per_camera=512, split="heldout", seed=0)
+pack = dict(type=PackSensorInputs)
+loading = dict(batch_size=1, collate_fn=dict(type=pseudo_collate))
+
 train_dataloader = dict(
-    batch_size=1,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type=InfiniteSampler, shuffle=True),
-    collate_fn=dict(type=pseudo_collate),
-    dataset=dataset
-    | dict(
-        pipeline=[
-            *load,
-            rays | dict(rays_per_camera=144, lidar_share=0.5, sky_region=0.0, split="train"),
-            dict(type=PackSensorInputs),
-        ]
-    ),
+    dataset=dataset | dict(pipeline=[*load, train_rays, pack]),
+    **loading,
 )
 val_dataloader = dict(
-    batch_size=1,
     num_workers=0,
     sampler=dict(type=DefaultSampler, shuffle=False),
-    collate_fn=dict(type=pseudo_collate),
-    dataset=dataset
-    | dict(
-        test_mode=True,
-        pipeline=[
-            *load,
-            rays | dict(rays_per_camera=512, split="heldout", seed=0),
-            dict(type=PackSensorInputs),
-        ],
-    ),
+    dataset=dataset | dict(test_mode=True, pipeline=[*load, heldout_rays, pack]),
+    **loading,
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
 test_evaluator = val_evaluator
 
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=370)
-val_cfg = dict(type=ValLoop)
-test_cfg = dict(type=TestLoop)
 optim_wrapper = dict(
     type=OptimWrapper,
     # Gradients shrink tenfold in the first hundred steps; at the usual 0.999 their early size would slow the rest.
