@@ -17,6 +17,7 @@ from ponderv2.encoders import CameraEncoder, PonderConvNeXt, SimpleDepth
 from ponderv2.heads import RenderHead
 from ponderv2.lifting import PullLift
 from ponderv2.models import RenderingPretrainer, SensorPreprocessor
+from ponderv2.rendering import HierarchicalSampler
 
 RANGE = (-24.0, -24.0, -4.0, 24.0, 24.0, 4.0)
 
@@ -44,7 +45,7 @@ def model_config() -> dict:
             lift=dict(type=PullLift, depth_range=(0.0, 32.0)),
             channels=8,
         ),
-        head=dict(type=RenderHead, in_channels=8, render_channels=8, num_proposals=12, num_important=4, chunk=64),
+        head=dict(type=RenderHead, in_channels=8, render_channels=8, sampler=dict(type=HierarchicalSampler, num_proposals=12, num_important=4), chunk=64),
     )
 
 

@@ -32,6 +32,7 @@ from ponderv2.evaluation import RenderMetric
 from ponderv2.heads import RenderHead
 from ponderv2.lifting import PullLift
 from ponderv2.models import RenderingPretrainer, SensorPreprocessor
+from ponderv2.rendering import HierarchicalSampler
 
 max_iters = 740
 point_cloud_range = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
@@ -69,8 +70,7 @@ model = dict(
         render_channels=32,
         hidden_channels=32,
         norm_cfg=norm_cfg,
-        num_proposals=48,
-        num_important=16,
+        sampler=dict(type=HierarchicalSampler, num_proposals=48, num_important=16),
     ),
 )
 

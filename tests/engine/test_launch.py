@@ -29,7 +29,7 @@ def test_data_root_reaches_wrapped_data_sets_and_lists():
 
 
 def test_options_change_the_recipe():
-    assert load_config(TINY, options={"model.head.depth_weight": 3.0}).model.head.depth_weight == 3.0
+    assert load_config(TINY, options={"model.head.hidden_channels": 3}).model.head.hidden_channels == 3
 
 
 def test_missing_recipe_and_data_are_named(tmp_path):

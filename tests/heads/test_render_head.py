@@ -6,14 +6,16 @@ import pytest
 import torch
 
 from ponderv2.heads import RenderHead
+from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, UniSurfOpacity, VolSDFOpacity
 from ponderv2.structures import FeatureVolume, RayBatch, VoxelGrid
 
+SAMPLER = dict(type=HierarchicalSampler, num_proposals=8, num_important=4)
 GRID = VoxelGrid((-8.0, -8.0, -2.0, 8.0, 8.0, 2.0), (8, 8, 2))
 
 
 def _head(**kwargs):
     torch.manual_seed(0)
-    return RenderHead(4, render_channels=8, num_proposals=8, num_important=4, **kwargs)
+    return RenderHead(4, render_channels=8, sampler=SAMPLER, **kwargs)
 
 
 def _volume():
@@ -35,7 +37,7 @@ def _rays():
 
 
 def test_without_colour_weight_there_is_no_colour_network_and_no_need_for_colours():
-    head = _head(color_weight=0.0)
+    head = _head(objective=dict(color=0.0))
     losses = head.loss(_volume(), replace(_rays(), rgb=None))
     assert "loss_color" not in losses
     assert not any("color" in name for name, _ in head.named_parameters())
@@ -49,7 +51,7 @@ def test_missing_colours_are_one_clear_error():
 
 
 def test_opacity_aware_depth_punishes_a_faint_ray_whose_normalised_depth_is_perfect():
-    reference, aware = _head().eval(), _head(depth_mode="opacity_aware").eval()
+    reference, aware = _head().eval(), _head(objective=dict(depth_mode="opacity_aware")).eval()
     volume, rays = _volume(), _rays()
     out = reference.render(volume, rays)
     assert (out.opacity < 0.99).all()
@@ -71,6 +73,25 @@ def test_invalid_rays_change_no_loss():
         assert torch.equal(kept[name], changed[name])
 
 
+@pytest.mark.parametrize("preset", ["reference", "geometry", "occupancy"])
+@pytest.mark.parametrize("opacity", [NeuSOpacity, VolSDFOpacity, UniSurfOpacity])
+def test_presets_and_opacity_models_give_finite_losses_and_a_gradient_to_every_parameter(preset, opacity):
+    head, rays = _head(objective=preset, opacity=dict(type=opacity)), _rays()
+    # All rays at once, so that the conditions of all losses occur.
+    losses = head.loss(_volume(), replace(rays, depth=torch.full_like(rays.depth, 3.0)))
+    total = sum(value for name, value in losses.items() if name.startswith("loss_"))
+    assert torch.isfinite(total)
+    total.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in head.parameters())
+
+
+def test_unknown_preset_and_unknown_weight_are_named():
+    with pytest.raises(ValueError, match="indoor"):
+        _head(objective="indoor")
+    with pytest.raises(ValueError, match="colour"):
+        _head(objective=dict(colour=1.0))
+
+
 def test_unknown_depth_mode_is_named():
     with pytest.raises(ValueError, match="metric"):
-        _head(depth_mode="metric")
+        _head(objective=dict(depth_mode="metric"))

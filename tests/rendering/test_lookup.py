@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from ponderv2.rendering import trilinear, trilinear_with_gradient
+from ponderv2.rendering import as_table, locate, read, read_slope, trilinear
 from ponderv2.structures import VoxelGrid
 
 GRID = VoxelGrid((-3.0, -2.0, -1.0, 3.0, 4.0, 2.0), (5, 4, 3))
@@ -43,22 +43,40 @@ def test_points_far_away_and_not_finite_products_read_zero():
     assert trilinear(volume, GRID.to_index(points)).abs().max() == 0
 
 
-def test_spatial_derivative_equals_autograd_through_the_position():
+def _slope(volume, index, direction):
+    places = locate(volume.shape, index)
+    return read_slope(as_table(volume), places, direction.flatten(0, 1)).unflatten(0, index.shape[:2])
+
+
+def test_spatial_slope_along_a_feature_direction_equals_autograd_through_the_position():
     volume = torch.randn(2, 4, *GRID.shape, dtype=torch.float64)
-    points = (torch.rand(2, 50, 3, dtype=torch.float64) * 5 - 2.5).requires_grad_()
-    _, jacobian = trilinear_with_gradient(volume, GRID.to_index(points))
+    points = (torch.rand(2, 50, 3, dtype=torch.float64) * 9 - 4.5).requires_grad_()
+    direction = torch.randn(2, 50, 4, dtype=torch.float64)
     scale, _ = GRID.index_map(dtype=torch.float64)
-    reference = _by_grid_sample(volume, points, GRID)
-    for channel in range(4):
-        (by_point,) = torch.autograd.grad(reference[..., channel].sum(), points, retain_graph=True)
-        torch.testing.assert_close(jacobian[..., channel] * scale, by_point)
+    slope = _slope(volume, GRID.to_index(points), direction) * scale
+    (by_point,) = torch.autograd.grad((_by_grid_sample(volume, points, GRID) * direction).sum(), points)
+    torch.testing.assert_close(slope, by_point)
 
 
-def test_gradients_to_the_volume():
+def test_gradients_to_volume_and_direction():
     volume = torch.randn(2, 2, *GRID.shape, dtype=torch.float64, requires_grad=True)
     index = GRID.to_index(torch.randn(2, 6, 3, dtype=torch.float64) * 3)
+    direction = torch.randn(2, 6, 2, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda v: trilinear(v, index), (volume,))
-    assert gradcheck(lambda v: trilinear_with_gradient(v, index), (volume,))
+    assert gradcheck(lambda v, d: _slope(v, index, d), (volume, direction))
+
+
+def test_sorted_places_read_the_same_and_give_the_same_gradients():
+    volume = torch.randn(2, 3, *GRID.shape, dtype=torch.float64, requires_grad=True)
+    places = locate(volume.shape, GRID.to_index(torch.randn(2, 40, 3, dtype=torch.float64) * 3))
+    ordered, order = places.sorted()
+    assert (ordered.rows[1:] >= ordered.rows[:-1]).all()
+    table = as_table(volume)
+    torch.testing.assert_close(read(table, ordered), read(table, places)[order])
+    weight = torch.randn(80, 3, dtype=torch.float64)
+    direct = torch.autograd.grad((read(table, places) * weight).sum(), volume, retain_graph=True)
+    by_run = torch.autograd.grad((read(table, ordered) * weight[order]).sum(), volume)
+    torch.testing.assert_close(by_run, direct)
 
 
 def test_a_batch_of_two_is_two_batches_of_one():

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from tqdm import tqdm
 
+from ponderv2.evaluation.mesh import extract_mesh
 from ponderv2.evaluation.render_metric import render_result, summarise
 from ponderv2.registry import MODELS
 from ponderv2.visualization import sample_panel, save_png
@@ -26,13 +27,16 @@ def parse_arguments(description: str) -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
     parser.add_argument("--out", type=Path, required=True, help="folder for PNG panels and metrics.json")
     parser.add_argument("--stride", type=int, default=2, help="pixels between rendered rays of the pictures")
+    parser.add_argument("--mesh", action="store_true", help="also write the surface of each sample as mesh_*.ply")
+    parser.add_argument("--mesh-step", type=float, default=0.25, help="metres between the corners of its grid")
     parser.add_argument("--samples", type=int, help="only the first so many samples")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 
 
 def render(args: argparse.Namespace) -> dict[str, float]:
-    """Render the recipe's test data; writes `panel_*.png` and `metrics.json` and returns the metrics.
+    """Render the recipe's test data; writes `panel_*.png`, `mesh_*.ply` with `--mesh`, and `metrics.json`; returns
+    the metrics.
 
     `psnr`, `abs_rel`, `rmse`, `delta1` are over the rays of the recipe's test pipeline (held-out ones, in the
     recipes of this project); `image_psnr` and `ssim` over the rendered pixel lattice of whole images.
@@ -64,12 +68,15 @@ def load_model(config: Config, checkpoint: Path, device: str) -> nn.Module:
     return model.to(device).eval()
 
 
+@torch.no_grad()
 def _render_sample(model: nn.Module, data: dict, args: argparse.Namespace, index: int) -> dict:
     data = model.data_preprocessor(data)
     inputs = data["inputs"]
-    with torch.no_grad():
-        volume = model.encode(inputs)
+    volume = model.encode(inputs)
     sample = model.predict(inputs, data["data_samples"], volume)[0].to_dict()
     fields = model.render_images(inputs, args.stride, volume)
     save_png(sample_panel(data, fields), args.out / f"panel_{index:04d}.png")
+    if args.mesh:
+        mesh = extract_mesh(model.head.renderer, model.head.project(volume), args.mesh_step)
+        mesh.export(args.out / f"mesh_{index:04d}.ply")
     return render_result(sample | {name: value[0].cpu() for name, value in fields.items()})

@@ -10,11 +10,11 @@ from ponderv2.rendering import (
     BoxCollider,
     HierarchicalSampler,
     NeuSOpacity,
+    RayTargets,
+    RenderingObjective,
     RenderOutput,
     SDFField,
     VolumeRenderer,
-    color_loss,
-    depth_loss,
 )
 from ponderv2.structures import FeatureVolume, RayBatch
 
@@ -28,13 +28,12 @@ class RenderHead(BaseModule):
         render_channels: after the projection, published 32.
         hidden_channels: width of the decoder's perceptrons; 16 in the published code, 32 in the paper.
         sdf_layers, color_layers: their depths, published 6 and 4.
-        num_proposals, num_important: samples a ray, published 72 + 24.
-        single_jitter: see `UniformSampler`.
-        near: metres before the first sample.
-        color_weight, depth_weight: of the losses, published 10 and 10. A colour weight of 0 builds no colour
-            network, and rays then need no colours.
-        depth_mode: "reference" compares depth divided by opacity, as published; "opacity_aware" puts what is
-            left of a ray at its far end, so that transparent rays are no way out.
+        opacity: `NeuSOpacity` (published), `VolSDFOpacity` or `UniSurfOpacity` and its arguments.
+        sampler: any sampler of `ponderv2.rendering` and its arguments; published 72 + 24 hierarchical.
+        collider: `BoxCollider` (published) or `NearFarCollider` and its arguments.
+        objective: name of a preset of `RenderingObjective`, or its attributes, with the preset they change under
+            "preset" ("reference" unless said). A colour weight of 0 builds no colour network, and rays then
+            need no colours.
         norm_cfg: norm of the projection, in mmcv's terms; published BN3d.
         chunk: rays a camera that are rendered at once outside training.
     """
@@ -46,22 +45,17 @@ class RenderHead(BaseModule):
         hidden_channels: int = 16,
         sdf_layers: int = 6,
         color_layers: int = 4,
-        num_proposals: int = 72,
-        num_important: int = 24,
-        single_jitter: bool = True,
-        near: float = 1.0,
-        color_weight: float = 10.0,
-        depth_weight: float = 10.0,
-        depth_mode: str = "reference",
+        opacity: dict | None = None,
+        sampler: dict | None = None,
+        collider: dict | None = None,
+        objective: str | dict = "reference",
         norm_cfg: dict | None = None,
         chunk: int = 512,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if depth_mode not in ("reference", "opacity_aware"):
-            raise ValueError(f"depth_mode: expected 'reference' or 'opacity_aware', got {depth_mode!r}")
-        self.color_weight, self.depth_weight = color_weight, depth_weight
-        self.depth_mode = depth_mode
+        changes = {"preset": objective} if isinstance(objective, str) else {"preset": "reference"} | objective
+        self.objective = RenderingObjective.preset(changes.pop("preset"), **changes)
         self.chunk = chunk
         self.render_conv = conv3d_block(in_channels, render_channels, norm_cfg)
         field = SDFField(
@@ -69,52 +63,56 @@ class RenderHead(BaseModule):
             hidden_channels,
             geometry_channels=hidden_channels,
             sdf_layers=sdf_layers,
-            color_layers=color_layers if color_weight > 0 else 0,
+            color_layers=color_layers if self.objective.color > 0 else 0,
         )
-        sampler = HierarchicalSampler(num_proposals, num_important, single_jitter=single_jitter)
-        self.renderer = VolumeRenderer(field, NeuSOpacity(), sampler, BoxCollider(near))
+        self.renderer = VolumeRenderer(
+            field,
+            opacity=MODELS.build(opacity or dict(type=NeuSOpacity)),
+            sampler=MODELS.build(sampler or dict(type=HierarchicalSampler)),
+            collider=MODELS.build(collider or dict(type=BoxCollider)),
+        )
+
+    def project(self, volume: FeatureVolume) -> FeatureVolume:
+        """The volume in the decoder's channels: what `renderer` reads."""
+        return volume.with_data(self.render_conv(volume.data))
 
     def loss(self, volume: FeatureVolume, rays: RayBatch) -> dict[str, Tensor]:
-        """Weighted losses `loss_color`, `loss_depth`, and `opacity`, the mean opacity, to watch.
+        """Weighted losses `loss_...` of the objective, and `opacity`, the mean opacity, to watch.
 
         Raises:
             ValueError: when colour has a weight and the rays have no colours.
         """
-        out = self.render(volume, rays)
-        losses = {}
-        if self.color_weight > 0:
-            if rays.rgb is None:
-                raise ValueError(
-                    "RenderHead: color_weight > 0 but the rays have no colours; set SampleRays(color=True)"
-                )
-            losses["loss_color"] = self.color_weight * color_loss(out.rgb, rays.rgb, rays.valid & out.hit)
-        if self.depth_weight > 0:
-            depth = out.depth if self.depth_mode == "reference" else out.depth_to_far
-            losses["loss_depth"] = self.depth_weight * depth_loss(
-                depth, rays.depth, rays.has_depth & out.hit, volume.grid.scene_scale
-            )
-        losses["opacity"] = out.opacity.detach().mean()
-        return losses
+        projected = self.project(volume)
+        out = self._render_projected(projected, rays)
+        targets = RayTargets(
+            rays.depth.flatten(1, 2),
+            rays.has_depth.flatten(1, 2),
+            rays.valid.flatten(1, 2),
+            None if rays.rgb is None else rays.rgb.flatten(1, 2),
+        )
+        return self.objective(out, targets, self.renderer, projected) | {"opacity": out.opacity.detach().mean()}
 
     def render(self, volume: FeatureVolume, rays: RayBatch) -> RenderOutput:
         """Render all rays at once; fields are shaped `[B, N, R, ...]`."""
-        return self._render_projected(volume.with_data(self.render_conv(volume.data)), rays)
+        out = self._render_projected(self.project(volume), rays)
+        cameras = rays.valid.shape[1:]
+        return RenderOutput(
+            **{name: None if value is None else value.unflatten(1, cameras) for name, value in vars(out).items()}
+        )
 
     @torch.no_grad()
     def render_chunked(self, volume: FeatureVolume, rays: RayBatch) -> dict[str, Tensor]:
         """Render many rays in bounded memory: `rgb`, `depth`, `opacity`, `hit`, shaped `[B, N, R, ...]`."""
-        projected = volume.with_data(self.render_conv(volume.data))
+        projected = self.project(volume)
         pieces: dict[str, list[Tensor]] = {}
         for part in rays.split(self.chunk):
             out = self._render_projected(projected, part)
             for name in ("rgb", "depth", "opacity", "hit"):
-                if getattr(out, name) is not None:
-                    pieces.setdefault(name, []).append(getattr(out, name))
+                value = getattr(out, name)
+                if value is not None:
+                    pieces.setdefault(name, []).append(value.unflatten(1, part.valid.shape[1:]))
         return {name: torch.cat(parts, dim=2) for name, parts in pieces.items()}
 
     def _render_projected(self, volume: FeatureVolume, rays: RayBatch) -> RenderOutput:
         # To the renderer a batch of rays is [B, Q]: which camera a ray belongs to does not matter.
-        cameras = rays.valid.shape[1:]
-        out = self.renderer(volume, rays.origins.flatten(1, 2), rays.directions.flatten(1, 2))
-        fields = {name: None if value is None else value.unflatten(1, cameras) for name, value in vars(out).items()}
-        return RenderOutput(**fields)
+        return self.renderer(volume, rays.origins.flatten(1, 2), rays.directions.flatten(1, 2))

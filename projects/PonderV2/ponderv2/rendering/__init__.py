@@ -3,30 +3,58 @@
 lookup → fields → (collider, sampler) → opacity → compositing, put together by `VolumeRenderer`; then losses.
 """
 
-from .colliders import BoxCollider
+from .colliders import BoxCollider, NearFarCollider
 from .compositing import RenderOutput, composite, transmittance_weights
 from .fields import ConditionedMLP, FieldOutput, SDFField
-from .lookup import trilinear, trilinear_with_gradient
-from .losses import color_loss, depth_loss
-from .opacity import NeuSOpacity
+from .lookup import Places, as_table, locate, read, read_slope, trilinear
+from .losses import (
+    color_loss,
+    depth_loss,
+    eikonal_loss,
+    free_space_loss,
+    occupancy_loss,
+    sdf_loss,
+    surface_loss,
+)
+from .objective import PRESETS, RayTargets, RenderingObjective
+from .opacity import NeuSOpacity, UniSurfOpacity, VolSDFOpacity
 from .renderer import VolumeRenderer
-from .samplers import HierarchicalSampler, RaySamples, UniformSampler
+from .samplers import HierarchicalSampler, LinearDisparitySampler, RaySamples, UniformSampler
+from .surface_samplers import ErrorBoundedSampler, RootFindingSampler
 
 __all__ = [
+    "PRESETS",
     "BoxCollider",
     "ConditionedMLP",
+    "ErrorBoundedSampler",
     "FieldOutput",
     "HierarchicalSampler",
+    "LinearDisparitySampler",
+    "NearFarCollider",
     "NeuSOpacity",
+    "Places",
     "RaySamples",
+    "RayTargets",
     "RenderOutput",
+    "RenderingObjective",
+    "RootFindingSampler",
     "SDFField",
+    "UniSurfOpacity",
     "UniformSampler",
+    "VolSDFOpacity",
     "VolumeRenderer",
+    "as_table",
     "color_loss",
     "composite",
     "depth_loss",
+    "eikonal_loss",
+    "free_space_loss",
+    "locate",
+    "occupancy_loss",
+    "read",
+    "read_slope",
+    "sdf_loss",
+    "surface_loss",
     "transmittance_weights",
     "trilinear",
-    "trilinear_with_gradient",
 ]

@@ -20,6 +20,7 @@ class RenderOutput:
             do not get away with a good depth.
         hit: rays that meet the scene's box at all; the others are meaningless.
         weights, sdf, normal, t: of every sample; sdf and normal in scene units, t in metres.
+        origins, directions: the rays themselves, origins in metres.
     """
 
     rgb: Float[Tensor, "*r 3"] | None
@@ -31,6 +32,8 @@ class RenderOutput:
     sdf: Float[Tensor, "*r s"]
     normal: Float[Tensor, "*r s 3"]
     t: Float[Tensor, "*r s"]
+    origins: Float[Tensor, "*r 3"]
+    directions: Float[Tensor, "*r 3"]
 
 
 def transmittance_weights(log_transparency: Float[Tensor, "*r s"]) -> Float[Tensor, "*r s"]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume
 
-from .lookup import trilinear, trilinear_with_gradient
+from .lookup import as_table, locate, read, read_slope, trilinear
+from .pieces import in_pieces, restore_order
 
 SOFTPLUS_BETA = 100.0
 
@@ -111,6 +112,7 @@ class SDFField(nn.Module):
         geometry_channels: size of the geometry feature given to the colour network.
         sdf_layers: published 6.
         color_layers: published 4; 0 builds no colour network, so that it has no idle parameters.
+        piece: points that the perceptrons take at a time, see `in_pieces`; None for all at once.
     """
 
     def __init__(
@@ -120,8 +122,10 @@ class SDFField(nn.Module):
         geometry_channels: int = 16,
         sdf_layers: int = 6,
         color_layers: int = 4,
+        piece: int | None = 16384,
     ) -> None:
         super().__init__()
+        self.piece = piece
         self.sdf_mlp = ConditionedMLP(feature_channels, 1 + geometry_channels, sdf_layers, hidden_channels)
         self.color_mlp = None
         if color_layers > 0:
@@ -130,23 +134,38 @@ class SDFField(nn.Module):
 
     def sdf(self, volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q"]:
         """Signed distances alone (scene units) of points in metres; for proposals."""
-        features = trilinear(volume.data, volume.grid.to_index(points))
-        return self.sdf_mlp(points * volume.grid.scene_scale, features)[..., 0]
+        features = trilinear(volume.data, volume.grid.to_index(points)).flatten(0, 1)
+        scaled = (points * volume.grid.scene_scale).flatten(0, 1)
+        (sdf,) = in_pieces(self._distance, self.sdf_mlp, self.piece, scaled, features)
+        return sdf.unflatten(0, points.shape[:2])
 
     def forward(
         self, volume: FeatureVolume, points: Float[Tensor, "b q 3"], directions: Float[Tensor, "b q 3"]
     ) -> FieldOutput:
         """Everything the renderer needs, at points in metres seen along unit directions."""
         grid = volume.grid
-        features, jacobian = trilinear_with_gradient(volume.data, grid.to_index(points))
-        scaled = points * grid.scene_scale
-        output, by_point, by_feature = self.sdf_mlp.with_gradient(scaled, features)
+        # By cell, not by ray: neighbours then read the same rows, and the backward pass adds up runs.
+        places, order = locate(volume.data.shape, grid.to_index(points)).sorted()
+        scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
+        seen_along = directions.flatten(0, 1).index_select(0, order)
+        table = as_table(volume.data)
+        features = read(table, places)
+        geometry, by_point, by_feature = in_pieces(
+            self.sdf_mlp.with_gradient, self.sdf_mlp, self.piece, scaled, features
+        )
         # The index changes by `index_scale` a metre, that is by `index_scale / scene_scale` a scene unit.
         index_scale, _ = grid.index_map(points.device, points.dtype)
-        by_index = torch.einsum("bqac,bqc->bqa", jacobian, by_feature)
-        normal = by_point + by_index * (index_scale / grid.scene_scale)
-        rgb = None
+        normal = by_point + read_slope(table, places, by_feature) * (index_scale / grid.scene_scale)
+        outputs = [geometry[:, :1], normal]
         if self.color_mlp is not None:
-            condition = torch.cat([directions, features, normal, output[..., 1:]], dim=-1)
-            rgb = torch.sigmoid(self.color_mlp(scaled, condition))
-        return FieldOutput(output[..., 0], normal, rgb)
+            outputs += in_pieces(
+                self._color, self.color_mlp, self.piece, scaled, seen_along, features, normal, geometry[:, 1:]
+            )
+        outputs = restore_order(torch.cat(outputs, dim=-1), order).unflatten(0, points.shape[:2])
+        return FieldOutput(outputs[..., 0], outputs[..., 1:4], outputs[..., 4:] if self.color_mlp is not None else None)
+
+    def _distance(self, scaled: Tensor, features: Tensor) -> tuple[Tensor]:
+        return (self.sdf_mlp(scaled, features)[:, 0],)
+
+    def _color(self, scaled: Tensor, directions: Tensor, *condition: Tensor) -> tuple[Tensor]:
+        return (torch.sigmoid(self.color_mlp(scaled, torch.cat([directions, *condition], dim=-1))),)

@@ -1,7 +1,8 @@
-"""What rendered rays are compared by. Each is a mean over the rays of a sample that count, 0 when
-none does, and then over the batch."""
+"""What rendered rays are compared by. Each is a mean over what counts in a sample, 0 when nothing does, and
+then over the batch. Lengths are scene units (metres × `VoxelGrid.scene_scale`)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ponderv2.shapes import Bool, Float
@@ -27,8 +28,62 @@ def depth_loss(
     return _masked_mean((rendered - target).abs() * scene_scale, mask)
 
 
-def _masked_mean(values: Float[Tensor, "b *r"], mask: Bool[Tensor, "b *r"]) -> Float[Tensor, ""]:
-    """Mean over the rays of a sample that count, then over the samples: a batch is the mean of its samples."""
+def free_space_loss(
+    sdf: Float[Tensor, "b *r s"],
+    t: Float[Tensor, "b *r s"],
+    depth: Float[Tensor, "b *r"],
+    mask: Bool[Tensor, "b *r"],
+    truncation: float,
+) -> Float[Tensor, ""]:
+    """How far signed distances fall short of the truncation before it begins (PonderV2 Eq. 11, indoors 1.0)."""
+    before = t < (depth - truncation)[..., None]
+    return _masked_mean(F.relu(truncation - sdf), before & mask[..., None])
+
+
+def sdf_loss(
+    sdf: Float[Tensor, "b *r s"],
+    t: Float[Tensor, "b *r s"],
+    depth: Float[Tensor, "b *r"],
+    mask: Bool[Tensor, "b *r"],
+    truncation: float,
+) -> Float[Tensor, ""]:
+    """|t + s - D| within the truncation of the measured depth D (PonderV2 Eq. 10, indoors 10)."""
+    ahead = depth[..., None] - t
+    return _masked_mean((sdf - ahead).abs(), (ahead.abs() <= truncation) & mask[..., None])
+
+
+def eikonal_loss(normal: Float[Tensor, "b *r s 3"], mask: Bool[Tensor, "b *r"]) -> Float[Tensor, ""]:
+    """(‖∇s‖ - 1)² of the samples of rays in the mask (PonderV2 Eq. 9, indoors 0.01)."""
+    # The gradient of a norm is not defined at zero, where a freshly made field may well be.
+    norm = (normal.square().sum(dim=-1) + 1e-12).sqrt()
+    return _masked_mean((norm - 1).square(), mask[..., None].expand_as(norm))
+
+
+def surface_loss(sdf: Float[Tensor, "b *r"], mask: Bool[Tensor, "b *r"]) -> Float[Tensor, ""]:
+    """|s| at LiDAR returns: they lie on the surface (in UniPAD's code, switched off)."""
+    return _masked_mean(sdf.abs(), mask)
+
+
+def occupancy_loss(
+    log_free: Float[Tensor, "b *r s"],
+    log_occupied_at_return: Float[Tensor, "b *r"],
+    t: Float[Tensor, "b *r s"],
+    depth: Float[Tensor, "b *r"],
+    mask: Bool[Tensor, "b *r"],
+    margin: float,
+) -> Float[Tensor, ""]:
+    """Binary cross entropy of occupancy from LiDAR: free along the ray up to `margin` before the return, occupied
+    at the return.
+
+    Both halves are means of their own, so the many free samples do not outweigh the one return.
+    """
+    before = t < (depth - margin)[..., None]
+    free = _masked_mean(-log_free, before & mask[..., None])
+    return (free + _masked_mean(-log_occupied_at_return, mask)) / 2
+
+
+def _masked_mean(values: Float[Tensor, "b *n"], mask: Bool[Tensor, "b *n"]) -> Float[Tensor, ""]:
+    """Mean over what counts in a sample, then over the samples: a batch is the mean of its samples."""
     # `where`, not a product: a value that does not count may be anything, NaN included.
     total = torch.where(mask, values, torch.zeros_like(values)).flatten(1).sum(dim=1)
     return (total / mask.flatten(1).sum(dim=1).clamp(min=1)).mean()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume
 
-from .colliders import BoxCollider
+from .colliders import BoxCollider, NearFarCollider
 from .compositing import RenderOutput, composite, transmittance_weights
 from .samplers import RaySamples
 
@@ -32,7 +32,7 @@ class VolumeRenderer(nn.Module):
         field: nn.Module,
         opacity: nn.Module,
         sampler: Callable[..., RaySamples],
-        collider: BoxCollider | None = None,
+        collider: BoxCollider | NearFarCollider | None = None,
     ) -> None:
         super().__init__()
         self.field = field
@@ -52,6 +52,18 @@ class VolumeRenderer(nn.Module):
             volume = volume.with_data(volume.data.float())
             return self._render(volume, origins.float(), directions.float(), generator)
 
+    def sdf_along(
+        self,
+        volume: FeatureVolume,
+        origins: Float[Tensor, "b q 3"],
+        directions: Float[Tensor, "b q 3"],
+        distance: Float[Tensor, "b q"],
+    ) -> Float[Tensor, "b q"]:
+        """Signed distance (scene units) at one distance (metres) along each ray."""
+        with torch.autocast(device_type=origins.device.type, enabled=False):
+            points = origins.float() + directions.float() * distance.float()[..., None]
+            return self.field.sdf(volume.with_data(volume.data.float()), points)
+
     def _render(
         self, volume: FeatureVolume, origins: Tensor, directions: Tensor, generator: torch.Generator | None
     ) -> RenderOutput:
@@ -62,7 +74,7 @@ class VolumeRenderer(nn.Module):
         def sdf_along_rays(t: Tensor) -> Tensor:
             return self.field.sdf(frozen, _points(origins, directions, t / scale)).reshape(t.shape)
 
-        samples = self.sampler(near * scale, far * scale, sdf_along_rays, stratified=self.training, generator=generator)
+        samples = self.sampler(near * scale, far * scale, sdf_along_rays, self.training, generator, self.opacity)
         shape = samples.t.shape
         points = _points(origins, directions, samples.t / scale)
         seen_along = directions[:, :, None].expand(*shape, 3).reshape(shape[0], -1, 3)
@@ -73,7 +85,7 @@ class VolumeRenderer(nn.Module):
         t = samples.t / scale
         rgb = None if out.rgb is None else out.rgb.reshape(*shape, 3)
         color, depth, opacity, depth_to_far = composite(weights, t, far, rgb)
-        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t)
+        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t, origins, directions)
 
 
 def _points(

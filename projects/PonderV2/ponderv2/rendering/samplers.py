@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ponderv2.shapes import Float
 
@@ -55,17 +55,51 @@ class UniformSampler:
         sdf: SDFAlongRays | None = None,
         stratified: bool = False,
         generator: torch.Generator | None = None,
+        opacity: nn.Module | None = None,
     ) -> RaySamples:
-        """Samples from near to far; mid-section without `stratified`. `sdf` is not used."""
-        shape = (*near.shape, 1 if self.single_jitter else self.num_samples)
-        if stratified:
-            jitter = torch.rand(shape, device=near.device, dtype=near.dtype, generator=generator)
-        else:
-            jitter = near.new_full(shape, 0.5)
-        steps = torch.arange(self.num_samples, device=near.device, dtype=near.dtype)
-        unit = (steps + jitter) / self.num_samples
+        """Samples from near to far; mid-section without `stratified`. `sdf` and `opacity` are not used."""
+        unit = _unit_steps(near, self.num_samples, self.single_jitter, stratified, generator)
         t = near[..., None] + (far - near)[..., None] * unit
         return RaySamples.from_positions(t, far)
+
+
+@dataclass(frozen=True)
+class LinearDisparitySampler:
+    """Equal sections of 1 / distance: dense near the sensor, sparse far away.
+
+    Attributes:
+        num_samples: samples a ray.
+        single_jitter: as in `UniformSampler`.
+    """
+
+    num_samples: int
+    single_jitter: bool = True
+
+    def __call__(
+        self,
+        near: Float[Tensor, "*r"],
+        far: Float[Tensor, "*r"],
+        sdf: SDFAlongRays | None = None,
+        stratified: bool = False,
+        generator: torch.Generator | None = None,
+        opacity: nn.Module | None = None,
+    ) -> RaySamples:
+        """Samples from near > 0 to far. `sdf` and `opacity` are not used."""
+        unit = _unit_steps(near, self.num_samples, self.single_jitter, stratified, generator)
+        t = 1 / ((1 - unit) / near[..., None] + unit / far[..., None])
+        return RaySamples.from_positions(t, far)
+
+
+def _unit_steps(
+    like: Float[Tensor, "*r"], count: int, single_jitter: bool, stratified: bool, generator: torch.Generator | None
+) -> Float[Tensor, "*r s"]:
+    """`count` ascending numbers in [0, 1) a ray: the middles of equal sections, or random places in them."""
+    shape = (*like.shape, 1 if single_jitter else count)
+    if stratified:
+        jitter = torch.rand(shape, device=like.device, dtype=like.dtype, generator=generator)
+    else:
+        jitter = like.new_full(shape, 0.5)
+    return (torch.arange(count, device=like.device, dtype=like.dtype) + jitter) / count
 
 
 @dataclass(frozen=True)
@@ -108,8 +142,9 @@ class HierarchicalSampler:
         sdf: SDFAlongRays,
         stratified: bool = False,
         generator: torch.Generator | None = None,
+        opacity: nn.Module | None = None,
     ) -> RaySamples:
-        """Samples from near to far, given the signed distance along the rays."""
+        """Samples from near to far, given the signed distance along the rays. `opacity` is not used."""
         uniform = UniformSampler(self.num_proposals, self.single_jitter)
         t = uniform(near, far, stratified=stratified, generator=generator).t
         values = sdf(t)

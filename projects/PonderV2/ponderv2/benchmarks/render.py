@@ -1,0 +1,176 @@
+"""The rendering decoder against the published formulation: time and memory of forward and backward.
+
+Torch alone: runs on a bare machine with a copy of the repository. Times are paired, in turn, in one process;
+the peak memory of each way is that of a process of its own.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, VolumeRenderer, color_loss, depth_loss
+from ponderv2.structures import FeatureVolume, VoxelGrid
+
+from .reference import render_as_published
+
+GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (180, 180, 5))
+WAYS = ("reference", "eager", "compiled")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tools/benchmark.py render`; the defaults are the published size."""
+    parser.add_argument("--rays", type=int, default=3072, help="of a sample: 6 cameras × 512")
+    parser.add_argument("--samples", type=int, default=96, help="of a ray, three quarters of them proposals")
+    parser.add_argument("--channels", type=int, default=32, help="of the volume of 5×180×180 cells")
+    parser.add_argument("--hidden", type=int, default=16, help="width of the perceptrons")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; the median of each way counts")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out (a minute on a CPU)")
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Measure; prints a table and returns it.
+
+    Returns:
+        `time_ratio`, `memory_ratio`: reference over ours (eager), higher is better; `seconds`, `peak_bytes` by
+        way; sizes, device and versions. With `--only`, just that way's peak memory.
+    """
+    if args.only:
+        return {"peak_bytes": _peak(args)}
+    ways = [way for way in WAYS if not (way == "compiled" and args.no_compile)]
+    steps = {way: _step(args, way) for way in ways}
+    for step in steps.values():
+        step()  # Compilation, caches and the allocator.
+    seconds = {way: [] for way in ways}
+    for _ in range(args.repeats):
+        for way, step in steps.items():
+            seconds[way].append(_timed(step, args.device))
+    del steps
+    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    peaks = {way: _peak_of_own_process(args, way) for way in ways}
+    result = {
+        "time_ratio": medians["reference"] / medians["eager"],
+        "memory_ratio": peaks["reference"] / peaks["eager"],
+        "seconds": medians,
+        "peak_bytes": peaks,
+        "size": {name: getattr(args, name) for name in ("batch", "rays", "samples", "channels", "hidden")},
+        "volume": [args.batch, args.channels, *GRID.shape],
+        "device": torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+    }
+    print(f"{args.batch} × {args.rays} rays × {args.samples} samples, forward and backward, on {result['device']}")
+    print(f"{'':<10} {'seconds':>8} {'faster':>7} {'peak MB':>8} {'leaner':>7}")
+    for way in ways:
+        print(
+            f"{way:<10} {medians[way]:8.3f} {medians['reference'] / medians[way]:6.2f}× "
+            f"{peaks[way] / 1e6:8.0f} {peaks['reference'] / peaks[way]:6.2f}×"
+        )
+    return result
+
+
+def _step(args: argparse.Namespace, way: str) -> Callable[[], float]:
+    """One training step of the decoder, without the optimiser; returns the loss."""
+    torch.manual_seed(0)
+    proposals = args.samples * 3 // 4
+    renderer = VolumeRenderer(
+        SDFField(args.channels, args.hidden, args.hidden),
+        NeuSOpacity(),
+        HierarchicalSampler(proposals, args.samples - proposals),
+    )
+    # Without jitter, so that all ways render the same picture.
+    renderer = renderer.to(args.device).eval()
+    data = torch.randn(args.batch, args.channels, *GRID.shape, device=args.device) / 2
+    origins = torch.zeros(args.batch, args.rays, 3, device=args.device)
+    directions = torch.randn(args.batch, args.rays, 3, device=args.device)
+    directions = F.normalize(directions * directions.new_tensor([1.0, 1.0, 0.08]), dim=-1)
+    rgb = torch.rand(args.batch, args.rays, 3, device=args.device)
+    depth = 1 + 50 * torch.rand(args.batch, args.rays, device=args.device)
+    every = torch.ones_like(depth, dtype=torch.bool)
+
+    def ours(data: Tensor) -> tuple[Tensor, Tensor]:
+        out = renderer(FeatureVolume(data, GRID), origins, directions)
+        return out.rgb, out.depth
+
+    def reference(data: Tensor) -> tuple[Tensor, Tensor]:
+        return render_as_published(renderer, FeatureVolume(data, GRID), origins, directions)
+
+    render = {"reference": reference, "eager": ours}.get(way) or torch.compile(ours, fullgraph=True)
+
+    def step() -> float:
+        volume = data.clone().requires_grad_()
+        seen, distance = render(volume)
+        loss = 10 * color_loss(seen, rgb, every) + 10 * depth_loss(distance, depth, every, GRID.scene_scale)
+        loss.backward()
+        return float(loss.detach())
+
+    return step
+
+
+def _timed(step: Callable[[], float], device: str) -> float:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    step()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _peak(args: argparse.Namespace) -> int:
+    """Bytes that two steps need beyond what is there before: allocated on a GPU, resident on a CPU."""
+    step = _step(args, args.only)
+    if args.device.startswith("cuda"):
+        step()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    before = _resident()
+    step()
+    step()
+    return _resident() - before
+
+
+def _resident() -> int:
+    """Peak resident bytes of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # What `getrusage` reports on Linux includes the process that started this one.
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _peak_of_own_process(args: argparse.Namespace, way: str) -> int:
+    code = (
+        "import argparse, json, sys\n"
+        "from ponderv2.benchmarks import render\n"
+        "parser = argparse.ArgumentParser()\n"
+        "render.add_arguments(parser)\n"
+        "print(render.run(parser.parse_args())['peak_bytes'])\n"
+    )
+    names = ("rays", "samples", "channels", "hidden", "batch", "device")
+    options = [f"--{name}={getattr(args, name)}" for name in names]
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"--only={way}", *options],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    if done.returncode:
+        raise RuntimeError(f"measuring the memory of {way!r} failed:\n{done.stderr}")
+    return int(done.stdout.split()[-1])
