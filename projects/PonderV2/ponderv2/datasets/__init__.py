@@ -2,6 +2,8 @@
 
 from .augment_2d import MultiViewPhotometricDistortion, MultiViewResizeCropFlipRotate
 from .augment_3d import UnifiedRotScaleTransFlip
+from .detection import PonderNuScenesDetDataset
+from .fractions import choose_fraction
 from .info_file import load_info_file
 from .loading import LoadCameras, LoadLidarSweeps
 from .nuscenes import PonderNuScenesDataset
@@ -15,7 +17,9 @@ __all__ = [
     "MultiViewResizeCropFlipRotate",
     "PackSensorInputs",
     "PonderNuScenesDataset",
+    "PonderNuScenesDetDataset",
     "SampleRays",
     "UnifiedRotScaleTransFlip",
+    "choose_fraction",
     "load_info_file",
 ]

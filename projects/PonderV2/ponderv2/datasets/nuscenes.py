@@ -6,6 +6,7 @@ from mmdet3d.datasets import NuScenesDataset
 
 from ponderv2.registry import DATASETS
 
+from .fractions import choose_fraction
 from .info_file import InfoFileError, load_info_file
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
@@ -22,6 +23,9 @@ class PonderNuScenesDataset(NuScenesDataset):
         data_root: folder that holds the info file, `samples/` and `sweeps/`.
         ann_file: info file, relative to `data_root`.
         load_interval: take every n-th key frame in order of time (published: 2 for "50 %" of the data).
+        fraction: share of the frames or scenes that is used, see `choose_fraction`; before `load_interval`.
+        fraction_by: "frames" or "scenes".
+        fraction_seed: of the choice.
         **kwargs: of `NuScenesDataset`.
     """
 
@@ -31,10 +35,15 @@ class PonderNuScenesDataset(NuScenesDataset):
         ann_file: str,
         pipeline: list,
         load_interval: int = 1,
+        fraction: float = 1.0,
+        fraction_by: str = "frames",
+        fraction_seed: int = 0,
         test_mode: bool = False,
         **kwargs,
     ) -> None:
         self.load_interval = load_interval
+        self.fraction, self.fraction_by, self.fraction_seed = fraction, fraction_by, fraction_seed
+        self._version_given = "version" in (kwargs.get("metainfo") or {})
         prefix = {"pts": "samples/LIDAR_TOP", "sweeps": "sweeps/LIDAR_TOP"} | {c: f"samples/{c}" for c in CAMERAS}
         kwargs.setdefault("data_prefix", prefix)
         kwargs.setdefault("modality", {"use_lidar": True, "use_camera": True})
@@ -42,15 +51,19 @@ class PonderNuScenesDataset(NuScenesDataset):
         super().__init__(data_root=data_root, ann_file=ann_file, pipeline=pipeline, test_mode=test_mode, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Parsed key frames, sorted by time stamp, every `load_interval`-th."""
+        """Parsed key frames, sorted by time stamp: every `load_interval`-th of the chosen fraction."""
         info = load_info_file(self.ann_file)
         # As mmengine's loader does: what the class and the config say wins over the file.
         for key, value in info["metainfo"].items():
             self._metainfo.setdefault(key, value)
-        frames = sorted(info["data_list"], key=lambda frame: frame.get("timestamp", 0.0))[:: self.load_interval]
+        # But the class knows nothing of this file's version: mmdet3d's says v1.0-trainval, even of mini.
+        if not self._version_given and "version" in info["metainfo"]:
+            self._metainfo["version"] = info["metainfo"]["version"]
+        frames = sorted(info["data_list"], key=lambda frame: frame.get("timestamp", 0.0))
         if not frames:
             raise InfoFileError(f"info file {self.ann_file} has no key frames")
-        return [self.parse_data_info(frame) for frame in frames]
+        frames = choose_fraction(frames, self.fraction, self.fraction_by, self.fraction_seed)
+        return [self.parse_data_info(frame) for frame in frames[:: self.load_interval]]
 
     def parse_data_info(self, info: dict) -> dict:
         """mmdet3d's parsing, on a copy (it joins paths in place), with errors that name the key."""

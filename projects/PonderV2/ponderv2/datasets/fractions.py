@@ -1,0 +1,45 @@
+"""Parts of a training set for label-efficient protocols: so many per cent of the frames, or of the scenes."""
+
+import hashlib
+
+FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.25, 0.5)
+"""What papers report; any other share works as well."""
+
+
+def choose_fraction(frames: list[dict], fraction: float, by: str = "frames", seed: int = 0) -> list[dict]:
+    """A share of the key frames, in the order they came.
+
+    Frames, or scenes, are put into an order by a hash of the seed and their token, and the first ones of it are
+    taken. So the choice is the same on every machine, it does not depend on the other frames, and a smaller
+    share is contained in every larger one of the same seed.
+
+    Args:
+        frames: entries of an info file, with `token`, and for scenes with `scene_token`.
+        fraction: share in (0, 1]; at least one frame or scene is taken.
+        by: "frames" takes single frames from everywhere; "scenes" takes whole drives, which see less of the world.
+        seed: of the choice.
+
+    Raises:
+        ValueError: for a fraction outside (0, 1], another `by`, or frames without the token that is needed.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction: expected a share in (0, 1], got {fraction}")
+    keys = {"frames": "token", "scenes": "scene_token"}
+    if by not in keys:
+        raise ValueError(f"fraction_by: expected 'frames' or 'scenes', got {by!r}")
+    if fraction == 1:
+        return list(frames)
+    key = keys[by]
+    without = [frame.get("token", frame.get("sample_idx")) for frame in frames if not frame.get(key)]
+    if without:
+        raise ValueError(
+            f"a fraction by {by} needs the key {key!r}, which {len(without)} of {len(frames)} key frames lack, first "
+            f"{without[0]}; make the info file with tools/create_data.py"
+        )
+    units = sorted({frame[key] for frame in frames}, key=lambda token: _place(token, seed))
+    chosen = set(units[: max(1, round(fraction * len(units)))])
+    return [frame for frame in frames if frame[key] in chosen]
+
+
+def _place(token: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {token}".encode()).digest()

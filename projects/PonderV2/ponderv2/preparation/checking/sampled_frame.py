@@ -1,0 +1,142 @@
+"""Key frames as the checks see them: their info, and their points and images read when asked for."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.shapes import Float, Int
+
+LIDAR = "LIDAR_TOP"
+
+
+class SampledFrame:
+    """One key frame of an info file.
+
+    Args:
+        info: its entry in `data_list`.
+        root: folder with `samples/` and `sweeps/`.
+        categories: class names by label.
+    """
+
+    def __init__(self, info: dict, root: Path, categories: dict[int, str]) -> None:
+        self.info = info
+        self.root = root
+        self.name = f"key frame {info.get('token', info.get('sample_idx'))}"
+        self.instances = [i for i in info.get("instances", []) if len(i.get("bbox_3d", [])) >= 7]
+        self.class_names = [categories.get(int(i.get("bbox_label_3d", -1)), "ignored") for i in self.instances]
+
+    @cached_property
+    def lidar_file(self) -> Path:
+        return self.root / "samples" / LIDAR / Path(self.info["lidar_points"]["lidar_path"]).name
+
+    @cached_property
+    def points(self) -> Float[np.ndarray, "p 5"]:
+        """x, y, z, intensity, ring of the key frame's sweep, float64."""
+        return read_points(self.lidar_file)
+
+    @cached_property
+    def boxes(self) -> Float[np.ndarray, "n 7"]:
+        """Boxes as the file gives them."""
+        return np.array([i["bbox_3d"][:7] for i in self.instances], dtype=np.float64).reshape(-1, 7)
+
+    @cached_property
+    def annotated_points(self) -> Int[np.ndarray, "n"]:
+        """Numbers of LiDAR points the file says are in the boxes; -1 where it does not say."""
+        return np.array([int(i.get("num_lidar_pts", -1)) for i in self.instances], dtype=np.int64)
+
+    @cached_property
+    def velocities(self) -> Float[np.ndarray, "n 2"]:
+        """Metres a second; NaN where unknown."""
+        unknown = (math.nan, math.nan)
+        values = [[math.nan if v is None else v for v in i.get("velocity", unknown)[:2]] for i in self.instances]
+        return np.array(values, dtype=np.float64).reshape(-1, 2)
+
+    def matrix(self, *keys: str | int, size: int = 4) -> Float[np.ndarray, "m m"] | None:
+        """A square matrix of the info by its keys; None where the file does not have it.
+
+        Raises:
+            InfoFileError: when there is something else than a finite matrix of that size.
+        """
+        value = self.info
+        for key in keys:
+            if isinstance(value, dict) and key not in value:
+                return None
+            value = value[key]
+        return as_matrix(value, size, f"{self.name}: {'.'.join(map(str, keys))}")
+
+    @cached_property
+    def cameras(self) -> tuple[str, ...]:
+        return tuple(self.info.get("images", {}))
+
+    def image_file(self, camera: str) -> Path:
+        return self.root / "samples" / camera / Path(self.info["images"][camera]["img_path"]).name
+
+    def gray_image(self, camera: str) -> Float[np.ndarray, "h w"]:
+        """An image in grey, 0–255.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing or cannot be decoded.
+        """
+        path = self.image_file(camera)
+        if not path.is_file():
+            raise FileNotFoundError(f"image {path} does not exist")
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            raise ValueError(f"image {path} cannot be decoded")
+        return image.astype(np.float32)
+
+    @cached_property
+    def sweeps(self) -> Sequence[dict]:
+        return self.info.get("lidar_sweeps", [])
+
+    def sweep_file(self, sweep: dict) -> Path:
+        """Where an earlier sweep lies: sweeps that are key frames themselves are under `samples/`."""
+        path = sweep["lidar_points"]["lidar_path"]
+        return self.root / ("samples" if "samples" in path else "sweeps") / LIDAR / Path(path).name
+
+    def files(self) -> list[Path]:
+        """Every file the info names."""
+        return [
+            self.lidar_file,
+            *(self.image_file(camera) for camera in self.cameras),
+            *(self.sweep_file(sweep) for sweep in self.sweeps),
+        ]
+
+
+def as_matrix(value: object, size: int, name: str) -> Float[np.ndarray, "m m"]:
+    """Nested lists as a float64 matrix.
+
+    Raises:
+        InfoFileError: naming the key, when it is no finite matrix of that size.
+    """
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InfoFileError(f"{name}: expected a {size}×{size} matrix of numbers") from error
+    if matrix.shape != (size, size) or not np.isfinite(matrix).all():
+        raise InfoFileError(f"{name}: expected a finite {size}×{size} matrix, got shape {matrix.shape}")
+    return matrix
+
+
+def read_points(path: Path) -> Float[np.ndarray, "p 5"]:
+    """Points of a nuScenes sweep, x, y, z, intensity, ring, in float64; those that are not finite are left out.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or its size is no multiple of a point.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"point file {path} does not exist")
+    if path.stat().st_size % 20:
+        raise ValueError(f"point file {path} has {path.stat().st_size} bytes, no multiple of 5 float32 values")
+    points = np.fromfile(path, dtype=np.float32).reshape(-1, 5).astype(np.float64)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def transformed(matrix: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3"]:
+    """Points under an affine matrix on column vectors."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]

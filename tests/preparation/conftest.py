@@ -1,0 +1,55 @@
+"""Made-up tables, and the info files and paste database made from them."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_up_tables import write_made_up_tables
+from nuscenes import NuScenes
+
+from ponderv2.datasets import load_info_file
+from ponderv2.preparation import InfoSettings, create_info_files, create_paste_database, open_tables
+
+
+@pytest.fixture(scope="session")
+def tables_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of made-up tables and recordings; do not write to it."""
+    return write_made_up_tables(tmp_path_factory.mktemp("tables") / "nuscenes")
+
+
+@pytest.fixture(scope="session")
+def tables(tables_root: Path) -> NuScenes:
+    """The tables, opened by the devkit."""
+    return open_tables(tables_root, "v1.0-mini")
+
+
+@pytest.fixture(scope="session")
+def prepared(tables: NuScenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the info files and the paste database; do not write to it."""
+    out = tmp_path_factory.mktemp("prepared")
+    files = create_info_files(tables, out, InfoSettings(lidar_sweeps=10, camera_sweeps=2))
+    create_paste_database(files["train"], Path(tables.dataroot), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def train_info(prepared: Path) -> dict:
+    """Content of the info file for training; do not change it."""
+    return load_info_file(prepared / "nuscenes_infos_train.pkl")
+
+
+@pytest.fixture
+def changed(train_info: dict, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the info file with every key frame put through a function; returns its path."""
+
+    def write(change: Callable[[dict], object], info: dict | None = None) -> Path:
+        content = copy.deepcopy(train_info if info is None else info)
+        for frame in content["data_list"]:
+            change(frame)
+        path = tmp_path / "changed.pkl"
+        path.write_bytes(pickle.dumps(content))
+        return path
+
+    return write
