@@ -1,0 +1,24 @@
+"""A ray-cast town written as a nuScenes data set that the official devkit opens.
+
+`make_dataset` writes it; `build_world` gives one scene to cast rays at.
+"""
+
+from .build import build_world
+from .camera import Picture, take_picture
+from .dataset import make_dataset
+from .lidar import PERFECT, LidarErrors, Sweep, sweep
+from .recording import Recording
+from .world import World
+
+__all__ = [
+    "PERFECT",
+    "LidarErrors",
+    "Picture",
+    "Recording",
+    "Sweep",
+    "World",
+    "build_world",
+    "make_dataset",
+    "sweep",
+    "take_picture",
+]

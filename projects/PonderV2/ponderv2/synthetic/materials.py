@@ -1,0 +1,91 @@
+"""What surfaces are made of: how they look, what a LiDAR gets back from them, and their lidarseg class."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Texture(IntEnum):
+    """Which pattern `textures.pattern` draws over the colour."""
+
+    PLAIN = 0
+    ASPHALT = 1
+    PAINT_ON_ROAD = 2
+    SLABS = 3
+    GRASS = 4
+    BRICK_FACADE = 5
+    PLASTER_FACADE = 6
+    GLASS_FACADE = 7
+    BARK = 8
+    LEAVES = 9
+    GRAIN = 10
+    STRIPES = 11
+    HILLS = 12
+
+
+@dataclass(frozen=True)
+class Material:
+    """A surface; `colour` is linear RGB and only the default, a triangle may have its own."""
+
+    number: int
+    name: str
+    colour: tuple[float, float, float]
+    texture: Texture
+    gloss: float
+    """Share of the sky that is mirrored at normal incidence."""
+    reflectivity: float
+    """LiDAR: diffuse, 1 is a white wall; retro-reflectors have more."""
+    dropout: float
+    """LiDAR: share of the rays that never come back."""
+    label: str
+    """lidarseg category where it is part of the static world."""
+
+
+_ROAD, _WALK, _MADE, _GREEN = "flat.driveable_surface", "flat.sidewalk", "static.manmade", "static.vegetation"
+_TABLE = (
+    ("asphalt", (0.085, 0.085, 0.09), Texture.ASPHALT, 0.0, 0.12, 0.03, _ROAD),
+    ("road_marking", (0.62, 0.62, 0.6), Texture.PAINT_ON_ROAD, 0.0, 0.55, 0.01, _ROAD),
+    ("pavement", (0.31, 0.295, 0.275), Texture.SLABS, 0.0, 0.28, 0.02, _WALK),
+    ("kerb", (0.4, 0.39, 0.37), Texture.GRAIN, 0.0, 0.32, 0.02, _WALK),
+    ("lawn", (0.075, 0.135, 0.035), Texture.GRASS, 0.0, 0.22, 0.03, "flat.terrain"),
+    ("plaza", (0.26, 0.21, 0.165), Texture.SLABS, 0.0, 0.28, 0.02, "flat.other"),
+    ("brick", (0.3, 0.12, 0.075), Texture.BRICK_FACADE, 0.0, 0.3, 0.02, _MADE),
+    ("plaster", (0.5, 0.44, 0.34), Texture.PLASTER_FACADE, 0.0, 0.45, 0.02, _MADE),
+    ("office", (0.2, 0.21, 0.22), Texture.GLASS_FACADE, 0.02, 0.3, 0.1, _MADE),
+    ("stone", (0.38, 0.36, 0.33), Texture.GRAIN, 0.0, 0.4, 0.02, _MADE),
+    ("roof", (0.16, 0.13, 0.12), Texture.GRAIN, 0.0, 0.2, 0.02, _MADE),
+    ("awning", (0.4, 0.06, 0.05), Texture.STRIPES, 0.0, 0.3, 0.02, _MADE),
+    ("steel", (0.16, 0.165, 0.17), Texture.PLAIN, 0.04, 0.4, 0.03, _MADE),
+    ("wood", (0.2, 0.12, 0.065), Texture.BARK, 0.0, 0.3, 0.02, _MADE),
+    ("lamp", (0.85, 0.82, 0.7), Texture.PLAIN, 0.05, 0.5, 0.05, _MADE),
+    ("sign", (0.03, 0.09, 0.33), Texture.PLAIN, 0.02, 1.0, 0.0, _MADE),
+    ("bark", (0.09, 0.06, 0.04), Texture.BARK, 0.0, 0.25, 0.03, _GREEN),
+    ("leaves", (0.07, 0.14, 0.03), Texture.LEAVES, 0.0, 0.35, 0.08, _GREEN),
+    ("car_paint", (0.4, 0.4, 0.4), Texture.PLAIN, 0.05, 0.4, 0.03, "vehicle.car"),
+    ("glass", (0.012, 0.015, 0.018), Texture.PLAIN, 0.1, 0.08, 0.55, "vehicle.car"),
+    ("rubber", (0.018, 0.018, 0.018), Texture.PLAIN, 0.005, 0.06, 0.05, "vehicle.car"),
+    ("chrome", (0.42, 0.42, 0.44), Texture.PLAIN, 0.2, 0.5, 0.05, "vehicle.car"),
+    ("trim", (0.03, 0.03, 0.032), Texture.PLAIN, 0.02, 0.1, 0.05, "vehicle.car"),
+    ("headlight", (0.85, 0.85, 0.8), Texture.PLAIN, 0.15, 0.9, 0.05, "vehicle.car"),
+    ("tail_light", (0.42, 0.012, 0.01), Texture.PLAIN, 0.08, 1.6, 0.0, "vehicle.car"),
+    ("panel", (0.55, 0.55, 0.55), Texture.PLAIN, 0.03, 0.45, 0.02, "vehicle.truck"),
+    ("skin", (0.42, 0.24, 0.16), Texture.PLAIN, 0.01, 0.4, 0.02, "human.pedestrian.adult"),
+    ("cloth", (0.15, 0.15, 0.2), Texture.GRAIN, 0.0, 0.3, 0.02, "human.pedestrian.adult"),
+    ("signal_plastic", (0.75, 0.13, 0.02), Texture.PLAIN, 0.02, 0.5, 0.01, "movable_object.trafficcone"),
+    ("reflector", (0.8, 0.8, 0.8), Texture.PLAIN, 0.02, 2.0, 0.0, "movable_object.trafficcone"),
+    ("hills", (0.09, 0.13, 0.06), Texture.HILLS, 0.0, 0.25, 0.03, "flat.terrain"),
+)
+MATERIALS = tuple(Material(number, *row) for number, row in enumerate(_TABLE))
+"""All materials, by number."""
+
+_BY_NAME = {material.name: material for material in MATERIALS}
+
+
+def material(name: str) -> Material:
+    """A material by its name.
+
+    Raises:
+        KeyError: for an unknown name.
+    """
+    if name not in _BY_NAME:
+        raise KeyError(f"no material is called {name!r}; there are {sorted(_BY_NAME)}")
+    return _BY_NAME[name]
