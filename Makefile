@@ -6,7 +6,9 @@ PIP := $(PY) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DATA_ROOT ?=
 WORK_DIR ?= work_dirs/demo
-DEMO_CONFIG := configs/tiny/ponderv2_camera_keyframe.py
+# Of `make demo`: with DATA_ROOT the one real key frame in that folder, else synthetic streets.
+DEMO_DATA := $(or $(DATA_ROOT),data/synthetic)
+DEMO_CONFIG := configs/tiny/ponderv2_camera_$(if $(DATA_ROOT),keyframe,synthetic).py
 
 .PHONY: setup test test-all lint format demo clean
 
@@ -45,9 +47,16 @@ format: setup
 	$(PY) -m ruff format .
 
 demo: setup
-	@test -n "$(DATA_ROOT)" || { echo "make demo: say where the key frame is, make demo DATA_ROOT=DIR (a folder with nuscenes_infos_keyframe.pkl and samples/)"; exit 2; }
-	$(PY) tools/train.py $(DEMO_CONFIG) --data-root $(DATA_ROOT) --work-dir $(WORK_DIR)
-	$(PY) tools/render.py $(DEMO_CONFIG) $(WORK_DIR)/last_checkpoint --data-root $(DATA_ROOT) --out $(WORK_DIR)/render
+ifeq ($(DATA_ROOT),)
+	@echo "[1/4] synthetic streets in $(DEMO_DATA)"
+	$(PY) tools/make_synthetic_nuscenes.py --out $(DEMO_DATA) --scenes 10 --keyframes 4 --image-size 400x225 --workers 2
+	@echo "[2/4] info files"
+	$(PY) tools/create_data.py --root $(DEMO_DATA) --version v1.0-mini --out $(DEMO_DATA) --no-paste-database
+endif
+	@echo "[3/4] pre-training by rendering"
+	$(PY) tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)
+	@echo "[4/4] pictures and numbers"
+	$(PY) tools/render.py $(DEMO_CONFIG) $(WORK_DIR)/last_checkpoint --data-root $(DEMO_DATA) --out $(WORK_DIR)/render --samples 4
 
 clean:
 	rm -rf $(VENV)

@@ -30,6 +30,19 @@ def test_psnr_is_averaged_over_samples_and_depth_over_rays():
     assert metrics["render/abs_rel"] == pytest.approx((0.1 + 0.01) / 2, rel=1e-4)
 
 
+def test_guesses_are_those_of_the_median_depth_and_the_mean_colour():
+    sample = _sample()
+    sample["target_rgb"] = torch.tensor([[[0.0, 0.0, 0.0], [0.2, 0.2, 0.2], [0.4, 0.4, 0.4]]])
+    sample["rgb"] = sample["target_rgb"]
+    metric = RenderMetric()
+    metric.process({}, [sample])
+    metrics = metric.evaluate(1)
+    # The median of 4 and 8 m is 4: no error for the one, half of the distance for the other.
+    assert metrics["render/guess_abs_rel"] == pytest.approx(0.25)
+    mse = (0.2**2 + 0 + 0.2**2) / 3
+    assert metrics["render/guess_psnr"] == pytest.approx(-10 * torch.log10(torch.tensor(mse)).item(), abs=1e-3)
+
+
 def test_whole_images_give_ssim():
     metric = RenderMetric()
     metric.process({}, [_sample(image=True)])

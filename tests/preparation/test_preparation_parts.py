@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ponderv2.datasets import load_info_file
+from ponderv2.datasets.info_file import read_plain_pickle
 from ponderv2.preparation import InfoSettings, PreparationError, create_info_files, create_paste_database
 from ponderv2.preparation.frames import SceneFrames
-from ponderv2.preparation.parts import read_plain_pickle, run_in_parts, write_atomically
+from ponderv2.preparation.parts import run_in_parts, write_atomically
 
 
 class Squares:

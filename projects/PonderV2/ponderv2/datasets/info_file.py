@@ -8,6 +8,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 _ALLOWED = {
     ("numpy", "dtype"),
@@ -73,6 +74,16 @@ def _numpy_core(module: str) -> str:
     return f"numpy._core.{rest}" if int(np.__version__.split(".")[0]) >= 2 else f"numpy.core.{rest}"
 
 
+def read_plain_pickle(path: Path) -> Any:
+    """Containers and numpy values of a pickle; anything else in it is refused.
+
+    Raises:
+        pickle.UnpicklingError: when the file wants to load anything but plain data.
+    """
+    with path.open("rb") as file:
+        return _PlainUnpickler(file).load()
+
+
 def load_info_file(path: str | Path) -> dict:
     """`{metainfo, data_list}` of an info file in mmdet3d's v2 format (`.pkl` or `.json`).
 
@@ -87,8 +98,7 @@ def load_info_file(path: str | Path) -> dict:
         if path.suffix == ".json":
             info = json.loads(path.read_text())
         else:
-            with path.open("rb") as file:
-                info = _PlainUnpickler(file).load()
+            info = read_plain_pickle(path)
     except _DAMAGED as error:
         raise InfoFileError(f"info file {path} cannot be read: {error}") from error
     if isinstance(info, dict) and "infos" in info:

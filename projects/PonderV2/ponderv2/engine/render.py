@@ -61,6 +61,26 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     return metrics
 
 
+def describe(metrics: dict[str, float]) -> str:
+    """What the metrics mean, in sentences for someone who sees them for the first time."""
+    lines = []
+    if "abs_rel" in metrics:
+        lines.append(
+            f"Depth along the evaluated rays is off by {metrics['abs_rel']:.1%} of the distance (AbsRel), "
+            f"{metrics['rmse']:.1f} m (RMSE); guessing the median each time: off by {metrics['guess_abs_rel']:.1%}."
+        )
+    if "psnr" in metrics:
+        lines.append(
+            f"Colour along these rays has a PSNR of {metrics['psnr']:.1f} dB; the mean colour alone "
+            f"{metrics['guess_psnr']:.1f} dB. Higher is better: 6 dB halve the error."
+        )
+    if "ssim" in metrics:
+        lines.append(
+            f"Whole images: PSNR {metrics['image_psnr']:.1f} dB, SSIM {metrics['ssim']:.2f} (1 is the same image)."
+        )
+    return "\n".join(lines)
+
+
 def load_model(config: Config, checkpoint: Path, device: str) -> nn.Module:
     """The recipe's model with a checkpoint's weights, in evaluation mode."""
     model = MODELS.build(config.model)

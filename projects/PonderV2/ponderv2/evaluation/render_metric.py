@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
@@ -16,7 +17,8 @@ class RenderMetric(BaseMetric):
 
     `psnr` is that of the mean squared error over all valid rays of a sample, averaged over samples; `abs_rel`,
     `rmse`, `delta1` are over all rays with a LiDAR return. With `image_stride` set in the model, `image_psnr`
-    and `ssim` are means over images.
+    and `ssim` are means over images. `guess_psnr` and `guess_abs_rel` are what each sample's own mean colour and
+    median depth would score over the same rays: what a model has to beat.
 
     Whether the rays were trained on is up to the pipeline: use `SampleRays(split="heldout")`.
     """
@@ -44,12 +46,15 @@ class RenderMetric(BaseMetric):
 
 def render_result(sample: dict) -> dict:
     """Sums of one predicted sample: fields of `RenderingPretrainer.predict`."""
-    valid = sample["valid"]
-    result: dict = {
-        "depth": depth_errors(sample["depth"], sample["target_depth"], valid & (sample["target_depth"] > 0))
-    }
+    valid, target = sample["valid"], sample["target_depth"]
+    measured = valid & (target > 0)
+    result: dict = {"depth": depth_errors(sample["depth"], target, measured)}
+    if bool(measured.any()):
+        result["guess_depth"] = depth_errors(torch.full_like(target, target[measured].median()), target, measured)
     if "rgb" in sample and bool(valid.any()):
-        result["mse"] = float((sample["rgb"] - sample["target_rgb"])[valid].square().mean())
+        colors = sample["target_rgb"][valid]
+        result["mse"] = float((sample["rgb"][valid] - colors).square().mean())
+        result["guess_mse"] = float((colors - colors.mean(dim=0)).square().mean())
     if "image" in sample:
         pairs = list(zip(sample["image"], sample["target_image"], strict=True))
         result["image_psnr"] = [psnr(float((a - b).square().mean())) for a, b in pairs]
@@ -59,13 +64,17 @@ def render_result(sample: dict) -> dict:
 
 def summarise(results: Sequence[dict]) -> dict[str, float]:
     """Metrics of many `render_result`s."""
-    depth = sum((r["depth"] for r in results), DepthErrors(0.0, 0.0, 0.0, 0))
+    none = DepthErrors(0.0, 0.0, 0.0, 0)
+    depth = sum((r["depth"] for r in results), none)
     metrics = {}
-    mses = [r["mse"] for r in results if "mse" in r]
-    if mses:
-        metrics["psnr"] = sum(map(psnr, mses)) / len(mses)
+    for name in ("mse", "guess_mse"):
+        mses = [r[name] for r in results if name in r]
+        if mses:
+            metrics[name.replace("mse", "psnr")] = sum(map(psnr, mses)) / len(mses)
     if depth.count:
         metrics |= depth.metrics()
+        guess = sum((r["guess_depth"] for r in results if "guess_depth" in r), none)
+        metrics["guess_abs_rel"] = guess.metrics()["abs_rel"]
     for name in ("image_psnr", "ssim"):
         values = [v for r in results for v in r.get(name, [])]
         if values:

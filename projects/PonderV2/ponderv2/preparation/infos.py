@@ -6,11 +6,11 @@ from pathlib import Path
 
 from nuscenes import NuScenes
 
-from ponderv2.datasets.info_file import load_info_file
+from ponderv2.datasets.info_file import load_info_file, read_plain_pickle
 
 from .frames import SceneFrames
 from .instances import CLASSES
-from .parts import Record, read_plain_pickle, remove_parts, run_in_parts, write_atomically
+from .parts import Record, remove_parts, run_in_parts, write_atomically
 from .tables import PreparationError, fingerprint, scenes_by_split
 
 LAYOUT = 1

@@ -11,8 +11,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ponderv2.datasets.info_file import _PlainUnpickler
-
 Job = Callable[[Any], Any]
 
 # Set in worker processes alone, once, when they start: what they are to do with each task.
@@ -25,16 +23,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     unfinished.write_bytes(content)
     os.replace(unfinished, path)
-
-
-def read_plain_pickle(path: Path) -> Any:
-    """Containers and numpy values of a pickle; anything else in it is refused, as `load_info_file` does.
-
-    Raises:
-        pickle.UnpicklingError: when the file wants to load anything but plain data.
-    """
-    with path.open("rb") as file:
-        return _PlainUnpickler(file).load()
 
 
 def run_in_parts(job: Job, tasks: dict[str, Any], folder: Path, workers: int, description: str) -> list[Path]:

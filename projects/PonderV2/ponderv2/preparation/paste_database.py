@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ponderv2.datasets.info_file import read_plain_pickle
 from ponderv2.datasets.loading import LoadLidarSweeps
 from ponderv2.shapes import Float
 
 from .box_points import points_in_box
 from .infos import frames_by_scene
 from .instances import CLASSES
-from .parts import Record, read_plain_pickle, remove_parts, run_in_parts, write_atomically
+from .parts import Record, remove_parts, run_in_parts, write_atomically
 from .tables import PreparationError
 
 COLUMNS = ("x", "y", "z", "intensity", "lag")

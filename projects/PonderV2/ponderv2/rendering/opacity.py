@@ -12,7 +12,24 @@ from torch import Tensor, nn
 from ponderv2.shapes import Float
 
 
-class NeuSOpacity(nn.Module):
+class _SharpOpacity(nn.Module):
+    """What NeuS and UNISURF share: a learned sharpness k, and σ(-k·s) as the probability of being inside."""
+
+    def __init__(self, init: float) -> None:
+        super().__init__()
+        self.log_sharpness = nn.Parameter(torch.tensor(float(init)))
+
+    @property
+    def sharpness(self) -> Float[Tensor, ""]:
+        """k, per scene unit; within [1e-6, 1e6]."""
+        return torch.exp(10.0 * self.log_sharpness).clamp(1e-6, 1e6)
+
+    def log_occupancy(self, sdf: Float[Tensor, "*p"]) -> tuple[Float[Tensor, "*p"], Float[Tensor, "*p"]]:
+        """Logarithms of σ(-k·s), being inside, and of its opposite."""
+        return F.logsigmoid(-self.sharpness * sdf), F.logsigmoid(self.sharpness * sdf)
+
+
+class NeuSOpacity(_SharpOpacity):
     """Opacity of NeuS (Wang et al. 2021, Eq. 13) in log space.
 
     A sample stands in the middle of a section of length `delta`. With the slope of the signed distance along
@@ -26,13 +43,7 @@ class NeuSOpacity(nn.Module):
     """
 
     def __init__(self, init: float = 0.3) -> None:
-        super().__init__()
-        self.log_sharpness = nn.Parameter(torch.tensor(float(init)))
-
-    @property
-    def sharpness(self) -> Float[Tensor, ""]:
-        """k, per scene unit; within [1e-6, 1e6]."""
-        return _sharpness(self.log_sharpness)
+        super().__init__(init)
 
     def forward(
         self,
@@ -44,10 +55,6 @@ class NeuSOpacity(nn.Module):
         """`log(1 - alpha)` a sample; lengths in scene units."""
         slope = -F.relu(-(normal * directions[..., None, :]).sum(dim=-1))
         return neus_log_transparency(sdf, slope, delta, self.sharpness)
-
-    def log_occupancy(self, sdf: Float[Tensor, "*p"]) -> tuple[Float[Tensor, "*p"], Float[Tensor, "*p"]]:
-        """Logarithms of σ(-k·s), being inside, and of its opposite."""
-        return F.logsigmoid(-self.sharpness * sdf), F.logsigmoid(self.sharpness * sdf)
 
 
 class VolSDFOpacity(nn.Module):
@@ -88,7 +95,7 @@ class VolSDFOpacity(nn.Module):
         return torch.where(sdf > 0, tail, rest), torch.where(sdf > 0, rest, tail)
 
 
-class UniSurfOpacity(nn.Module):
+class UniSurfOpacity(_SharpOpacity):
     """Opacity of UNISURF (Oechsle et al. 2021, Eq. 7): alpha is the occupancy itself, σ(-k·s).
 
     It does not depend on the length of a section: surfaces, not media. The signed distance takes the place
@@ -100,13 +107,7 @@ class UniSurfOpacity(nn.Module):
     """
 
     def __init__(self, init: float = 0.23) -> None:
-        super().__init__()
-        self.log_sharpness = nn.Parameter(torch.tensor(float(init)))
-
-    @property
-    def sharpness(self) -> Float[Tensor, ""]:
-        """k, per scene unit; within [1e-6, 1e6]."""
-        return _sharpness(self.log_sharpness)
+        super().__init__(init)
 
     def forward(
         self,
@@ -117,10 +118,6 @@ class UniSurfOpacity(nn.Module):
     ) -> Float[Tensor, "*r s"]:
         """`log(1 - alpha)` a sample; lengths in scene units."""
         return F.logsigmoid(self.sharpness * sdf)
-
-    def log_occupancy(self, sdf: Float[Tensor, "*p"]) -> tuple[Float[Tensor, "*p"], Float[Tensor, "*p"]]:
-        """Logarithms of σ(-k·s) and of its opposite."""
-        return F.logsigmoid(-self.sharpness * sdf), F.logsigmoid(self.sharpness * sdf)
 
 
 def neus_log_transparency(
@@ -138,7 +135,3 @@ def laplace_density(sdf: Float[Tensor, "*p"], beta: Float[Tensor, "*#p"]) -> Flo
     """VolSDF's density per unit length: the cumulative Laplace distribution of -s with scale β, over β."""
     tail = 0.5 * torch.exp(-sdf.abs() / beta)
     return torch.where(sdf > 0, tail, 1 - tail) / beta
-
-
-def _sharpness(log_sharpness: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    return torch.exp(10.0 * log_sharpness).clamp(1e-6, 1e6)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ponderv2.datasets.info_file import InfoFileError, load_info_file
-from ponderv2.preparation.parts import read_plain_pickle
+from ponderv2.datasets.info_file import InfoFileError, load_info_file, read_plain_pickle
 
 from .boxes import VEHICLES
 
