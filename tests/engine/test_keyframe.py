@@ -22,7 +22,8 @@ def test_the_tiny_recipe_takes_a_step_on_the_real_key_frame(keyframe_root):
     data = model.data_preprocessor({k: _listed(v) for k, v in dataset[0].items()})
     rays = data["inputs"].rays
     assert rays.valid.all()
-    assert rays.has_depth.float().mean().item() == pytest.approx(0.5, abs=0.01)
+    (sampling,) = [step for step in config.train_dataloader.dataset.pipeline if "lidar_share" in step]
+    assert rays.has_depth.float().mean().item() == pytest.approx(sampling.lidar_share, abs=0.01)
     losses = model(**data, mode="loss")
     total = losses["loss_color"] + losses["loss_depth"]
     total.backward()
