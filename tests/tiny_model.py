@@ -45,7 +45,13 @@ def model_config() -> dict:
             lift=dict(type=PullLift, depth_range=(0.0, 32.0)),
             channels=8,
         ),
-        head=dict(type=RenderHead, in_channels=8, render_channels=8, sampler=dict(type=HierarchicalSampler, num_proposals=12, num_important=4), chunk=64),
+        head=dict(
+            type=RenderHead,
+            in_channels=8,
+            render_channels=8,
+            sampler=dict(type=HierarchicalSampler, num_proposals=12, num_important=4),
+            chunk=64,
+        ),
     )
 
 

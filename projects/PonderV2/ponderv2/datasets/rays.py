@@ -1,6 +1,7 @@
 """Ray targets: which rays to render and what they should see."""
 
 import hashlib
+import math
 
 import numpy as np
 import torch
@@ -27,6 +28,11 @@ class SampleRays(BaseTransform):
     Held-out rays: the image is cut into tiles and a fixed share of them, by a hash of their place, is never
     used by `split="train"`; `split="heldout"` uses nothing else.
 
+    Where there are no cameras, rays start at the LiDAR instead (`origin="lidar"`): one bundle of R rays to returns,
+    as if from one camera that sees all around. Its picture is a panorama of 0.2° cells, which takes the place of
+    the image for the z-buffer and for the tiles. No `rig` is added. Returns of earlier sweeps are seen from where
+    the LiDAR is at the key frame.
+
     Args:
         rays_per_camera: R; published 512.
         lidar_share: of the rays at most this share goes to LiDAR returns; published 1.
@@ -34,7 +40,10 @@ class SampleRays(BaseTransform):
         radius: (low, high) horizontal distance of returns from the LiDAR, metres; published (3, 50) for the
             small camera recipe and (3, 100) otherwise.
         sky_region: share of the image, from the top, where no pixel rays start; published 0.4.
-        color: sample colours (needs decoded images).
+        max_lag: only returns at most this many seconds old are targets; 0 takes those of the key frame alone.
+            Published: all that were loaded, those of things that moved since included.
+        color: sample colours (needs decoded images). Without, images need not be decoded.
+        origin: "cameras" or "lidar".
         holdout: share of tiles held out.
         tile: edge of a tile in pixels of the original image, so that augmentation does not mix the splits.
         split: "train", "heldout" or "all".
@@ -49,7 +58,9 @@ class SampleRays(BaseTransform):
         lidar_share: float = 1.0,
         radius: tuple[float, float] = (3.0, 100.0),
         sky_region: float = 0.4,
+        max_lag: float = math.inf,
         color: bool = True,
+        origin: str = "cameras",
         holdout: float = 0.0,
         tile: int = 16,
         split: str = "train",
@@ -61,20 +72,35 @@ class SampleRays(BaseTransform):
             raise ValueError(f"holdout: expected a share in [0, 1), got {holdout}")
         if split == "heldout" and holdout == 0:
             raise ValueError("split 'heldout' needs holdout > 0")
+        if origin not in ("cameras", "lidar"):
+            raise ValueError(f"origin: expected 'cameras' or 'lidar', got {origin!r}")
+        if origin == "lidar" and color:
+            raise ValueError("origin 'lidar' has no colours: set color=False")
         self.point_cloud_range = tuple(point_cloud_range)
         self.rays_per_camera = rays_per_camera
         self.lidar_share = lidar_share
         self.radius = tuple(radius)
         self.sky_region = sky_region
+        self.max_lag = max_lag
         self.color = color
+        self.origin = origin
         self.holdout, self.tile, self.split = holdout, tile, split
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
         rng = self._generator(results)
-        rig = rig_of(results)
-        points = torch.from_numpy(results["points"].tensor[:, :3].numpy().astype(np.float64))
+        returns = results["points"].tensor
+        points = returns[returns[:, 4] <= self.max_lag, :3].double()
         points = points[self._renderable(points)]
+        if self.origin == "lidar":
+            results["rays"] = self._rays_from_lidar(points, torch.from_numpy(results["lidar_aug"][:3, 3]), rng)
+            return results
+        if len(results.get("image_sizes", ())) == 0:
+            where = results.get("info_name", "sample")
+            raise ValueError(
+                f"{where}: no cameras to start rays from; put LoadCameras before SampleRays, or set origin='lidar'"
+            )
+        rig = rig_of(results)
         pixels, distance = visible_returns(points, rig)
         chosen, depth, valid = [], [], []
         for camera in range(rig.num_cameras):
@@ -92,6 +118,28 @@ class SampleRays(BaseTransform):
         results["rig"] = rig
         results["rays"] = RayBatch(origins.float(), directions.float(), valid, depth.float(), chosen.float(), rgb)
         return results
+
+    def _rays_from_lidar(
+        self, points: Float[Tensor, "p 3"], center: Float[Tensor, "3"], rng: np.random.Generator
+    ) -> RayBatch:
+        """One bundle of rays `[1, R]` from the LiDAR to returns."""
+        pixels, distance, directions = nearest_in_panorama(points - center)
+        if self.split != "all" and self.holdout > 0:
+            held_out = held_out_pixels(pixels, self.holdout, self.tile)
+            usable = held_out if self.split == "heldout" else ~held_out
+            pixels, distance, directions = pixels[usable], distance[usable], directions[usable]
+        picked = torch.from_numpy(rng.permutation(len(distance))[: self.rays_per_camera])
+        missing = self.rays_per_camera - len(picked)
+        # What is missing looks ahead, so that it can be computed and then ignored.
+        ahead = directions.new_tensor([0.0, 1.0, 0.0]).expand(missing, 3)
+        directions = torch.cat([directions[picked], ahead])
+        return RayBatch(
+            origins=center.expand_as(directions)[None].float(),
+            directions=directions[None].float(),
+            valid=(torch.arange(self.rays_per_camera) < len(picked))[None],
+            depth=torch.cat([distance[picked], distance.new_zeros(missing)])[None].float(),
+            pixels=torch.cat([pixels[picked], pixels.new_zeros(missing, 2)])[None].float(),
+        )
 
     def _generator(self, results: dict) -> np.random.Generator:
         if self.seed is None:
@@ -162,6 +210,34 @@ class _Candidates:
             if len(found) == count:
                 break
         return found
+
+
+_PANORAMA = (1800, 900)
+"""Columns and rows of the LiDAR's panorama: 0.2°, finer than a spinning LiDAR's steps."""
+
+
+def nearest_in_panorama(
+    rays: Float[Tensor, "p 3"],
+) -> tuple[Float[Tensor, "q 2"], Float[Tensor, "q"], Float[Tensor, "q 3"]]:
+    """Of the returns in each cell of the panorama around the LiDAR, the nearest one.
+
+    Args:
+        rays: from the LiDAR to the returns, metres.
+
+    Returns:
+        Pixels (u, v) with integers at the centres of cells, u counter-clockwise from -x and v downwards; distances
+        in metres; unit directions.
+    """
+    distance = rays.norm(dim=1)
+    directions = rays / distance[:, None].clamp(min=1e-9)
+    columns, rows = _PANORAMA
+    u = (torch.atan2(rays[:, 1], rays[:, 0]) / (2 * math.pi) + 0.5) * columns - 0.5
+    v = (0.5 - torch.asin(directions[:, 2].clamp(-1, 1)) / math.pi) * rows - 0.5
+    cell = torch.floor(v + 0.5).long() * columns + torch.floor(u + 0.5).long() % columns
+    order = np.lexsort((distance.numpy(), cell.numpy()))
+    _, first = np.unique(cell.numpy()[order], return_index=True)
+    nearest = torch.from_numpy(order[first])
+    return torch.stack([u, v], dim=1)[nearest], distance[nearest], directions[nearest]
 
 
 def held_out_pixels(pixels: Float[Tensor, "*p 2"], share: float, tile: int) -> Bool[Tensor, "*p"]:

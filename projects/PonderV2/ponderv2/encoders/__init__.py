@@ -2,6 +2,25 @@
 
 from .camera import CameraEncoder
 from .depth import SimpleDepth
+from .fusion import FusionEncoder
 from .image_backbones import PonderConvNeXt, PonderResNet
+from .lidar import LidarEncoder
+from .second3d import SECOND3D, SECOND3DFPN
+from .sparse_encoder import HeightKeepingSparseEncoder
+from .sparse_unet import VoxelUNet
+from .voxelize import Voxels, voxelize
 
-__all__ = ["CameraEncoder", "PonderConvNeXt", "PonderResNet", "SimpleDepth"]
+__all__ = [
+    "SECOND3D",
+    "SECOND3DFPN",
+    "CameraEncoder",
+    "FusionEncoder",
+    "HeightKeepingSparseEncoder",
+    "LidarEncoder",
+    "PonderConvNeXt",
+    "PonderResNet",
+    "SimpleDepth",
+    "VoxelUNet",
+    "Voxels",
+    "voxelize",
+]

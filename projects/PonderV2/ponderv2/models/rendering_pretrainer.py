@@ -100,7 +100,12 @@ class RenderingPretrainer(BaseModel):
         Returns:
             `image_depth`, `image_opacity` `[B, N, h, w]` in metres and [0, 1]; `image` and `target_image`
             `[B, N, h, w, 3]` when there is a colour network and images were loaded.
+
+        Raises:
+            ValueError: when the batch has no cameras.
         """
+        if inputs.rig is None:
+            raise ValueError("RenderingPretrainer: the batch has no cameras to draw images for; leave out image_stride")
         volume = self.encode(inputs) if volume is None else volume
         rays, (height, width) = lattice_rays(inputs.rig, stride)
         rendered = self.head.render_chunked(volume, rays)

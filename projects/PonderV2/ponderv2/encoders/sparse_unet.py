@@ -1,0 +1,121 @@
+"""A sparse U-Net with features for every voxel, and their mean in the cells of a volume."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ponderv2.registry import MODELS
+from ponderv2.shapes import Float
+from ponderv2.structures import VoxelGrid
+
+from .sparse_layers import (
+    SparseConvBlock,
+    SparseResidualBlock,
+    downsample,
+    submanifold,
+    to_sparse,
+    upsample,
+    without_autocast,
+)
+from .voxelize import Voxels
+
+
+@MODELS.register_module()
+class VoxelUNet(BaseModule):
+    """Residual sparse U-Net of four strided stages and back (PonderV2 outdoor; Pointcept's "SpUNet-v1m1").
+
+    Attributes:
+        stride: None: a cell of the volume may be any whole number of voxels.
+        channels: of the features of a voxel, and of the volume.
+
+    Args:
+        in_channels: features of a voxel, published 4.
+        base_channels: after the stem, a submanifold convolution of 5 cells, published 32.
+        channels: width of each stage down and then up, published (32, 64, 128, 256, 256, 128, 96, 96).
+        blocks: residual blocks of each, published (2, 3, 4, 6, 2, 2, 2, 2).
+        norm_cfg: see `row_norm`.
+
+    Raises:
+        ValueError: `channels` and `blocks` are not of one even length.
+    """
+
+    stride = None
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        base_channels: int = 32,
+        channels: Sequence[int] = (32, 64, 128, 256, 256, 128, 96, 96),
+        blocks: Sequence[int] = (2, 3, 4, 6, 2, 2, 2, 2),
+        norm_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if len(channels) != len(blocks) or len(channels) % 2 or not channels:
+            raise ValueError(
+                "channels and blocks: expected one number a stage, as many stages down as up, "
+                f"got {tuple(channels)} and {tuple(blocks)}"
+            )
+        self.channels = channels[-1]
+        depth = len(channels) // 2
+        widths = [base_channels, *channels[:depth]]
+        self.stem = SparseConvBlock(submanifold(in_channels, base_channels, "stem", kernel=5), norm_cfg)
+        self.down, self.encode = nn.ModuleList(), nn.ModuleList()
+        for k in range(depth):
+            self.down.append(downsample(widths[k], widths[k + 1], f"down{k}", 2, 0, norm_cfg))
+            self.encode.append(_stage(widths[k + 1], widths[k + 1], blocks[k], f"resolution{k + 1}", norm_cfg))
+        self.up, self.decode = nn.ModuleList(), nn.ModuleList()
+        below = widths[-1]
+        for k in range(depth):
+            level = depth - 1 - k
+            width = channels[depth + k]
+            self.up.append(upsample(below, width, f"down{level}", 2, norm_cfg))
+            self.decode.append(_stage(width + widths[level], width, blocks[depth + k], f"resolution{level}", norm_cfg))
+            below = width
+
+    def forward(self, voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c z y x"]:
+        """The mean of the features of the voxels in each cell of `grid`, zero where there is none."""
+        return pool_to_volume(voxels.with_features(self.features(voxels)), grid)
+
+    def features(self, voxels: Voxels) -> Float[Tensor, "v c"]:
+        """Features of every voxel, in the order of `voxels`."""
+        # Strided convolutions of two cells would lose the last one of an odd number.
+        unit = 2 ** len(self.down)
+        shape = tuple(-(-n // unit) * unit for n in voxels.grid.shape)
+        with without_autocast(voxels.features):
+            x = self.stem(to_sparse(voxels, shape))
+            skips = []
+            for down, encode in zip(self.down, self.encode, strict=True):
+                skips.append(x)
+                x = encode(down(x))
+            for up, decode in zip(self.up, self.decode, strict=True):
+                x = up(x)
+                x = decode(x.replace_feature(torch.cat([x.features, skips.pop().features], dim=1)))
+            return x.features
+
+
+def pool_to_volume(voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c z y x"]:
+    """The mean of the features of the voxels in each cell of a coarser grid over the same range, zero in empty ones.
+
+    Raises:
+        ValueError: a cell is no whole number of voxels.
+    """
+    fine, coarse = voxels.grid.shape, grid.shape
+    if any(f % c for f, c in zip(fine, coarse, strict=True)):
+        raise ValueError(f"a volume of (z, y, x) = {coarse} cells does not divide {fine} voxels")
+    place = voxels.coordinates.long()
+    step = place.new_tensor([f // c for f, c in zip(fine, coarse, strict=True)])
+    z, y, x = torch.div(place[:, 1:], step, rounding_mode="floor").unbind(dim=1)
+    cell = ((place[:, 0] * coarse[0] + z) * coarse[1] + y) * coarse[2] + x
+    total = voxels.batch_size * coarse[0] * coarse[1] * coarse[2]
+    count = torch.bincount(cell, minlength=total).clamp(min=1)
+    rows = voxels.features.new_zeros(total, voxels.features.shape[1]).index_add(0, cell, voxels.features)
+    rows = rows / count[:, None].to(rows.dtype)
+    return rows.unflatten(0, (voxels.batch_size, *coarse)).permute(0, 4, 1, 2, 3)
+
+
+def _stage(in_channels: int, channels: int, count: int, key: str, norm_cfg: dict | None) -> nn.Sequential:
+    widths = [in_channels] + [channels] * (count - 1)
+    return nn.Sequential(*(SparseResidualBlock(width, channels, key, norm_cfg) for width in widths))

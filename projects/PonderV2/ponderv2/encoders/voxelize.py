@@ -1,0 +1,129 @@
+"""Points to voxels: which cells of a fixed grid hold points, and the mean of what they hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ponderv2.shapes import Bool, Float, Int
+from ponderv2.structures import VoxelGrid
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """The occupied cells of a batch, sorted by sample, then z, y, x.
+
+    Attributes:
+        features: a row a voxel.
+        coordinates: (sample, z, y, x), int32; the memory layout sparse convolutions want.
+        batch_size: number of samples, those without a voxel included.
+        grid: the cells.
+    """
+
+    features: Float[Tensor, "v c"]
+    coordinates: Int[Tensor, "v 4"]
+    batch_size: int
+    grid: VoxelGrid
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def keep(self, chosen: Bool[Tensor, "v"]) -> "Voxels":
+        """The chosen voxels alone."""
+        return Voxels(self.features[chosen], self.coordinates[chosen].contiguous(), self.batch_size, self.grid)
+
+    def with_features(self, features: Float[Tensor, "v c2"]) -> "Voxels":
+        """The same voxels with other features."""
+        return Voxels(features, self.coordinates, self.batch_size, self.grid)
+
+    def counts(self) -> Int[Tensor, "b"]:
+        """Voxels of each sample."""
+        return torch.bincount(self.coordinates[:, 0].long(), minlength=self.batch_size)
+
+
+def voxelize(
+    points: Sequence[Tensor], grid: VoxelGrid, max_points: int | None = None, max_voxels: int | None = None
+) -> Voxels:
+    """The mean of the points of every voxel, for a batch of point clouds.
+
+    Without limits every point counts ("dynamic"). With limits ("hard", published 10 points and 120,000 voxels)
+    the choice is that of mmcv's deterministic kernel: the first points of a voxel, and the voxels that come
+    first in the order of the points. It is the same program on every device.
+
+    Points outside the half-open range are left out. The cell of a point is the one `VoxelGrid` says, found in
+    float64: truncation instead of rounding down would put points just below the range into the first cell.
+
+    Args:
+        points: a `[P, C]` a sample, C the same and at least 3: (x, y, z, ...) in metres; P may be 0.
+        max_points: of a voxel; None for all.
+        max_voxels: of a sample; None for all.
+
+    Returns:
+        Voxels with C features; their `batch_size` is `len(points)`, whatever samples are empty.
+
+    Raises:
+        ValueError: no sample, differing or too few columns, or a limit below 1.
+    """
+    _check(points, max_points, max_voxels)
+    cloud = torch.cat(list(points))
+    device = cloud.device
+    sample = torch.repeat_interleave(
+        torch.arange(len(points), device=device), torch.tensor([len(p) for p in points], device=device)
+    )
+    size = torch.tensor(grid.size, device=device)
+    scale, _ = grid.index_map(device, torch.float64)
+    lower = torch.tensor(grid.lower, device=device, dtype=torch.float64)
+    cell = torch.floor((cloud[:, :3].double() - lower) * scale).long()
+    inside = ((cell >= 0) & (cell < size)).all(dim=1)
+    cloud, cell, sample = cloud[inside], cell[inside], sample[inside]
+
+    nx, ny, nz = grid.size
+    key = ((sample * nz + cell[:, 2]) * ny + cell[:, 1]) * nx + cell[:, 0]
+    order = torch.argsort(key, stable=True)
+    occupied, voxel, count = torch.unique_consecutive(key[order], return_inverse=True, return_counts=True)
+    start = count.cumsum(0) - count
+    if max_points is not None:
+        place = torch.arange(len(order), device=device) - start[voxel]
+        order, voxel = order[place < max_points], voxel[place < max_points]
+        first, count = order[_starts(voxel)], count.clamp(max=max_points)
+    else:
+        first = order[start]
+    features = cloud.new_zeros(len(occupied), cloud.shape[1]).index_add_(0, voxel, cloud[order])
+    features /= count[:, None]
+    coordinates = torch.stack(
+        [occupied // (nz * ny * nx), occupied // (ny * nx) % nz, occupied // nx % ny, occupied % nx], dim=1
+    )
+    voxels = Voxels(features, coordinates.int().contiguous(), len(points), grid)
+    if max_voxels is None:
+        return voxels
+    return voxels.keep(_first_of_each_sample(coordinates[:, 0], first, voxels.counts(), max_voxels))
+
+
+def _starts(voxel: Int[Tensor, "p"]) -> Bool[Tensor, "p"]:
+    """Where a run of equal numbers begins."""
+    begins = torch.ones_like(voxel, dtype=torch.bool)
+    begins[1:] = voxel[1:] != voxel[:-1]
+    return begins
+
+
+def _first_of_each_sample(
+    sample: Int[Tensor, "v"], first: Int[Tensor, "v"], counts: Int[Tensor, "b"], limit: int
+) -> Bool[Tensor, "v"]:
+    """Which voxels are among the first `limit` of their sample, by their first point."""
+    # Points lie sample after sample, so that the order of first points is sample by sample too.
+    order = first.argsort()
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    return rank - (counts.cumsum(0) - counts)[sample] < limit
+
+
+def _check(points: Sequence[Tensor], max_points: int | None, max_voxels: int | None) -> None:
+    if not points:
+        raise ValueError("voxelize: expected at least one point cloud, got none")
+    columns = sorted({p.shape[1] for p in points})
+    if len(columns) > 1 or columns[0] < 3:
+        raise ValueError(f"voxelize: expected clouds with the same columns (x, y, z, ...), got {columns} columns")
+    for name, limit in (("max_points", max_points), ("max_voxels", max_voxels)):
+        if limit is not None and limit < 1:
+            raise ValueError(f"{name}: expected a positive number or None, got {limit}")
