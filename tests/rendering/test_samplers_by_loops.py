@@ -2,7 +2,6 @@
 
 import bisect
 import itertools
-
 import math
 
 import pytest
