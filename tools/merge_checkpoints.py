@@ -1,4 +1,4 @@
-"""Start a fusion model from a camera and a LiDAR encoder: python tools/merge_checkpoints.py CAMERA LIDAR OUT."""
+"""Start a fusion model from two encoders: python tools/merge_checkpoints.py CAMERA LIDAR OUT --config RECIPE."""
 
 from ponderv2.engine.merge import merge, parse_arguments
 

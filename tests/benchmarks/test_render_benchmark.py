@@ -14,14 +14,17 @@ from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, Volum
 from ponderv2.structures import FeatureVolume, VoxelGrid
 
 
-def test_reference_and_fast_path_agree_in_picture_and_gradients():
+def _both_ways(sampler):
+    """Pictures and gradients of the fast path and of the reference, without the reference's epsilons."""
     torch.manual_seed(0)
     grid = VoxelGrid((-16.0, -16.0, -4.0, 16.0, 16.0, 4.0), (8, 8, 3))
-    renderer = VolumeRenderer(SDFField(8, 8, 8), NeuSOpacity(), HierarchicalSampler(24, 8)).eval()
+    renderer = VolumeRenderer(SDFField(8, 8, 8), NeuSOpacity(), sampler).eval()
     data = torch.randn(2, 8, *grid.shape) / 4
     origins = torch.zeros(2, 40, 3)
     directions = F.normalize(torch.randn(2, 40, 3) * torch.tensor([1.0, 1.0, 0.2]), dim=-1)
-    pictures, gradients = [], []
+    # Of an empty ray the published depth is a quotient of nothing, clipped to the samples of all rays.
+    seen = renderer(FeatureVolume(data, grid), origins, directions).opacity > 0.01
+    assert seen.float().mean() > 0.5
     for way in (
         lambda v: renderer(v, origins, directions),
         lambda v: render_as_published(renderer, v, origins, directions, epsilon=1e-12),
@@ -29,13 +32,22 @@ def test_reference_and_fast_path_agree_in_picture_and_gradients():
         leaf = data.clone().requires_grad_()
         out = way(FeatureVolume(leaf, grid))
         rgb, depth = out if isinstance(out, tuple) else (out.rgb, out.depth)
-        pictures.append((rgb.detach(), depth.detach()))
-        gradients.append(torch.autograd.grad(rgb.square().sum() + depth.sum() / 16, [leaf, *renderer.parameters()]))
-    # What is left is the published product of transmittances, which adds 1e-7 a sample.
-    torch.testing.assert_close(pictures[0][0], pictures[1][0], rtol=0, atol=1e-3)
-    torch.testing.assert_close(pictures[0][1], pictures[1][1], rtol=0, atol=5e-2)
-    for ours, theirs in zip(*gradients, strict=True):
-        assert (ours - theirs).norm() < 0.005 * theirs.norm() + 1e-6
+        loss = rgb.square().sum() + depth[seen].sum() / 16
+        yield rgb.detach(), depth[seen].detach(), torch.autograd.grad(loss, [leaf, *renderer.parameters()])
+
+
+def test_reference_and_fast_path_render_the_same_picture():
+    ours, theirs = _both_ways(HierarchicalSampler(24, 8))
+    torch.testing.assert_close(ours[0], theirs[0], rtol=0, atol=1e-3)
+    # Where a ray has hardly any weight, rounding moves the samples that follow it by centimetres.
+    torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=5e-2)
+
+
+def test_reference_and_fast_path_have_the_same_gradients_at_the_same_samples():
+    ours, theirs = _both_ways(HierarchicalSampler(32, 0))
+    torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=1e-3)
+    for a, b in zip(ours[2], theirs[2], strict=True):
+        assert (a - b).norm() < 1e-4 * b.norm() + 1e-6
 
 
 def test_benchmark_reports_ratios(repository, tmp_path):

@@ -20,8 +20,8 @@ def render_as_published(
 ) -> tuple[Tensor, Tensor]:
     """Colour `[B, Q, 3]` and depth `[B, Q]` in metres of rays, un-jittered; differentiable.
 
-    `epsilon` is what the published opacity adds to numerator and denominator; far inside of surfaces it changes
-    the picture.
+    `epsilon` is what the published opacity adds to numerator and denominator, and a hundredth of it to each
+    transparency; far inside of surfaces it changes the picture.
     """
     near, far, _ = renderer.collider(origins, directions, volume.grid.point_cloud_range)
     rendered = [
@@ -58,7 +58,7 @@ def _one_sample(
     rgb = torch.sigmoid(_perceptron(field.color_mlp, points * scale, condition))
     slope = -F.relu(-(normal * seen_along).sum(dim=-1))
     alpha = _alpha(sdf, slope, delta, renderer.opacity.sharpness, epsilon)
-    weights = _weights(alpha)
+    weights = _weights(alpha, epsilon)
     opacity = weights.sum(dim=-1)
     depth = (weights * t).sum(dim=-1) / (opacity + 1e-10)
     depth = torch.minimum(torch.maximum(depth, t.min()), t.max())
@@ -85,7 +85,7 @@ def _positions(
     delta = t[:, 1:] - t[:, :-1]
     slope = (sdf[:, 1:] - sdf[:, :-1]) / delta
     slope = torch.minimum(F.pad(slope[:, :-1], (1, 0)), slope).clamp(-1e3, 0.0)
-    weights = _weights(_alpha((sdf[:, 1:] + sdf[:, :-1]) / 2, slope, delta, sampler.sharpness, epsilon))
+    weights = _weights(_alpha((sdf[:, 1:] + sdf[:, :-1]) / 2, slope, delta, sampler.sharpness, epsilon), epsilon)
     new = sample_from_weights(t, weights, sampler.num_important)
     return torch.cat([t, new], dim=1).sort(dim=1).values
 
@@ -129,6 +129,6 @@ def _alpha(sdf: Tensor, slope: Tensor, delta: Tensor, sharpness: Tensor | float,
     return ((before - after + epsilon) / (before + epsilon)).clamp(0.0, 1.0)
 
 
-def _weights(alpha: Tensor) -> Tensor:
-    ahead = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha + 1e-7], dim=1), dim=1)[:, :-1]
+def _weights(alpha: Tensor, epsilon: float) -> Tensor:
+    ahead = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha + epsilon / 100], dim=1), dim=1)[:, :-1]
     return alpha * ahead
