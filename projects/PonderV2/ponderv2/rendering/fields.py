@@ -112,7 +112,8 @@ class SDFField(nn.Module):
         geometry_channels: size of the geometry feature given to the colour network.
         sdf_layers: published 6.
         color_layers: published 4; 0 builds no colour network, so that it has no idle parameters.
-        piece: points that the perceptrons take at a time, see `in_pieces`; None for all at once.
+        piece: points that the perceptrons take at a time on a CPU, see `in_pieces`; sixteen times as many elsewhere,
+            where it is the number of kernels that costs. None for all at once.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class SDFField(nn.Module):
         """Signed distances alone (scene units) of points in metres; for proposals."""
         features = trilinear(volume.data, volume.grid.to_index(points)).flatten(0, 1)
         scaled = (points * volume.grid.scene_scale).flatten(0, 1)
-        (sdf,) = in_pieces(self._distance, self.sdf_mlp, self.piece, scaled, features)
+        (sdf,) = in_pieces(self._distance, self.sdf_mlp, self._piece(scaled), scaled, features)
         return sdf.unflatten(0, points.shape[:2])
 
     def forward(
@@ -151,7 +152,7 @@ class SDFField(nn.Module):
         table = as_table(volume.data)
         features = read(table, places)
         geometry, by_point, by_feature = in_pieces(
-            self.sdf_mlp.with_gradient, self.sdf_mlp, self.piece, scaled, features
+            self.sdf_mlp.with_gradient, self.sdf_mlp, self._piece(scaled), scaled, features
         )
         # The index changes by `index_scale` a metre, that is by `index_scale / scene_scale` a scene unit.
         index_scale, _ = grid.index_map(points.device, points.dtype)
@@ -159,10 +160,13 @@ class SDFField(nn.Module):
         outputs = [geometry[:, :1], normal]
         if self.color_mlp is not None:
             outputs += in_pieces(
-                self._color, self.color_mlp, self.piece, scaled, seen_along, features, normal, geometry[:, 1:]
+                self._color, self.color_mlp, self._piece(scaled), scaled, seen_along, features, normal, geometry[:, 1:]
             )
         outputs = restore_order(torch.cat(outputs, dim=-1), order).unflatten(0, points.shape[:2])
         return FieldOutput(outputs[..., 0], outputs[..., 1:4], outputs[..., 4:] if self.color_mlp is not None else None)
+
+    def _piece(self, points: Tensor) -> int | None:
+        return self.piece if self.piece is None or points.device.type == "cpu" else 16 * self.piece
 
     def _distance(self, scaled: Tensor, features: Tensor) -> tuple[Tensor]:
         return (self.sdf_mlp(scaled, features)[:, 0],)
