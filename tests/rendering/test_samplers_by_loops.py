@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from volsdf_loop import bound_by_loop
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,
@@ -72,23 +73,7 @@ def _density(s, beta):
 
 
 def _bounds(t, beta):
-    """Error bound at the end of each section (VolSDF, Eq. 12–14)."""
-    bounds, error, passed = [], 0.0, 0.0
-    for p, q in itertools.pairwise(t):
-        delta, a, b = q - p, abs(_sdf(p)), abs(_sdf(q))
-        nearest = 0.0
-        if _sdf(p) * _sdf(q) > 0:
-            if delta**2 + a**2 <= b**2:
-                nearest = a
-            elif delta**2 + b**2 <= a**2:
-                nearest = b
-            elif a + b > delta:
-                s = (delta + a + b) / 2
-                nearest = 2 / delta * math.sqrt(max(s * (s - delta) * (s - a) * (s - b), 0.0))
-        error += delta**2 / (4 * beta**2) * math.exp(-nearest / beta)
-        bounds.append(math.exp(-passed) * (min(math.exp(min(error, 50.0)), 1e6) - 1))
-        passed += _density(_sdf(p), beta) * delta
-    return bounds
+    return bound_by_loop(t, [_sdf(x) for x in t], beta)
 
 
 def _error_bounded(near, far, sampler, model_beta):

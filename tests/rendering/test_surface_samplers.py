@@ -1,9 +1,8 @@
 """Error-bounded and root-finding samplers against plain loops, and what they promise."""
 
-import math
-
 import pytest
 import torch
+from volsdf_loop import bound_by_loop
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,
@@ -13,29 +12,6 @@ from ponderv2.rendering import (
     VolSDFOpacity,
 )
 from ponderv2.rendering.surface_samplers import first_root, opacity_error_bound
-
-
-def _bound_by_loop(t, sdf, beta):
-    """VolSDF's bound, section by section, as the paper writes it."""
-    bounds, error, passed = [], 0.0, 0.0
-    for i in range(len(t) - 1):
-        delta, a, b = t[i + 1] - t[i], abs(sdf[i]), abs(sdf[i + 1])
-        if sdf[i] * sdf[i + 1] <= 0:
-            nearest = 0.0
-        elif delta**2 + a**2 <= b**2:
-            nearest = a
-        elif delta**2 + b**2 <= a**2:
-            nearest = b
-        elif a + b > delta:
-            s = (delta + a + b) / 2
-            nearest = 2 / delta * math.sqrt(s * (s - delta) * (s - a) * (s - b))
-        else:
-            nearest = 0.0
-        error += delta**2 / (4 * beta**2) * math.exp(-nearest / beta)
-        bounds.append(math.exp(-passed) * (math.exp(error) - 1))
-        psi = 0.5 * math.exp(-sdf[i] / beta) if sdf[i] > 0 else 1 - 0.5 * math.exp(sdf[i] / beta)
-        passed += psi / beta * delta
-    return bounds
 
 
 def _field(t):
@@ -50,7 +26,7 @@ def test_error_bound_equals_a_plain_loop():
     beta = torch.full((4, 1), 0.3, dtype=torch.float64)
     bound = opacity_error_bound(t, sdf, beta)
     for ray in range(4):
-        expected = torch.tensor(_bound_by_loop(t[ray].tolist(), sdf[ray].tolist(), 0.3), dtype=torch.float64)
+        expected = torch.tensor(bound_by_loop(t[ray].tolist(), sdf[ray].tolist(), 0.3), dtype=torch.float64)
         torch.testing.assert_close(bound[ray], expected)
 
 
@@ -68,8 +44,8 @@ def test_error_bounded_beta_keeps_its_promise():
     t = torch.linspace(0.05, 1.5, 320, dtype=torch.float64)[None]
     low = torch.full((1, 1), 0.002, dtype=torch.float64)
     beta = sampler._smallest_beta(t, _field(t), low, torch.full((1, 1), 2.0, dtype=torch.float64))
-    assert max(_bound_by_loop(t[0].tolist(), _field(t)[0].tolist(), beta.item())) <= 0.1
-    assert max(_bound_by_loop(t[0].tolist(), _field(t)[0].tolist(), beta.item() / 1.1)) > 0.1
+    assert max(bound_by_loop(t[0].tolist(), _field(t)[0].tolist(), beta.item())) <= 0.1
+    assert max(bound_by_loop(t[0].tolist(), _field(t)[0].tolist(), beta.item() / 1.1)) > 0.1
 
 
 def test_error_bounded_needs_a_model_with_beta():

@@ -1,8 +1,9 @@
 """Finding and loading checkpoints."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from ponderv2.compat.checkpoint import load_checkpoint_file
 
@@ -24,6 +25,37 @@ def resolve_checkpoint(path: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """How the keys of some weights compare with those of a model.
+
+    Attributes:
+        matched: in both, of one shape.
+        missing: of the model, not among the weights.
+        unexpected: among the weights, not of the model.
+        shape: in both, with different shapes; "key (theirs) instead of (the model's)".
+    """
+
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    shape: list[str] = field(default_factory=list)
+
+
+def compare(own: dict[str, Tensor], weights: dict[str, Tensor]) -> Coverage:
+    """Coverage of a model's state dict by weights."""
+    return Coverage(
+        matched=[k for k in own if k in weights and weights[k].shape == own[k].shape],
+        missing=[k for k in own if k not in weights],
+        unexpected=[k for k in weights if k not in own],
+        shape=[
+            f"{k} {tuple(weights[k].shape)} instead of {tuple(own[k].shape)}"
+            for k in own
+            if k in weights and weights[k].shape != own[k].shape
+        ],
+    )
+
+
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load all weights of a model of the same recipe.
 
@@ -31,15 +63,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
         ValueError: naming the first keys that are missing, left over or of another shape.
     """
     weights = load_checkpoint_file(path)["state_dict"]
-    own = model.state_dict()
-    missing = [k for k in own if k not in weights]
-    extra = [k for k in weights if k not in own]
-    shapes = [
-        f"{k} {tuple(weights[k].shape)} instead of {tuple(own[k].shape)}"
-        for k in own
-        if k in weights and weights[k].shape != own[k].shape
-    ]
-    problems = {"missing": missing, "not in the model": extra, "of another shape": shapes}
+    coverage = compare(model.state_dict(), weights)
+    problems = {
+        "missing": coverage.missing,
+        "not in the model": coverage.unexpected,
+        "of another shape": coverage.shape,
+    }
     text = "; ".join(f"{len(v)} {k}, the first {v[0]}" for k, v in problems.items() if v)
     if text:
         raise ValueError(f"checkpoint {path} is not of this recipe: {text}")

@@ -1,7 +1,6 @@
 """A fusion model's start from a camera and a LiDAR encoder that were pre-trained apart."""
 
 import argparse
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,42 +11,11 @@ from torch import Tensor, nn
 from ponderv2.compat.checkpoint import load_checkpoint_file
 from ponderv2.registry import MODELS
 
-from .checkpoints import resolve_checkpoint
+from .checkpoints import Coverage, compare, resolve_checkpoint
 from .export import read_encoder, weights_hash
 from .launch import load_config
 
 PARTS = ("camera", "lidar")
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How the keys of some weights compare with those of a model.
-
-    Attributes:
-        matched: in both, of one shape.
-        missing: of the model, not among the weights.
-        unexpected: among the weights, not of the model.
-        shape: in both, with different shapes; "key (theirs) instead of (the model's)".
-    """
-
-    matched: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    shape: list[str] = field(default_factory=list)
-
-
-def compare(own: dict[str, Tensor], weights: dict[str, Tensor]) -> Coverage:
-    """Coverage of a model's state dict by weights."""
-    return Coverage(
-        matched=[k for k in own if k in weights and weights[k].shape == own[k].shape],
-        missing=[k for k in own if k not in weights],
-        unexpected=[k for k in weights if k not in own],
-        shape=[
-            f"{k} {tuple(weights[k].shape)} instead of {tuple(own[k].shape)}"
-            for k in own
-            if k in weights and weights[k].shape != own[k].shape
-        ],
-    )
 
 
 def read_encoder_weights(path: Path) -> dict[str, Tensor]:

@@ -59,35 +59,21 @@ class UniformSampler:
     ) -> RaySamples:
         """Samples from near to far; mid-section without `stratified`. `sdf` and `opacity` are not used."""
         unit = _unit_steps(near, self.num_samples, self.single_jitter, stratified, generator)
-        t = near[..., None] + (far - near)[..., None] * unit
-        return RaySamples.from_positions(t, far)
+        return RaySamples.from_positions(self._spread(unit, near[..., None], far[..., None]), far)
+
+    def _spread(self, unit: Tensor, near: Tensor, far: Tensor) -> Tensor:
+        """Places in [0, 1) to distances."""
+        return near + (far - near) * unit
 
 
-@dataclass(frozen=True)
-class LinearDisparitySampler:
-    """Equal sections of 1 / distance: dense near the sensor, sparse far away.
+class LinearDisparitySampler(UniformSampler):
+    """Equal sections of 1 / distance: dense near the sensor, sparse far away. Needs near > 0.
 
-    Attributes:
-        num_samples: samples a ray.
-        single_jitter: as in `UniformSampler`.
+    Attributes are those of `UniformSampler`.
     """
 
-    num_samples: int
-    single_jitter: bool = True
-
-    def __call__(
-        self,
-        near: Float[Tensor, "*r"],
-        far: Float[Tensor, "*r"],
-        sdf: SDFAlongRays | None = None,
-        stratified: bool = False,
-        generator: torch.Generator | None = None,
-        opacity: nn.Module | None = None,
-    ) -> RaySamples:
-        """Samples from near > 0 to far. `sdf` and `opacity` are not used."""
-        unit = _unit_steps(near, self.num_samples, self.single_jitter, stratified, generator)
-        t = 1 / ((1 - unit) / near[..., None] + unit / far[..., None])
-        return RaySamples.from_positions(t, far)
+    def _spread(self, unit: Tensor, near: Tensor, far: Tensor) -> Tensor:
+        return 1 / ((1 - unit) / near + unit / far)
 
 
 def _unit_steps(
