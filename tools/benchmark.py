@@ -1,4 +1,4 @@
-"""Measure one thing against another: python tools/benchmark.py {render,lidar} [--json FILE] [--help]."""
+"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift} [--json FILE] [--help]."""
 
 import argparse
 import importlib
@@ -11,7 +11,11 @@ if importlib.util.find_spec("ponderv2") is None:
     # A bare machine with torch and a copy of the repository will do.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "PonderV2"))
 
-BENCHMARKS = {"render": "the rendering decoder", "lidar": "the LiDAR encoder with and without hidden voxels"}
+BENCHMARKS = {
+    "render": "the rendering decoder",
+    "lidar": "the LiDAR encoder with and without hidden voxels",
+    "lift": "image features to the volume",
+}
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lidar-sweeps", type=int, default=10, help="earlier LiDAR sweeps, at most (default 10)")
     parser.add_argument("--camera-sweeps", type=int, default=0, help="earlier images a camera, at most (default 0)")
     parser.add_argument("--no-paste-database", action="store_true", help="info files only; cameras need no more")
+    parser.add_argument("--image-crops", action="store_true", help="pictures of the objects in the paste database, too")
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that were made from something else")
     return parser.parse_args(arguments)
 
@@ -42,7 +43,15 @@ def create(arguments: argparse.Namespace) -> list[Path]:
         # The published database has the key frame and nine sweeps, as the detectors have.
         sweeps = min(arguments.lidar_sweeps, 9)
         outputs.append(
-            create_paste_database(files["train"], arguments.root, out, sweeps, arguments.workers, arguments.overwrite)
+            create_paste_database(
+                files["train"],
+                arguments.root,
+                out,
+                sweeps,
+                arguments.workers,
+                arguments.overwrite,
+                arguments.image_crops,
+            )
         )
     return outputs
 

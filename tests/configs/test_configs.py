@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
@@ -11,6 +12,8 @@ from ponderv2.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
+DETECTORS = [p for p in RECIPES if p.stem.startswith("uvtr_")]
+PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
 
 def _load(path: Path) -> Config:
@@ -23,8 +26,10 @@ def _load(path: Path) -> Config:
     return config
 
 
-def test_there_are_recipes():
-    assert len(RECIPES) >= 2
+def test_every_recipe_is_one_of_pre_training_or_detection():
+    assert set(DETECTORS) | set(PRETRAINING) == set(RECIPES)
+    assert len(PRETRAINING) >= 6
+    assert len(DETECTORS) >= 18
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -51,7 +56,7 @@ def test_recipe_survives_writing_and_reading(path, tmp_path):
     assert MODELS.build(again.model).state_dict().keys() == MODELS.build(config.model).state_dict().keys()
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRETRAINING, ids=lambda p: p.stem)
 def test_training_never_sees_a_held_out_ray_and_evaluation_only_those_or_other_frames(path):
     config = _load(path)
     splits = {}
@@ -62,3 +67,51 @@ def test_training_never_sees_a_held_out_ray_and_evaluation_only_those_or_other_f
     same_data = config.train_dataloader.dataset.ann_file == config.test_dataloader.dataset.ann_file
     assert splits["train"] == "train"
     assert splits["test"] == ("heldout" if same_data else "all")
+
+
+def _encoder_shapes(config: Config, prefix: str = "") -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        encoder = MODELS.build(config.model.encoder)
+    return {prefix + name: value.shape for name, value in encoder.state_dict().items()}
+
+
+def _start_of(config: Config, path: Path) -> dict[str, torch.Size]:
+    """Shapes by name of what `init_cfg` loads: of the pre-training it names, or of the merged detectors."""
+    source = Path(config.model.init_cfg.checkpoint)
+    if source.parent.name != "work_dirs":
+        (recipe,) = [p for p in PRETRAINING if p.stem == source.parent.name]
+        return _encoder_shapes(_load(recipe))
+    scratch = "_scratch" if "scratch" in path.stem else ""
+    share = "_fifth" if "fifth" in path.stem else ""
+    folder = CONFIGS / "detection"
+    camera = folder / f"uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes{scratch}.py"
+    lidar = folder / f"uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes{share}{scratch}.py"
+    return _encoder_shapes(_load(camera), "camera.") | _encoder_shapes(_load(lidar), "lidar.")
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)
+def test_what_a_detector_starts_from_covers_its_encoder_but_for_what_it_says_is_new(path):
+    config = _load(path)
+    if config.model.init_cfg is None:
+        assert "scratch" in path.stem
+        return
+    own, start = _encoder_shapes(config), _start_of(config, path)
+    new = tuple(config.model.init_cfg.get("new", ()))
+    assert {k: v for k, v in own.items() if not k.startswith(new)} == start
+    for part in new:
+        assert any(k.startswith(part) for k in own)
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)
+def test_a_detector_drops_boxes_outside_its_volume_and_is_scored_on_other_frames(path):
+    config = _load(path)
+    encoder = config.model.encoder
+    grid = encoder.get("camera", encoder).grid
+    train = config.train_dataloader.dataset
+    train = train.get("dataset", train)
+    ranges = [step.point_cloud_range for step in train.pipeline if "point_cloud_range" in step]
+    assert ranges == [grid.point_cloud_range]
+    test = config.test_dataloader.dataset
+    assert test.ann_file not in train.ann_file
+    assert config.test_evaluator.ann_file == test.ann_file
+    assert test.get("load_interval", 1) == 1

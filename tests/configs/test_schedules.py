@@ -10,25 +10,44 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
+from ponderv2.engine import CheckedOptimWrapperConstructor
+
 BASES = Path(__file__).parents[2] / "configs" / "_base_"
 EPOCH = 50
 
 
-def schedule(name: str) -> tuple[list[float], list[float]]:
-    """Learning rate and first momentum at every step."""
+class Detector(nn.Module):
+    """A module with the names that the keys of the schedules mean."""
+
+    def __init__(self, sensor: str) -> None:
+        super().__init__()
+        camera = nn.ModuleDict({name: nn.Linear(1, 1) for name in ("img_backbone", "img_neck", "lift", "convs")})
+        lidar = nn.ModuleDict({name: nn.Linear(1, 1) for name in ("pts_middle_encoder", "pts_backbone", "convs")})
+        fusion = nn.ModuleDict({"camera": camera, "lidar": lidar, "fuse": nn.Linear(1, 1)})
+        self.encoder = fusion if sensor == "fusion" else camera
+        self.head = nn.Linear(1, 1)
+
+
+def schedule(name: str, module: str = "head", epoch: int = EPOCH) -> tuple[list[float], list[float]]:
+    """Learning rate and first momentum of a part of the model at every step."""
     config = Config.fromfile(str(BASES / f"{name}.py"))
-    wrapper = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
+    model = Detector("fusion" if "fusion" in name else "camera")
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    of_module = set(model.get_submodule(module).parameters())
+    (group, *_) = [g for g in wrapper.optimizer.param_groups if of_module & set(g["params"])]
     schedulers = []
     for part in config.param_scheduler:
         part = dict(part)
         kind = part.pop("type")
-        convert = part.pop("convert_to_iter_based")
-        assert convert
-        schedulers.append(kind.build_iter_from_epoch(optimizer=wrapper, epoch_length=EPOCH, **part))
+        if part["by_epoch"]:
+            assert part.pop("convert_to_iter_based")
+            schedulers.append(kind.build_iter_from_epoch(optimizer=wrapper, epoch_length=epoch, **part))
+        else:
+            schedulers.append(kind(optimizer=wrapper, **part))
     rates, momenta = [], []
-    for _ in range(config.max_epochs * EPOCH):
-        rates.append(wrapper.param_groups[0]["lr"])
-        momenta.append(wrapper.param_groups[0]["betas"][0])
+    for _ in range(config.max_epochs * epoch):
+        rates.append(group["lr"])
+        momenta.append(group["betas"][0])
         wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
@@ -63,3 +82,70 @@ def test_the_one_cycle_schedule_peaks_at_40_percent_and_ends_at_a_thousandth():
     assert rates[-1] == pytest.approx(2e-7, rel=0.05)
     middle = rates[round(0.7 * len(rates))]
     assert middle == pytest.approx(2e-7 + (2e-4 - 2e-7) * (1 + math.cos(math.pi / 2)) / 2, rel=0.05)
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("schedule_uvtr_camera_12e", 12), ("schedule_uvtr_camera_24e", 24)])
+def test_the_uvtr_camera_schedule_warms_up_and_falls_to_a_thousandth(name, epochs):
+    rates, momenta = schedule(name, epoch=500)
+    assert len(rates) == epochs * 500
+    assert rates[0] == pytest.approx(2e-4 / 3)
+    # The cosine begins with the warm-up.
+    cosine = (1 + math.cos(math.pi * 250 / len(rates))) / 2
+    assert rates[250] == pytest.approx(2e-4 * (1 / 3 + 2 / 3 * 0.5) * cosine, rel=0.01)
+    assert max(rates) == pytest.approx(2e-4, rel=0.05)
+    assert rates.index(max(rates)) == pytest.approx(500, abs=2)
+    assert rates[len(rates) // 2] == pytest.approx(1e-4, rel=0.01)
+    assert rates[-1] == pytest.approx(2e-7, rel=0.01)
+    assert set(momenta) == {0.9}
+    backbone, _ = schedule(name, "encoder.img_backbone", epoch=500)
+    torch.testing.assert_close(torch.tensor(backbone), torch.tensor(rates) / 10)
+
+
+CYCLIC = [
+    ("schedule_uvtr_lidar_20e", 20, 1e-4),
+    ("schedule_uvtr_fusion_20e", 20, 4e-5),
+    ("schedule_uvtr_fusion_12e", 12, 4e-5),
+]
+
+
+@pytest.mark.parametrize(("name", "epochs", "base"), CYCLIC)
+def test_the_uvtr_cyclic_schedules_rise_tenfold_and_momentum_runs_the_other_way(name, epochs, base):
+    rates, momenta = schedule(name)
+    assert len(rates) == epochs * EPOCH
+    peak = round(0.4 * len(rates))
+    assert rates[0] == pytest.approx(base)
+    assert max(rates) == pytest.approx(10 * base, rel=1e-3)
+    assert abs(rates.index(max(rates)) - peak) <= 1
+    assert rates[peak // 2] == pytest.approx(5.5 * base, rel=0.01)
+    # The last step is one before the end, where it would be a ten-thousandth.
+    assert 1e-4 * base < rates[-1] < 4e-4 * base
+    assert momenta[0] == pytest.approx(0.9)
+    assert min(momenta) == pytest.approx(0.805, abs=1e-3)
+    assert abs(momenta.index(min(momenta)) - peak) <= 1
+    # mmdet3d's own cyclic schedules end at 1.
+    assert momenta[-1] == pytest.approx(0.9, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["schedule_uvtr_fusion_20e", "schedule_uvtr_fusion_12e"])
+def test_fusion_trains_both_encoders_at_a_tenth_all_the_way_and_what_is_new_at_the_full_rate(name):
+    full = torch.tensor(schedule(name)[0])
+    for module in ("camera.img_backbone", "camera.lift", "camera.convs", "lidar.pts_middle_encoder"):
+        torch.testing.assert_close(torch.tensor(schedule(name, f"encoder.{module}")[0]), full / 10)
+    for module in ("fuse", "lidar.convs"):
+        torch.testing.assert_close(torch.tensor(schedule(name, f"encoder.{module}")[0]), full)
+
+
+UVTR = [("camera", "24e", 35, 4), ("camera", "12e", 35, 4), ("lidar", "20e", 10, 16), ("fusion", "20e", 35, 8)]
+
+
+@pytest.mark.parametrize(("sensor", "epochs", "clip", "batch"), [*UVTR, ("fusion", "12e", 35, 8)])
+def test_uvtr_schedules_check_their_keys_clip_gradients_and_know_their_batch(sensor, epochs, clip, batch):
+    config = Config.fromfile(str(BASES / f"schedule_uvtr_{sensor}_{epochs}.py"))
+    assert config.optim_wrapper.constructor is CheckedOptimWrapperConstructor
+    assert config.optim_wrapper.clip_grad.max_norm == clip
+    assert config.optim_wrapper.optimizer.weight_decay == 0.01
+    assert config.auto_scale_lr.base_batch_size == batch
+    assert config.train_cfg.max_epochs == config.max_epochs == int(epochs[:-1])
+    if sensor != "lidar":
+        with pytest.raises(ValueError, match="matches no parameter"):
+            build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)

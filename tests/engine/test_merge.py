@@ -7,16 +7,9 @@ import torch
 from tiny_lidar import fusion_model_config
 from torch import nn
 
-from ponderv2.engine import export_encoder
-from ponderv2.engine.merge import (
-    compare,
-    merge,
-    merge_encoders,
-    parse_arguments,
-    read_encoder_weights,
-    write_merged,
-)
+from ponderv2.engine.merge import merge, merge_encoders, parse_arguments, write_merged
 from ponderv2.registry import MODELS
+from ponderv2.transfer import compare, export_encoder, read_encoder_weights
 
 
 @pytest.fixture(scope="module")

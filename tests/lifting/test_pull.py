@@ -1,42 +1,16 @@
 """The pull lift against a loop over cells, cameras and levels, and its conventions."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
+from small_rig import PADDED, SIZE, small_rig
 
-from ponderv2.geometry import compose_rig, project
+from ponderv2.geometry import project
 from ponderv2.lifting import PullLift
 from ponderv2.structures import CameraRig, VoxelGrid
 
 GRID = VoxelGrid((-6.0, -6.0, -2.0, 6.0, 6.0, 2.0), (6, 6, 2))
-SIZE, PADDED = (60, 90), (64, 96)
 STRIDES = (8, 16)
-
-
-def _rig(cameras=2, batch=1):
-    lidar2cam = []
-    for k in range(cameras):
-        yaw = 2 * math.pi * k / cameras
-        forward = torch.tensor([math.cos(yaw), math.sin(yaw), 0.0], dtype=torch.float64)
-        down = torch.tensor([0.0, 0.0, -1.0], dtype=torch.float64)
-        matrix = torch.eye(4, dtype=torch.float64)
-        matrix[:3, :3] = torch.stack([torch.linalg.cross(down, forward), down, forward])
-        lidar2cam.append(matrix)
-    intrinsic = torch.eye(4, dtype=torch.float64)
-    intrinsic[0, 0] = intrinsic[1, 1] = 50.0
-    intrinsic[0, 2], intrinsic[1, 2] = 44.5, 29.5
-    eye = torch.eye(4, dtype=torch.float64)
-    rig = compose_rig(
-        torch.stack(lidar2cam),
-        intrinsic.repeat(cameras, 1, 1),
-        eye,
-        eye.repeat(cameras, 1, 1),
-        torch.tensor([SIZE] * cameras),
-        PADDED,
-    )
-    return CameraRig.stack([rig] * batch, PADDED)
 
 
 def _maps(batch=1, cameras=2, channels=3, bins=8, dtype=torch.float64):
@@ -74,14 +48,14 @@ def _float32(maps):
 
 
 def test_equals_a_loop_over_cells_cameras_and_levels():
-    lift, rig, (features, depths) = PullLift((0.0, 8.0)), _rig(), _maps()
+    lift, rig, (features, depths) = PullLift((0.0, 8.0)), small_rig(), _maps()
     volume = lift(*_float32((features, depths)), STRIDES, rig, GRID)
     assert volume.abs().sum() > 0
     torch.testing.assert_close(volume[0].double(), _loop(lift, features, depths, rig, GRID), rtol=1e-4, atol=1e-5)
 
 
 def test_the_order_of_cameras_does_not_matter():
-    rig, (features, depths) = _rig(3), _float32(_maps(cameras=3))
+    rig, (features, depths) = small_rig(3), _float32(_maps(cameras=3))
     order = [2, 0, 1]
     fields = {k: v[:, order] for k, v in vars(rig).items() if isinstance(v, torch.Tensor)}
     swapped = PullLift((0.0, 8.0))(
@@ -96,15 +70,15 @@ def test_the_order_of_cameras_does_not_matter():
 
 def test_a_batch_of_two_is_two_batches_of_one():
     (features, depths), lift = _float32(_maps(batch=2)), PullLift((0.0, 8.0))
-    both = lift(features, depths, STRIDES, _rig(batch=2), GRID)
+    both = lift(features, depths, STRIDES, small_rig(batch=2), GRID)
     for b in range(2):
-        one = lift([f[b : b + 1] for f in features], [d[b : b + 1] for d in depths], STRIDES, _rig(), GRID)
+        one = lift([f[b : b + 1] for f in features], [d[b : b + 1] for d in depths], STRIDES, small_rig(), GRID)
         torch.testing.assert_close(both[b : b + 1], one)
 
 
 def test_features_that_are_pixel_coordinates_arrive_at_the_cells_that_project_there():
     # The convention in one picture: what is written at a pixel is read where the cell centre projects.
-    rig = _rig(1)
+    rig = small_rig(1)
     stride = 4
     height, width = PADDED[0] // stride, PADDED[1] // stride
     v, u = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
@@ -119,14 +93,14 @@ def test_features_that_are_pixel_coordinates_arrive_at_the_cells_that_project_th
 
 def test_cells_behind_all_cameras_stay_empty():
     features, depths = _float32(_maps(cameras=1))
-    lifted = PullLift((0.0, 8.0))([f + 9 for f in features], depths, STRIDES, _rig(1), GRID)
+    lifted = PullLift((0.0, 8.0))([f + 9 for f in features], depths, STRIDES, small_rig(1), GRID)
     behind = GRID.centers()[..., 0] < 0  # the only camera looks along +x
     assert lifted[0][:, behind].abs().max() == 0
     assert lifted.abs().max() > 0
 
 
 def test_average_hits_halves_what_two_cameras_see():
-    rig, (features, depths) = _rig(1), _float32(_maps(cameras=1))
+    rig, (features, depths) = small_rig(1), _float32(_maps(cameras=1))
     twice = CameraRig(
         **{k: v.repeat(1, 2, *[1] * (v.ndim - 2)) for k, v in vars(rig).items() if k != "padded_size"},
         padded_size=PADDED,
@@ -142,5 +116,5 @@ def test_gradients_reach_features_and_depths(which):
     maps = dict(zip(("features", "depths"), _float32(_maps()), strict=True))
     for level in maps[which]:
         level.requires_grad_()
-    PullLift((0.0, 8.0))(**maps, strides=STRIDES, rig=_rig(), grid=GRID).square().sum().backward()
+    PullLift((0.0, 8.0))(**maps, strides=STRIDES, rig=small_rig(), grid=GRID).square().sum().backward()
     assert all(level.grad.abs().sum() > 0 for level in maps[which])

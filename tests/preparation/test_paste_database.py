@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_up_tables import INTERVAL, OBJECTS, object_place
 
+from ponderv2.datasets.box_points import points_in_box, to_box_frame
 from ponderv2.preparation import PasteDatabase, PreparationError
-from ponderv2.preparation.box_points import points_in_box, to_box_frame
 from ponderv2.preparation.paste_database import SceneObjects
 
 

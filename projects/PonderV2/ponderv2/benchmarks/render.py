@@ -5,15 +5,9 @@ the peak memory of each way is that of a process of its own.
 """
 
 import argparse
-import os
 import platform
-import resource
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +16,7 @@ from torch import Tensor
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, VolumeRenderer, color_loss, depth_loss
 from ponderv2.structures import FeatureVolume, VoxelGrid
 
+from .measure import peak_bytes, peak_of_own_process, timed
 from .reference import render_as_published
 
 GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (180, 180, 5))
@@ -49,7 +44,7 @@ def run(args: argparse.Namespace) -> dict:
         way; sizes, device and versions. With `--only`, just that way's peak memory.
     """
     if args.only:
-        return {"peak_bytes": _peak(args)}
+        return {"peak_bytes": peak_bytes(_step(args, args.only), args.device)}
     ways = [way for way in WAYS if not (way == "compiled" and args.no_compile)]
     steps = {way: _step(args, way) for way in ways}
     for step in steps.values():
@@ -57,10 +52,11 @@ def run(args: argparse.Namespace) -> dict:
     seconds = {way: [] for way in ways}
     for _ in range(args.repeats):
         for way, step in steps.items():
-            seconds[way].append(_timed(step, args.device))
+            seconds[way].append(timed(step, args.device))
     del steps
     medians = {way: statistics.median(values) for way, values in seconds.items()}
-    peaks = {way: _peak_of_own_process(args, way) for way in ways}
+    names = ("rays", "samples", "channels", "hidden", "batch", "device")
+    peaks = {way: peak_of_own_process(__name__, args, way, names) for way in ways}
     result = {
         "time_ratio": medians["reference"] / medians["eager"],
         "memory_ratio": peaks["reference"] / peaks["eager"],
@@ -118,59 +114,3 @@ def _step(args: argparse.Namespace, way: str) -> Callable[[], float]:
         return float(loss.detach())
 
     return step
-
-
-def _timed(step: Callable[[], float], device: str) -> float:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    step()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def _peak(args: argparse.Namespace) -> int:
-    """Bytes that two steps need beyond what is there before: allocated on a GPU, resident on a CPU."""
-    step = _step(args, args.only)
-    if args.device.startswith("cuda"):
-        step()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    before = _resident()
-    step()
-    step()
-    return _resident() - before
-
-
-def _resident() -> int:
-    """Peak resident bytes of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # What `getrusage` reports on Linux includes the process that started this one.
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _peak_of_own_process(args: argparse.Namespace, way: str) -> int:
-    code = (
-        "import argparse, json, sys\n"
-        "from ponderv2.benchmarks import render\n"
-        "parser = argparse.ArgumentParser()\n"
-        "render.add_arguments(parser)\n"
-        "print(render.run(parser.parse_args())['peak_bytes'])\n"
-    )
-    names = ("rays", "samples", "channels", "hidden", "batch", "device")
-    options = [f"--{name}={getattr(args, name)}" for name in names]
-    done = subprocess.run(
-        [sys.executable, "-c", code, f"--only={way}", *options],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    if done.returncode:
-        raise RuntimeError(f"measuring the memory of {way!r} failed:\n{done.stderr}")
-    return int(done.stdout.split()[-1])

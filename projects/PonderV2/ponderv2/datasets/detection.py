@@ -10,6 +10,9 @@ from ponderv2.registry import DATASETS
 from .info_file import InfoFileError
 from .nuscenes import PonderNuScenesDataset
 
+DETECTION_CLASSES = tuple(PonderNuScenesDataset.METAINFO["classes"])
+"""nuScenes' ten detection classes in mmdet3d's order, which is not the published configs'."""
+
 
 @DATASETS.register_module()
 class PonderNuScenesDetDataset(PonderNuScenesDataset):

@@ -1,7 +1,8 @@
 """Sensors to one feature volume. A fine-tuned model keeps an encoder key by key."""
 
 from .camera import CameraEncoder
-from .depth import SimpleDepth
+from .depth import DepthNet, SimpleDepth
+from .depth_supervision import DepthSupervision
 from .fusion import FusionEncoder
 from .image_backbones import PonderConvNeXt, PonderResNet
 from .lidar import LidarEncoder
@@ -14,6 +15,8 @@ __all__ = [
     "SECOND3D",
     "SECOND3DFPN",
     "CameraEncoder",
+    "DepthNet",
+    "DepthSupervision",
     "FusionEncoder",
     "HeightKeepingSparseEncoder",
     "LidarEncoder",

@@ -8,6 +8,8 @@ from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.structures import FeatureVolume, SensorBatch, VoxelGrid
 
+from .depth_supervision import DepthSupervision
+
 
 @MODELS.register_module()
 class CameraEncoder(BaseModule):
@@ -25,6 +27,9 @@ class CameraEncoder(BaseModule):
         num_convs: 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
             they are new).
         norm_cfg: their norm, in mmcv's terms; published BN3d.
+        depth_loss: arguments of `DepthSupervision`; in training the volume then has a loss `loss_lift_depth`, for
+            which the batch needs points. None supervises no depth; published in pre-training and with the pull
+            lift.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class CameraEncoder(BaseModule):
         channels: int,
         num_convs: int = 0,
         norm_cfg: dict | None = None,
+        depth_loss: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -50,16 +56,18 @@ class CameraEncoder(BaseModule):
         self.lift = MODELS.build(lift)
         self.channels = channels
         self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
+        self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss)
 
     def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> FeatureVolume:
         """Encode a batch.
 
         Args:
-            batch: with `images` and `rig`.
+            batch: with `images` and `rig`; in training with `points` for a `depth_loss`.
             masking: which part of the input to hide; None hides nothing.
 
         Raises:
-            ValueError: when the batch has no images, or the neck does not give one map a stride.
+            ValueError: when the batch has no images, no points for a `depth_loss`, or the neck does not give one
+                map a stride.
         """
         if batch.images is None or batch.rig is None:
             raise ValueError("CameraEncoder: the batch has no images; does the pipeline load and pack them?")
@@ -71,10 +79,16 @@ class CameraEncoder(BaseModule):
             raise ValueError(f"CameraEncoder: the neck gives {len(maps)} maps for strides {self.neck_strides}")
         maps = [self.input_proj(m) for m in maps]
         depths = [self.depth_net(m).unflatten(0, shape) for m in maps]
+        losses = {}
+        if self.depth_loss is not None and self.training:
+            # Another name than that of the rendered depth.
+            losses["loss_lift_depth"] = self.depth_loss(
+                depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range
+            )
         data = self.lift([m.unflatten(0, shape) for m in maps], depths, self.neck_strides, batch.rig, self.grid)
         for conv in self.convs:
             data = conv(data)
-        return FeatureVolume(data, self.grid)
+        return FeatureVolume(data, self.grid, losses)
 
 
 def conv3d_block(in_channels: int, out_channels: int, norm_cfg: dict | None = None) -> ConvModule:

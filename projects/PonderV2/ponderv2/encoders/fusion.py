@@ -48,12 +48,13 @@ class FusionEncoder(BaseModule):
         self.fuse = ModuleList(conv3d_block(self.channels, self.channels, norm_cfg) for _ in range(num_convs))
 
     def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> FeatureVolume:
-        """Encode a batch; what the plan drops of a sample is a volume of zeros.
+        """Encode a batch; what the plan drops of a sample is a volume of zeros. Losses are those of both encoders.
 
         Raises:
             ValueError: as the two encoders.
         """
-        camera, lidar = self.camera(batch, masking).data, self.lidar(batch, masking).data
+        volumes = self.camera(batch, masking), self.lidar(batch, masking)
+        camera, lidar = (volume.data for volume in volumes)
         kept = None if masking is None else masking.draw_sensors(len(camera), camera.device)
         if kept is not None:
             # Times zero instead of skipping: every parameter keeps a place in the graph.
@@ -62,4 +63,4 @@ class FusionEncoder(BaseModule):
         data = camera + lidar
         for conv in self.fuse:
             data = conv(data)
-        return FeatureVolume(data, self.grid)
+        return FeatureVolume(data, self.grid, volumes[0].losses | volumes[1].losses)

@@ -1,19 +1,19 @@
 """Running: command lines, hooks around training, checkpoints for others."""
 
-from .checkpoints import load_weights, resolve_checkpoint
-from .export import export_encoder, read_encoder
+from .fade import DisableTransformsHook
 from .hooks import EncoderExportHook, RenderPreviewHook
 from .launch import build_runner, load_config, parse_arguments, set_data_root
+from .optim import CheckedOptimWrapperConstructor
+from .tta import with_tta
 
 __all__ = [
+    "CheckedOptimWrapperConstructor",
+    "DisableTransformsHook",
     "EncoderExportHook",
     "RenderPreviewHook",
     "build_runner",
-    "export_encoder",
     "load_config",
-    "load_weights",
     "parse_arguments",
-    "read_encoder",
-    "resolve_checkpoint",
     "set_data_root",
+    "with_tta",
 ]

@@ -10,9 +10,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2.registry import HOOKS
+from ponderv2.transfer import export_encoder
 from ponderv2.visualization import sample_panel, save_png
-
-from .export import export_encoder
 
 
 @HOOKS.register_module()

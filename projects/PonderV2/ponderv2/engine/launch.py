@@ -9,9 +9,10 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from ponderv2 import compat
+from ponderv2.transfer import resolve_checkpoint
 
-from .checkpoints import resolve_checkpoint
 from .cpu import keep_freed_memory
+from .tta import with_tta
 
 
 def parse_arguments(description: str, train: bool) -> argparse.Namespace:
@@ -20,6 +21,7 @@ def parse_arguments(description: str, train: bool) -> argparse.Namespace:
     add_common_arguments(parser)
     if not train:
         parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
+        parser.add_argument("--tta", action="store_true", help="test-time augmentation, of a recipe that has it")
     parser.add_argument("--work-dir", type=Path, help="logs and checkpoints; default work_dirs/<config name>")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     # torchrun hands it over on older versions; the environment says the same.
@@ -103,6 +105,8 @@ def build_runner(args: argparse.Namespace, train: bool) -> Runner:
             config.load_from = None if args.resume == "auto" else str(resolve_checkpoint(Path(args.resume)))
     else:
         config.load_from = str(resolve_checkpoint(args.checkpoint))
+        if args.tta:
+            config = with_tta(config)
     return Runner.from_cfg(config)
 
 

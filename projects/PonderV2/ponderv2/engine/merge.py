@@ -5,39 +5,14 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
-from ponderv2.compat.checkpoint import load_checkpoint_file
 from ponderv2.registry import MODELS
+from ponderv2.transfer import coverage_table, read_encoder_weights, shortcomings, weights_hash
 
-from .checkpoints import Coverage, compare, resolve_checkpoint
-from .export import read_encoder, weights_hash
 from .launch import load_config
 
 PARTS = ("camera", "lidar")
-
-
-def read_encoder_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of the encoder alone, without a prefix, of an exported encoder or of a checkpoint with an encoder.
-
-    Args:
-        path: `.safetensors` file of `export_encoder`, or a checkpoint or work dir of training.
-
-    Raises:
-        FileNotFoundError, ValueError: the file is missing or damaged, or holds no encoder.
-    """
-    if path.suffix == ".safetensors":
-        return read_encoder(path)[0]
-    path = resolve_checkpoint(path)
-    checkpoint = load_checkpoint_file(path)
-    if not isinstance(checkpoint.get("state_dict"), dict):
-        raise ValueError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)}")
-    weights = {k.removeprefix("encoder."): v for k, v in checkpoint["state_dict"].items() if k.startswith("encoder.")}
-    if not weights:
-        first = next(iter(checkpoint["state_dict"]), None)
-        raise ValueError(f"{path}: no key of its state_dict starts with 'encoder.', the first is {first}")
-    return weights
 
 
 def merge_encoders(camera: Path, lidar: Path) -> dict[str, Tensor]:
@@ -54,43 +29,6 @@ def merge_encoders(camera: Path, lidar: Path) -> dict[str, Tensor]:
             raise ValueError(f"{path}: expected a {part} encoder, found a fusion encoder with {fused[0]}")
         merged |= {f"encoder.{part}.{name}": value for name, value in weights.items()}
     return merged
-
-
-def coverage_table(own: dict[str, Tensor], weights: dict[str, Tensor]) -> tuple[Table, dict[str, Coverage]]:
-    """Coverage of the parts of a fusion model, as a table and as values by prefix; the rest of the model last."""
-    prefixes = [f"encoder.{part}." for part in PARTS]
-    table = Table("part", "matched", "missing", "unexpected", "shape", title="weights of the fusion model")
-    parts = {}
-    for prefix in [*prefixes, ""]:
-
-        def chosen(names: dict[str, Tensor], prefix: str = prefix) -> dict[str, Tensor]:
-            if prefix:
-                return {k: v for k, v in names.items() if k.startswith(prefix)}
-            return {k: v for k, v in names.items() if not k.startswith(tuple(prefixes))}
-
-        parts[prefix] = compare(chosen(own), chosen(weights))
-        counts = [str(len(keys)) for keys in vars(parts[prefix]).values()]
-        table.add_row(prefix.rstrip(".") or "the rest (starts new)", *counts)
-    return table, parts
-
-
-def problems(parts: dict[str, Coverage], allow_missing: tuple[str, ...] = ()) -> list[str]:
-    """What is wrong with the merged weights, in words; prefixes in `allow_missing` may be missing."""
-    found = []
-    for prefix, coverage in parts.items():
-        if not prefix:
-            continue
-        missing = (
-            [k for k in coverage.missing if not k.startswith(allow_missing)] if allow_missing else coverage.missing
-        )
-        for name, keys in (
-            ("missing", missing),
-            ("unexpected", coverage.unexpected),
-            ("of another shape", coverage.shape),
-        ):
-            if keys:
-                found.append(f"{prefix.rstrip('.')}: {len(keys)} {name}, the first {keys[0]}")
-    return found
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
@@ -136,9 +74,10 @@ def write_merged(model: nn.Module, weights: dict[str, Tensor], out: Path, allow_
     Raises:
         SystemExit: see `merge`.
     """
-    table, parts = coverage_table(model.state_dict(), weights)
+    prefixes = tuple(f"encoder.{part}." for part in PARTS)
+    table, parts = coverage_table(model.state_dict(), weights, prefixes, "weights of the fusion model")
     Console().print(table)
-    wrong = problems(parts, allow_missing)
+    wrong = shortcomings(parts, allow_missing)
     if wrong:
         raise SystemExit("the weights are not of this recipe, nothing was written:\n  " + "\n  ".join(wrong))
     out.parent.mkdir(parents=True, exist_ok=True)

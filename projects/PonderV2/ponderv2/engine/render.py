@@ -13,9 +13,9 @@ from tqdm import tqdm
 from ponderv2.evaluation.mesh import extract_mesh
 from ponderv2.evaluation.render_metric import render_result, summarise
 from ponderv2.registry import MODELS
+from ponderv2.transfer import load_weights, resolve_checkpoint
 from ponderv2.visualization import sample_panel, save_png
 
-from .checkpoints import load_weights, resolve_checkpoint
 from .cpu import keep_freed_memory
 from .launch import add_common_arguments, load_config
 

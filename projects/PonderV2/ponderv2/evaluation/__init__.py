@@ -1,6 +1,17 @@
-"""Metrics: how well a volume renders."""
+"""Metrics: how well a volume renders, and nuScenes' official detection score."""
 
 from .functional import DepthErrors, depth_errors, psnr, ssim
+from .nuscenes_metric import PonderNuScenesMetric
+from .nuscenes_score import DetectionScore, score_submission
 from .render_metric import RenderMetric
 
-__all__ = ["DepthErrors", "RenderMetric", "depth_errors", "psnr", "ssim"]
+__all__ = [
+    "DepthErrors",
+    "DetectionScore",
+    "PonderNuScenesMetric",
+    "RenderMetric",
+    "depth_errors",
+    "psnr",
+    "score_submission",
+    "ssim",
+]

@@ -4,5 +4,6 @@
 """
 
 from .pull import PullLift
+from .splat import SplatLift
 
-__all__ = ["PullLift"]
+__all__ = ["PullLift", "SplatLift"]

@@ -59,8 +59,9 @@ class RenderingPretrainer(BaseModel):
         return self.encoder(inputs, self.masking if masked else None)
 
     def loss(self, inputs: SensorBatch) -> dict[str, Tensor]:
-        """Losses of rendering the rays of the batch."""
-        return self.head.loss(self.encode(inputs), _rays(inputs))
+        """Losses of rendering the rays of the batch, and those of the encoder itself."""
+        volume = self.encode(inputs)
+        return self.head.loss(volume, _rays(inputs)) | volume.losses
 
     @torch.no_grad()
     def predict(

@@ -3,8 +3,10 @@
 `checking` needs no tables: it reads any info file of mmdet3d's v2 format.
 """
 
+from ponderv2.datasets.paste_database import PasteDatabase
+
 from .infos import InfoSettings, create_info_files
-from .paste_database import PasteDatabase, create_paste_database
+from .paste_database import create_paste_database
 from .tables import PreparationError, open_tables
 
 __all__ = [

@@ -1,58 +1,25 @@
-"""A database of annotated objects to paste into other frames: the LiDAR points of each, relative to its box.
-
-A folder holds one `lidar_<class>.bin` a class, points of all its objects one after another (float32: x, y, z
-relative to the gravity centre in the axes of the LiDAR frame, intensity, time lag in seconds), and `index.pkl`,
-which says where each object's points are. What other sensors see of an object can be added beside.
-"""
+"""A database of annotated objects to paste into other frames; `datasets.paste_database` says what is in it."""
 
 import pickle
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
+from ponderv2.datasets.box_points import points_in_box
 from ponderv2.datasets.info_file import read_plain_pickle
 from ponderv2.datasets.loading import LoadLidarSweeps
+from ponderv2.datasets.paste_database import COLUMNS
 from ponderv2.shapes import Float
 
-from .box_points import points_in_box
+from .crops import FrameCrops
 from .infos import frames_by_scene
 from .instances import CLASSES
 from .parts import Record, remove_parts, run_in_parts, write_atomically
 from .tables import PreparationError
 
-COLUMNS = ("x", "y", "z", "intensity", "lag")
 LAYOUT = 1
 """Raised when what is stored changes, so that databases made before are made anew."""
-
-
-class PasteDatabase:
-    """Objects of a database by class, and the points of each.
-
-    Args:
-        folder: that `create_paste_database` wrote.
-
-    Raises:
-        FileNotFoundError: when the folder holds no finished database.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        if not (folder / "index.pkl").is_file():
-            raise FileNotFoundError(f"{folder} holds no finished paste database (index.pkl); run tools/create_data.py")
-        index = read_plain_pickle(folder / "index.pkl")
-        self.metainfo: dict = index["metainfo"]
-        self.objects: dict[str, list[dict]] = index["objects"]
-        self._files = {name: folder / file for name, file in self.metainfo["lidar_files"].items()}
-
-    def points(self, entry: dict) -> Float[np.ndarray, "q 5"]:
-        """A fresh copy of an object's points (see `COLUMNS`), relative to the centre of its box."""
-        width = len(COLUMNS)
-        values = np.fromfile(
-            self._files[entry["class_name"]],
-            dtype=np.float32,
-            count=entry["num_points"] * width,
-            offset=entry["first_point"] * width * 4,
-        )
-        return values.reshape(-1, width)
 
 
 class SceneObjects:
@@ -64,22 +31,26 @@ class SceneObjects:
     Args:
         root: folder of the data set.
         lidar_sweeps: earlier sweeps that are added to the key frame's points, at most.
+        image_crops: cut pictures of the objects, too.
     """
 
-    def __init__(self, root: Path, lidar_sweeps: int) -> None:
+    def __init__(self, root: Path, lidar_sweeps: int, image_crops: bool = False) -> None:
         self.root = root
+        self.image_crops = image_crops
         self.load = LoadLidarSweeps(num_sweeps=lidar_sweeps, test_mode=True)
 
     def __call__(self, frames: list[dict]) -> dict:
-        objects, points = [], []
+        objects, points, crops = [], [], []
         for frame in frames:
             scene = self._points(frame)
-            for instance in frame["instances"]:
-                cut = self._cut(scene, instance)
-                if cut is not None:
-                    objects.append(_entry(frame, instance, cut))
-                    points.append(cut)
-        return {"objects": objects, "points": points}
+            cuts = [(instance, self._cut(scene, instance)) for instance in frame["instances"]]
+            cuts = [(instance, cut) for instance, cut in cuts if cut is not None]
+            objects += [_entry(frame, instance, cut) for instance, cut in cuts]
+            points += [cut for _, cut in cuts]
+            if self.image_crops and cuts:
+                boxes = np.array([instance["bbox_3d"] for instance, _ in cuts], dtype=np.float64)
+                crops += FrameCrops(self.root, frame).cut(boxes)
+        return {"objects": objects, "points": points} | ({"crops": crops} if self.image_crops else {})
 
     def _points(self, frame: dict) -> Float[np.ndarray, "p 5"]:
         folder = self.root / "samples" / "LIDAR_TOP"
@@ -129,7 +100,13 @@ def _entry(frame: dict, instance: dict, points: Float[np.ndarray, "q 5"]) -> dic
 
 
 def create_paste_database(
-    info_file: Path, root: Path, out: Path, lidar_sweeps: int = 9, workers: int = 1, overwrite: bool = False
+    info_file: Path,
+    root: Path,
+    out: Path,
+    lidar_sweeps: int = 9,
+    workers: int = 1,
+    overwrite: bool = False,
+    image_crops: bool = False,
 ) -> Path:
     """Write the folder `nuscenes_paste_<split>` for an info file; returns it.
 
@@ -141,49 +118,68 @@ def create_paste_database(
         out: where the folder is put.
         lidar_sweeps: earlier sweeps that are added to the key frame's points, at most.
         workers: processes.
-        overwrite: replace a database that was made from another info file.
+        overwrite: replace a database that was made from another info file or with other settings.
+        image_crops: store a picture of each object as well.
 
     Raises:
-        PreparationError: a point file is missing or damaged, or a database made from something else is in the way.
+        PreparationError: a point file or an image is missing or damaged, or a database made from something else is
+            in the way.
     """
     split = info_file.stem.removeprefix("nuscenes_infos_")
     folder = out / f"nuscenes_paste_{split}"
     infos_from = Record(info_file.parent).made_from(info_file)
     made_from = {"layout": LAYOUT, "lidar_sweeps": lidar_sweeps, "infos": infos_from}
+    if image_crops:
+        # Beside the rest, so that databases without crops are what they were before there were any.
+        made_from["image_crops"] = True
     record = Record(out)
     if record.matches(folder, made_from) and (folder / "index.pkl").is_file():
         print(f"{folder} is finished")
         return folder
     parts = out / "parts" / f"paste_{split}_{(infos_from or {}).get('tables', 'unknown')}_{lidar_sweeps}"
+    parts = parts.with_name(f"{parts.name}_crops") if image_crops else parts
     if (folder / "index.pkl").exists() and not (overwrite or parts.is_dir()):
         raise PreparationError(
-            f"{folder} was made from another info file; give --overwrite to replace it, or another --out"
+            f"{folder} was made from another info file or with other settings; "
+            "give --overwrite to replace it, or another --out"
         )
-    job = SceneObjects(root, lidar_sweeps)
+    job = SceneObjects(root, lidar_sweeps, image_crops)
     finished = run_in_parts(job, frames_by_scene(info_file), parts, workers, f"paste database, {split}")
-    _join(finished, folder, {"columns": list(COLUMNS), "lidar_sweeps": lidar_sweeps, "info_file": info_file.name})
+    metainfo = {"columns": list(COLUMNS), "lidar_sweeps": lidar_sweeps, "info_file": info_file.name}
+    _join(finished, folder, metainfo, image_crops)
     record.add(folder, made_from)
     remove_parts(parts)
     return folder
 
 
-def _join(parts: list[Path], folder: Path, metainfo: dict) -> None:
-    """One file of points a class, and the index last: without it the database is not there."""
+def _join(parts: list[Path], folder: Path, metainfo: dict, image_crops: bool) -> None:
+    """One file a class of points, and of crops, and the index last: without it the database is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.pkl").unlink(missing_ok=True)
     objects: dict[str, list[dict]] = {name: [] for name in CLASSES}
-    files = {name: (folder / f"lidar_{name}.bin").open("wb") for name in CLASSES}
-    ends = dict.fromkeys(CLASSES, 0)
-    try:
+    kinds = ("lidar", "image") if image_crops else ("lidar",)
+    names = {kind: {name: f"{kind}_{name}.bin" for name in CLASSES} for kind in kinds}
+    points_end, bytes_end = dict.fromkeys(CLASSES, 0), dict.fromkeys(CLASSES, 0)
+    with ExitStack() as stack:
+        files = {
+            kind: {name: stack.enter_context((folder / file).open("wb")) for name, file in of_class.items()}
+            for kind, of_class in names.items()
+        }
         for part in parts:
             content = read_plain_pickle(part)
-            for entry, points in zip(content["objects"], content["points"], strict=True):
+            crops = content.get("crops", [None] * len(content["objects"]))
+            for entry, points, crop in zip(content["objects"], content["points"], crops, strict=True):
                 name = entry["class_name"]
-                files[name].write(np.ascontiguousarray(points, dtype=np.float32).tobytes())
-                objects[name].append(entry | {"first_point": ends[name]})
-                ends[name] += len(points)
-    finally:
-        for file in files.values():
-            file.close()
-    metainfo = metainfo | {"lidar_files": {name: f"lidar_{name}.bin" for name in CLASSES}}
+                files["lidar"][name].write(np.ascontiguousarray(points, dtype=np.float32).tobytes())
+                entry |= {"first_point": points_end[name]}
+                points_end[name] += len(points)
+                if image_crops:
+                    entry |= {"crop": None}
+                if crop is not None:
+                    where, picture = crop
+                    files["image"][name].write(picture)
+                    entry["crop"] = where | {"first_byte": bytes_end[name], "num_bytes": len(picture)}
+                    bytes_end[name] += len(picture)
+                objects[name].append(entry)
+    metainfo = metainfo | {f"{kind}_files": of_class for kind, of_class in names.items()}
     write_atomically(folder / "index.pkl", pickle.dumps({"metainfo": metainfo, "objects": objects}, protocol=4))

@@ -1,6 +1,6 @@
 """The one thing between encoder and head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -16,6 +16,8 @@ class FeatureVolume:
     Attributes:
         data: `[B, C, Z, Y, X]`, a value a cell (see `VoxelGrid` for where it sits).
         grid: the cells.
+        losses: what the encoder itself is trained with, by name, such as the supervision of depths; a model adds
+            them to those of its head.
 
     Raises:
         ValueError: when the last three sizes of `data` are not those of the grid.
@@ -23,6 +25,7 @@ class FeatureVolume:
 
     data: Float[Tensor, "b c z y x"]
     grid: VoxelGrid
+    losses: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if tuple(self.data.shape[2:]) != self.grid.shape:
@@ -31,5 +34,5 @@ class FeatureVolume:
             )
 
     def with_data(self, data: Float[Tensor, "b c2 z y x"]) -> "FeatureVolume":
-        """The same grid with other features."""
-        return FeatureVolume(data, self.grid)
+        """The same grid and losses with other features."""
+        return FeatureVolume(data, self.grid, self.losses)

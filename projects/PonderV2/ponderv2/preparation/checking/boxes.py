@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from ponderv2.preparation.box_points import points_in_box
+from ponderv2.datasets.box_points import points_in_box
 from ponderv2.shapes import Float
 
 from .finding import Finding, Result, best_reading, spelled

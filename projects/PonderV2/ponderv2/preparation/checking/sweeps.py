@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ponderv2.preparation.box_points import points_in_box
+from ponderv2.datasets.box_points import points_in_box
 from ponderv2.shapes import Float
 
 from .finding import Finding, Result, best_reading, spelled

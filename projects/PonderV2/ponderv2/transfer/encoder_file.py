@@ -9,6 +9,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ponderv2.compat.checkpoint import load_checkpoint_file
+
+from .checkpoints import resolve_checkpoint
+
 FORMAT = "ponderv2.encoder.v1"
 
 
@@ -50,6 +54,28 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if weights_hash(weights) != header["sha256"]:
         raise ValueError(f"{path}: the weights do not match the hash in the header; the file is damaged")
     return weights, header
+
+
+def read_encoder_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of the encoder alone, without a prefix, of an exported encoder or of a checkpoint with an encoder.
+
+    Args:
+        path: `.safetensors` file of `export_encoder`, or a checkpoint or work dir of training.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or damaged, or holds no encoder.
+    """
+    if path.suffix == ".safetensors":
+        return read_encoder(path)[0]
+    path = resolve_checkpoint(path)
+    checkpoint = load_checkpoint_file(path)
+    if not isinstance(checkpoint.get("state_dict"), dict):
+        raise ValueError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)}")
+    weights = {k.removeprefix("encoder."): v for k, v in checkpoint["state_dict"].items() if k.startswith("encoder.")}
+    if not weights:
+        first = next(iter(checkpoint["state_dict"]), None)
+        raise ValueError(f"{path}: no key of its state_dict starts with 'encoder.', the first is {first}")
+    return weights
 
 
 def weights_hash(weights: dict[str, Tensor]) -> str:

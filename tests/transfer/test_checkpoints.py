@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ponderv2.engine import load_weights, resolve_checkpoint
+from ponderv2.transfer import load_weights, resolve_checkpoint
 
 
 def _save(model, path):

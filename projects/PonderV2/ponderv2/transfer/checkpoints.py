@@ -1,11 +1,12 @@
 """Finding and loading checkpoints."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from ponderv2.compat.checkpoint import load_checkpoint_file
+
+from .coverage import compare
 
 
 def resolve_checkpoint(path: Path) -> Path:
@@ -23,37 +24,6 @@ def resolve_checkpoint(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     return path
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How the keys of some weights compare with those of a model.
-
-    Attributes:
-        matched: in both, of one shape.
-        missing: of the model, not among the weights.
-        unexpected: among the weights, not of the model.
-        shape: in both, with different shapes; "key (theirs) instead of (the model's)".
-    """
-
-    matched: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    shape: list[str] = field(default_factory=list)
-
-
-def compare(own: dict[str, Tensor], weights: dict[str, Tensor]) -> Coverage:
-    """Coverage of a model's state dict by weights."""
-    return Coverage(
-        matched=[k for k in own if k in weights and weights[k].shape == own[k].shape],
-        missing=[k for k in own if k not in weights],
-        unexpected=[k for k in weights if k not in own],
-        shape=[
-            f"{k} {tuple(weights[k].shape)} instead of {tuple(own[k].shape)}"
-            for k in own
-            if k in weights and weights[k].shape != own[k].shape
-        ],
-    )
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

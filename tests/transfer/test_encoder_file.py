@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ponderv2.engine import export_encoder, read_encoder
+from ponderv2.transfer import export_encoder, read_encoder
 
 
 @pytest.fixture

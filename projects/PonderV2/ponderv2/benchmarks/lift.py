@@ -1,0 +1,139 @@
+"""Lifting image features to the volume: the splat against the outer product that it avoids, and the pull lift.
+
+Torch alone: runs on a bare machine with a copy of the repository. Times are taken in turn, in one process; the
+peak memory of each way is that of a process of its own.
+"""
+
+import argparse
+import math
+import platform
+import statistics
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ponderv2.geometry import compose_rig
+from ponderv2.lifting import PullLift, SplatLift
+from ponderv2.lifting.splat import frustum_cells
+from ponderv2.structures import CameraRig, VoxelGrid
+
+from .measure import peak_bytes, peak_of_own_process, timed
+
+GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (180, 180, 5))
+DEPTH_RANGE, BINS = (1.0, 60.0), 118
+IMAGE, PADDED, STRIDE = (900, 1600), (928, 1600), 32
+WAYS = ("outer product", "splat", "pull")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tools/benchmark.py lift`; the defaults are the published size."""
+    parser.add_argument("--cameras", type=int, default=6)
+    parser.add_argument("--channels", type=int, default=256, help="of the features and of the volume of 5×180×180")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; the median of each way counts")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Measure; prints a table and returns it.
+
+    Returns:
+        `time_ratio`, `memory_ratio`: outer product over splat, higher is better; `seconds`, `peak_bytes` by way;
+        sizes, device and versions. With `--only`, just that way's peak memory.
+    """
+    if args.only:
+        return {"peak_bytes": peak_bytes(step_of(args, args.only), args.device)}
+    names = ("cameras", "channels", "batch", "device")
+    # First, while this process holds nothing itself.
+    peaks = {way: peak_of_own_process(__name__, args, way, names) for way in WAYS}
+    steps = {way: step_of(args, way) for way in WAYS}
+    for step in steps.values():
+        step()  # Caches and the allocator.
+    seconds = {way: [] for way in WAYS}
+    for _ in range(args.repeats):
+        for way, step in steps.items():
+            seconds[way].append(timed(step, args.device))
+    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    height, width = (size // STRIDE for size in PADDED)
+    result = {
+        "time_ratio": medians["outer product"] / medians["splat"],
+        "memory_ratio": peaks["outer product"] / peaks["splat"],
+        "seconds": medians,
+        "peak_bytes": peaks,
+        "features": [args.batch, args.cameras, args.channels, height, width],
+        "bins": BINS,
+        "points": args.batch * args.cameras * height * width * BINS,
+        "volume": [args.batch, args.channels, *GRID.shape],
+        "device": torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+    }
+    print(f"{result['points']:,} points × {args.channels} channels, forward and backward, on {result['device']}")
+    print(f"{'':<14} {'seconds':>8} {'faster':>7} {'peak MB':>8} {'leaner':>7}")
+    for way in WAYS:
+        print(
+            f"{way:<14} {medians[way]:8.3f} {medians['outer product'] / medians[way]:6.2f}× "
+            f"{peaks[way] / 1e6:8.0f} {peaks['outer product'] / peaks[way]:6.2f}×"
+        )
+    return result
+
+
+def step_of(args: argparse.Namespace, way: str) -> Callable[[], Tensor]:
+    """A forward and backward pass from features and depth probabilities; returns the volume."""
+    torch.manual_seed(0)
+    shape = (args.batch, args.cameras)
+    size = tuple(edge // STRIDE for edge in PADDED)
+    features = torch.randn(*shape, args.channels, *size, device=args.device)
+    depths = torch.randn(*shape, BINS, *size, device=args.device).softmax(dim=2)
+    rig = camera_ring(args.cameras, args.batch).to(args.device, torch.float32)
+    slope = torch.randn(args.batch, args.channels, *GRID.shape, device=args.device)
+    lift = {"splat": SplatLift, "pull": PullLift}.get(way, OuterProductSplat)(DEPTH_RANGE)
+
+    def step() -> Tensor:
+        leaves = features.detach().requires_grad_(), depths.detach().requires_grad_()
+        volume = lift([leaves[0]], [leaves[1]], (STRIDE,), rig, GRID)
+        torch.autograd.grad(volume, leaves, slope)
+        return volume.detach()
+
+    return step
+
+
+class OuterProductSplat:
+    """The published formulation on plain torch: features × bins of all points, then a scattered sum."""
+
+    def __init__(self, depth_range: tuple[float, float]) -> None:
+        self.depth_range = depth_range
+
+    def __call__(
+        self, features: list[Tensor], depths: list[Tensor], strides: tuple[int, ...], rig: CameraRig, grid: VoxelGrid
+    ) -> Tensor:
+        """As `SplatLift`, of one level."""
+        (feature,), (depth,), (stride,) = features, depths, strides
+        batch, channels = feature.shape[0], feature.shape[2]
+        cells = frustum_cells(rig, grid, tuple(feature.shape[-2:]), stride, self.depth_range, depth.shape[2])
+        # [B, N, H, W, D, C]
+        product = feature.permute(0, 1, 3, 4, 2)[..., None, :] * depth.permute(0, 1, 3, 4, 2)[..., None]
+        inside = cells >= 0
+        rows = feature.new_zeros(batch * math.prod(grid.shape), channels)
+        rows = rows.index_add(0, cells[inside], product[inside])
+        return rows.unflatten(0, (batch, *grid.shape)).permute(0, 4, 1, 2, 3)
+
+
+def camera_ring(cameras: int, batch: int) -> CameraRig:
+    """Evenly turned cameras with the focal length and picture of nuScenes' front camera, 0.8 m from the LiDAR."""
+    lidar2cam = torch.zeros(cameras, 4, 4, dtype=torch.float64)
+    for k in range(cameras):
+        c, s = math.cos(math.tau * k / cameras), math.sin(math.tau * k / cameras)
+        # The first looks along y; the lens is below the LiDAR.
+        rotation = torch.tensor([[c, s, 0.0], [0.0, 0.0, -1.0], [-s, c, 0.0]], dtype=torch.float64)
+        lidar2cam[k, :3, :3] = rotation
+        lidar2cam[k, :3, 3] = -rotation @ torch.tensor([-0.8 * s, 0.8 * c, -0.3], dtype=torch.float64)
+        lidar2cam[k, 3, 3] = 1.0
+    cam2img = torch.eye(4, dtype=torch.float64).repeat(cameras, 1, 1)
+    cam2img[:, 0, 0] = cam2img[:, 1, 1] = 1266.0
+    cam2img[:, 0, 2], cam2img[:, 1, 2] = (IMAGE[1] - 1) / 2, (IMAGE[0] - 1) / 2
+    eye = torch.eye(4, dtype=torch.float64)
+    rig = compose_rig(lidar2cam, cam2img, eye, eye.expand(cameras, 4, 4), torch.tensor([IMAGE] * cameras), PADDED)
+    return CameraRig.stack([rig] * batch, PADDED)

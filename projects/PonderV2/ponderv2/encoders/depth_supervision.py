@@ -1,0 +1,125 @@
+"""LiDAR returns as targets for the depth distributions that a lift uses."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ponderv2.geometry import project
+from ponderv2.geometry.projection import MIN_DEPTH
+from ponderv2.shapes import Bool, Float, Int
+from ponderv2.structures import CameraRig
+
+
+class DepthSupervision:
+    """The depth loss of BEVDepth §3.2 as UniPAD trains its final camera and fusion models with it.
+
+    The nearest return in each cell of a feature map names its bin; the loss is the binary cross entropy between
+    the probabilities of all bins and this one-hot choice.
+
+    Args:
+        weight: of the loss; published 1 in fine-tuning, 0 (that is, none) in pre-training.
+        min_radius: returns closer to the LiDAR than this, horizontally, are left out: the car itself; metres of
+            the augmented frame. Published 3.
+        max_lag: only returns at most this many seconds old; 0 takes those of the key frame alone, None all that
+            were loaded (published, with 10 sweeps). Earlier returns fill cells that no beam of the key frame
+            meets, but are wrong where things moved, and may lie on what is hidden by now, since the nearest
+            return is the only guard against that.
+    """
+
+    def __init__(self, weight: float = 1.0, min_radius: float = 3.0, max_lag: float | None = None) -> None:
+        self.weight = weight
+        self.min_radius = min_radius
+        self.max_lag = max_lag
+
+    def __call__(
+        self,
+        depths: list[Tensor],
+        strides: tuple[int, ...],
+        points: list[Tensor] | None,
+        rig: CameraRig,
+        depth_range: tuple[float, float],
+    ) -> Float[Tensor, ""]:
+        """The weighted loss, the mean over levels; 0 and still differentiable where nothing is a target.
+
+        Args:
+            depths: a level each, probabilities of the bins, `[B, N, D, H_l, W_l]`.
+            strides: pixels a cell of each level.
+            points: a cloud a sample, (x, y, z, intensity, time lag), augmented LiDAR frame.
+            rig: batched cameras.
+            depth_range: metres along the optical axis that the bins cover evenly.
+
+        Raises:
+            ValueError: no points, or no time lag where `max_lag` asks for one.
+        """
+        if points is None:
+            raise ValueError(
+                "depth_loss: the batch has no points to supervise depths with; "
+                "put LoadLidarSweeps into the training pipeline, or leave out depth_loss"
+            )
+        points = [self._usable(cloud) for cloud in points]
+        device = depths[0].device
+        losses = []
+        with torch.autocast(device_type=device.type, enabled=False):
+            for probabilities, stride in zip(depths, strides, strict=True):
+                nearest = nearest_return(points, rig, tuple(probabilities.shape[-2:]), stride)
+                bins, valid = depth_bins(nearest, depth_range, probabilities.shape[2])
+                losses.append(depth_cross_entropy(probabilities, bins, valid))
+        return self.weight * sum(losses) / len(losses)
+
+    def _usable(self, cloud: Float[Tensor, "p c"]) -> Float[Tensor, "q c"]:
+        chosen = cloud[:, :2].norm(dim=1) > self.min_radius
+        if self.max_lag is not None:
+            if cloud.shape[1] < 5:
+                raise ValueError(
+                    f"depth_loss: max_lag needs points (x, y, z, intensity, time lag), got {cloud.shape[1]} columns"
+                )
+            chosen &= cloud[:, 4] <= self.max_lag
+        return cloud[chosen]
+
+
+@torch.no_grad()
+def nearest_return(
+    points: list[Tensor], rig: CameraRig, size: tuple[int, int], stride: int
+) -> Float[Tensor, "b n h w"]:
+    """Depth along the optical axis, metres, of the nearest return in each cell of a feature map; inf without any.
+
+    The nearest of a cell is the nearest of the nearest in its pixels, so this is the published z-buffer and its
+    minimum over the cell in one. Cells are whole numbers of 64 bits: float keys mix up pixels and depths. Returns
+    in the padding of an image do not count.
+    """
+    height, width = size
+    maps = []
+    for sample, cloud in enumerate(points):
+        pixels, depth = project(cloud[:, :3].float().expand(rig.num_cameras, -1, -1), rig.lidar2img[sample].float())
+        edge = rig.image_size[sample].flip(-1)[:, None] - 0.5
+        seen = (depth > MIN_DEPTH) & ((pixels >= -0.5) & (pixels < edge)).all(dim=-1)
+        place = torch.floor((pixels + 0.5) / stride)
+        column, row = (place[..., axis].clamp(0, end - 1).long() for axis, end in enumerate((width, height)))
+        # A map may end before the image does.
+        seen &= (place[..., 0] < width) & (place[..., 1] < height)
+        nearest = depth.new_full((rig.num_cameras, height * width), math.inf)
+        maps.append(nearest.scatter_reduce(1, row * width + column, depth.where(seen, math.inf), "amin"))
+    return torch.stack(maps).unflatten(2, size)
+
+
+def depth_bins(
+    depth: Float[Tensor, "*n"], depth_range: tuple[float, float], bins: int
+) -> tuple[Int[Tensor, "*n"], Bool[Tensor, "*n"]]:
+    """The bin of each depth, 0 where it is out of range, and which are in range."""
+    low, high = depth_range
+    valid = (depth >= low) & (depth < high)
+    place = torch.floor((depth.where(valid, low) - low) * (bins / (high - low)))
+    return place.long().clamp(max=bins - 1), valid
+
+
+def depth_cross_entropy(
+    probabilities: Float[Tensor, "b n d h w"], bins: Int[Tensor, "b n h w"], valid: Bool[Tensor, "b n h w"]
+) -> Float[Tensor, ""]:
+    """Binary cross entropy of all bins, summed, over the number of cells with a target (at least 1)."""
+    probabilities = probabilities.to(torch.promote_types(probabilities.dtype, torch.float32))
+    target = torch.zeros_like(probabilities).scatter_(2, bins[:, :, None], 1.0)
+    # Torch limits the logarithms at -100 and their slopes, so a certain and wrong bin is finite.
+    loss = F.binary_cross_entropy(probabilities, target, weight=valid[:, :, None].to(target.dtype), reduction="sum")
+    return loss / valid.sum().clamp(min=1)

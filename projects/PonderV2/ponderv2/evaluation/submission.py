@@ -1,0 +1,135 @@
+"""Predicted boxes as a nuScenes submission: global frame, official names, at most 500 boxes a sample."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmdet3d.evaluation.metrics import NuScenesMetric
+from mmdet3d.evaluation.metrics.nuscenes_metric import lidar_nusc_box_to_global, output_to_nusc_box
+from mmdet3d.structures import LiDARInstance3DBoxes
+from nuscenes.eval.detection.data_classes import DetectionConfig
+
+_MOVING = 0.2
+"""Metres a second above which a box counts as moving: mmdet3d's and the published rule."""
+
+SENSORS = ("camera", "lidar", "radar", "map", "external")
+"""What a submission has to declare; in the order of the official format."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The boxes found in one sample, on the CPU.
+
+    Attributes:
+        token: of the sample.
+        boxes: `[n, 9]` float32 (x, y, z of the bottom centre, l, w, h, yaw, vx, vy) in the sample's LiDAR frame.
+        scores: `[n]` float32.
+        labels: `[n]` int64, places in the class names.
+    """
+
+    token: str
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+def read_detections(sample: dict, num_classes: int) -> Detections:
+    """What a model predicted for one sample, checked.
+
+    Args:
+        sample: a `Det3DDataSample` as a dict, with `token` and `pred_instances_3d`.
+        num_classes: labels are below it.
+
+    Raises:
+        ValueError: naming the sample: no prediction, another kind of boxes, values that are not finite, sizes that
+            are not positive, labels out of range, or a prediction in an augmented frame.
+    """
+    if not isinstance(sample.get("token"), str):
+        raise ValueError(
+            f"PonderNuScenesMetric: sample {sample.get('sample_idx')} has no token; is it among the meta_keys of "
+            "PackSensorInputs?"
+        )
+    where = f"prediction of sample {sample['token']}"
+    if "pred_instances_3d" not in sample:
+        raise ValueError(f"{where}: expected pred_instances_3d, the model gave {sorted(sample)}")
+    if not np.allclose(sample.get("lidar_aug", np.eye(4)), np.eye(4), atol=1e-6):
+        raise ValueError(
+            f"{where} is in an augmented LiDAR frame (lidar_aug is not the identity): leave 3-D augmentation out of "
+            "the evaluated pipeline, or test with DetectionTTAModel, which maps boxes back"
+        )
+    found = sample["pred_instances_3d"]
+    boxes, scores, labels = found["bboxes_3d"], found["scores_3d"], found["labels_3d"]
+    if not isinstance(boxes, LiDARInstance3DBoxes) or boxes.box_dim != 9:
+        raise ValueError(
+            f"{where}: expected LiDARInstance3DBoxes with 9 values a box, velocity included, got "
+            f"{type(boxes).__name__} with {boxes.tensor.shape[-1]}"
+        )
+    values, scores, labels = (v.detach().cpu() for v in (boxes.tensor, scores, labels))
+    if not len(values) == len(scores) == len(labels):
+        raise ValueError(f"{where}: {len(values)} boxes, {len(scores)} scores and {len(labels)} labels")
+    for name, value in (("bboxes_3d", values), ("scores_3d", scores[:, None])):
+        bad = ~torch.isfinite(value).all(dim=1)
+        if bad.any():
+            raise ValueError(
+                f"{where}: {int(bad.sum())} of {len(bad)} {name} are not finite, the first {value[bad][0].tolist()}"
+            )
+    flat = (values[:, 3:6] <= 0).any(dim=1)
+    if flat.any():
+        raise ValueError(f"{where}: a box has the size {values[flat][0, 3:6].tolist()}, expected positive metres")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        raise ValueError(
+            f"{where}: labels from {int(labels.min())} to {int(labels.max())}, expected {num_classes} classes"
+        )
+    return Detections(sample["token"], values.float().numpy(), scores.float().numpy(), labels.long().numpy())
+
+
+def submission_boxes(
+    detections: Detections, frame: dict, classes: tuple[str, ...], config: DetectionConfig
+) -> list[dict]:
+    """The boxes of one sample in the official format, best first.
+
+    Boxes beyond the class's range around the car are left out, and of the rest the best `max_boxes_per_sample` are
+    kept. Attributes follow from the speed (mmdet3d's rule, the published one).
+
+    Args:
+        detections: of the sample.
+        frame: its entry of the info file, with `lidar_points.lidar2ego` and `ego2global`.
+        classes: names of the labels.
+        config: official settings.
+    """
+    order = np.argsort(-detections.scores, kind="stable")
+    boxes = output_to_nusc_box(
+        {
+            "bboxes_3d": LiDARInstance3DBoxes(torch.from_numpy(detections.boxes[order]), box_dim=9),
+            "scores_3d": torch.from_numpy(detections.scores[order]),
+            "labels_3d": torch.from_numpy(detections.labels[order]),
+        }
+    )[0]
+    boxes = lidar_nusc_box_to_global(frame, boxes, classes, config)
+    return [
+        {
+            "sample_token": detections.token,
+            "translation": box.center.tolist(),
+            "size": box.wlh.tolist(),
+            "rotation": box.orientation.elements.tolist(),
+            "velocity": box.velocity[:2].tolist(),
+            "detection_name": classes[box.label],
+            "detection_score": float(box.score),
+            "attribute_name": attribute_of(classes[box.label], float(np.hypot(*box.velocity[:2]))),
+        }
+        for box in boxes[: config.max_boxes_per_sample]
+    ]
+
+
+def attribute_of(name: str, speed: float) -> str:
+    """The likeliest attribute of a class at a speed (metres a second): the rule of mmdet3d's `NuScenesMetric`."""
+    if speed > _MOVING:
+        if name in ("car", "construction_vehicle", "bus", "truck", "trailer"):
+            return "vehicle.moving"
+        if name in ("bicycle", "motorcycle"):
+            return "cycle.with_rider"
+    elif name == "pedestrian":
+        return "pedestrian.standing"
+    elif name == "bus":
+        return "vehicle.stopped"
+    return NuScenesMetric.DefaultAttribute[name]

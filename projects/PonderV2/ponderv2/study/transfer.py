@@ -1,0 +1,247 @@
+"""The runs of a transfer study: pre-trainings, and detectors from scratch and from the pre-trained encoders."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict, DictAction
+
+from ponderv2.engine import load_config
+
+from .runs import Job, Launcher, StudyError, file_hash, launch, run_jobs
+
+MODALITIES = ("camera", "lidar", "fusion")
+INITS = ("scratch", "pretrained")
+METRICS = ("NDS", "mAP")
+ENCODER = "encoder.safetensors"
+_PREFIX = "nuscenes/"
+
+
+@dataclass(frozen=True)
+class DetectorRun:
+    """One detector of the study: its sensors, the share of the labels it sees, its start, and the seed of it all."""
+
+    modality: str
+    fraction: float
+    init: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.modality}_{self.fraction:g}_{self.init}_seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class TransferStudy:
+    """What is compared, on which data.
+
+    A pre-trained detector and its scratch twin of the same seed see the same labelled frames and draw the same random
+    numbers; they differ in `model.init_cfg` alone. One pre-training serves all fractions and seeds of a modality, and
+    sees all frames of the training split, without their labels.
+
+    Attributes:
+        train_tool: tools/train.py.
+        data_root, out: folders of the data and of the study.
+        modalities, fractions, seeds: what is crossed; a fraction is that of `ponderv2.datasets.choose_fraction`, with
+            the seed of the run.
+        configs: detector recipe by modality; its `model.init_cfg` names a checkpoint.
+        pretrained: encoder by modality, an exported one or a checkpoint; the others are pre-trained first.
+        pretrain_configs: recipe that does so, by modality.
+        options: changes to the detector recipes, as `key=value`.
+        pretrain_options: changes to the pre-training recipes.
+        dataset_key: where in a detector recipe the data set with `fraction` is; None follows
+            `train_dataloader.dataset` through wrappers such as class-balanced sampling.
+        gpus: of one training; more than one starts it with torchrun.
+    """
+
+    train_tool: Path
+    data_root: Path
+    out: Path
+    modalities: tuple[str, ...]
+    fractions: tuple[float, ...]
+    seeds: tuple[int, ...]
+    configs: Mapping[str, Path]
+    pretrained: Mapping[str, Path] = field(default_factory=dict)
+    pretrain_configs: Mapping[str, Path] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    pretrain_options: tuple[str, ...] = ()
+    dataset_key: str | None = None
+    gpus: int = 1
+
+    def __post_init__(self) -> None:
+        for values, name in ((self.modalities, "modalities"), (self.fractions, "fractions"), (self.seeds, "seeds")):
+            if not values or len(set(values)) != len(values):
+                raise StudyError(f"--{name}: expected different values, at least one, got {list(values)}")
+        wrong = [fraction for fraction in self.fractions if not 0 < fraction <= 1]
+        if wrong:
+            raise StudyError(f"--fractions: expected shares in (0, 1], got {wrong[0]}")
+        for modality in self.modalities:
+            if modality not in self.configs:
+                raise StudyError(f"no detector recipe for {modality}: give --config {modality}=PATH")
+            if modality not in self.pretrained and modality not in self.pretrain_configs:
+                raise StudyError(
+                    f"nothing to start {modality} from: give --pretrained {modality}=ENCODER, or "
+                    f"--pretrain-config {modality}=RECIPE to make one"
+                )
+        missing = [str(path) for path in self.pretrained.values() if not path.is_file()]
+        if missing:
+            raise StudyError(f"--pretrained: {missing[0]} does not exist")
+
+    def detector_runs(self) -> list[DetectorRun]:
+        """All runs; seeds vary slowest, so that an interrupted study has whole columns."""
+        return [
+            DetectorRun(modality, fraction, init, seed)
+            for seed in self.seeds
+            for modality in self.modalities
+            for fraction in self.fractions
+            for init in INITS
+        ]
+
+    def run(self, parallel: int = 1, launcher: Launcher = launch) -> tuple[dict[DetectorRun, dict], dict[str, str]]:
+        """Pre-train where needed, then train and evaluate every detector that has no result yet.
+
+        Args:
+            parallel: processes at a time.
+            launcher: starts a process.
+
+        Returns:
+            Metrics of the finished runs, and the last lines of what failed, by name. Runs whose pre-training failed
+            count as failed.
+
+        Raises:
+            StudyError: `out` holds runs with other settings.
+        """
+        needed = [m for m in self.modalities if m not in self.pretrained]
+        made, failures = run_jobs([self.pretraining(m) for m in needed], parallel, launcher) if needed else ({}, {})
+        encoders = dict(self.pretrained)
+        encoders |= {m: self._pretrain_folder(m) / ENCODER for m in needed if f"pretrain/{m}" in made}
+        jobs = {}
+        for run in self.detector_runs():
+            if run.init == "pretrained" and run.modality not in encoders:
+                failures[f"runs/{run.name}"] = f"  pre-training of {run.modality} failed"
+            else:
+                jobs[run] = self.detector(run, encoders.get(run.modality))
+        results, failed = run_jobs(list(jobs.values()), parallel, launcher)
+        done = {run: results[job.name]["result"] for run, job in jobs.items() if job.name in results}
+        return done, failures | failed
+
+    def pretraining(self, modality: str) -> Job:
+        """Pre-training of one modality: what it is made from, and how."""
+        path = self.pretrain_configs[modality]
+        config = _load(path, self.pretrain_options)
+        settings = {"recipe": path.name, "recipe_sha256": _text_hash(config)} | self._data(config)
+        return Job(
+            self._pretrain_folder(modality), self._command(path, self.pretrain_options), settings, _exported_encoder
+        )
+
+    def detector(self, run: DetectorRun, encoder: Path | None) -> Job:
+        """Training of one detector, evaluated at its end.
+
+        Args:
+            run: which one.
+            encoder: where a pre-trained one starts.
+        """
+        path = self.configs[run.modality]
+        config = _load(path, self.options)
+        key = self.dataset_key or _dataset_key(config, path)
+        if not isinstance(config.model.get("init_cfg"), Mapping):
+            raise StudyError(
+                f"{path}: model.init_cfg is {config.model.get('init_cfg')}, expected dict(checkpoint=...): the study "
+                "compares starting from a checkpoint with model.init_cfg=None"
+            )
+        start = f".checkpoint={encoder}" if run.init == "pretrained" else "=None"
+        options = [
+            *self.options,
+            f"{key}.fraction={run.fraction}",
+            f"{key}.fraction_seed={run.seed}",
+            f"randomness.seed={run.seed}",
+            f"model.init_cfg{start}",
+        ]
+        settings = {
+            "recipe": path.name,
+            "recipe_sha256": _text_hash(config),
+            "dataset_key": key,
+            "fraction": run.fraction,
+            "seed": run.seed,
+            "init": run.init,
+            "checkpoint_sha256": file_hash(encoder) if run.init == "pretrained" else None,
+        } | self._data(config)
+        return Job(self.out / "runs" / run.name, self._command(path, options), settings, last_validation)
+
+    def _command(self, recipe: Path, options: Sequence[str]) -> tuple[str, ...]:
+        """What comes after "python"."""
+        command = (str(self.train_tool), str(recipe), "--data-root", str(self.data_root))
+        if self.gpus > 1:
+            torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={self.gpus}")
+            command = (*torchrun, *command, "--launcher", "pytorch")
+        return (*command, "--cfg-options", *options) if options else command
+
+    def _pretrain_folder(self, modality: str) -> Path:
+        return self.out / "pretrain" / modality
+
+    def _data(self, config: Config) -> dict:
+        """Hashes of the info files: the data may move, but not change."""
+        names = sorted({_ann_file(config[name].dataset) for name in ("train_dataloader", "val_dataloader")})
+        missing = [name for name in names if not (self.data_root / name).is_file()]
+        if missing:
+            raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; make it with tools/create_data.py")
+        return {name: file_hash(self.data_root / name) for name in names}
+
+
+def last_validation(work_dir: Path) -> dict | None:
+    """The official score of the last validation of the last start of a training; None when it has none.
+
+    Earlier starts do not count: theirs may be of a training that was interrupted.
+    """
+    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    if not logs:
+        return None
+    lines = [json.loads(line) for line in logs[-1].read_text().splitlines() if line.strip()]
+    found = [line for line in lines if all(_PREFIX + name in line for name in METRICS)]
+    return {k.removeprefix(_PREFIX): v for k, v in found[-1].items() if k.startswith(_PREFIX)} if found else None
+
+
+def _exported_encoder(work_dir: Path) -> dict | None:
+    path = work_dir / ENCODER
+    return {"sha256": file_hash(path)} if path.is_file() else None
+
+
+def _load(path: Path, options: Sequence[str]) -> Config:
+    return load_config(path, options=parse_options(options))
+
+
+def parse_options(options: Sequence[str]) -> dict:
+    """`key=value` texts as tools/train.py reads them.
+
+    Raises:
+        StudyError: for a text without "=".
+    """
+    wrong = [option for option in options if "=" not in option]
+    if wrong:
+        raise StudyError(f"--cfg-options: expected key=value, got {wrong[0]!r}")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--options", nargs="*", action=DictAction, default={})
+    return parser.parse_args(["--options", *options]).options if options else {}
+
+
+def _text_hash(config: Config) -> str:
+    return hashlib.sha256(config.pretty_text.encode()).hexdigest()
+
+
+def _dataset_key(config: Config, path: Path) -> str:
+    """Where the innermost training data set is: wrappers hold theirs as `dataset`."""
+    key, dataset = "train_dataloader.dataset", config.train_dataloader.dataset
+    while isinstance(dataset.get("dataset"), ConfigDict):
+        key, dataset = f"{key}.dataset", dataset.dataset
+    if "ann_file" not in dataset:
+        raise StudyError(f"{path}: {key} has no ann_file; say with --dataset-key where the data set is")
+    return key
+
+
+def _ann_file(dataset: ConfigDict) -> str:
+    while isinstance(dataset.get("dataset"), ConfigDict):
+        dataset = dataset.dataset
+    return dataset.ann_file

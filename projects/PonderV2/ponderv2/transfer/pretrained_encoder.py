@@ -1,0 +1,47 @@
+"""A fine-tuned model's start: the encoder of another model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+from rich.console import Console
+from torch import nn
+
+from .coverage import coverage_table, shortcomings
+from .encoder_file import read_encoder_weights
+
+PREFIX = "encoder."
+
+
+def load_encoder(model: nn.Module, path: Path, new: Sequence[str] = ()) -> None:
+    """Load the encoder of a checkpoint into `model.encoder` and log what covers what.
+
+    Args:
+        model: with an `encoder`; the rest of it is left as it is.
+        path: exported `encoder.safetensors`, or a checkpoint or work dir of any model with an encoder.
+        new: parts of the encoder that may be missing and then start new, as `("convs",)` for the convolutions that
+            published fine-tuning puts after the lift.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file's encoder does not cover this one; nothing is loaded then.
+    """
+    weights = {PREFIX + k: v for k, v in read_encoder_weights(Path(path)).items()}
+    own = model.state_dict()
+    new = tuple(PREFIX + part for part in new)
+    unknown = [part for part in new if not any(k.startswith(part) for k in own)]
+    if unknown:
+        raise ValueError(f"new: the encoder has no part {unknown[0].removeprefix(PREFIX)!r}")
+    # A row for each child, so that a neck of another recipe is seen at a glance.
+    prefixes = tuple(f"{PREFIX}{name}." for name, child in model.encoder.named_children() if child.state_dict())
+    table, parts = coverage_table(own, weights, prefixes, "weights of the encoder")
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(table)
+    MMLogger.get_current_instance().info("encoder from %s\n%s", path, capture.get())
+    wrong = shortcomings(parts, new)
+    wrong += [f"{k} is not of this encoder" for k in parts[""].unexpected]
+    wrong += [f"{k} is missing" for k in parts[""].missing if k.startswith(PREFIX) and not k.startswith(new)]
+    if wrong:
+        raise ValueError(f"{path} does not cover this model's encoder, nothing was loaded:\n  " + "\n  ".join(wrong))
+    model.load_state_dict(weights, strict=False)

@@ -1,0 +1,86 @@
+"""Every tiny detector trains, is scored officially and resumes, through the tools, on synthetic streets."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ponderv2.engine import load_config
+from ponderv2.preparation import InfoSettings, create_info_files, open_tables
+from ponderv2.registry import MODELS
+from ponderv2.synthetic import Recording, make_dataset
+from ponderv2.transfer import export_encoder
+
+ROOT = Path(__file__).parents[2]
+COARSE = ["size=(27,27,4)", "voxel_size=(0.5,0.5,0.25)"]
+OPTIONS = {
+    "camera": [f"model.encoder.grid.{COARSE[0]}"],
+    "lidar": [f"model.encoder.grid.{COARSE[0]}", f"model.encoder.{COARSE[1]}"],
+    "fusion": [
+        f"model.encoder.camera.grid.{COARSE[0]}",
+        f"model.encoder.lidar.grid.{COARSE[0]}",
+        f"model.encoder.lidar.{COARSE[1]}",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training and a validation scene of two key frames each; do not write to it."""
+    root = tmp_path_factory.mktemp("streets") / "set"
+    make_dataset(root, 2, Recording(seed=4, keyframes=2, width=96, height=54), workers=0, progress=False)
+    create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings(lidar_sweeps=0))
+    return root
+
+
+def _recipe(modality: str) -> Path:
+    return Path(f"configs/tiny/uvtr_{modality}_synthetic.py")
+
+
+def _run(tool: str, *arguments: object, options: list[str]) -> str:
+    command = [sys.executable, f"tools/{tool}.py", *map(str, arguments), "--cfg-options", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def _scores(work_dir: Path) -> list[dict]:
+    files = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [line for line in lines if "nuscenes/NDS" in line]
+
+
+def _encoder_of(modality: str, path: Path) -> None:
+    """An exported encoder of the pre-training recipe, at test size."""
+    options = dict(option.split("=") for option in OPTIONS[modality])
+    config = load_config(ROOT / f"configs/tiny/ponderv2_{modality}_synthetic.py")
+    config.merge_from_dict({key: ast.literal_eval(text) for key, text in options.items()})
+    export_encoder(MODELS.build(config.model).encoder, path, "recipe")
+
+
+@pytest.mark.parametrize("modality", OPTIONS)
+def test_a_tiny_detector_starts_pretrained_trains_is_scored_and_resumes(modality, streets, tmp_path):
+    encoder, work_dir = tmp_path / "encoder.safetensors", tmp_path / "work"
+    _encoder_of(modality, encoder)
+    options = [*OPTIONS[modality], "default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1"]
+    steps = ["train_cfg.max_iters={0}", "train_cfg.val_interval={0}"]
+    common = [_recipe(modality), "--data-root", streets, "--work-dir", work_dir]
+    shown = _run(
+        "train",
+        *common,
+        options=[*options, *(s.format(2) for s in steps), f"model.init_cfg.checkpoint={encoder}"],
+    )
+    assert f"encoder from {encoder}\n" in shown
+    (scored,) = _scores(work_dir)
+    assert 0 <= scored["nuscenes/mAP"] <= 1
+    # The encoder's file may be gone by then: the checkpoint has all weights.
+    encoder.unlink()
+    shown = _run("train", *common, "--resume", options=[*options, *(s.format(3) for s in steps), "model.init_cfg=None"])
+    assert "resumed epoch: 0, iter: 2" in shown
+    assert len(_scores(work_dir)) == 2
+    shown = _run("test", common[0], work_dir, *common[1:3], "--work-dir", tmp_path / "test", options=OPTIONS[modality])
+    assert "nuscenes/NDS" in shown
