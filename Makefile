@@ -6,7 +6,8 @@ PIP := $(PY) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DATA_ROOT ?=
 WORK_DIR ?= work_dirs/demo
-# Of `make demo`: with DATA_ROOT the one real key frame in that folder, else synthetic streets.
+# Of `make demo`: with DATA_ROOT the one real key frame in that folder, else synthetic streets, whose boxes are then
+# detected from the pre-trained encoder and from scratch.
 DEMO_DATA := $(or $(DATA_ROOT),data/synthetic)
 DEMO_CONFIG := configs/tiny/ponderv2_camera_$(if $(DATA_ROOT),keyframe,synthetic).py
 
@@ -48,15 +49,21 @@ format: setup
 
 demo: setup
 ifeq ($(DATA_ROOT),)
-	@echo "[1/4] synthetic streets in $(DEMO_DATA)"
+	@echo "[1/5] synthetic streets in $(DEMO_DATA)"
 	$(PY) tools/make_synthetic_nuscenes.py --out $(DEMO_DATA) --scenes 10 --keyframes 4 --image-size 400x225 --workers 2
-	@echo "[2/4] info files"
+	@echo "[2/5] info files"
 	$(PY) tools/create_data.py --root $(DEMO_DATA) --version v1.0-mini --out $(DEMO_DATA) --no-paste-database
 endif
-	@echo "[3/4] pre-training by rendering"
+	@echo "[3/5] pre-training by rendering"
 	$(PY) tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)
-	@echo "[4/4] pictures and numbers"
+	@echo "[4/5] pictures and numbers"
 	$(PY) tools/render.py $(DEMO_CONFIG) $(WORK_DIR)/last_checkpoint --data-root $(DEMO_DATA) --out $(WORK_DIR)/render --samples 4
+ifeq ($(DATA_ROOT),)
+	@echo "[5/5] detectors, from the pre-trained encoder and from scratch, scored by the official devkit"
+	@rm -rf $(WORK_DIR)/detection
+	$(PY) tools/transfer_study.py --data-root $(DEMO_DATA) --out $(WORK_DIR)/detection --modalities camera --fractions 1.0 \
+	  --seeds 0 --pretrained camera=$(WORK_DIR)/encoder.safetensors --jobs 2
+endif
 
 clean:
 	rm -rf $(VENV)

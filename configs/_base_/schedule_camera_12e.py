@@ -7,9 +7,12 @@ from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
+from ponderv2.engine import CheckedOptimWrapperConstructor
+
 max_epochs = 12
 optim_wrapper = dict(
     type=OptimWrapper,
+    constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=2e-4, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys={"encoder.img_backbone": dict(lr_mult=0.1)}),
     clip_grad=dict(max_norm=35, norm_type=2),

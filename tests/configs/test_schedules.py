@@ -129,10 +129,9 @@ def test_the_uvtr_cyclic_schedules_rise_tenfold_and_momentum_runs_the_other_way(
 @pytest.mark.parametrize("name", ["schedule_uvtr_fusion_20e", "schedule_uvtr_fusion_12e"])
 def test_fusion_trains_both_encoders_at_a_tenth_all_the_way_and_what_is_new_at_the_full_rate(name):
     full = torch.tensor(schedule(name)[0])
-    for module in ("camera.img_backbone", "camera.lift", "camera.convs", "lidar.pts_middle_encoder"):
+    for module in ("camera.img_backbone", "camera.lift", "camera.convs", "lidar.pts_middle_encoder", "lidar.convs"):
         torch.testing.assert_close(torch.tensor(schedule(name, f"encoder.{module}")[0]), full / 10)
-    for module in ("fuse", "lidar.convs"):
-        torch.testing.assert_close(torch.tensor(schedule(name, f"encoder.{module}")[0]), full)
+    torch.testing.assert_close(torch.tensor(schedule(name, "encoder.fuse")[0]), full)
 
 
 UVTR = [("camera", "24e", 35, 4), ("camera", "12e", 35, 4), ("lidar", "20e", 10, 16), ("fusion", "20e", 35, 8)]

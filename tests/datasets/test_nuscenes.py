@@ -114,3 +114,19 @@ def test_metainfo_of_the_config_wins_over_the_file(tmp_path, info):
     dataset = open_dataset(tmp_path, info)
     assert "car" in dataset.metainfo["classes"]
     assert dataset.metainfo["info_version"] == "1.1"
+
+
+def test_two_info_files_are_one_data_set_in_the_order_of_time(tmp_path, info):
+    (tmp_path / "more.pkl").write_bytes(pickle.dumps(with_times(info, [2, 6])))
+    (tmp_path / "infos.pkl").write_bytes(pickle.dumps(with_times(info, [1, 4])))
+    dataset = PonderNuScenesDataset(data_root=str(tmp_path), ann_file=("infos.pkl", "more.pkl"), pipeline=[])
+    assert tokens(dataset) == ["at 1", "at 2", "at 4", "at 6"]
+    assert dataset.get_data_info(1)["info_name"].startswith("more.pkl, key frame at 2")
+
+
+def test_two_info_files_of_different_versions_are_refused(tmp_path, info):
+    (tmp_path / "infos.pkl").write_bytes(pickle.dumps(info))
+    other = info | {"metainfo": info["metainfo"] | {"version": "v1.0-test"}}
+    (tmp_path / "other.pkl").write_bytes(pickle.dumps(other))
+    with pytest.raises(InfoFileError, match=r"other\.pkl is of version v1\.0-test, .*infos\.pkl of v1\.0-mini"):
+        PonderNuScenesDataset(data_root=str(tmp_path), ann_file=["infos.pkl", "other.pkl"], pipeline=[])

@@ -1,4 +1,4 @@
-"""What `make demo` runs, at a size for tests: synthetic streets, info files, pre-training, pictures."""
+"""What `make demo` runs, at a size for tests: synthetic streets, info files, pre-training, pictures, detectors."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ def _run(repository, *command):
     return done.stdout
 
 
-def test_the_demo_goes_from_nothing_to_pictures_and_a_summary(repository, tmp_path):
+def test_the_demo_goes_from_nothing_to_pictures_and_detection_scores(repository, tmp_path):
     data, work, out = tmp_path / "data", tmp_path / "work", tmp_path / "out"
     recipe = "configs/tiny/ponderv2_camera_synthetic.py"
     size = ["--scenes", 2, "--keyframes", 2, "--image-size", "128x72"]
@@ -29,3 +29,26 @@ def test_the_demo_goes_from_nothing_to_pictures_and_a_summary(repository, tmp_pa
     assert {"psnr", "ssim", "abs_rel", "rmse", "delta1", "guess_psnr", "guess_abs_rel"} <= set(metrics)
     assert (out / "panel_0000.png").stat().st_size > 0
     assert (work / "encoder.safetensors").is_file()
+
+    compare = [
+        "--data-root",
+        data,
+        "--out",
+        out,
+        "--modalities",
+        "camera",
+        "--fractions",
+        "1.0",
+        "--seeds",
+        0,
+        "--jobs",
+        2,
+    ]
+    encoder = [f"--pretrained=camera={work / 'encoder.safetensors'}"]
+    said = _run(repository, "tools/transfer_study.py", *compare, *encoder, "--cfg-options", small[0], *steps)
+    assert "scratch" in said
+    rows = json.loads((out / "study.json").read_text())["rows"]
+    assert {row["metric"] for row in rows} == {"NDS", "mAP"}
+    for row in rows:
+        assert len(row["scratch"]["values"]) == len(row["pretrained"]["values"]) == 1
+    assert (out / "study.png").stat().st_size > 0

@@ -4,6 +4,6 @@ from ponderv2 import compat
 
 compat.install()
 
-from mmdet3d.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS  # noqa: E402
+from mmdet3d.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS, TRANSFORMS  # noqa: E402
 
-__all__ = ["DATASETS", "HOOKS", "METRICS", "MODELS", "TRANSFORMS"]
+__all__ = ["DATASETS", "HOOKS", "METRICS", "MODELS", "OPTIM_WRAPPER_CONSTRUCTORS", "TRANSFORMS"]

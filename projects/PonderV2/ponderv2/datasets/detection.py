@@ -1,6 +1,8 @@
 """nuScenes key frames with boxes to detect."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from mmdet3d.structures import LiDARInstance3DBoxes
@@ -38,7 +40,7 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
     def __init__(
         self,
         data_root: str,
-        ann_file: str,
+        ann_file: str | Sequence[str],
         pipeline: list,
         use_valid_flag: bool = True,
         min_lidar_points: int = 0,
@@ -59,17 +61,15 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
             **kwargs,
         )
 
-    def load_data_list(self) -> list[dict]:
-        """As the base class, once the labels of the file are known to mean the same classes."""
-        frames = super().load_data_list()
+    def check_info(self, info: dict, path: Path) -> None:
+        """The labels of the file must mean the same classes."""
         classes = self.METAINFO["classes"]
-        for name, label in self.metainfo.get("categories", {}).items():
+        for name, label in info["metainfo"].get("categories", {}).items():
             if name in classes and classes.index(name) != label:
                 raise InfoFileError(
-                    f"info file {self.ann_file}: metainfo.categories has {name!r} as {label}, "
+                    f"info file {path}: metainfo.categories has {name!r} as {label}, "
                     f"expected {classes.index(name)}, its place in {classes}"
                 )
-        return frames
 
     def parse_ann_info(self, info: dict) -> dict:
         """Boxes, labels and what is known of them, of the instances that are kept."""

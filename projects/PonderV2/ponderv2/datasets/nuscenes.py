@@ -1,5 +1,6 @@
 """nuScenes key frames."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet3d.datasets import NuScenesDataset
@@ -21,7 +22,8 @@ class PonderNuScenesDataset(NuScenesDataset):
 
     Args:
         data_root: folder that holds the info file, `samples/` and `sweeps/`.
-        ann_file: info file, relative to `data_root`.
+        ann_file: info file, relative to `data_root`; or several of one version, as train and val together for a
+            submission.
         load_interval: take every n-th key frame in order of time (published: 2 for "50 %" of the data).
         fraction: share of the frames or scenes that is used, see `choose_fraction`; before `load_interval`.
         fraction_by: "frames" or "scenes".
@@ -32,7 +34,7 @@ class PonderNuScenesDataset(NuScenesDataset):
     def __init__(
         self,
         data_root: str,
-        ann_file: str,
+        ann_file: str | Sequence[str],
         pipeline: list,
         load_interval: int = 1,
         fraction: float = 1.0,
@@ -43,29 +45,51 @@ class PonderNuScenesDataset(NuScenesDataset):
     ) -> None:
         self.load_interval = load_interval
         self.fraction, self.fraction_by, self.fraction_seed = fraction, fraction_by, fraction_seed
+        files = [ann_file] if isinstance(ann_file, str) else list(ann_file)
+        self.info_files = [Path(data_root, file) for file in files]
         self._version_given = "version" in (kwargs.get("metainfo") or {})
         prefix = {"pts": "samples/LIDAR_TOP", "sweeps": "sweeps/LIDAR_TOP"} | {c: f"samples/{c}" for c in CAMERAS}
         kwargs.setdefault("data_prefix", prefix)
         kwargs.setdefault("modality", {"use_lidar": True, "use_camera": True})
         kwargs.setdefault("filter_empty_gt", False)
-        super().__init__(data_root=data_root, ann_file=ann_file, pipeline=pipeline, test_mode=test_mode, **kwargs)
+        super().__init__(data_root=data_root, ann_file=files[0], pipeline=pipeline, test_mode=test_mode, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Parsed key frames, sorted by time stamp: every `load_interval`-th of the chosen fraction."""
-        info = load_info_file(self.ann_file)
+        # (frame, the file it is from)
+        frames = [(frame, path) for path in self.info_files for frame in self._read(path)]
+        frames.sort(key=lambda pair: pair[0].get("timestamp", 0.0))
+        source = {id(frame): path for frame, path in frames}
+        frames = choose_fraction([f for f, _ in frames], self.fraction, self.fraction_by, self.fraction_seed)
+        return [self.parse_data_info(frame, source[id(frame)]) for frame in frames[:: self.load_interval]]
+
+    def check_info(self, info: dict, path: Path) -> None:
+        """What a kind of data set asks of an info file as a whole.
+
+        Raises:
+            InfoFileError: naming the file and the key.
+        """
+
+    def _read(self, path: Path) -> list[dict]:
+        info = load_info_file(path)
+        if not info["data_list"]:
+            raise InfoFileError(f"info file {path} has no key frames")
+        version = info["metainfo"].get("version")
+        if path != self.info_files[0] and version != self._file_version:
+            raise InfoFileError(
+                f"info file {path} is of version {version}, {self.info_files[0]} of {self._file_version}"
+            )
+        self._file_version = version
         # As mmengine's loader does: what the class and the config say wins over the file.
         for key, value in info["metainfo"].items():
             self._metainfo.setdefault(key, value)
         # But the class knows nothing of this file's version: mmdet3d's says v1.0-trainval, even of mini.
-        if not self._version_given and "version" in info["metainfo"]:
-            self._metainfo["version"] = info["metainfo"]["version"]
-        frames = sorted(info["data_list"], key=lambda frame: frame.get("timestamp", 0.0))
-        if not frames:
-            raise InfoFileError(f"info file {self.ann_file} has no key frames")
-        frames = choose_fraction(frames, self.fraction, self.fraction_by, self.fraction_seed)
-        return [self.parse_data_info(frame) for frame in frames[:: self.load_interval]]
+        if not self._version_given and version is not None:
+            self._metainfo["version"] = version
+        self.check_info(info, path)
+        return info["data_list"]
 
-    def parse_data_info(self, info: dict) -> dict:
+    def parse_data_info(self, info: dict, path: Path | None = None) -> dict:
         """mmdet3d's parsing, on a copy (it joins paths in place), with errors that name the key."""
         info = info | {
             "images": {name: dict(camera) for name, camera in info.get("images", {}).items()},
@@ -73,7 +97,7 @@ class PonderNuScenesDataset(NuScenesDataset):
         }
         if "lidar_sweeps" in info:
             info["lidar_sweeps"] = [s | {"lidar_points": dict(s["lidar_points"])} for s in info["lidar_sweeps"]]
-        where = f"{Path(self.ann_file).name}, key frame {info.get('token', info.get('sample_idx'))}"
+        where = f"{(path or self.info_files[0]).name}, key frame {info.get('token', info.get('sample_idx'))}"
         if "lidar_path" not in info["lidar_points"]:
             raise InfoFileError(f"{where}: lidar_points.lidar_path is missing")
         unknown = sorted(set(info["images"]) - set(self.data_prefix))

@@ -50,7 +50,7 @@ class DisableTransformsHook(Hook):
         self._set(runner)
 
     def _set(self, runner: Runner) -> None:
-        on = runner.epoch != self.after
+        on = runner.epoch < self.after
         changed = [t for t in self.find(runner.train_dataloader.dataset) if bool(t.switch) != on]
         for transform in changed:
             transform.switch.set(on)

@@ -2,10 +2,11 @@
 
 import difflib
 
-from mmdet3d.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
+
+from ponderv2.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

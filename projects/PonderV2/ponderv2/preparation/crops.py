@@ -73,7 +73,7 @@ class FrameCrops:
 
 
 def _jpeg(picture: np.ndarray) -> bytes:
-    # As good as the data set's own files: lossless ones would be five times as large.
+    # Lossless files would be four times as large (real key frame: 15 against 3.7 kB an object).
     written, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not written:
         raise ValueError(f"a picture of shape {picture.shape} cannot be written as JPEG")

@@ -13,7 +13,7 @@ from .encoder_file import read_encoder_weights
 PREFIX = "encoder."
 
 
-def load_encoder(model: nn.Module, path: Path, new: Sequence[str] = ()) -> None:
+def load_encoder(model: nn.Module, path: Path | str, new: Sequence[str] = ()) -> None:
     """Load the encoder of a checkpoint into `model.encoder` and log what covers what.
 
     Args:
