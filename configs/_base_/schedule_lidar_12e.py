@@ -8,11 +8,14 @@ from mmengine.optim import CosineAnnealingLR, CosineAnnealingMomentum, OptimWrap
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
+from ponderv2.engine import CheckedOptimWrapperConstructor
+
 max_epochs = 12
 _up = dict(begin=0, end=0.4 * max_epochs, by_epoch=True, convert_to_iter_based=True)
 _down = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to_iter_based=True)
 optim_wrapper = dict(
     type=OptimWrapper,
+    constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=2e-5, weight_decay=0.01),
     clip_grad=dict(max_norm=35, norm_type=2),
 )

@@ -1,32 +1,10 @@
-"""AdamW at 2e-4 (image backbone a tenth), linear warm-up, cosine, 24 epochs: UVTR's camera schedule, and UniPAD's.
+"""The camera schedule of `schedule_camera_12e` in 24 epochs: UVTR's, and that of UniPAD's final camera model."""
 
-For 4 GPUs with a frame each. `schedule_uvtr_camera_12e` is the ablation's.
-"""
+from mmengine.config import read_base
 
-from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
-from mmengine.runner import EpochBasedTrainLoop
-from torch.optim import AdamW
-
-from ponderv2.engine import CheckedOptimWrapperConstructor
+with read_base():
+    from .schedule_camera_12e import *
 
 max_epochs = 24
-optim_wrapper = dict(
-    type=OptimWrapper,
-    constructor=CheckedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=2e-4, weight_decay=0.01),
-    paramwise_cfg=dict(custom_keys={"encoder.img_backbone": dict(lr_mult=0.1)}),
-    clip_grad=dict(max_norm=35, norm_type=2),
-)
-param_scheduler = [
-    dict(type=LinearLR, start_factor=1 / 3, by_epoch=False, begin=0, end=500),
-    dict(
-        type=CosineAnnealingLR,
-        eta_min_ratio=1e-3,
-        begin=0,
-        end=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
-train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=4)
-auto_scale_lr = dict(enable=False, base_batch_size=4)
+param_scheduler[1].update(end=max_epochs)
+train_cfg.update(max_epochs=max_epochs)

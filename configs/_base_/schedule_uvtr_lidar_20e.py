@@ -1,29 +1,20 @@
 """AdamW at 1e-4, cyclic: up to 1e-3 over 40 % of 20 epochs, down to 1e-8; UniPAD's LiDAR fine-tuning.
 
-UVTR itself starts at 2e-5. For 4 GPUs with 4 frames each. Momentum runs the other way, 0.9 to 0.805 and back, as the
-published ratios 0.85 / 0.95 of 0.9 mean (mmdet3d's own cyclic schedules set it to 1 at the end).
+The cycle of `schedule_lidar_12e`, five times as high and clipped at 10. UVTR itself starts at 2e-5. For 4 GPUs with 4
+frames each.
 """
 
-from mmengine.optim import CosineAnnealingLR, CosineAnnealingMomentum, OptimWrapper
-from mmengine.runner import EpochBasedTrainLoop
-from torch.optim import AdamW
+from mmengine.config import read_base
 
-from ponderv2.engine import CheckedOptimWrapperConstructor
+with read_base():
+    from .schedule_lidar_12e import *
 
 max_epochs = 20
-_up = dict(begin=0, end=0.4 * max_epochs, by_epoch=True, convert_to_iter_based=True)
-_down = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to_iter_based=True)
-optim_wrapper = dict(
-    type=OptimWrapper,
-    constructor=CheckedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=1e-4, weight_decay=0.01),
-    clip_grad=dict(max_norm=10, norm_type=2),
-)
-param_scheduler = [
-    dict(type=CosineAnnealingLR, eta_min_ratio=10.0, **_up),
-    dict(type=CosineAnnealingLR, eta_min_ratio=1e-4, **_down),
-    dict(type=CosineAnnealingMomentum, eta_min=0.9 * 0.85 / 0.95, **_up),
-    dict(type=CosineAnnealingMomentum, eta_min=0.9, **_down),
-]
-train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=4)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+peak = 0.4 * max_epochs
+for rising, falling in (param_scheduler[0:2], param_scheduler[2:4]):
+    rising.update(end=peak)
+    falling.update(begin=peak, end=max_epochs)
+del rising, falling, peak
+train_cfg.update(max_epochs=max_epochs)
+optim_wrapper.optimizer.update(lr=1e-4)
+optim_wrapper.clip_grad.update(max_norm=10)

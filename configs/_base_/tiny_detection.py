@@ -52,14 +52,14 @@ val_dataloader = dict(
 val_evaluator = dict(type=PonderNuScenesMetric, data_root=dataset["data_root"], ann_file="nuscenes_infos_val.pkl")
 test_evaluator = val_evaluator
 
-max_iters = 200
+max_iters = 300
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(
     type=OptimWrapper,
     constructor=CheckedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.01),
+    optimizer=dict(type=AdamW, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01),
     clip_grad=dict(max_norm=35, norm_type=2),
 )
-param_scheduler = [dict(type=OneCycleLR, eta_max=2e-3, total_steps=max_iters, pct_start=0.15, by_epoch=False)]
+param_scheduler = [dict(type=OneCycleLR, eta_max=1e-3, total_steps=max_iters, pct_start=0.15, by_epoch=False)]
 default_hooks.update(checkpoint=dict(type=CheckpointHook, by_epoch=False, interval=100, max_keep_ckpts=1))
 log_processor.update(by_epoch=False)

@@ -12,7 +12,7 @@ with read_base():
     from .._base_.nuscenes_detection_camera import *
     from .._base_.nuscenes_scoring import *
     from .._base_.runtime import *
-    from .._base_.schedule_uvtr_camera_12e import *
+    from .._base_.schedule_camera_12e import *
     from .._base_.uvtr_heads import plain_head
     from ..pretrain.ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes import model as pretraining
 

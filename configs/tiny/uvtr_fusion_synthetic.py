@@ -17,7 +17,7 @@ model = dict(
     data_preprocessor=dict(type=SensorPreprocessor, pad_divisor=32),
     init_cfg=dict(checkpoint="work_dirs/ponderv2_fusion_synthetic/encoder.safetensors"),
     encoder=pretraining.encoder,
-    head=dict(type=UVTRHead, in_channels=32, num_classes=10, num_queries=200, num_layers=3),
+    head=dict(type=UVTRHead, in_channels=32, channels=128, num_classes=10, num_queries=200, num_layers=3),
 )
 del pretraining
 

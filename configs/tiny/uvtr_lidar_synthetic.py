@@ -1,7 +1,6 @@
 """LiDAR detection, tiny, on synthetic street scenes: UVTR on the encoder of `ponderv2_lidar_synthetic`.
 
-Minutes on 2 CPU cores; see `uvtr_camera_synthetic`. One sweep, no image is opened; the head with denoising and with
-scores that the predicted overlap weighs.
+Minutes on 2 CPU cores; see `uvtr_camera_synthetic`. One sweep, no image is opened.
 """
 
 from mmengine.config import read_base
@@ -18,7 +17,7 @@ model = dict(
     data_preprocessor=dict(type=SensorPreprocessor),
     init_cfg=dict(checkpoint="work_dirs/ponderv2_lidar_synthetic/encoder.safetensors"),
     encoder=pretraining.encoder,
-    head=dict(type=UVTRHead, in_channels=32, num_classes=10, num_queries=200, num_layers=3),
+    head=dict(type=UVTRHead, in_channels=32, channels=128, num_classes=10, num_queries=200, num_layers=3),
 )
 del pretraining
 
