@@ -16,7 +16,7 @@ from ponderv2.synthetic import Recording, make_dataset
 from ponderv2.transfer import export_encoder
 
 ROOT = Path(__file__).parents[2]
-COARSE = ["size=(27,27,4)", "voxel_size=(0.5,0.5,0.25)"]
+COARSE = ["size=(36,36,4)", "voxel_size=(0.375,0.375,0.25)"]
 OPTIONS = {
     "camera": [f"model.encoder.grid.{COARSE[0]}"],
     "lidar": [f"model.encoder.grid.{COARSE[0]}", f"model.encoder.{COARSE[1]}"],

@@ -21,6 +21,8 @@ class VolumeDetector(BaseModel):
         head: a `UVTRHead`.
         init_cfg: `dict(checkpoint=..., new=(...))`: where the encoder starts, see `ponderv2.transfer.load_encoder`;
             None leaves it as it is built ("from scratch": with an image backbone's own weights, if it has any).
+        freeze_encoder: train the head alone, on features as they are at the start; the encoder then also keeps the
+            running statistics of its norms. A probe of what pre-training has learned, not a published protocol.
 
     Raises:
         ValueError: `init_cfg` has other keys.
@@ -32,6 +34,7 @@ class VolumeDetector(BaseModel):
         head: dict,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
+        freeze_encoder: bool = False,
     ) -> None:
         if init_cfg is not None and not {"checkpoint"} <= set(init_cfg) <= {"checkpoint", "new"}:
             raise ValueError(f"VolumeDetector: init_cfg takes checkpoint and new, got {sorted(init_cfg)}")
@@ -39,6 +42,16 @@ class VolumeDetector(BaseModel):
         self.encoder = MODELS.build(encoder)
         self.head = MODELS.build(head)
         self.pretrained = None if init_cfg is None else dict(init_cfg)
+        self.freeze_encoder = freeze_encoder
+        if freeze_encoder:
+            self.encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "VolumeDetector":
+        """Also what a frozen encoder must not do: update statistics, drop parts."""
+        super().train(mode)
+        if self.freeze_encoder:
+            self.encoder.eval()
+        return self
 
     def init_weights(self) -> None:
         """Initialise all parts, then load the encoder that `init_cfg` names; mmengine calls it before training.

@@ -1,0 +1,79 @@
+"""Encoder, head, losses of both; and an encoder that stays as it is."""
+
+import copy
+
+import pytest
+import torch
+from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
+from mmengine.structures import InstanceData
+from tiny_lidar import lidar_encoder_config
+from tiny_model import model_config, packed
+
+from ponderv2.heads import UVTRHead
+from ponderv2.models import SensorPreprocessor, VolumeDetector
+from ponderv2.registry import MODELS
+
+
+def _detector(encoder: dict, **changes) -> VolumeDetector:
+    head = dict(type=UVTRHead, in_channels=8, channels=16, num_classes=10, num_queries=12, num_layers=2)
+    model = dict(type=VolumeDetector, encoder=encoder, head=head, data_preprocessor=dict(type=SensorPreprocessor))
+    return MODELS.build(copy.deepcopy(model | changes))
+
+
+def _sample() -> Det3DDataSample:
+    boxes = LiDARInstance3DBoxes(torch.tensor([[5.0, 3.0, -1.8, 4.5, 1.9, 1.6, 0.3, 1.0, 0.0]]), box_dim=9)
+    return Det3DDataSample(gt_instances_3d=InstanceData(bboxes_3d=boxes, labels_3d=torch.tensor([0])))
+
+
+@pytest.fixture
+def batch(frame_root) -> dict:
+    """The made-up frame as the preprocessor gives it, with one box."""
+    batch = SensorPreprocessor()(packed(frame_root))
+    return batch | {"data_samples": [_sample()]}
+
+
+def test_losses_are_those_of_the_head_and_of_what_the_encoder_supervises(batch):
+    encoder = model_config()["encoder"] | dict(depth_loss=dict(weight=1.0))
+    detector = _detector(encoder).train()
+    losses = detector(**batch, mode="loss")
+    assert {"loss_lift_depth", "loss_cls", "loss_bbox", "d0.loss_cls", "d0.loss_bbox"} == set(losses)
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in detector.parameters())
+
+
+def test_prediction_is_in_the_samples(batch):
+    detector = _detector(model_config()["encoder"]).eval()
+    (sample,) = detector(**batch, mode="predict")
+    found = sample.pred_instances_3d
+    assert len(found.bboxes_3d) == len(found.scores_3d) == len(found.labels_3d) > 0
+    assert found.bboxes_3d.box_dim == 9
+
+
+def test_a_sample_without_boxes_loaded_is_told_apart_from_one_without_boxes(batch):
+    detector = _detector(model_config()["encoder"]).train()
+    with pytest.raises(ValueError, match="sample 0 of the batch has no gt_instances_3d"):
+        detector(**batch | {"data_samples": [Det3DDataSample()]}, mode="loss")
+    empty = _sample()
+    empty.gt_instances_3d = empty.gt_instances_3d[torch.zeros(1, dtype=torch.bool)]
+    losses = detector(**batch | {"data_samples": [empty]}, mode="loss")
+    assert all(torch.isfinite(v) for v in losses.values())
+
+
+def test_a_frozen_encoder_changes_in_nothing_and_the_head_learns(batch):
+    detector = _detector(lidar_encoder_config(), freeze_encoder=True).train()
+    before = {k: v.clone() for k, v in detector.encoder.state_dict().items()}
+    optimiser = torch.optim.SGD((p for p in detector.parameters() if p.requires_grad), lr=0.1)
+    sum(detector(**batch, mode="loss").values()).backward()
+    optimiser.step()
+    assert not any(p.requires_grad for p in detector.encoder.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in detector.encoder.state_dict().items())
+    assert all(p.grad is not None for p in detector.head.parameters())
+    thawed = _detector(lidar_encoder_config()).train()
+    before = {k: v.clone() for k, v in thawed.encoder.state_dict().items()}
+    thawed(**batch, mode="loss")
+    assert not all(torch.equal(v, before[k]) for k, v in thawed.encoder.state_dict().items())
+
+
+def test_another_mode_is_refused(batch):
+    with pytest.raises(ValueError, match="expected 'tensor', 'loss' or 'predict', got 'losses'"):
+        _detector(model_config()["encoder"])(**batch, mode="losses")
