@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
@@ -72,6 +73,31 @@ def test_a_frozen_encoder_changes_in_nothing_and_the_head_learns(batch):
     before = {k: v.clone() for k, v in thawed.encoder.state_dict().items()}
     thawed(**batch, mode="loss")
     assert not all(torch.equal(v, before[k]) for k, v in thawed.encoder.state_dict().items())
+
+
+def test_kept_volumes_are_those_of_the_encoder_and_are_computed_once(batch):
+    detector = _detector(lidar_encoder_config(), freeze_encoder=True, keep_volumes=True).train()
+    batch["data_samples"][0].set_metainfo({"token": "a"})
+    calls = []
+    detector.encoder.register_forward_hook(lambda *_: calls.append(1))
+    losses = [detector(**batch, mode="loss")["loss_cls"].item() for _ in range(3)]
+    assert len(calls) == 1
+    plain = _detector(lidar_encoder_config(), freeze_encoder=True).train()
+    plain.load_state_dict(detector.state_dict())
+    for module in (plain, detector):
+        module.head.eval()
+    kept, computed = (m(**batch, mode="loss")["loss_cls"].item() for m in (detector, plain))
+    assert kept == pytest.approx(computed, rel=1e-3)
+    assert len(losses) == 3
+
+
+def test_volumes_of_augmented_frames_or_of_a_learning_encoder_are_not_kept(batch):
+    detector = _detector(lidar_encoder_config(), freeze_encoder=True, keep_volumes=True).train()
+    batch["data_samples"][0].set_metainfo({"token": "a", "lidar_aug": np.diag([1.1, 1.1, 1.1, 1.0])})
+    with pytest.raises(ValueError, match="sample a is augmented"):
+        detector(**batch, mode="loss")
+    with pytest.raises(ValueError, match="needs freeze_encoder"):
+        _detector(lidar_encoder_config(), keep_volumes=True)
 
 
 def test_another_mode_is_refused(batch):
