@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"camera": 300, "lidar": 300, "fusion": 300}
+STEPS = {"camera": 400, "lidar": 300, "fusion": 300}
 
 
 @pytest.fixture(scope="module")
