@@ -13,7 +13,9 @@ from ponderv2.engine.cpu import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 torch.set_num_threads(1)
-torch.ones(16_000_000)
+# Until the heap has found its shape, a few blocks may still come from new pages.
+for _ in range(20):
+    torch.ones(16_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
     torch.ones(16_000_000)
@@ -28,5 +30,4 @@ def _faults(mode: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 def test_large_tensors_reuse_their_pages():
-    # The kernel may take pages away in between, on a machine short of memory: the best of three.
-    assert min(_faults("keep") for _ in range(3)) < 0.2 * _faults("default")
+    assert _faults("keep") < 0.2 * _faults("default")
