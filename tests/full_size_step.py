@@ -4,7 +4,6 @@ python full_size_step.py RECIPE DATA_ROOT
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 
+from ponderv2.benchmarks.measure import resident_bytes
 from ponderv2.engine import load_config
 from ponderv2.registry import DATASETS, MODELS
 
@@ -47,18 +47,9 @@ def main(recipe: Path, root: Path) -> dict:
         "silent": [n for n in finite if not trainable[n].grad.abs().sum() > 0],
         "frozen": [n for n, p in model.named_parameters() if not p.requires_grad],
         "unmoved": [n for n, p in trainable.items() if torch.equal(before[n], p)],
-        "peak_gb": _peak_gb(),
+        "peak_gb": resident_bytes() / 2**30,
         "seconds": time.time() - start,
     }
-
-
-def _peak_gb() -> float:
-    """Of this process alone: what getrusage says is inherited from the process that started it."""
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 2**20
 
 
 if __name__ == "__main__":

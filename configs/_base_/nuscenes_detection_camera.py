@@ -23,7 +23,7 @@ load_sweeps = dict(type=LoadLidarSweeps, num_sweeps=9)
 photometric = dict(type=MultiViewPhotometricDistortion)
 augment = dict(type=UnifiedRotScaleTransFlip, rotation=(-0.3925, 0.3925), scale=(0.95, 1.05))
 grid_mask = dict(type=MultiViewGridMask, prob=0.7, ratio=0.5, mode=1)
-augmentation = [photometric, augment, in_range, known_class, grid_mask]
+augmentation = [photometric, augment, in_range, grid_mask]
 with_points = [load_cameras, load_sweeps, load_boxes, *augmentation, pack]
 without_points = [load_cameras, load_boxes, *augmentation, pack]
 train_dataloader.dataset.pipeline = with_points

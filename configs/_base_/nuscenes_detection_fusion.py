@@ -21,7 +21,7 @@ with read_base():
 from ponderv2.datasets import PasteObjects
 
 paste = dict(type=PasteObjects, data_root=data_root, images=True)
-augmentation = [photometric, augment, in_range, known_class, grid_mask]
+augmentation = [photometric, augment, in_range, grid_mask]
 without_paste = [load_cameras, load_sweeps, load_boxes, *augmentation, pack]
 with_paste = [load_cameras, load_sweeps, load_boxes, paste, *augmentation, pack]
 train_dataloader.batch_size = 2

@@ -28,7 +28,7 @@ augment = dict(
     flip_x=0.5,
     flip_y=0.5,
 )
-augmentation = [augment, in_range, known_class]
+augmentation = [augment, in_range]
 without_paste = [load_sweeps, load_boxes, *augmentation, pack]
 with_paste = [load_sweeps, load_boxes, paste, *augmentation, pack]
 train_dataloader.batch_size = 4

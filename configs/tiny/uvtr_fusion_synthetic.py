@@ -1,6 +1,7 @@
 """Camera and LiDAR detection, tiny, on synthetic street scenes: UVTR on the encoder of `ponderv2_fusion_synthetic`.
 
-Minutes on 2 CPU cores; see `uvtr_camera_synthetic` and `uvtr_lidar_synthetic`.
+Minutes on 2 CPU cores. The encoder is that of pre-training, key by key; all else is in
+`_base_/tiny_detection.py`.
 """
 
 from mmengine.config import read_base
@@ -9,15 +10,8 @@ with read_base():
     from .._base_.tiny_detection import *
     from .ponderv2_fusion_synthetic import model as pretraining
 
-from ponderv2.heads import UVTRHead
-from ponderv2.models import SensorPreprocessor, VolumeDetector
-
-model = dict(
-    type=VolumeDetector,
-    data_preprocessor=dict(type=SensorPreprocessor, pad_divisor=32),
-    init_cfg=dict(checkpoint="work_dirs/ponderv2_fusion_synthetic/encoder.safetensors"),
-    encoder=pretraining.encoder,
-    head=dict(type=UVTRHead, in_channels=32, channels=128, num_classes=10, num_queries=200, num_layers=3),
+model.update(
+    init_cfg=dict(checkpoint="work_dirs/ponderv2_fusion_synthetic/encoder.safetensors"), encoder=pretraining.encoder
 )
 del pretraining
 

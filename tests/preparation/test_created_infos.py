@@ -11,9 +11,8 @@ from mmdet3d.datasets import NuScenesDataset
 from nuscenes.utils.data_classes import LidarPointCloud
 from pyquaternion import Quaternion
 
-from ponderv2.datasets import LoadLidarSweeps, PonderNuScenesDataset, load_info_file
+from ponderv2.datasets import DETECTION_CLASSES, LoadLidarSweeps, PonderNuScenesDataset, load_info_file
 from ponderv2.preparation import InfoSettings, PreparationError, create_info_files, open_tables
-from ponderv2.preparation.instances import CLASSES
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
 
@@ -149,7 +148,7 @@ def test_stock_mmdet3d_takes_unknown_velocities_as_zero(tables_root, prepared):
     dataset = stock_dataset(tables_root, prepared / "nuscenes_infos_train.pkl")
     boxes = dataset.get_data_info(1)["ann_info"]["gt_bboxes_3d"].tensor
     labels = dataset.get_data_info(1)["ann_info"]["gt_labels_3d"]
-    assert boxes[labels == CLASSES.index("pedestrian"), 7:].tolist() == [[0, 0]]
+    assert boxes[labels == DETECTION_CLASSES.index("pedestrian"), 7:].tolist() == [[0, 0]]
 
 
 def test_instances_carry_what_the_tables_know_of_them(train_info):

@@ -285,6 +285,15 @@ def test_data_that_moved_is_still_the_same(make_study, training, tmp_path):
     assert (again.commands, len(results)) == ([], 4)
 
 
+def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
+    (tmp_path / "detector.py").write_text(DETECTOR.replace('"train.pkl"', '["train.pkl", "more.pkl"]'))
+    run = DetectorRun("lidar", 0.1, "scratch", 0)
+    with pytest.raises(StudyError, match=r"has no more\.pkl"):
+        make_study().detector(run, None)
+    (tmp_path / "more.pkl").write_text("more")
+    assert {"train.pkl", "more.pkl", "val.pkl"} <= set(make_study().detector(run, None).settings)
+
+
 def test_parallel_runs_share_the_cores(make_study, training, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     results, _ = make_study().run(parallel=4, launcher=training)

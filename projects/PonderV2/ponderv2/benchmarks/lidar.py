@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -17,6 +16,8 @@ from ponderv2.encoders import SECOND3D, SECOND3DFPN, HeightKeepingSparseEncoder,
 from ponderv2.engine.cpu import keep_freed_memory
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
+
+from .measure import surroundings, timed
 
 RANGE = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 
@@ -68,11 +69,7 @@ def run(args: argparse.Namespace) -> dict:
     if not args.sparse_only:
         rows["with SECOND3D"] = _paired(encoder.encode_voxels, whole, draws[:2], encoder)
         result["with_second3d"] = rows["with SECOND3D"]
-    result |= {
-        "device": torch.cuda.get_device_name(args.device) if "cuda" in args.device else "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    result |= surroundings(args.device)
     _print(rows, result)
     return result
 
@@ -137,11 +134,7 @@ def _paired(compute: Callable[[Voxels], Tensor], whole: Voxels, draws: list[Voxe
 
     def once(voxels: Voxels) -> float:
         encoder.zero_grad()
-        _synchronise(gradient)
-        start = time.perf_counter()
-        compute(voxels).backward(gradient)
-        _synchronise(gradient)
-        return time.perf_counter() - start
+        return timed(lambda: compute(voxels).backward(gradient), str(gradient.device))
 
     once(draws[0])
     pairs = [(once(whole), once(masked)) for masked in draws]
@@ -152,11 +145,6 @@ def _paired(compute: Callable[[Voxels], Tensor], whole: Voxels, draws: list[Voxe
         "seconds_masked": median(b for _, b in pairs),
         "pairs": len(pairs),
     }
-
-
-def _synchronise(tensor: Tensor) -> None:
-    if tensor.is_cuda:
-        torch.cuda.synchronize(tensor.device)
 
 
 def _print(rows: dict[str, dict], result: dict) -> None:

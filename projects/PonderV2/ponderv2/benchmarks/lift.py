@@ -6,8 +6,6 @@ peak memory of each way is that of a process of its own.
 
 import argparse
 import math
-import platform
-import statistics
 from collections.abc import Callable
 
 import torch
@@ -18,7 +16,7 @@ from ponderv2.lifting import PullLift, SplatLift
 from ponderv2.lifting.splat import frustum_cells
 from ponderv2.structures import CameraRig, VoxelGrid
 
-from .measure import peak_bytes, peak_of_own_process, timed
+from .measure import peak_bytes, peak_of_own_process, print_ways, seconds_in_turn, surroundings
 
 GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (180, 180, 5))
 DEPTH_RANGE, BINS = (1.0, 60.0), 118
@@ -48,35 +46,21 @@ def run(args: argparse.Namespace) -> dict:
     names = ("cameras", "channels", "batch", "device")
     # First, while this process holds nothing itself.
     peaks = {way: peak_of_own_process(__name__, args, way, names) for way in WAYS}
-    steps = {way: step_of(args, way) for way in WAYS}
-    for step in steps.values():
-        step()  # Caches and the allocator.
-    seconds = {way: [] for way in WAYS}
-    for _ in range(args.repeats):
-        for way, step in steps.items():
-            seconds[way].append(timed(step, args.device))
-    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    seconds = seconds_in_turn({way: step_of(args, way) for way in WAYS}, args.repeats, args.device)
     height, width = (size // STRIDE for size in PADDED)
     result = {
-        "time_ratio": medians["outer product"] / medians["splat"],
+        "time_ratio": seconds["outer product"] / seconds["splat"],
         "memory_ratio": peaks["outer product"] / peaks["splat"],
-        "seconds": medians,
+        "seconds": seconds,
         "peak_bytes": peaks,
         "features": [args.batch, args.cameras, args.channels, height, width],
         "bins": BINS,
         "points": args.batch * args.cameras * height * width * BINS,
         "volume": [args.batch, args.channels, *GRID.shape],
-        "device": torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        **surroundings(args.device),
     }
-    print(f"{result['points']:,} points × {args.channels} channels, forward and backward, on {result['device']}")
-    print(f"{'':<14} {'seconds':>8} {'faster':>7} {'peak MB':>8} {'leaner':>7}")
-    for way in WAYS:
-        print(
-            f"{way:<14} {medians[way]:8.3f} {medians['outer product'] / medians[way]:6.2f}× "
-            f"{peaks[way] / 1e6:8.0f} {peaks['outer product'] / peaks[way]:6.2f}×"
-        )
+    points = f"{result['points']:,} points × {args.channels} channels"
+    print_ways(f"{points}, forward and backward, on {result['device']}", seconds, peaks, "outer product")
     return result
 
 

@@ -1,8 +1,10 @@
-"""Seconds of a step, and the bytes it needs in a process of its own."""
+"""Seconds of a step, the bytes it needs in a process of its own, and on what they were measured."""
 
 import argparse
 import os
+import platform
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -23,6 +25,38 @@ def timed(step: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
+def seconds_in_turn(steps: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
+    """Median seconds by way, after one call to warm up; ways take turns, so that a noisy machine meets all alike."""
+    for step in steps.values():
+        step()  # Compilation, caches and the allocator.
+    seconds = {way: [] for way in steps}
+    for _ in range(repeats):
+        for way, step in steps.items():
+            seconds[way].append(timed(step, device))
+    return {way: statistics.median(values) for way, values in seconds.items()}
+
+
+def surroundings(device: str) -> dict:
+    """What a figure was measured on: `device`, `threads`, `versions`."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def print_ways(title: str, seconds: dict[str, float], peaks: dict[str, int], baseline: str) -> None:
+    """A table of ways: seconds, peak memory, and how many times better than the baseline each is."""
+    width = max(map(len, seconds))
+    print(title)
+    print(f"{'':<{width}} {'seconds':>8} {'faster':>7} {'peak MB':>8} {'leaner':>7}")
+    for way in seconds:
+        print(
+            f"{way:<{width}} {seconds[way]:8.3f} {seconds[baseline] / seconds[way]:6.2f}× "
+            f"{peaks[way] / 1e6:8.0f} {peaks[baseline] / peaks[way]:6.2f}×"
+        )
+
+
 def peak_bytes(step: Callable[[], object], device: str) -> int:
     """Bytes that two calls need beyond what is there before: allocated on a GPU, resident on a CPU."""
     if device.startswith("cuda"):
@@ -31,10 +65,10 @@ def peak_bytes(step: Callable[[], object], device: str) -> int:
         before = torch.cuda.memory_allocated()
         step()
         return torch.cuda.max_memory_allocated() - before
-    before = _resident()
+    before = resident_bytes()
     step()
     step()
-    return _resident() - before
+    return resident_bytes() - before
 
 
 def peak_of_own_process(module: str, args: argparse.Namespace, way: str, names: tuple[str, ...]) -> int:
@@ -67,7 +101,7 @@ def peak_of_own_process(module: str, args: argparse.Namespace, way: str, names: 
     return int(done.stdout.split()[-1])
 
 
-def _resident() -> int:
+def resident_bytes() -> int:
     """Peak resident bytes of this process so far."""
     status = Path("/proc/self/status")
     if status.exists():

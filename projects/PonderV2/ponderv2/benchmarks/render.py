@@ -5,8 +5,6 @@ the peak memory of each way is that of a process of its own.
 """
 
 import argparse
-import platform
-import statistics
 from collections.abc import Callable
 
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, VolumeRenderer, color_loss, depth_loss
 from ponderv2.structures import FeatureVolume, VoxelGrid
 
-from .measure import peak_bytes, peak_of_own_process, timed
+from .measure import peak_bytes, peak_of_own_process, print_ways, seconds_in_turn, surroundings
 from .reference import render_as_published
 
 GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (180, 180, 5))
@@ -46,35 +44,20 @@ def run(args: argparse.Namespace) -> dict:
     if args.only:
         return {"peak_bytes": peak_bytes(_step(args, args.only), args.device)}
     ways = [way for way in WAYS if not (way == "compiled" and args.no_compile)]
-    steps = {way: _step(args, way) for way in ways}
-    for step in steps.values():
-        step()  # Compilation, caches and the allocator.
-    seconds = {way: [] for way in ways}
-    for _ in range(args.repeats):
-        for way, step in steps.items():
-            seconds[way].append(timed(step, args.device))
-    del steps
-    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    seconds = seconds_in_turn({way: _step(args, way) for way in ways}, args.repeats, args.device)
     names = ("rays", "samples", "channels", "hidden", "batch", "device")
     peaks = {way: peak_of_own_process(__name__, args, way, names) for way in ways}
     result = {
-        "time_ratio": medians["reference"] / medians["eager"],
+        "time_ratio": seconds["reference"] / seconds["eager"],
         "memory_ratio": peaks["reference"] / peaks["eager"],
-        "seconds": medians,
+        "seconds": seconds,
         "peak_bytes": peaks,
         "size": {name: getattr(args, name) for name in ("batch", "rays", "samples", "channels", "hidden")},
         "volume": [args.batch, args.channels, *GRID.shape],
-        "device": torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        **surroundings(args.device),
     }
-    print(f"{args.batch} × {args.rays} rays × {args.samples} samples, forward and backward, on {result['device']}")
-    print(f"{'':<10} {'seconds':>8} {'faster':>7} {'peak MB':>8} {'leaner':>7}")
-    for way in ways:
-        print(
-            f"{way:<10} {medians[way]:8.3f} {medians['reference'] / medians[way]:6.2f}× "
-            f"{peaks[way] / 1e6:8.0f} {peaks['reference'] / peaks[way]:6.2f}×"
-        )
+    rays = f"{args.batch} × {args.rays} rays × {args.samples} samples"
+    print_ways(f"{rays}, forward and backward, on {result['device']}", seconds, peaks, "reference")
     return result
 
 

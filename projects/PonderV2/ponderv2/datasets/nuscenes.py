@@ -56,12 +56,13 @@ class PonderNuScenesDataset(NuScenesDataset):
 
     def load_data_list(self) -> list[dict]:
         """Parsed key frames, sorted by time stamp: every `load_interval`-th of the chosen fraction."""
-        # (frame, the file it is from)
-        frames = [(frame, path) for path in self.info_files for frame in self._read(path)]
-        frames.sort(key=lambda pair: pair[0].get("timestamp", 0.0))
-        source = {id(frame): path for frame, path in frames}
-        frames = choose_fraction([f for f, _ in frames], self.fraction, self.fraction_by, self.fraction_seed)
-        return [self.parse_data_info(frame, source[id(frame)]) for frame in frames[:: self.load_interval]]
+        infos = [(path, load_info_file(path)) for path in self.info_files]
+        self._check_files(infos)
+        # An error about a frame names the file it is from.
+        frames = [frame | {"info_file": path.name} for path, info in infos for frame in info["data_list"]]
+        frames.sort(key=lambda frame: frame.get("timestamp", 0.0))
+        frames = choose_fraction(frames, self.fraction, self.fraction_by, self.fraction_seed)
+        return [self.parse_data_info(frame) for frame in frames[:: self.load_interval]]
 
     def check_info(self, info: dict, path: Path) -> None:
         """What a kind of data set asks of an info file as a whole.
@@ -70,26 +71,25 @@ class PonderNuScenesDataset(NuScenesDataset):
             InfoFileError: naming the file and the key.
         """
 
-    def _read(self, path: Path) -> list[dict]:
-        info = load_info_file(path)
-        if not info["data_list"]:
-            raise InfoFileError(f"info file {path} has no key frames")
-        version = info["metainfo"].get("version")
-        if path != self.info_files[0] and version != self._file_version:
-            raise InfoFileError(
-                f"info file {path} is of version {version}, {self.info_files[0]} of {self._file_version}"
-            )
-        self._file_version = version
-        # As mmengine's loader does: what the class and the config say wins over the file.
-        for key, value in info["metainfo"].items():
-            self._metainfo.setdefault(key, value)
+    def _check_files(self, infos: list[tuple[Path, dict]]) -> None:
+        """All have key frames, of one version, which becomes that of the data set."""
+        first, version = infos[0][0], infos[0][1]["metainfo"].get("version")
+        for path, info in infos:
+            if not info["data_list"]:
+                raise InfoFileError(f"info file {path} has no key frames")
+            if info["metainfo"].get("version") != version:
+                raise InfoFileError(
+                    f"info file {path} is of version {info['metainfo'].get('version')}, {first} of {version}"
+                )
+            # As mmengine's loader does: what the class and the config say wins over the file.
+            for key, value in info["metainfo"].items():
+                self._metainfo.setdefault(key, value)
+            self.check_info(info, path)
         # But the class knows nothing of this file's version: mmdet3d's says v1.0-trainval, even of mini.
         if not self._version_given and version is not None:
             self._metainfo["version"] = version
-        self.check_info(info, path)
-        return info["data_list"]
 
-    def parse_data_info(self, info: dict, path: Path | None = None) -> dict:
+    def parse_data_info(self, info: dict) -> dict:
         """mmdet3d's parsing, on a copy (it joins paths in place), with errors that name the key."""
         info = info | {
             "images": {name: dict(camera) for name, camera in info.get("images", {}).items()},
@@ -97,7 +97,8 @@ class PonderNuScenesDataset(NuScenesDataset):
         }
         if "lidar_sweeps" in info:
             info["lidar_sweeps"] = [s | {"lidar_points": dict(s["lidar_points"])} for s in info["lidar_sweeps"]]
-        where = f"{(path or self.info_files[0]).name}, key frame {info.get('token', info.get('sample_idx'))}"
+        file = info.pop("info_file", self.info_files[0].name)
+        where = f"{file}, key frame {info.get('token', info.get('sample_idx'))}"
         if "lidar_path" not in info["lidar_points"]:
             raise InfoFileError(f"{where}: lidar_points.lidar_path is missing")
         unknown = sorted(set(info["images"]) - set(self.data_prefix))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from nuscenes import NuScenes
 
+from ponderv2.datasets import DETECTION_CLASSES
 from ponderv2.datasets.info_file import load_info_file, read_plain_pickle
 
 from .frames import SceneFrames
-from .instances import CLASSES
 from .parts import Record, remove_parts, run_in_parts, write_atomically
 from .tables import PreparationError, fingerprint, scenes_by_split
 
@@ -81,7 +81,7 @@ def _joined(parts: list[Path], version: str, settings: InfoSettings) -> dict:
     frames = [frame for part in parts for frame in read_plain_pickle(part)]
     without_can_bus = sorted({frame["scene_name"] for frame in frames if not frame["can_bus_measured"]})
     metainfo = {
-        "categories": {name: label for label, name in enumerate(CLASSES)} | {"ignore": -1},
+        "categories": {name: label for label, name in enumerate(DETECTION_CLASSES)} | {"ignore": -1},
         "dataset": "nuscenes",
         "version": version,
         "info_version": "1.1",

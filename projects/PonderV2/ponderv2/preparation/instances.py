@@ -3,26 +3,23 @@
 import math
 
 import numpy as np
-from mmdet3d.datasets import NuScenesDataset
 from nuscenes import NuScenes
 from nuscenes.eval.detection.utils import category_to_detection_name
 from pyquaternion import Quaternion
 
+from ponderv2.datasets import DETECTION_CLASSES
 from ponderv2.shapes import Float
-
-CLASSES = tuple(NuScenesDataset.METAINFO["classes"])
-"""The ten detection classes; a label is a place in here, and -1 any other category."""
 
 
 def instances_of(tables: NuScenes, sample: dict, lidar2global: Float[np.ndarray, "4 4"]) -> list[dict]:
-    """One plain dict an annotation, those of categories that are not detected (label -1) included."""
+    """One plain dict an annotation. A label is a place in `DETECTION_CLASSES`, and -1 any other category."""
     global2lidar = np.linalg.inv(lidar2global)
     return [_instance(tables, tables.get("sample_annotation", token), global2lidar) for token in sample["anns"]]
 
 
 def _instance(tables: NuScenes, annotation: dict, global2lidar: Float[np.ndarray, "4 4"]) -> dict:
     name = category_to_detection_name(annotation["category_name"])
-    label = CLASSES.index(name) if name in CLASSES else -1
+    label = DETECTION_CLASSES.index(name) if name in DETECTION_CLASSES else -1
     attributes = [tables.get("attribute", token)["name"] for token in annotation["attribute_tokens"]]
     lidar_points, radar_points = int(annotation["num_lidar_pts"]), int(annotation["num_radar_pts"])
     return {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ponderv2.datasets import DETECTION_CLASSES
 from ponderv2.datasets.box_points import points_in_box
 from ponderv2.datasets.info_file import read_plain_pickle
 from ponderv2.datasets.loading import LoadLidarSweeps
@@ -14,7 +15,6 @@ from ponderv2.shapes import Float
 
 from .crops import FrameCrops
 from .infos import frames_by_scene
-from .instances import CLASSES
 from .parts import Record, remove_parts, run_in_parts, write_atomically
 from .tables import PreparationError
 
@@ -86,7 +86,7 @@ class SceneObjects:
 def _entry(frame: dict, instance: dict, points: Float[np.ndarray, "q 5"]) -> dict:
     label = instance["bbox_label_3d"]
     return {
-        "class_name": CLASSES[label],
+        "class_name": DETECTION_CLASSES[label],
         "label": label,
         "bbox_3d": instance["bbox_3d"],
         "velocity": instance["velocity"],
@@ -156,10 +156,10 @@ def _join(parts: list[Path], folder: Path, metainfo: dict, image_crops: bool) ->
     """One file a class of points, and of crops, and the index last: without it the database is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.pkl").unlink(missing_ok=True)
-    objects: dict[str, list[dict]] = {name: [] for name in CLASSES}
+    objects: dict[str, list[dict]] = {name: [] for name in DETECTION_CLASSES}
     kinds = ("lidar", "image") if image_crops else ("lidar",)
-    names = {kind: {name: f"{kind}_{name}.bin" for name in CLASSES} for kind in kinds}
-    points_end, bytes_end = dict.fromkeys(CLASSES, 0), dict.fromkeys(CLASSES, 0)
+    names = {kind: {name: f"{kind}_{name}.bin" for name in DETECTION_CLASSES} for kind in kinds}
+    points_end, bytes_end = dict.fromkeys(DETECTION_CLASSES, 0), dict.fromkeys(DETECTION_CLASSES, 0)
     with ExitStack() as stack:
         files = {
             kind: {name: stack.enter_context((folder / file).open("wb")) for name, file in of_class.items()}

@@ -184,7 +184,8 @@ class TransferStudy:
 
     def _data(self, config: Config) -> dict:
         """Hashes of the info files: the data may move, but not change."""
-        names = sorted({_ann_file(config[name].dataset) for name in ("train_dataloader", "val_dataloader")})
+        loaders = (config.train_dataloader, config.val_dataloader)
+        names = sorted({name for loader in loaders for name in _ann_files(loader)})
         missing = [name for name in names if not (self.data_root / name).is_file()]
         if missing:
             raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; make it with tools/create_data.py")
@@ -231,17 +232,22 @@ def _text_hash(config: Config) -> str:
     return hashlib.sha256(config.pretty_text.encode()).hexdigest()
 
 
-def _dataset_key(config: Config, path: Path) -> str:
-    """Where the innermost training data set is: wrappers hold theirs as `dataset`."""
-    key, dataset = "train_dataloader.dataset", config.train_dataloader.dataset
+def _innermost(loader: ConfigDict) -> tuple[str, ConfigDict]:
+    """The data set of a loader, and where in the loader it is: wrappers hold theirs as `dataset`."""
+    key, dataset = "dataset", loader.dataset
     while isinstance(dataset.get("dataset"), ConfigDict):
         key, dataset = f"{key}.dataset", dataset.dataset
+    return key, dataset
+
+
+def _dataset_key(config: Config, path: Path) -> str:
+    """Where the training data set is, whose fraction is set."""
+    key, dataset = _innermost(config.train_dataloader)
     if "ann_file" not in dataset:
-        raise StudyError(f"{path}: {key} has no ann_file; say with --dataset-key where the data set is")
-    return key
+        raise StudyError(f"{path}: train_dataloader.{key} has no ann_file; say where the data set is: --dataset-key")
+    return f"train_dataloader.{key}"
 
 
-def _ann_file(dataset: ConfigDict) -> str:
-    while isinstance(dataset.get("dataset"), ConfigDict):
-        dataset = dataset.dataset
-    return dataset.ann_file
+def _ann_files(loader: ConfigDict) -> list[str]:
+    files = _innermost(loader)[1].ann_file
+    return [files] if isinstance(files, str) else list(files)
