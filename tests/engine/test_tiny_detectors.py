@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ponderv2.engine import load_config
 from ponderv2.preparation import InfoSettings, create_info_files, open_tables
@@ -60,6 +61,30 @@ def _encoder_of(modality: str, path: Path) -> None:
     config = load_config(ROOT / f"configs/tiny/ponderv2_{modality}_synthetic.py")
     config.merge_from_dict({key: ast.literal_eval(text) for key, text in options.items()})
     export_encoder(MODELS.build(config.model).encoder, path, "recipe")
+
+
+def test_head_first_freezes_the_encoder_also_when_resumed(streets, tmp_path):
+    """Interrupted before the encoder is trained; the resumed run trains it from the given iteration on."""
+    encoder, work_dir = tmp_path / "encoder.safetensors", tmp_path / "work"
+    _encoder_of("lidar", encoder)
+    recipe = "configs/tiny/uvtr_lidar_synthetic_head_first.py"
+    common = [recipe, "--data-root", streets, "--work-dir", work_dir]
+    options = [
+        *OPTIONS["lidar"],
+        *("default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1"),
+        *("custom_hooks.0.after=2", "train_cfg.val_interval=2", f"model.init_cfg.checkpoint={encoder}"),
+    ]
+    weights = []
+    for steps in (1, 2, 3):
+        resume = ["--resume"] if steps > 1 else []
+        shown = _run("train", *common, *resume, options=[*options, f"train_cfg.max_iters={steps}"])
+        assert ("the encoder is trained from iteration 3 on" in shown) == (steps == 3)
+        state = torch.load(work_dir / f"iter_{steps}.pth", weights_only=False)["state_dict"]
+        weights.append({k: v for k, v in state.items() if k.startswith("encoder.")})
+    assert all(torch.equal(v, weights[1][k]) for k, v in weights[0].items())
+    changed = [k for k, v in weights[1].items() if not torch.equal(v, weights[2][k])]
+    assert len(changed) > len(weights[1]) / 2
+    assert len(_scores(work_dir)) == 3
 
 
 @pytest.mark.parametrize("modality", OPTIONS)

@@ -92,6 +92,17 @@ def test_unknown_preset_and_unknown_weight_are_named():
         _head(objective=dict(colour=1.0))
 
 
-def test_unknown_depth_mode_is_named():
+def test_unknown_modes_are_named():
     with pytest.raises(ValueError, match="metric"):
         _head(objective=dict(depth_mode="metric"))
+    with pytest.raises(ValueError, match="color_mode"):
+        _head(objective=dict(color_mode="huber"))
+
+
+def test_the_colour_mode_reaches_the_loss():
+    absolute, squared = _head().eval(), _head(objective=dict(color_mode="l2")).eval()
+    squared.load_state_dict(absolute.state_dict())
+    volume, rays = _volume(), _rays()
+    first, second = absolute.loss(volume, rays), squared.loss(volume, rays)
+    torch.testing.assert_close(first["loss_depth"], second["loss_depth"])
+    assert 0 < second["loss_color"] < first["loss_color"]

@@ -91,6 +91,27 @@ def test_kept_volumes_are_those_of_the_encoder_and_are_computed_once(batch):
     assert len(losses) == 3
 
 
+def test_an_unfrozen_encoder_learns_all_but_what_it_holds_fixed_itself(batch):
+    config = model_config()["encoder"]
+    config["img_backbone"]["frozen_stages"] = 0
+    held = [n for n, p in _detector(config).encoder.named_parameters() if not p.requires_grad]
+    assert held
+    detector = _detector(config, freeze_encoder=True).train()
+    assert not detector.encoder.training
+    detector.unfreeze_encoder()
+    assert detector.encoder.training
+    assert [n for n, p in detector.encoder.named_parameters() if not p.requires_grad] == held
+    calls = []
+    kept = _detector(lidar_encoder_config(), freeze_encoder=True, keep_volumes=True).train()
+    kept.encoder.register_forward_hook(lambda *_: calls.append(1))
+    batch["data_samples"][0].set_metainfo({"token": "a"})
+    kept(**batch, mode="loss")
+    kept.unfreeze_encoder()
+    sum(kept(**batch, mode="loss").values()).backward()
+    assert len(calls) == 2
+    assert all(p.grad is not None for p in kept.encoder.parameters() if p.requires_grad)
+
+
 def test_volumes_of_augmented_frames_or_of_a_learning_encoder_are_not_kept(batch):
     detector = _detector(lidar_encoder_config(), freeze_encoder=True, keep_volumes=True).train()
     batch["data_samples"][0].set_metainfo({"token": "a", "lidar_aug": np.diag([1.1, 1.1, 1.1, 1.0])})

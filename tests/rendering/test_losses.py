@@ -1,5 +1,6 @@
 """Losses: masked means in the right units."""
 
+import pytest
 import torch
 
 from ponderv2.rendering import color_loss, depth_loss
@@ -9,6 +10,18 @@ def test_color_loss_is_the_mean_absolute_difference_over_rays_and_channels():
     rendered, target = torch.rand(2, 3, 4, 3), torch.rand(2, 3, 4, 3)
     mask = torch.ones(2, 3, 4, dtype=torch.bool)
     torch.testing.assert_close(color_loss(rendered, target, mask), (rendered - target).abs().mean())
+
+
+def test_squared_colour_loss_is_what_psnr_measures_and_least_at_the_mean():
+    target = torch.tensor([[[0.0] * 3, [0.0] * 3, [0.9] * 3]])
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    losses = {
+        mode: {c: color_loss(torch.full((1, 3, 3), c), target, mask, mode).item() for c in (0.0, 0.3, 0.9)}
+        for mode in ("l1", "l2")
+    }
+    assert losses["l2"][0.3] == pytest.approx((0.09 + 0.09 + 0.36) / 3)
+    assert min(losses["l2"], key=losses["l2"].get) == 0.3
+    assert min(losses["l1"], key=losses["l1"].get) == 0.0
 
 
 def test_a_metre_of_depth_costs_the_scene_scale():

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from ponderv2.study import DetectorRun, StudyError, TransferStudy
 from ponderv2.study.command import main, parse_arguments
 from ponderv2.study.runs import run_jobs
-from ponderv2.study.transfer import last_validation
+from ponderv2.study.transfer import validations
 
 DETECTOR = """
 model = dict(type="D", init_cfg=dict(checkpoint="somewhere", new=("convs",)))
@@ -34,6 +34,8 @@ class Training:
         self.fails: set[str] = set()
         self.leaves_checkpoint = False
         self.validates = True
+        # Added to the score, one a validation.
+        self.scores = (0.0,)
 
     def __call__(self, command, log: Path, environment: dict) -> int:
         self.commands.append(list(command))
@@ -58,7 +60,7 @@ class Training:
         if options.get("model.init_cfg") != "None":
             assert Path(options["model.init_cfg.checkpoint"]).is_file()
             score += 0.1 + float(options["train_dataloader.dataset.dataset.fraction"])
-        _validation(work_dir, f"2026_{len(self.commands):04d}", score)
+        _validation(work_dir, f"2026_{len(self.commands):04d}", *(score + more for more in self.scores))
         return 0
 
     @property
@@ -70,7 +72,9 @@ def _validation(work_dir: Path, start: str, *scores: float) -> None:
     folder = work_dir / start / "vis_data"
     folder.mkdir(parents=True)
     lines = [{"loss": 1.0, "step": 1}]
-    lines += [{"nuscenes/NDS": s, "nuscenes/mAP": s / 2, "nuscenes/mATE": 0.7, "step": 2} for s in scores]
+    lines += [
+        {"nuscenes/NDS": s, "nuscenes/mAP": s / 2, "nuscenes/mATE": 0.7, "step": 2 + k} for k, s in enumerate(scores)
+    ]
     (folder / "scalars.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -348,13 +352,30 @@ def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_stud
         make_study().detector(run, None)
 
 
-def test_the_last_validation_of_the_last_start_counts(tmp_path):
-    assert last_validation(tmp_path) is None
+def test_the_last_validation_of_the_last_start_counts_and_earlier_ones_are_kept(tmp_path):
+    assert validations(tmp_path) is None
     _validation(tmp_path, "20260101_000000", 0.9)
+    assert validations(tmp_path) == {"NDS": 0.9, "mAP": 0.45, "mATE": 0.7}
+    # Resumed; validated again at the same step, then to the end.
     _validation(tmp_path, "20260102_000000", 0.1, 0.3)
-    assert last_validation(tmp_path)["NDS"] == 0.3
+    found = validations(tmp_path)
+    assert found["NDS"] == 0.3
+    assert found["earlier"] == {"2": {"NDS": 0.1, "mAP": 0.05, "mATE": 0.7}}
     _validation(tmp_path, "20260103_000000")
-    assert last_validation(tmp_path) is None
+    assert validations(tmp_path) is None
+
+
+def test_every_earlier_validation_has_a_table(make_study, training, tmp_path, repository, capsys):
+    training.scores = (0.0, 0.1)
+    assert main("", repository, _line(tmp_path), training) == 0
+    said = capsys.readouterr().out
+    first, second = said.split("At the end:")
+    assert "After 2 steps:" in first
+    assert "| lidar    | 10%    | NDS    | 20.50 ± 0.71 | 40.50 ± 0.71 | +20.00 |" in first
+    assert "| lidar    | 10%    | NDS    | 30.50 ± 0.71 | 50.50 ± 0.71 | +20.00 |" in second
+    content = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert list(content["earlier"]) == ["2"]
+    assert content["earlier"]["2"][0]["scratch"]["values"] == pytest.approx([0.2, 0.21])
 
 
 def _line(tmp_path: Path, *more: str) -> list[str]:

@@ -5,12 +5,14 @@ from .hooks import EncoderExportHook, RenderPreviewHook
 from .launch import build_runner, load_config, parse_arguments, set_data_root
 from .optim import CheckedOptimWrapperConstructor
 from .tta import with_tta
+from .unfreeze import UnfreezeEncoderHook
 
 __all__ = [
     "CheckedOptimWrapperConstructor",
     "DisableTransformsHook",
     "EncoderExportHook",
     "RenderPreviewHook",
+    "UnfreezeEncoderHook",
     "build_runner",
     "load_config",
     "parse_arguments",

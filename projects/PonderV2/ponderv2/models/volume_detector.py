@@ -23,7 +23,8 @@ class VolumeDetector(BaseModel):
         init_cfg: `dict(checkpoint=..., new=(...))`: where the encoder starts, see `ponderv2.transfer.load_encoder`;
             None leaves it as it is built ("from scratch": with an image backbone's own weights, if it has any).
         freeze_encoder: train the head alone, on features as they are at the start; the encoder then also keeps the
-            running statistics of its norms. A probe of what pre-training has learned, not a published protocol.
+            running statistics of its norms. A probe of what pre-training has learned, not a published protocol; with
+            `ponderv2.engine.UnfreezeEncoderHook` also a start, until the head is worth the encoder's gradients.
         keep_volumes: of a frozen encoder, keep each training frame's volume in memory, in half precision, instead of
             computing it again: hundreds of steps a minute on a CPU. Needs a pipeline that augments
             nothing; turned, scaled or flipped scenes are refused, changed colours would go unnoticed.
@@ -51,8 +52,9 @@ class VolumeDetector(BaseModel):
         self.pretrained = None if init_cfg is None else dict(init_cfg)
         self.freeze_encoder = freeze_encoder
         self._kept: dict[str, Tensor] | None = {} if keep_volumes else None
-        if freeze_encoder:
-            self.encoder.requires_grad_(False)
+        self._frozen = [p for p in self.encoder.parameters() if p.requires_grad] if freeze_encoder else []
+        for parameter in self._frozen:
+            parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "VolumeDetector":
         """Also what a frozen encoder must not do: update statistics, drop parts."""
@@ -60,6 +62,13 @@ class VolumeDetector(BaseModel):
         if self.freeze_encoder:
             self.encoder.eval()
         return self
+
+    def unfreeze_encoder(self) -> None:
+        """Undo `freeze_encoder`, but for what the encoder itself holds fixed; volumes are kept no longer."""
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
+        self._frozen, self._kept, self.freeze_encoder = [], None, False
+        self.train(self.training)
 
     def init_weights(self) -> None:
         """Initialise all parts, then load the encoder that `init_cfg` names; mmengine calls it before training.

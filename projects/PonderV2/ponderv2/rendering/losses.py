@@ -9,10 +9,18 @@ from ponderv2.shapes import Bool, Float
 
 
 def color_loss(
-    rendered: Float[Tensor, "b *r 3"], target: Float[Tensor, "b *r 3"], mask: Bool[Tensor, "b *r"]
+    rendered: Float[Tensor, "b *r 3"], target: Float[Tensor, "b *r 3"], mask: Bool[Tensor, "b *r"], mode: str = "l1"
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of colours in [0, 1]; published weight 10 (UniPAD Eq. 8)."""
-    return _masked_mean((rendered - target).abs().mean(dim=-1), mask)
+    """Difference of colours in [0, 1].
+
+    Args:
+        rendered, target: colours.
+        mask: rays that count.
+        mode: "l1", the mean absolute difference, published with weight 10 (UniPAD Eq. 8); "l2", the mean square
+            (NeRF Eq. 6), which is what PSNR measures.
+    """
+    difference = rendered - target
+    return _masked_mean((difference.square() if mode == "l2" else difference.abs()).mean(dim=-1), mask)
 
 
 def depth_loss(

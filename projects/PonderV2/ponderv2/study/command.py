@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .report import draw, rows_of, table_of, write_json
+from .report import draw, rows_of, steps_of, table_of, write_json
 from .runs import Launcher, StudyError, launch
 from .transfer import MODALITIES, TransferStudy
 
@@ -74,8 +74,13 @@ def main(description: str, root: Path, arguments: list[str] | None = None, launc
 
 def report(study: TransferStudy, results: dict, failures: dict[str, str]) -> int:
     """Print the table, write study.json and study.png; returns the exit code."""
+    earlier = {}
+    for step in steps_of(results):
+        at_step = {run: result["earlier"][step] for run, result in results.items()}
+        earlier[step] = rows_of(at_step, study.modalities, study.fractions, study.seeds)
+        print(f"\nAfter {step} steps:\n\n{table_of(earlier[step])}")
     rows = rows_of(results, study.modalities, study.fractions, study.seeds)
-    print(f"\n{table_of(rows)}\n")
+    print(f"\n{'At the end:' if earlier else ''}\n{table_of(rows)}\n")
     about = {
         "seeds": list(study.seeds),
         "configs": {m: str(study.configs[m]) for m in study.modalities},
@@ -83,7 +88,7 @@ def report(study: TransferStudy, results: dict, failures: dict[str, str]) -> int
         "pretrain_options": list(study.pretrain_options),
         "pretrained": {m: str(study.pretrained.get(m, "made by the study")) for m in study.modalities},
         "failed": sorted(failures),
-    }
+    } | ({"earlier": earlier} if earlier else {})
     write_json(study.out / "study.json", rows, about)
     draw(study.out / "study.png", rows)
     print(f"written: {study.out / 'study.json'}, {study.out / 'study.png'}")

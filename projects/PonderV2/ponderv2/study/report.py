@@ -73,6 +73,12 @@ def rows_of(
     return rows
 
 
+def steps_of(results: Mapping[DetectorRun, Mapping]) -> list[str]:
+    """Steps before the last at which every run was validated, in order."""
+    sets = [set(result.get("earlier", {})) for result in results.values()]
+    return sorted(set.intersection(*sets), key=int) if sets else []
+
+
 def _gain(scratch: Summary, pretrained: Summary) -> dict:
     gain = spread = in_spreads = beyond = None
     if scratch.mean is not None and pretrained.mean is not None:

@@ -169,7 +169,7 @@ class TransferStudy:
             "init": run.init,
             "checkpoint_sha256": file_hash(encoder) if run.init == "pretrained" else None,
         } | self._data(config)
-        return Job(self.out / "runs" / run.name, self._command(path, options), settings, last_validation)
+        return Job(self.out / "runs" / run.name, self._command(path, options), settings, validations)
 
     def _command(self, recipe: Path, options: Sequence[str]) -> tuple[str, ...]:
         """What comes after "python"."""
@@ -192,17 +192,27 @@ class TransferStudy:
         return {name: file_hash(self.data_root / name) for name in names}
 
 
-def last_validation(work_dir: Path) -> dict | None:
-    """The official score of the last validation of the last start of a training; None when it has none.
+def validations(work_dir: Path) -> dict | None:
+    """The official score of the last validation of a training, and under "earlier" those before it, by step.
 
-    Earlier starts do not count: theirs may be of a training that was interrupted.
+    None when the last start of the training has none: it has not come to its end then. Where a training was
+    interrupted and validated again after resuming, the later score counts.
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not logs:
         return None
-    lines = [json.loads(line) for line in logs[-1].read_text().splitlines() if line.strip()]
-    found = [line for line in lines if all(_PREFIX + name in line for name in METRICS)]
-    return {k.removeprefix(_PREFIX): v for k, v in found[-1].items() if k.startswith(_PREFIX)} if found else None
+    by_step: dict[str, dict] = {}
+    for log in logs:
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
+        found = [line for line in lines if all(_PREFIX + name in line for name in METRICS)]
+        by_step |= {
+            str(line["step"]): {k.removeprefix(_PREFIX): v for k, v in line.items() if k.startswith(_PREFIX)}
+            for line in found
+        }
+    if not found:
+        return None
+    last = by_step.pop(str(found[-1]["step"]))
+    return last | ({"earlier": by_step} if by_step else {})
 
 
 def _exported_encoder(work_dir: Path) -> dict | None:
