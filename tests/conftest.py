@@ -42,6 +42,20 @@ def frame_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a synthetic set with info files, all classes in it: a training and a validation scene of two key
+    frames each, images of 96×54; do not write to it."""
+    # Not at the top: tests of single modules do without the stack behind them.
+    from ponderv2.preparation import InfoSettings, create_info_files, open_tables
+    from ponderv2.synthetic import Recording, make_dataset
+
+    root = tmp_path_factory.mktemp("streets") / "set"
+    make_dataset(root, 2, Recording(seed=4, keyframes=2, width=96, height=54), workers=0, progress=False)
+    create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings(lidar_sweeps=0))
+    return root
+
+
 @pytest.fixture
 def repository() -> Path:
     """The checkout that is tested."""

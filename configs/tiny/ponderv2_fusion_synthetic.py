@@ -16,5 +16,4 @@ from ponderv2.encoders import FusionEncoder
 norm_cfg = dict(type="IN3d", affine=True)
 model.encoder = dict(type=FusionEncoder, camera=model.encoder, lidar=lidar_model.encoder, norm_cfg=norm_cfg)
 model.masking.update(point_ratio=0.8, point_block=8, drop_camera=0.2, drop_lidar=0.2)
-model.head.objective = "occupancy"
 del lidar_model

@@ -21,24 +21,13 @@ from ponderv2.evaluation import DetectionScore, PonderNuScenesMetric
 from ponderv2.evaluation.nuscenes_score import ERRORS
 from ponderv2.evaluation.submission import attribute_of
 from ponderv2.heads.box_code import decode_boxes, encode_boxes, gravity_boxes, lidar_boxes
-from ponderv2.preparation import InfoSettings, create_info_files, open_tables
-from ponderv2.synthetic import Recording, make_dataset
 
 VAL = "nuscenes_infos_val.pkl"
 
 
 @pytest.fixture(scope="session")
-def scored_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a training and a validation scene of two key frames each, with all classes; do not write to it."""
-    root = tmp_path_factory.mktemp("scored") / "set"
-    make_dataset(root, 2, Recording(seed=4, keyframes=2, width=32, height=18), workers=0, progress=False)
-    create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings(lidar_sweeps=0))
-    return root
-
-
-@pytest.fixture(scope="session")
-def dataset(scored_set: Path) -> PonderNuScenesDetDataset:
-    return PonderNuScenesDetDataset(data_root=str(scored_set), ann_file=VAL, pipeline=[])
+def dataset(streets: Path) -> PonderNuScenesDetDataset:
+    return PonderNuScenesDetDataset(data_root=str(streets), ann_file=VAL, pipeline=[])
 
 
 @pytest.fixture
@@ -69,11 +58,11 @@ def _as_prediction(frame: dict) -> dict:
 
 
 @pytest.fixture
-def scored(scored_set: Path, dataset: PonderNuScenesDetDataset):
+def scored(streets: Path, dataset: PonderNuScenesDetDataset):
     """Scores predictions; arguments are those of the metric."""
 
     def score(samples: list[dict], ann_file: str = VAL, **arguments) -> dict[str, float]:
-        metric = PonderNuScenesMetric(data_root=str(scored_set), ann_file=ann_file, **arguments)
+        metric = PonderNuScenesMetric(data_root=str(streets), ann_file=ann_file, **arguments)
         metric.dataset_meta = dataset.metainfo
         metric.process(None, samples)
         return metric.evaluate(len(dataset))
@@ -132,7 +121,7 @@ def test_the_mean_over_occurring_classes_leaves_absent_ones_out():
     assert "no ground truth, counted as AP 0 and errors 1: trailer, " in DetectionScore(metrics, truth).table()
 
 
-def test_the_numbers_are_those_of_the_devkits_own_run(scored, truth, scored_set, tmp_path):
+def test_the_numbers_are_those_of_the_devkits_own_run(scored, truth, streets, tmp_path):
     generator = torch.Generator().manual_seed(0)
     for sample in truth:
         found = sample["pred_instances_3d"]
@@ -140,7 +129,7 @@ def test_the_numbers_are_those_of_the_devkits_own_run(scored, truth, scored_set,
         found["scores_3d"] = torch.rand(len(found["scores_3d"]), generator=generator)
     ours = scored(truth, submission_dir=str(tmp_path), sensors=("camera", "lidar"))
     evaluation = DetectionEval(
-        NuScenes("v1.0-mini", str(scored_set), verbose=False),
+        NuScenes("v1.0-mini", str(streets), verbose=False),
         config_factory("detection_cvpr_2019"),
         str(tmp_path / "results_nusc.json"),
         "mini_val",
@@ -227,14 +216,14 @@ def test_the_best_500_boxes_in_range_are_kept(scored, truth, tmp_path):
     assert [box["detection_score"] for box in written] == pytest.approx(scores[90:590].flip(0).tolist())
 
 
-def test_the_training_split_can_be_scored_as_well(scored, scored_set):
-    train = PonderNuScenesDetDataset(data_root=str(scored_set), ann_file="nuscenes_infos_train.pkl", pipeline=[])
+def test_the_training_split_can_be_scored_as_well(scored, streets):
+    train = PonderNuScenesDetDataset(data_root=str(streets), ann_file="nuscenes_infos_train.pkl", pipeline=[])
     samples = [_as_prediction(train.get_data_info(k)) for k in range(len(train))]
     assert scored(samples, "nuscenes_infos_train.pkl")["nuscenes/mAP_occurring"] == pytest.approx(1.0)
 
 
-def test_a_test_version_writes_the_submission_and_stops(truth, dataset, scored_set, tmp_path):
-    info = load_info_file(scored_set / VAL)
+def test_a_test_version_writes_the_submission_and_stops(truth, dataset, streets, tmp_path):
+    info = load_info_file(streets / VAL)
     info["metainfo"]["version"] = "v1.0-test"
     (tmp_path / "infos.pkl").write_bytes(pickle.dumps(info))
     metric = PonderNuScenesMetric(str(tmp_path), "infos.pkl", submission_dir=str(tmp_path / "out"))
@@ -311,10 +300,10 @@ def test_what_cannot_be_scored_is_one_clear_error(scored, truth, spoil, words):
         scored(truth)
 
 
-def test_an_unknown_sensor_or_class_is_named(scored, truth, scored_set):
+def test_an_unknown_sensor_or_class_is_named(scored, truth, streets):
     with pytest.raises(ValueError, match="sonar"):
         scored(truth, sensors=("sonar",))
-    metric = PonderNuScenesMetric(str(scored_set), VAL)
+    metric = PonderNuScenesMetric(str(streets), VAL)
     metric.dataset_meta = {"classes": ("car", "tram")}
     with pytest.raises(ValueError, match="tram"):
         metric.process(None, truth)
