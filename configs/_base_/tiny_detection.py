@@ -39,7 +39,16 @@ del reader
 model = dict(
     type=VolumeDetector,
     data_preprocessor=dict(type=SensorPreprocessor),
-    head=dict(type=UVTRHead, in_channels=32, channels=128, num_classes=10, num_queries=200, num_layers=3),
+    head=dict(
+        type=UVTRHead,
+        in_channels=32,
+        channels=128,
+        num_classes=10,
+        num_queries=200,
+        num_layers=3,
+        # The encoders are too small to end with normed convolutions, as published ones do.
+        volume_norm=True,
+    ),
 )
 
 max_iters = 300

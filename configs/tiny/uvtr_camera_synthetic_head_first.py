@@ -1,6 +1,6 @@
 """Camera detection, tiny, head first: `uvtr_camera_synthetic` without augmentation.
 
-For comparisons: 1,050 steps of the head in the time of some 350 full ones; see `_base_/schedule_head_first.py`.
+For comparisons: 1,250 steps of the head in the time of some 400 full ones; see `_base_/schedule_head_first.py`.
 """
 
 from mmengine.config import read_base

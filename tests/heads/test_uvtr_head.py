@@ -105,6 +105,17 @@ def test_prediction_of_a_batch_is_that_of_its_samples():
         assert torch.equal(both[b].labels_3d, alone.labels_3d)
 
 
+def test_with_a_normed_volume_the_size_of_features_does_not_matter():
+    normed, plain = (head_of(volume_norm=norm).eval() for norm in (True, False))
+    plain.load_state_dict(normed.state_dict())
+    volume = volume_of(2)
+    faint = volume.with_data(0.05 * volume.data + torch.linspace(-1, 1, CHANNELS)[:, None, None, None])
+    for head, same in ((normed, True), (plain, False)):
+        read = [head(v).logits for v in (volume, faint)]
+        assert torch.allclose(*read, rtol=1e-3, atol=1e-3) == same
+    assert normed(volume.with_data(0 * volume.data)).logits.isfinite().all()
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_autocast_changes_nothing(form):
     head, volume, target = head_of(**FORMS[form]).eval(), volume_of(), [target_of(3)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -40,6 +41,10 @@ class UVTRHead(BaseModule):
         num_queries: published 900.
         channels: of the queries; those of the volume if None.
         num_layers, num_heads, ffn_channels, dropout: of `UVTRDecoder`.
+        volume_norm: give every channel of the volume mean 0 and variance 1 over its cells before it is read, without
+            weights. For encoders that end without a norm, such as a pull lift with `num_convs=0`: their features
+            may be twenty times smaller than the queries, which then learn to do without them. Published encoders
+            end with normed convolutions, and nothing is normed here.
         query_init: "embedding" (`EmbeddedQueries`) or "reference" (`ReferenceQueries`).
         denoising: arguments of `Denoising`; None trains without. Needs "reference".
         cls_weight, bbox_weight, iou_weight: of the losses; an `iou_weight` of 0 builds no overlap branch.
@@ -61,6 +66,7 @@ class UVTRHead(BaseModule):
         num_heads: int = 8,
         ffn_channels: int = 512,
         dropout: float = 0.1,
+        volume_norm: bool = False,
         query_init: str = "embedding",
         denoising: dict | None = None,
         cls_weight: float = 2.0,
@@ -86,6 +92,7 @@ class UVTRHead(BaseModule):
         channels = channels or in_channels
         self.num_classes = num_classes
         self.num_queries = num_queries
+        self.volume_norm = volume_norm
         queries = EmbeddedQueries if query_init == "embedding" else ReferenceQueries
         self.queries = queries(num_queries, channels)
         self.decoder = UVTRDecoder(
@@ -98,7 +105,8 @@ class UVTRHead(BaseModule):
     def forward(self, volume: FeatureVolume, denoising: DenoisingQueries | None = None) -> QueryPredictions:
         """What all queries say after each layer, those of `denoising` first."""
         with torch.autocast(volume.data.device.type, enabled=False):
-            volume = volume.with_data(volume.data.float())
+            data = volume.data.float()
+            volume = volume.with_data(F.instance_norm(data) if self.volume_norm else data)
             batch = volume.data.shape[0]
             start = [part.expand(batch, -1, -1) for part in self.queries()]
             visible = None
