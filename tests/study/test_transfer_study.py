@@ -71,10 +71,13 @@ class Training:
 def _validation(work_dir: Path, start: str, *scores: float) -> None:
     folder = work_dir / start / "vis_data"
     folder.mkdir(parents=True)
-    lines = [{"loss": 1.0, "step": 1}]
-    lines += [
-        {"nuscenes/NDS": s, "nuscenes/mAP": s / 2, "nuscenes/mATE": 0.7, "step": 2 + k} for k, s in enumerate(scores)
-    ]
+    # As mmengine writes them: all validations are at step 0.
+    lines = [{"loss": 1.0, "iter": 1, "step": 1}]
+    for k, score in enumerate(scores):
+        lines += [
+            {"loss": 1.0, "iter": 2 + k, "step": 2 + k},
+            {"nuscenes/NDS": score, "nuscenes/mAP": score / 2, "nuscenes/mATE": 0.7, "step": 0},
+        ]
     (folder / "scalars.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

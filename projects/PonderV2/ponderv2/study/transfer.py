@@ -193,26 +193,27 @@ class TransferStudy:
 
 
 def validations(work_dir: Path) -> dict | None:
-    """The official score of the last validation of a training, and under "earlier" those before it, by step.
+    """The official score of the last validation of a training, and under "earlier" those before it.
 
-    None when the last start of the training has none: it has not come to its end then. Where a training was
-    interrupted and validated again after resuming, the later score counts.
+    Those are by the last training step that was logged before: mmengine gives validations between iterations the
+    step 0. None when the last start of the training has no validation: it has not come to its end then. Where a
+    training was interrupted and validated again after resuming, the later score counts.
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not logs:
         return None
     by_step: dict[str, dict] = {}
     for log in logs:
-        lines = [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
-        found = [line for line in lines if all(_PREFIX + name in line for name in METRICS)]
-        by_step |= {
-            str(line["step"]): {k.removeprefix(_PREFIX): v for k, v in line.items() if k.startswith(_PREFIX)}
-            for line in found
-        }
-    if not found:
+        step, last = 0, None
+        for line in map(json.loads, filter(str.strip, log.read_text().splitlines())):
+            step = line.get("iter", step)
+            if all(_PREFIX + name in line for name in METRICS):
+                last = str(step)
+                by_step[last] = {k.removeprefix(_PREFIX): v for k, v in line.items() if k.startswith(_PREFIX)}
+    if last is None:
         return None
-    last = by_step.pop(str(found[-1]["step"]))
-    return last | ({"earlier": by_step} if by_step else {})
+    score = by_step.pop(last)
+    return score | ({"earlier": by_step} if by_step else {})
 
 
 def _exported_encoder(work_dir: Path) -> dict | None:
