@@ -62,7 +62,9 @@ ifeq ($(DATA_ROOT),)
 	@echo "[5/5] detectors, from the pre-trained encoder and from scratch, scored by the official devkit"
 	@rm -rf $(WORK_DIR)/detection
 	$(PY) tools/transfer_study.py --data-root $(DEMO_DATA) --out $(WORK_DIR)/detection --modalities camera --fractions 1.0 \
-	  --seeds 0 --pretrained camera=$(WORK_DIR)/encoder.safetensors --jobs 2
+	  --seeds 0 --pretrained camera=$(WORK_DIR)/encoder.safetensors --jobs 2 \
+	  --config camera=configs/tiny/uvtr_camera_synthetic_head_first.py \
+	  --cfg-options train_cfg.max_iters=1100 param_scheduler.1.total_steps=100 param_scheduler.1.end=1100
 endif
 
 clean:

@@ -30,22 +30,14 @@ def test_the_demo_goes_from_nothing_to_pictures_and_detection_scores(repository,
     assert (out / "panel_0000.png").stat().st_size > 0
     assert (work / "encoder.safetensors").is_file()
 
-    compare = [
-        "--data-root",
-        data,
-        "--out",
-        out,
-        "--modalities",
-        "camera",
-        "--fractions",
-        "1.0",
-        "--seeds",
-        0,
-        "--jobs",
-        2,
-    ]
-    encoder = [f"--pretrained=camera={work / 'encoder.safetensors'}"]
-    said = _run(repository, "tools/transfer_study.py", *compare, *encoder, "--cfg-options", small[0], *steps)
+    encoder, detector = f"camera={work / 'encoder.safetensors'}", "configs/tiny/uvtr_camera_synthetic_head_first.py"
+    compare = ["--data-root", data, "--out", out, "--modalities", "camera", "--fractions", "1.0", "--seeds", 0]
+    compare += ["--jobs", 2, "--pretrained", encoder, "--config", f"camera={detector}"]
+    # One step of the head alone, one of everything.
+    steps = [*steps, "custom_hooks.0.after=1", "train_cfg.val_interval=1", "default_hooks.logger.interval=1"]
+    said = _run(repository, "tools/transfer_study.py", *compare, "--cfg-options", small[0], *steps)
+    assert "After 1 steps:" in said
+    assert "At the end:" in said
     assert "scratch" in said
     rows = json.loads((out / "study.json").read_text())["rows"]
     assert {row["metric"] for row in rows} == {"NDS", "mAP"}
