@@ -25,6 +25,7 @@ def test_a_run_returns_ratios_of_pairs_and_prints_a_table(parser, monkeypatch, c
     assert result["with_second3d"]["time_ratio"] > 0
     assert result["pairs"] == 2
     assert result["visible_voxels"] < 0.5 * result["voxels"]
+    assert result["device"] == "cpu"
     assert set(result["versions"]) == {"torch", "python"}
     assert "sparse encoder" in capsys.readouterr().out
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ponderv2.compat.checkpoint import load_checkpoint_file
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
 from ponderv2.transfer import export_encoder
@@ -69,7 +70,7 @@ def test_head_first_freezes_the_encoder_also_when_resumed(streets, tmp_path):
         resume = ["--resume"] if steps == 3 else []
         shown = _run("train", *common, *resume, options=[*options, f"train_cfg.max_iters={steps}"])
         assert ("the encoder is trained from iteration 3 on" in shown) == (steps == 3)
-        weights[steps] = torch.load(work_dir / f"iter_{steps}.pth", weights_only=False)["state_dict"]
+        weights[steps] = load_checkpoint_file(work_dir / f"iter_{steps}.pth")["state_dict"]
     start = {f"encoder.{k}": v for k, v in load_file(encoder).items()}
     assert all(torch.equal(v, weights[2][k]) for k, v in start.items())
     changed = [k for k, v in start.items() if not torch.equal(v, weights[3][k])]

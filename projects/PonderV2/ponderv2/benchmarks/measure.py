@@ -39,7 +39,7 @@ def seconds_in_turn(steps: dict[str, Callable[[], object]], repeats: int, device
 def surroundings(device: str) -> dict:
     """What a figure was measured on: `device`, `threads`, `versions`."""
     return {
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or "cpu",
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
