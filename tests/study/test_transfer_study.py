@@ -1,114 +1,17 @@
-"""The transfer study with a made-up training."""
+"""The transfer study with made-up trainings."""
 
-import json
 import os
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from made_up_training import DETECTOR, Training, write_validation
 from mmengine.config import Config
 
 from ponderv2.study import DetectorRun, StudyError, TransferStudy
-from ponderv2.study.command import main, parse_arguments
 from ponderv2.study.runs import run_jobs
 from ponderv2.study.transfer import validations
-
-DETECTOR = """
-model = dict(type="D", init_cfg=dict(checkpoint="somewhere", new=("convs",)))
-train_dataloader = dict(dataset=dict(type="Balanced", dataset=dict(type="Set", ann_file="train.pkl")))
-val_dataloader = dict(dataset=dict(type="Set", ann_file="val.pkl"))
-"""
-PRETRAINING = DETECTOR.replace(', init_cfg=dict(checkpoint="somewhere", new=("convs",))', "")
-
-
-class Training:
-    """Stands in for the process of tools/train.py.
-
-    Scores are 0.2 plus a hundredth a seed, and for a pre-trained start a tenth and the fraction more.
-    """
-
-    def __init__(self) -> None:
-        self.commands: list[list[str]] = []
-        self.environments: list[dict] = []
-        self.fails: set[str] = set()
-        self.leaves_checkpoint = False
-        self.validates = True
-        # Added to the score, one a validation.
-        self.scores = (0.0,)
-
-    def __call__(self, command, log: Path, environment: dict) -> int:
-        self.commands.append(list(command))
-        self.environments.append(environment)
-        work_dir = Path(command[command.index("--work-dir") + 1])
-        with log.open("a") as file:
-            file.write(f"training {work_dir.name}\n")
-        if work_dir.name in self.fails:
-            with log.open("a") as file:
-                file.write("ValueError: out of luck\n")
-            if self.leaves_checkpoint:
-                (work_dir / "last_checkpoint").write_text("iter_2.pth")
-            return 1
-        if work_dir.parent.name == "pretrain":
-            (work_dir / "encoder.safetensors").write_bytes(b"weights")
-            return 0
-        if not self.validates:
-            return 0
-        options = dict(o.split("=", 1) for o in command[command.index("--cfg-options") + 1 :] if "=" in o)
-        seed = int(options["randomness.seed"])
-        score = 0.2 + 0.01 * seed
-        if options.get("model.init_cfg") != "None":
-            assert Path(options["model.init_cfg.checkpoint"]).is_file()
-            score += 0.1 + float(options["train_dataloader.dataset.dataset.fraction"])
-        _validation(work_dir, f"2026_{len(self.commands):04d}", *(score + more for more in self.scores))
-        return 0
-
-    @property
-    def names(self) -> list[str]:
-        return [Path(c[c.index("--work-dir") + 1]).name for c in self.commands]
-
-
-def _validation(work_dir: Path, start: str, *scores: float) -> None:
-    folder = work_dir / start / "vis_data"
-    folder.mkdir(parents=True)
-    # As mmengine writes them: all validations are at step 0.
-    lines = [{"loss": 1.0, "iter": 1, "step": 1}]
-    for k, score in enumerate(scores):
-        lines += [
-            {"loss": 1.0, "iter": 2 + k, "step": 2 + k},
-            {"nuscenes/NDS": score, "nuscenes/mAP": score / 2, "nuscenes/mATE": 0.7, "step": 0},
-        ]
-    (folder / "scalars.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-@pytest.fixture
-def training() -> Training:
-    return Training()
-
-
-@pytest.fixture
-def make_study(tmp_path):
-    """A study of LiDAR, one fraction and two seeds; arguments change it."""
-    for name in ("train.pkl", "val.pkl"):
-        (tmp_path / name).write_text(name)
-    (tmp_path / "detector.py").write_text(DETECTOR)
-    (tmp_path / "pretraining.py").write_text(PRETRAINING)
-
-    def make(**changes) -> TransferStudy:
-        arguments = {
-            "train_tool": Path("tools/train.py"),
-            "data_root": tmp_path,
-            "out": tmp_path / "out",
-            "modalities": ("lidar",),
-            "fractions": (0.1,),
-            "seeds": (0, 1),
-            "configs": {"lidar": tmp_path / "detector.py", "camera": tmp_path / "detector.py"},
-            "pretrain_configs": {"lidar": tmp_path / "pretraining.py", "camera": tmp_path / "pretraining.py"},
-        }
-        return TransferStudy(**arguments | changes)
-
-    return make
-
 
 RUNS = [f"lidar_0.1_{init}_seed{seed}" for seed in (0, 1) for init in ("scratch", "pretrained")]
 
@@ -196,13 +99,13 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(make_study, training):
 def test_a_run_that_was_interrupted_after_its_last_step_starts_again(make_study, training):
     training.fails, training.leaves_checkpoint = {RUNS[0]}, True
     make_study().run(launcher=training)
-    _validation(make_study().out / "runs" / RUNS[0], "2025_0000", 0.9)
+    write_validation(make_study().out / "runs" / RUNS[0], "2025_0000", 0.9)
 
     class EndsAtOnce(Training):
         def __call__(self, command, log, environment):
             self.validates = "--resume" not in command
             if not self.validates:
-                _validation(Path(command[command.index("--work-dir") + 1]), "2026_0000")
+                write_validation(Path(command[command.index("--work-dir") + 1]), "2026_0000")
             return super().__call__(command, log, environment)
 
     again = EndsAtOnce()
@@ -357,67 +260,15 @@ def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_stud
 
 def test_the_last_validation_of_the_last_start_counts_and_earlier_ones_are_kept(tmp_path):
     assert validations(tmp_path) is None
-    _validation(tmp_path, "20260101_000000", 0.9)
+    write_validation(tmp_path, "20260101_000000", 0.9)
     assert validations(tmp_path) == {"NDS": 0.9, "mAP": 0.45, "mATE": 0.7}
     # Resumed; validated again at the same step, then to the end.
-    _validation(tmp_path, "20260102_000000", 0.1, 0.3)
+    write_validation(tmp_path, "20260102_000000", 0.1, 0.3)
     found = validations(tmp_path)
     assert found["NDS"] == 0.3
     assert found["earlier"] == {"2": {"NDS": 0.1, "mAP": 0.05, "mATE": 0.7}}
-    _validation(tmp_path, "20260103_000000")
+    write_validation(tmp_path, "20260103_000000")
     assert validations(tmp_path) is None
-
-
-def test_every_earlier_validation_has_a_table(make_study, training, tmp_path, repository, capsys):
-    training.scores = (0.0, 0.1)
-    assert main("", repository, _line(tmp_path), training) == 0
-    said = capsys.readouterr().out
-    first, second = said.split("At the end:")
-    assert "After 2 steps:" in first
-    assert "| lidar    | 10%    | NDS    | 20.50 ± 0.71 | 40.50 ± 0.71 | +20.00 |" in first
-    assert "| lidar    | 10%    | NDS    | 30.50 ± 0.71 | 50.50 ± 0.71 | +20.00 |" in second
-    content = json.loads((tmp_path / "out" / "study.json").read_text())
-    assert list(content["earlier"]) == ["2"]
-    assert content["earlier"]["2"][0]["scratch"]["values"] == pytest.approx([0.2, 0.21])
-
-
-def _line(tmp_path: Path, *more: str) -> list[str]:
-    return [
-        *("--data-root", str(tmp_path), "--out", str(tmp_path / "out"), "--modalities", "lidar", "--fractions", "0.1"),
-        *("--seeds", "0", "1", "--config", f"lidar={tmp_path / 'detector.py'}"),
-        *("--pretrain-config", f"lidar={tmp_path / 'pretraining.py'}", *more),
-    ]
-
-
-def test_the_command_prints_a_table_and_writes_json_and_picture(make_study, training, tmp_path, repository, capsys):
-    assert main("", repository, _line(tmp_path), training) == 0
-    said = capsys.readouterr().out
-    assert "| lidar    | 10%    | NDS    | 20.50 ± 0.71 | 40.50 ± 0.71 | +20.00 |" in said
-    assert "beyond two standard deviations: gain > 2 * sqrt" in said
-    content = json.loads((tmp_path / "out" / "study.json").read_text())
-    assert content["seeds"] == [0, 1]
-    assert [(row["metric"], row["scratch"]["values"]) for row in content["rows"]] == [
-        ("NDS", pytest.approx([0.2, 0.21])),
-        ("mAP", pytest.approx([0.1, 0.105])),
-    ]
-    assert (tmp_path / "out" / "study.png").is_file()
-
-
-def test_the_command_tells_failures_by_its_exit_code(make_study, training, tmp_path, repository, capsys):
-    training.fails = {RUNS[3]}
-    assert main("", repository, _line(tmp_path), training) == 1
-    said = capsys.readouterr()
-    assert "out of luck" in said.out
-    assert f"failed: runs/{RUNS[3]}" in said.err
-    assert json.loads((tmp_path / "out" / "study.json").read_text())["failed"] == [f"runs/{RUNS[3]}"]
-    assert main("", repository, _line(tmp_path, "--cfg-options", "lr=3"), training) == 2
-    assert "made with other settings" in capsys.readouterr().err
-
-
-def test_a_wrong_pair_on_the_command_line_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        parse_arguments("", ["--data-root", "d", "--out", "o", "--config", "radar=x.py"])
-    assert "expected MODALITY=PATH with one of camera, lidar, fusion, got 'radar=x.py'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("modality", ["camera", "lidar", "fusion"])
