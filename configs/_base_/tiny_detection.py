@@ -1,8 +1,8 @@
 """Tiny detectors on synthetic streets: one frame a batch, a schedule of minutes, and a model that lacks its encoder.
 
 `--data-root` is a folder that tools/make_synthetic_nuscenes.py and tools/create_data.py have filled, with images of
-400×225. Scored are the scenes of mini_val, none of which is trained on. No rotation or flip is published for so little
-data; mild ones are drawn for all sensors alike.
+400×225. Scored are the scenes of its validation split, none of which is trained on. No rotation or flip is published
+for so little data; mild ones are drawn for all sensors alike.
 
 The head is the published one of the camera ablation with few queries and layers, but with 128 channels: with as few as
 the volume has it learns much more slowly. A recipe sets `model.encoder`, that of a pre-training, and where

@@ -24,6 +24,11 @@ def test_squared_colour_loss_is_what_psnr_measures_and_least_at_the_mean():
     assert min(losses["l1"], key=losses["l1"].get) == 0.0
 
 
+def test_an_unknown_difference_of_colours_is_refused():
+    with pytest.raises(ValueError, match=r"color_mode: expected one of \['l1', 'l2'\], got 'l3'"):
+        color_loss(torch.zeros(1, 2, 3), torch.zeros(1, 2, 3), torch.ones(1, 2, dtype=torch.bool), "l3")
+
+
 def test_a_metre_of_depth_costs_the_scene_scale():
     loss = depth_loss(torch.full((1, 2), 6.0), torch.full((1, 2), 5.0), torch.ones(1, 2, dtype=torch.bool), 1 / 54)
     torch.testing.assert_close(loss, torch.tensor(1 / 54))

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from ponderv2.shapes import Bool, Float
 
+COLOR_DIFFERENCES = {"l1": torch.abs, "l2": torch.square}
+"""What is averaged over the channels of a colour, by mode."""
+
 
 def color_loss(
     rendered: Float[Tensor, "b *r 3"], target: Float[Tensor, "b *r 3"], mask: Bool[Tensor, "b *r"], mode: str = "l1"
@@ -18,9 +21,13 @@ def color_loss(
         mask: rays that count.
         mode: "l1", the mean absolute difference, published with weight 10 (UniPAD Eq. 8); "l2", the mean square
             (NeRF Eq. 6), which is what PSNR measures.
+
+    Raises:
+        ValueError: for another mode.
     """
-    difference = rendered - target
-    return _masked_mean((difference.square() if mode == "l2" else difference.abs()).mean(dim=-1), mask)
+    if mode not in COLOR_DIFFERENCES:
+        raise ValueError(f"color_mode: expected one of {sorted(COLOR_DIFFERENCES)}, got {mode!r}")
+    return _masked_mean(COLOR_DIFFERENCES[mode](rendered - target).mean(dim=-1), mask)
 
 
 def depth_loss(

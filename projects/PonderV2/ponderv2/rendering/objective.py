@@ -8,7 +8,16 @@ from ponderv2.shapes import Bool, Float
 from ponderv2.structures import FeatureVolume
 
 from .compositing import RenderOutput
-from .losses import color_loss, depth_loss, eikonal_loss, free_space_loss, occupancy_loss, sdf_loss, surface_loss
+from .losses import (
+    COLOR_DIFFERENCES,
+    color_loss,
+    depth_loss,
+    eikonal_loss,
+    free_space_loss,
+    occupancy_loss,
+    sdf_loss,
+    surface_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class RenderingObjective:
     truncation: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, known in (("color_mode", ("l1", "l2")), ("depth_mode", ("reference", "opacity_aware"))):
+        for name, known in (("color_mode", tuple(COLOR_DIFFERENCES)), ("depth_mode", ("reference", "opacity_aware"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r}")
         if self.truncation <= 0:
