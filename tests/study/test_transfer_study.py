@@ -205,7 +205,7 @@ def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
 
 
 def test_parallel_runs_share_the_cores(make_study, training, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
     results, _ = make_study().run(parallel=4, launcher=training)
     assert len(results) == 4
     assert {environment["OMP_NUM_THREADS"] for environment in training.environments} == {"2"}

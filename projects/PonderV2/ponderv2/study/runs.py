@@ -97,7 +97,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int, launcher: Launcher = launch) ->
     results = {job.name: done for job in jobs if (done := job.finished()) is not None}
     waiting = [job for job in jobs if job.name not in results]
     print(f"{len(jobs)} runs, {len(results)} of them finished before", flush=True)
-    threads = max(1, (os.cpu_count() or 1) // parallel)
+    threads = max(1, len(os.sched_getaffinity(0)) // parallel)
     environment = dict(os.environ) | {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     failures: dict[str, str] = {}
     with ThreadPoolExecutor(parallel) as pool:

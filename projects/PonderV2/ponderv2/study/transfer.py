@@ -243,7 +243,7 @@ def _text_hash(config: Config) -> str:
     return hashlib.sha256(config.pretty_text.encode()).hexdigest()
 
 
-def _innermost(loader: ConfigDict) -> tuple[str, ConfigDict]:
+def innermost(loader: ConfigDict) -> tuple[str, ConfigDict]:
     """The data set of a loader, and where in the loader it is: wrappers hold theirs as `dataset`."""
     key, dataset = "dataset", loader.dataset
     while isinstance(dataset.get("dataset"), ConfigDict):
@@ -253,12 +253,12 @@ def _innermost(loader: ConfigDict) -> tuple[str, ConfigDict]:
 
 def _dataset_key(config: Config, path: Path) -> str:
     """Where the training data set is, whose fraction is set."""
-    key, dataset = _innermost(config.train_dataloader)
+    key, dataset = innermost(config.train_dataloader)
     if "ann_file" not in dataset:
         raise StudyError(f"{path}: train_dataloader.{key} has no ann_file; say where the data set is: --dataset-key")
     return f"train_dataloader.{key}"
 
 
 def _ann_files(loader: ConfigDict) -> list[str]:
-    files = _innermost(loader)[1].ann_file
+    files = innermost(loader)[1].ann_file
     return [files] if isinstance(files, str) else list(files)
