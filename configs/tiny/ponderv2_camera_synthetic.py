@@ -11,6 +11,5 @@ with read_base():
     from .ponderv2_camera_keyframe import model
 
 model.encoder.grid.size = (108, 108, 8)
-model.encoder.num_convs = 0
 model.head.objective = "occupancy"
 model.head.sampler.update(num_proposals=32, num_important=16)

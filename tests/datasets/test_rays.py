@@ -1,4 +1,4 @@
-"""Ray targets: where rays go, what they should see, and which are held out."""
+"""Ray targets: where rays go and what they should see."""
 
 import hashlib
 import math
@@ -9,37 +9,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_rays import RANGE, draw, equal, pixel_rays
 
 from ponderv2.datasets import MultiViewResizeCropFlipRotate, SampleRays, UnifiedRotScaleTransFlip
 from ponderv2.datasets.loading import rig_of
-from ponderv2.datasets.rays import held_out_pixels
 from ponderv2.geometry import project, visible_returns
 from ponderv2.structures import RayBatch
 
-RANGE = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 WIDE = (-500.0, -500.0, -500.0, 500.0, 500.0, 500.0)
-FIELDS = ("origins", "directions", "valid", "depth", "pixels")
-
-
-def draw(results: dict, point_cloud_range: tuple[float, ...] = RANGE, **kwargs) -> RayBatch:
-    return SampleRays(point_cloud_range, **kwargs)(results)["rays"]
-
-
-def equal(a: RayBatch, b: RayBatch) -> bool:
-    return all(torch.equal(getattr(a, f), getattr(b, f)) for f in FIELDS)
 
 
 def ends(rays: RayBatch) -> torch.Tensor:
     return (rays.origins + rays.depth[..., None] * rays.directions).double()
-
-
-def pixel_rays(rays: RayBatch) -> torch.Tensor:
-    return rays.valid & (rays.depth == 0)
-
-
-def tiles(rays: RayBatch, tile: int = 16) -> set[tuple[int, int]]:
-    cells = torch.floor((rays.pixels[rays.valid] + 0.5) / tile).int()
-    return {tuple(cell) for cell in cells.tolist()}
 
 
 def bilinear(image: np.ndarray, u: float, v: float) -> np.ndarray:
@@ -242,82 +223,6 @@ def test_rays_stay_inside_the_image_without_its_padding(load):
         assert height - 5 < v.max() <= height - 0.5
 
 
-# ------------------------------------------------------------------------------------------- held out
-
-
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.25, 0.5])
-@pytest.mark.parametrize("tile", [2, 4, 8])
-def test_the_held_out_share_is_right_everywhere_in_whole_tiles(share, tile):
-    v, u = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (896, 1600)), indexing="ij")
-    mask = held_out_pixels(torch.stack([u, v], dim=-1), share, tile)
-    by_tile = mask.reshape(896 // tile, tile, 1600 // tile, tile).double().mean(dim=(1, 3))
-    assert set(by_tile.unique().tolist()) == {0.0, 1.0}
-    assert mask.double().mean().item() == pytest.approx(share, abs=0.02)
-    quarters = by_tile.reshape(2, by_tile.shape[0] // 2, 2, by_tile.shape[1] // 2).mean(dim=(1, 3))
-    torch.testing.assert_close(quarters, torch.full_like(quarters, share), rtol=0, atol=0.05)
-
-
-def test_held_out_tiles_of_a_larger_share_contain_those_of_a_smaller():
-    pixels = torch.rand(5000, 2, dtype=torch.float64) * 1000
-    small, large = held_out_pixels(pixels, 0.1, 4), held_out_pixels(pixels, 0.3, 4)
-    assert small.sum() > 300
-    assert not (small & ~large).any()
-
-
-@settings(max_examples=5, deadline=None)
-@given(st.integers(0, 10**6), st.floats(0.05, 0.5))
-def test_held_out_and_training_rays_never_share_a_tile(load, seed, holdout):
-    np.random.seed(seed)
-    train = draw(load(), rays_per_camera=4000, holdout=holdout, split="train")
-    held = draw(load(), rays_per_camera=4000, holdout=holdout, split="heldout")
-    assert held.has_depth.any()
-    assert pixel_rays(held).any()
-    assert not tiles(train) & tiles(held)
-
-
-def original_pixels(rays: RayBatch, img_aug: np.ndarray) -> torch.Tensor:
-    """Where the pixels of rays were before the 2-D augmentation, `[N, R, 2]`."""
-    inverse = torch.from_numpy(np.linalg.inv(img_aug))
-    return rays.pixels.double() @ inverse[:, :2, :2].transpose(1, 2) + inverse[:, None, :2, 2]
-
-
-def rotated(load, seed: int) -> dict:
-    np.random.seed(seed)
-    turn = MultiViewResizeCropFlipRotate((60, 100), resize=(0.6, 0.9), crop=(0.0, 1.0), flip=0.5, rotate=(-0.4, 0.4))
-    return turn(load())
-
-
-def test_the_splits_stay_apart_when_images_are_augmented(load):
-    seen = {"train": set(), "heldout": set()}
-    for seed in range(4):
-        for split, found in seen.items():
-            results = rotated(load, seed + 10 * (split == "heldout"))
-            rays = draw(results, rays_per_camera=1000, holdout=0.2, split=split)
-            cells = torch.floor((original_pixels(rays, results["img_aug"])[rays.valid] + 0.5) / 16)
-            # float32 pixels at the edge of a tile may round to the neighbour: look at the inside of tiles.
-            found |= {tuple(c) for c in cells.int().tolist()}
-    assert len(seen["heldout"]) > 3
-    inside = seen["heldout"] & seen["train"]
-    assert len(inside) <= 0.05 * len(seen["heldout"])
-
-
-def test_no_ray_starts_where_rotation_left_the_image_black(load):
-    results = rotated(load, 3)
-    rays = draw(results, rays_per_camera=60 * 100, sky_region=0.0)
-    original = original_pixels(rays, results["img_aug"])[rays.valid]
-    assert (original > -0.51).all()
-    assert (original < torch.tensor([160.0, 90.0]) - 0.49).all()
-    assert not rays.valid.all(), "the corners were not uncovered"
-
-
-def test_training_and_held_out_rays_together_are_all_rays(load):
-    def count(split: str) -> int:
-        return int(draw(load(decode=False), color=False, rays_per_camera=5000, holdout=0.2, split=split).valid.sum())
-
-    assert count("train") + count("heldout") == count("all")
-    assert count("heldout") == pytest.approx(0.2 * count("all"), rel=0.25)
-
-
 # ----------------------------------------------------------------------------------------------- chance
 
 
@@ -356,17 +261,3 @@ def test_a_seed_gives_the_same_rays_in_another_process():
     generator = SampleRays(RANGE, seed=3)._generator({"token": "abc"})
     digest = int.from_bytes(hashlib.sha256(b"3 abc").digest()[:8], "little")
     assert generator.integers(2**60) == np.random.default_rng(digest).integers(2**60)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"split": "test"}, "split: expected 'train', 'heldout' or 'all', got 'test'"),
-        ({"split": "heldout"}, "split 'heldout' needs holdout > 0"),
-        ({"holdout": 1.0}, r"holdout: expected a share in \[0, 1\), got 1.0"),
-        ({"holdout": -0.1}, r"holdout: expected a share in \[0, 1\), got -0.1"),
-    ],
-)
-def test_contradictions_are_refused(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        SampleRays(RANGE, **kwargs)
