@@ -46,7 +46,7 @@ model = dict(
         num_classes=10,
         num_queries=200,
         num_layers=3,
-        # The encoders are too small to end with normed convolutions, as published ones do.
+        # Not all tiny encoders end with a normed convolution, as published ones do.
         volume_norm=True,
     ),
 )
