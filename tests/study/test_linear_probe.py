@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 from ponderv2.datasets.box_points import points_in_box
 from ponderv2.structures import VoxelGrid
-from ponderv2.study.linear_probe import NO_OBJECT, Cells, cell_classes, loaders_of, main, probe
+from ponderv2.study.linear_probe import NO_OBJECT, Cells, cell_classes, datasets_of, frames_of, main, probe
 
 GRID = VoxelGrid(point_cloud_range=(-8.0, -8.0, -2.0, 8.0, 8.0, 2.0), size=(16, 16, 4))
 NAMES = ("car", "cone", "bus")
@@ -105,7 +106,19 @@ def test_both_sets_have_boxes_and_only_the_first_is_a_share(repository, streets)
         streets,
         {"train_dataloader.dataset.fraction": 0.5},
     )
-    train, val = loaders_of(config)
-    assert (train.dataset.fraction, train.dataset.ann_file) == (0.5, "nuscenes_infos_train.pkl")
-    assert ("fraction" in val.dataset, val.dataset.ann_file) == (False, "nuscenes_infos_val.pkl")
-    assert val.dataset.pipeline == train.dataset.pipeline
+    train, val = datasets_of(config)
+    assert (train.fraction, train.ann_file) == (0.5, "nuscenes_infos_train.pkl")
+    assert ("fraction" in val, val.ann_file) == (False, "nuscenes_infos_val.pkl")
+    assert val.pipeline == train.pipeline
+
+
+@pytest.mark.parametrize(("most", "expected"), [(20, list(range(10))), (10, list(range(10))), (4, [0, 2, 5, 7])])
+def test_many_frames_are_thinned_out_evenly(most, expected):
+    class Frames(Dataset):
+        def __len__(self) -> int:
+            return 10
+
+        def __getitem__(self, index: int) -> dict:
+            return {"inputs": index}
+
+    assert [batch["inputs"] for batch in frames_of(Frames(), most)] == [[k] for k in expected]

@@ -5,7 +5,7 @@ import copy
 import json
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,19 +13,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from ponderv2.datasets.box_points import points_in_box
 from ponderv2.engine.launch import add_common_arguments, load_config
-from ponderv2.registry import MODELS
+from ponderv2.registry import DATASETS, MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
 
@@ -138,7 +139,7 @@ def probe(encoder: str, train: Cells, val: Cells, names: Sequence[str]) -> Probe
     return ProbeResult(encoder, on_train, on_val, by_class, _dimensions(train.features))
 
 
-def _auc(train: Cells, val: Cells, is_positive) -> tuple[float, float]:
+def _auc(train: Cells, val: Cells, is_positive: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
     classifier = LogisticRegression(max_iter=200, class_weight="balanced")
     with warnings.catch_warnings():
         # The last digits of the weights do not matter here.
@@ -159,15 +160,19 @@ def _dimensions(features: Float[np.ndarray, "n c"]) -> float:
     return float(eigenvalues.sum() ** 2 / np.square(eigenvalues).sum())
 
 
-def loaders_of(config: Config) -> tuple[ConfigDict, ConfigDict]:
+def datasets_of(config: Config) -> tuple[ConfigDict, ConfigDict]:
     """Frames to fit to and frames to score on, each once, with boxes, as the training pipeline gives them."""
-    dataset = copy.deepcopy(innermost(config.train_dataloader)[1])
-    loading = {"batch_size": 1, "num_workers": 0, "sampler": {"type": "DefaultSampler", "shuffle": False}}
-    if "collate_fn" in config.train_dataloader:
-        loading["collate_fn"] = config.train_dataloader.collate_fn
-    scored = dataset | {"ann_file": innermost(config.val_dataloader)[1].ann_file}
-    scored.pop("fraction", None)
-    return ConfigDict(dataset=dataset, **loading), ConfigDict(dataset=scored, **loading)
+    train = copy.deepcopy(innermost(config.train_dataloader)[1])
+    val = train | {"ann_file": innermost(config.val_dataloader)[1].ann_file}
+    val.pop("fraction", None)
+    return train, ConfigDict(val)
+
+
+def frames_of(dataset: Dataset, most: int) -> DataLoader:
+    """Frame after frame; `most` of them, spread evenly, where there are more."""
+    count = len(dataset)
+    chosen = range(count) if count <= most else [k * count // most for k in range(most)]
+    return DataLoader(Subset(dataset, chosen), batch_size=1, collate_fn=pseudo_collate)
 
 
 def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.Module:
@@ -196,6 +201,7 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> arg
     parser.add_argument(
         "--free-cells", type=int, default=2000, help="cells in no object, a frame (default %(default)s)"
     )
+    parser.add_argument("--frames", type=int, default=200, help="of either set, at most (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of scratch encoders and of the choice of cells")
     parser.add_argument("--json", type=Path, help="also write the numbers")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -209,8 +215,9 @@ def main(description: str, arguments: list[str] | None = None) -> int:
     MMLogger.get_instance("linear_probe").setLevel("WARNING")
     try:
         config = load_config(given.config, given.data_root, given.cfg_options)
-        loaders = [Runner.build_dataloader(loader) for loader in loaders_of(config)]
-        names = loaders[0].dataset.metainfo["classes"]
+        datasets = [DATASETS.build(dataset) for dataset in datasets_of(config)]
+        loaders = [frames_of(dataset, given.frames) for dataset in datasets]
+        names = datasets[0].metainfo["classes"]
         results = []
         for encoder in given.encoders:
             model = build_detector(config, encoder, given.seed, given.device)
