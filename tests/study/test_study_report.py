@@ -42,6 +42,17 @@ def test_the_verdict_asks_for_more_than_two_standard_deviations(gain, verdict):
     assert rows[0]["beyond_two"] is verdict
 
 
+def test_twins_are_compared_pair_by_pair():
+    # The choice of frames moves both twins by as much; their differences are 0.02, 0.04 and -0.01.
+    rows = rows_of(_results([0.2, 0.3, 0.4], [0.22, 0.34, 0.39]), ["camera"], [0.1], [0, 1, 2])
+    assert rows[0]["pairs"]["values"] == pytest.approx([0.02, 0.04, -0.01])
+    assert rows[0]["pairs"]["mean"] == pytest.approx(rows[0]["gain"])
+    assert "± 2.52, 2 of 3 ahead" in table_of(rows)
+    missing = rows_of(_results([0.2, None, 0.4], [0.22, 0.34, None]), ["camera"], [0.1], [0, 1, 2])
+    assert missing[0]["pairs"]["values"] == [pytest.approx(0.02), None, None]
+    assert missing[0]["pairs"]["std"] is None
+
+
 def test_failed_runs_are_left_out_and_named():
     rows = rows_of(_results([0.2, None, 0.3], [None, None, None]), ["camera"], [0.1], [0, 1, 2])
     assert rows[0]["scratch"]["values"] == [0.2, None, 0.3]

@@ -57,8 +57,10 @@ def rows_of(
 ) -> list[dict]:
     """A row a modality, fraction and metric: `scratch` and `pretrained` as `Summary`, and the gain.
 
-    `gain` is None when a side has no value. `spread` is the pooled standard deviation and `gain_in_spreads` the gain
-    divided by it (None with fewer than two seeds or without any spread); `beyond_two` is the verdict of `FORMULA`.
+    `pairs` is the `Summary` of the differences between twins, which share their labelled frames and their seed: what
+    the choice of frames adds to both sides is not in it. `gain` is None when a side has no value. `spread` is the
+    pooled standard deviation and `gain_in_spreads` the gain divided by it (None with fewer than two seeds or without
+    any spread); `beyond_two` is the verdict of `FORMULA`.
     """
     rows = []
     for modality in modalities:
@@ -68,8 +70,9 @@ def rows_of(
                 for init in INITS:
                     found = [results.get(DetectorRun(modality, fraction, init, seed)) for seed in seeds]
                     sides[init] = summarise([None if f is None else f[metric] for f in found])
+                sides["pairs"] = _pairs(**sides)
                 names = {"modality": modality, "fraction": fraction, "metric": metric}
-                rows.append(names | {k: asdict(v) for k, v in sides.items()} | _gain(**sides))
+                rows.append(names | {k: asdict(v) for k, v in sides.items()} | _gain(*(sides[i] for i in INITS)))
     return rows
 
 
@@ -77,6 +80,11 @@ def steps_of(results: Mapping[DetectorRun, Mapping]) -> list[str]:
     """Steps before the last at which every run was validated, in order."""
     sets = [set(result.get("earlier", {})) for result in results.values()]
     return sorted(set.intersection(*sets), key=int) if sets else []
+
+
+def _pairs(scratch: Summary, pretrained: Summary) -> Summary:
+    twins = zip(scratch.values, pretrained.values, strict=True)
+    return summarise([None if None in pair else pair[1] - pair[0] for pair in twins])
 
 
 def _gain(scratch: Summary, pretrained: Summary) -> dict:
@@ -91,15 +99,30 @@ def _gain(scratch: Summary, pretrained: Summary) -> dict:
 
 
 def table_of(rows: Sequence[dict]) -> str:
-    """The rows as a table in Markdown, in points of 0–100, with the formula of the verdict below."""
-    columns = ("modality", "labels", "metric", "scratch", "pre-trained", "gain", "in std", "beyond two std")
+    """The rows as a table in Markdown, in points of 0–100, with the formula of the verdict below.
+
+    "pair by pair" has the standard deviation of the differences between twins, and in how many the pre-trained one is
+    ahead.
+    """
+    columns = (
+        "modality",
+        "labels",
+        "metric",
+        "scratch",
+        "pre-trained",
+        "gain",
+        "pair by pair",
+        "in std",
+        "beyond two std",
+    )
     table = Table(*columns, box=MARKDOWN)
     for row in rows:
         verdict = {None: "needs two seeds", True: "yes", False: "no"}[row["beyond_two"]]
         ratio = "–" if row["gain_in_spreads"] is None else f"{row['gain_in_spreads']:+.1f}"
         gain = "–" if row["gain"] is None else f"{100 * row['gain']:+.2f}"
         sides = [_told(row[init]) for init in INITS]
-        table.add_row(row["modality"], f"{row['fraction']:.0%}", row["metric"], *sides, gain, ratio, verdict)
+        pairs = _told_pairs(row["pairs"])
+        table.add_row(row["modality"], f"{row['fraction']:.0%}", row["metric"], *sides, gain, pairs, ratio, verdict)
     text = io.StringIO()
     Console(file=text, width=160).print(table)
     return f"{text.getvalue().strip()}\n\n{FORMULA}."
@@ -111,6 +134,13 @@ def _told(side: Mapping) -> str:
     std = "" if side["std"] is None else f" ± {100 * side['std']:.2f}"
     failed = sum(value is None for value in side["values"])
     return f"{100 * side['mean']:.2f}{std}" + (f" ({failed} failed)" if failed else "")
+
+
+def _told_pairs(pairs: Mapping) -> str:
+    if pairs["std"] is None:
+        return "–"
+    there = [value for value in pairs["values"] if value is not None]
+    return f"± {100 * pairs['std']:.2f}, {sum(value > 0 for value in there)} of {len(there)} ahead"
 
 
 def write_json(path: Path, rows: Sequence[dict], about: Mapping) -> None:
