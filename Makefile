@@ -57,14 +57,14 @@ endif
 	@echo "[3/5] pre-training by rendering"
 	$(PY) tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)
 	@echo "[4/5] pictures and numbers"
-	$(PY) tools/render.py $(DEMO_CONFIG) $(WORK_DIR)/last_checkpoint --data-root $(DEMO_DATA) --out $(WORK_DIR)/render --samples 4
+	$(PY) tools/render.py $(DEMO_CONFIG) $(WORK_DIR)/last_checkpoint --data-root $(DEMO_DATA) --out $(WORK_DIR)/render --samples 2
 ifeq ($(DATA_ROOT),)
 	@echo "[5/5] detectors, from the pre-trained encoder and from scratch, scored by the official devkit"
 	@rm -rf $(WORK_DIR)/detection
 	$(PY) tools/transfer_study.py --data-root $(DEMO_DATA) --out $(WORK_DIR)/detection --modalities camera --fractions 1.0 \
 	  --seeds 0 --pretrained camera=$(WORK_DIR)/encoder.safetensors --jobs 2 \
 	  --config camera=configs/tiny/uvtr_camera_synthetic_head_first.py \
-	  --cfg-options train_cfg.max_iters=1100 param_scheduler.1.total_steps=100 param_scheduler.1.end=1100
+	  --cfg-options train_cfg.max_iters=1060 param_scheduler.1.total_steps=60 param_scheduler.1.end=1060
 endif
 
 clean:
