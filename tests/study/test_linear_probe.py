@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from torch.utils.data import Dataset
 
 from ponderv2.datasets.box_points import points_in_box
@@ -83,7 +84,9 @@ def _line(repository, streets, *encoders: str) -> list[str]:
 
 def test_the_command_probes_a_recipe_and_writes_what_it_prints(repository, streets, tmp_path, capsys):
     out = tmp_path / "made" / "probe.json"
+    level = MMLogger.get_current_instance().level
     assert main("", [*_line(repository, streets, "scratch"), "--json", str(out)]) == 0
+    assert MMLogger.get_current_instance().level == level
     (result,) = json.loads(out.read_text())
     said = capsys.readouterr().out
     for value in (f"{result['dimensions']:.1f}", f"{result['train']:.3f}", f"{result['val']:.3f}"):

@@ -3,6 +3,7 @@
 import argparse
 import copy
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -184,7 +185,14 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
     torch.manual_seed(seed)
     start = None if encoder == SCRATCH else dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder}
     model = MODELS.build(config.model | {"init_cfg": start})
-    model.init_weights()
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    # Initialising reports every parameter.
+    logger.setLevel(logging.WARNING)
+    try:
+        model.init_weights()
+    finally:
+        logger.setLevel(level)
     return model.to(device).eval()
 
 
@@ -211,8 +219,6 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> arg
 def main(description: str, arguments: list[str] | None = None) -> int:
     """Probe the encoders and print a table; returns the exit code: 0 done, 2 the input cannot be used."""
     given = parse_arguments(description, arguments)
-    # Initialising a model reports every parameter.
-    MMLogger.get_instance("linear_probe").setLevel("WARNING")
     try:
         config = load_config(given.config, given.data_root, given.cfg_options)
         datasets = [DATASETS.build(dataset) for dataset in datasets_of(config)]
