@@ -1,18 +1,16 @@
 """Shape checks for the whole package, and data to test on: a made-up key frame, and the real one if there."""
 
 import os
-import sys
 from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-sys.path.insert(0, str(Path(__file__).parent))
 # Before anything of the package is imported: annotated shapes are checked at run time from here on.
-install_import_hook("ponderv2", "shape_checks.typechecker")
+install_import_hook(["ponderv2", "synthetic_nuscenes", "studies", "benchmarks"], "tests.shape_checks.typechecker")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from made_up_frame import write_made_up_frame  # noqa: E402
+from tests.factories.keyframe import write_made_up_frame  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -47,8 +45,8 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a synthetic set with info files, all classes in it: a training and a validation scene of two key
     frames each, images of 96×54; do not write to it."""
     # Not at the top: tests of single modules do without the stack behind them.
-    from ponderv2.preparation import InfoSettings, create_info_files, open_tables
-    from ponderv2.synthetic import Recording, make_dataset
+    from ponderv2.datasets.prepare import InfoSettings, create_info_files, open_tables
+    from synthetic_nuscenes import Recording, make_dataset
 
     root = tmp_path_factory.mktemp("streets") / "set"
     make_dataset(root, 2, Recording(seed=4, keyframes=2, width=96, height=54), workers=0, progress=False)

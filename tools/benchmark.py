@@ -7,9 +7,12 @@ import json
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+# Benchmarks lie beside the package, not in it.
+sys.path.insert(0, str(ROOT))
 if importlib.util.find_spec("ponderv2") is None:
     # A bare machine with torch and a copy of the repository will do.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "PonderV2"))
+    sys.path.insert(0, str(ROOT / "projects" / "PonderV2"))
 
 BENCHMARKS = {
     "render": "the rendering decoder",
@@ -27,7 +30,7 @@ def main() -> None:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--json", type=Path, help="write the result there as well")
         if name == chosen:
-            module = importlib.import_module(f"ponderv2.benchmarks.{name}")
+            module = importlib.import_module(f"benchmarks.{name}_benchmark")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args()

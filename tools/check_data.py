@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ponderv2.preparation.checking import UnusableInput, check_info_file, exit_code, print_findings
+from ponderv2.datasets.verify import UnusableInput, check_info_file, exit_code, print_findings
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from ponderv2.preparation import (
+from ponderv2.datasets.prepare import (
     InfoSettings,
     PreparationError,
     create_info_files,

@@ -9,8 +9,12 @@ Exit code: 0 done, 2 the input cannot be used.
 """
 
 import sys
+from pathlib import Path
 
-from ponderv2.study.linear_probe import main
+# Studies lie beside the package, not in it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from studies.linear_probe import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(__doc__))

@@ -1,6 +1,6 @@
 """Draw what a pre-trained model renders, beside the real thing: python tools/render.py CONFIG CHECKPOINT --out DIR."""
 
-from ponderv2.engine.render import describe, parse_arguments, render
+from ponderv2.engine.render_dataset import describe, parse_arguments, render
 
 if __name__ == "__main__":
     arguments = parse_arguments(__doc__)

@@ -10,7 +10,11 @@ Exit code: 0 done, 1 some run failed, 2 the study cannot be run.
 import sys
 from pathlib import Path
 
-from ponderv2.study.command import main
+# Studies lie beside the package, not in it.
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from studies.transfer_command import main  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, Path(__file__).resolve().parents[1]))
+    sys.exit(main(__doc__, ROOT))

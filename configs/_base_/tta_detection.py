@@ -10,7 +10,7 @@ Images are not augmented: calibration follows the scene, so cameras see it scale
 from mmcv.transforms import TestTimeAug
 
 from ponderv2.datasets import PackSensorInputs, UnifiedRotScaleTransFlip
-from ponderv2.models.tta import DetectionTTAModel
+from ponderv2.models.detection_tta import DetectionTTAModel
 
 tta_model = dict(type=DetectionTTAModel, nms=0.1, max_boxes=500)
 # Each has a single value to draw: fixed scale, and flips with probability 0 or 1.

@@ -4,9 +4,9 @@ import argparse
 
 import pytest
 import torch
-from tiny_lidar import RANGE, lidar_encoder_config
+from tests.factories.lidar_models import RANGE, lidar_encoder_config
 
-from ponderv2.benchmarks import lidar
+from benchmarks import lidar
 from ponderv2.registry import MODELS
 
 

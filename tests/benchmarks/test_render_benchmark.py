@@ -8,8 +8,8 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from ponderv2.benchmarks import render
-from ponderv2.benchmarks.reference import render_as_published
+from benchmarks import render
+from benchmarks.reference_renderer import render_as_published
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, VolumeRenderer
 from ponderv2.structures import FeatureVolume, VoxelGrid
 

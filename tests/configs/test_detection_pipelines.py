@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up_frame import INFO_NAME
-from made_up_paste import made_up_object, write_made_up_database
+from tests.factories.keyframe import INFO_NAME
+from tests.factories.gt_database import made_up_object, write_made_up_database
 from mmengine.config import Config
 
 from ponderv2.datasets import PasteObjects, PonderCBGSDataset

@@ -1,12 +1,17 @@
-"""The made-up key frame as the dataset hands it to a pipeline."""
+"""A factory key frame as the data set hands it to a pipeline; factory tables, and what is prepared from them."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_frame import INFO_NAME
+from nuscenes import NuScenes
 
-from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset
+from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset, load_info_file
+from ponderv2.datasets.prepare import InfoSettings, create_info_files, create_paste_database, open_tables
+from tests.factories.keyframe import INFO_NAME
+from tests.factories.nuscenes_tables import write_made_up_tables
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +37,45 @@ def load(dataset: PonderNuScenesDataset) -> Callable[..., dict]:
         return LoadLidarSweeps()(LoadCameras(decode=decode, image_size=(90, 160))(results))
 
     return loaded
+
+
+@pytest.fixture(scope="session")
+def tables_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of made-up tables and recordings; do not write to it."""
+    return write_made_up_tables(tmp_path_factory.mktemp("tables") / "nuscenes")
+
+
+@pytest.fixture(scope="session")
+def tables(tables_root: Path) -> NuScenes:
+    """The tables, opened by the devkit."""
+    return open_tables(tables_root, "v1.0-mini")
+
+
+@pytest.fixture(scope="session")
+def prepared(tables: NuScenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the info files and the paste database; do not write to it."""
+    out = tmp_path_factory.mktemp("prepared")
+    files = create_info_files(tables, out, InfoSettings(lidar_sweeps=10, camera_sweeps=2))
+    create_paste_database(files["train"], Path(tables.dataroot), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def train_info(prepared: Path) -> dict:
+    """Content of the info file for training; do not change it."""
+    return load_info_file(prepared / "nuscenes_infos_train.pkl")
+
+
+@pytest.fixture
+def changed(train_info: dict, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the info file with every key frame put through a function; returns its path."""
+
+    def write(change: Callable[[dict], object], info: dict | None = None) -> Path:
+        content = copy.deepcopy(train_info if info is None else info)
+        for frame in content["data_list"]:
+            change(frame)
+        path = tmp_path / "changed.pkl"
+        path.write_bytes(pickle.dumps(content))
+        return path
+
+    return write

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_frame import INFO_NAME
+from tests.factories.keyframe import INFO_NAME
 from mmdet3d.datasets import CBGSDataset
 
 from ponderv2.datasets import DETECTION_CLASSES, PonderCBGSDataset, PonderNuScenesDetDataset

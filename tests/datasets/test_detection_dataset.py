@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up_frame import INFO_NAME
+from tests.factories.keyframe import INFO_NAME
 from mmdet3d.structures import LiDARInstance3DBoxes
 
 from ponderv2.datasets import (

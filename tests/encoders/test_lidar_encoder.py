@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
-from tiny_lidar import RANGE, lidar_encoder_config, unet_encoder_config
+from tests.factories.lidar_models import RANGE, lidar_encoder_config, unet_encoder_config
 
 from ponderv2.encoders import HeightKeepingSparseEncoder, VoxelUNet
-from ponderv2.encoders.lidar import voxel_grid_of
+from ponderv2.encoders.lidar_encoder import voxel_grid_of
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.structures import SensorBatch, VoxelGrid

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmdet.models.necks import FPN
-from tiny_model import model_config, packed
+from tests.factories.camera_models import model_config, packed
 
 from ponderv2.encoders import DepthNet
 from ponderv2.lifting import SplatLift

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 import torch
-from tiny_lidar import fusion_model_config
+from tests.factories.lidar_models import fusion_model_config
 from torch import nn
 
 from ponderv2.engine.merge import merge, merge_encoders, parse_arguments, write_merged
 from ponderv2.registry import MODELS
-from ponderv2.transfer import compare, export_encoder, read_encoder_weights
+from ponderv2.checkpoints import compare, export_encoder, read_encoder_weights
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ponderv2.compat.checkpoint import load_checkpoint_file
+from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
-from ponderv2.transfer import export_encoder
+from ponderv2.checkpoints import export_encoder
 
 ROOT = Path(__file__).parents[2]
 COARSE = ["size=(36,36,4)", "voxel_size=(0.375,0.375,0.25)"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ponderv2.transfer import read_encoder
+from ponderv2.checkpoints import read_encoder
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "configs/tiny/ponderv2_camera_keyframe.py"

@@ -20,7 +20,7 @@ from ponderv2.datasets import PonderNuScenesDetDataset, load_info_file
 from ponderv2.evaluation import DetectionScore, PonderNuScenesMetric
 from ponderv2.evaluation.nuscenes_score import ERRORS
 from ponderv2.evaluation.submission import attribute_of
-from ponderv2.heads.box_code import decode_boxes, encode_boxes, gravity_boxes, lidar_boxes
+from ponderv2.heads.uvtr.box_code import decode_boxes, encode_boxes, gravity_boxes, lidar_boxes
 
 VAL = "nuscenes_infos_val.pkl"
 

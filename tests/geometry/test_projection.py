@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from camera_ring import calibration, points_around, ring
+from tests.factories.camera_ring import calibration, points_around, ring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from small_rig import PADDED, SIZE, small_rig
+from tests.factories.small_rig import PADDED, SIZE, small_rig
 
 from ponderv2.geometry import project
 from ponderv2.lifting import PullLift

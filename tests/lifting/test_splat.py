@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_rig import PADDED, SIZE, small_rig
+from tests.factories.small_rig import PADDED, SIZE, small_rig
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ponderv2.geometry import flip_matrix, image_flip, project, rotation_z, scaling_matrix, translation_matrix

@@ -28,7 +28,7 @@ AT_FIRST_ALIKE = ("head.decoder.layers.0.self_attention.", "head.decoder.layers.
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_one_step_at_full_size_fits_into_memory(recipe, keyframe_root):
     shapes, names, limit = RECIPES[recipe]
-    command = [sys.executable, "tests/full_size_step.py", f"configs/{recipe}.py", str(keyframe_root)]
+    command = [sys.executable, "-m", "tests.models.full_size_step", f"configs/{recipe}.py", str(keyframe_root)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout.strip().splitlines()[-1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_lidar import lidar_model_config, packed_lidar, unet_encoder_config
+from tests.factories.lidar_models import lidar_model_config, packed_lidar, unet_encoder_config
 
 from ponderv2.registry import MODELS
 

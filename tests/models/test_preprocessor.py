@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_model import packed
+from tests.factories.camera_models import packed
 
 from ponderv2.models import SensorPreprocessor
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_model import model_config, packed, rays_config
+from tests.factories.camera_models import model_config, packed, rays_config
 
 from ponderv2.models.rendering_pretrainer import lattice_rays
 from ponderv2.registry import MODELS

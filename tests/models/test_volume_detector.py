@@ -7,8 +7,8 @@ import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
 from mmengine.structures import InstanceData
-from tiny_lidar import lidar_encoder_config
-from tiny_model import model_config, packed
+from tests.factories.lidar_models import lidar_encoder_config
+from tests.factories.camera_models import model_config, packed
 
 from ponderv2.heads import UVTRHead
 from ponderv2.models import SensorPreprocessor, VolumeDetector

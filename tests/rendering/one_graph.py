@@ -1,4 +1,4 @@
-"""Compile a training step of the decoder as one graph and compare its gradients: python one_graph.py NAME.
+"""Compile a training step of the decoder as one graph and compare its gradients: python -m tests.rendering.one_graph NAME.
 
 A program of its own, as the run-time shape checks of the tests cannot be compiled.
 """
@@ -7,7 +7,7 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from analytic import GRID
+from tests.factories.analytic_field import GRID
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,

@@ -11,7 +11,7 @@ import pytest
 )
 def test_training_compiles_as_one_graph_and_gives_the_same_gradients(name, repository):
     done = subprocess.run(
-        [sys.executable, "tests/rendering/one_graph.py", name], cwd=repository, capture_output=True, text=True
+        [sys.executable, "-m", "tests.rendering.one_graph", name], cwd=repository, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"{name}: one graph"

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from analytic import GRID, AnalyticField, empty_volume
+from tests.factories.analytic_field import GRID, AnalyticField, empty_volume
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,

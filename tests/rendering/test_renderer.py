@@ -8,7 +8,7 @@ import textwrap
 import pytest
 import torch
 import torch.nn.functional as F
-from analytic import GRID, AnalyticField, empty_volume
+from tests.factories.analytic_field import GRID, AnalyticField, empty_volume
 
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, UniformSampler, VolumeRenderer
 from ponderv2.structures import FeatureVolume

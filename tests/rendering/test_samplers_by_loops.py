@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from volsdf_loop import bound_by_loop
+from tests.factories.volsdf_loop import bound_by_loop
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from volsdf_loop import bound_by_loop
+from tests.factories.volsdf_loop import bound_by_loop
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,

@@ -19,7 +19,7 @@ def install() -> None:
 
     check_versions()
 
-    from ponderv2.compat.checkpoint import install_checkpoint_loader
+    from ponderv2.compat.safe_checkpoint import install_checkpoint_loader
     from ponderv2.compat.cpu_distributed import install_cpu_distributed
 
     install_checkpoint_loader()

@@ -1,19 +1,25 @@
-"""From info files to packed samples: loading, augmentation, ray targets, packing."""
+"""From info files to packed samples: data sets, transforms, ground-truth database; `prepare` and `verify` info files."""
 
-from .augment_2d import MultiViewPhotometricDistortion, MultiViewResizeCropFlipRotate
-from .augment_3d import UnifiedRotScaleTransFlip
 from .cbgs import PonderCBGSDataset
-from .detection import DETECTION_CLASSES, PonderNuScenesDetDataset
-from .fractions import choose_fraction
-from .grid_mask import MultiViewGridMask
+from .detection_dataset import DETECTION_CLASSES, PonderNuScenesDetDataset
+from .gt_database import PasteDatabase
 from .info_file import load_info_file
-from .loading import LoadCameras, LoadLidarSweeps
-from .nuscenes import PonderNuScenesDataset
-from .packing import PackSensorInputs
-from .paste import PASTE_GROUPS, PasteObjects
-from .paste_database import PasteDatabase
-from .rays import SampleRays
-from .switch import SharedSwitch, SwitchableTransform
+from .label_fractions import choose_fraction
+from .nuscenes_dataset import PonderNuScenesDataset
+from .transforms import (
+    PASTE_GROUPS,
+    LoadCameras,
+    LoadLidarSweeps,
+    MultiViewGridMask,
+    MultiViewPhotometricDistortion,
+    MultiViewResizeCropFlipRotate,
+    PackSensorInputs,
+    PasteObjects,
+    SampleRays,
+    SharedSwitch,
+    SwitchableTransform,
+    UnifiedRotScaleTransFlip,
+)
 
 __all__ = [
     "DETECTION_CLASSES",

@@ -1,6 +1,8 @@
 """Which LiDAR points lie in which box: (x, y, z, l, w, h, yaw), gravity centre, as in `geometry.boxes`."""
 
 import numpy as np
+import torch
+from mmdet3d.structures import LiDARInstance3DBoxes
 
 from ponderv2.shapes import Float, Int
 
@@ -19,3 +21,8 @@ def points_in_box(points: Float[np.ndarray, "p 3"], box: Float[np.ndarray, "7"])
     near = np.flatnonzero((np.abs(points[:, 0] - box[0]) <= reach) & (np.abs(points[:, 1] - box[1]) <= reach))
     local = to_box_frame(points[near], box)
     return near[(np.abs(local) <= box[3:6] / 2).all(axis=1)]
+
+
+def gravity_boxes(boxes: LiDARInstance3DBoxes) -> Float[np.ndarray, "n 7"]:
+    """mmdet3d's boxes as they are written here; float64."""
+    return torch.cat([boxes.gravity_center, boxes.tensor[:, 3:7]], dim=1).double().cpu().numpy()

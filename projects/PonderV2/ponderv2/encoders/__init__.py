@@ -1,15 +1,11 @@
 """Sensors to one feature volume. A fine-tuned model keeps an encoder key by key."""
 
-from .camera import CameraEncoder
-from .depth import DepthNet, SimpleDepth
-from .depth_supervision import DepthSupervision
-from .fusion import FusionEncoder
-from .image_backbones import PonderConvNeXt, PonderResNet
-from .lidar import LidarEncoder
+from .camera_encoder import CameraEncoder
+from .fusion_encoder import FusionEncoder
+from .image import DepthNet, DepthSupervision, PonderConvNeXt, PonderResNet, SimpleDepth
+from .lidar_encoder import LidarEncoder
 from .second3d import SECOND3D, SECOND3DFPN
-from .sparse_encoder import HeightKeepingSparseEncoder
-from .sparse_unet import VoxelUNet
-from .voxelize import Voxels, voxelize
+from .sparse import HeightKeepingSparseEncoder, Voxels, VoxelUNet, voxelize
 
 __all__ = [
     "SECOND3D",

@@ -1,11 +1,9 @@
 """Running: command lines, hooks around training, checkpoints for others."""
 
-from .fade import DisableTransformsHook
-from .hooks import EncoderExportHook, RenderPreviewHook
+from .hooks import DisableTransformsHook, EncoderExportHook, RenderPreviewHook, UnfreezeEncoderHook
 from .launch import build_runner, load_config, parse_arguments, set_data_root
-from .optim import CheckedOptimWrapperConstructor
-from .tta import with_tta
-from .unfreeze import UnfreezeEncoderHook
+from .optim_constructor import CheckedOptimWrapperConstructor
+from .test_time_augmentation import with_tta
 
 __all__ = [
     "CheckedOptimWrapperConstructor",

@@ -9,10 +9,10 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from ponderv2 import compat
-from ponderv2.transfer import resolve_checkpoint
+from ponderv2.checkpoints import resolve_checkpoint
 
-from .cpu import keep_freed_memory
-from .tta import with_tta
+from .allocator import keep_freed_memory
+from .test_time_augmentation import with_tta
 
 
 def parse_arguments(description: str, train: bool) -> argparse.Namespace:

@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from ponderv2.registry import MODELS
-from ponderv2.transfer import coverage_table, read_encoder_weights, shortcomings, weights_hash
+from ponderv2.checkpoints import coverage_table, read_encoder_weights, shortcomings, weights_hash
 
 from .launch import load_config
 

@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from nuscenes.eval.detection.config import config_factory
 
 from ponderv2.datasets import load_info_file
-from ponderv2.preparation.tables import SPLITS, open_tables
+from ponderv2.datasets.prepare.nuscenes_tables import SPLITS, open_tables
 from ponderv2.registry import METRICS
 
 from .nuscenes_score import score_submission, split_of, split_tokens

@@ -14,7 +14,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from ponderv2.preparation.tables import SPLITS
+from ponderv2.datasets.prepare.nuscenes_tables import SPLITS
 
 ERRORS = {"trans_err": "mATE", "scale_err": "mASE", "orient_err": "mAOE", "vel_err": "mAVE", "attr_err": "mAAE"}
 """The devkit's true-positive errors, and what papers call their means over classes."""

@@ -1,7 +1,6 @@
-"""What reads a feature volume."""
+"""Heads: what reads a feature volume."""
 
-from .nms import classwise_nms
-from .render import RenderHead
-from .uvtr import UVTRHead
+from .render_head import RenderHead
+from .uvtr import UVTRHead, classwise_nms
 
 __all__ = ["RenderHead", "UVTRHead", "classwise_nms"]

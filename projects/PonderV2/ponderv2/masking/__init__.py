@@ -3,8 +3,8 @@
 True means visible.
 """
 
-from .image import draw_block_mask, resize_block_mask
-from .plan import InputMasking
-from .points import draw_voxel_mask
+from .image_masks import draw_block_mask, resize_block_mask
+from .input_masking import InputMasking
+from .voxel_masks import draw_voxel_mask
 
 __all__ = ["InputMasking", "draw_block_mask", "draw_voxel_mask", "resize_block_mask"]

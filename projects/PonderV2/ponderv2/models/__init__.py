@@ -2,7 +2,7 @@
 
 from .preprocessor import SensorPreprocessor
 from .rendering_pretrainer import RenderingPretrainer
-from .tta import DetectionTTAModel, undo_augmentation
+from .detection_tta import DetectionTTAModel, undo_augmentation
 from .volume_detector import VolumeDetector
 
 __all__ = ["DetectionTTAModel", "RenderingPretrainer", "SensorPreprocessor", "VolumeDetector", "undo_augmentation"]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ponderv2.registry import MODELS
 from ponderv2.structures import FeatureVolume, SensorBatch
-from ponderv2.transfer import load_encoder
+from ponderv2.checkpoints import load_encoder
 
 
 @MODELS.register_module()
@@ -20,7 +20,7 @@ class VolumeDetector(BaseModel):
     Args:
         encoder: sensors to a `FeatureVolume`; its state-dict names are those of pre-training.
         head: a `UVTRHead`.
-        init_cfg: `dict(checkpoint=..., new=(...))`: where the encoder starts, see `ponderv2.transfer.load_encoder`;
+        init_cfg: `dict(checkpoint=..., new=(...))`: where the encoder starts, see `ponderv2.checkpoints.load_encoder`;
             None leaves it as it is built ("from scratch": with an image backbone's own weights, if it has any).
         freeze_encoder: train the head alone, on features as they are at the start; the encoder then also keeps the
             running statistics of its norms. A probe of what pre-training has learned, not a published protocol; with

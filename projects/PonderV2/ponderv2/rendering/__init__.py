@@ -6,7 +6,7 @@ lookup → fields → (collider, sampler) → opacity → compositing, put toget
 from .colliders import BoxCollider, NearFarCollider
 from .compositing import RenderOutput, composite, transmittance_weights
 from .fields import ConditionedMLP, FieldOutput, SDFField
-from .lookup import Places, as_table, locate, read, read_slope, trilinear
+from .trilinear import Places, as_table, locate, read, read_slope, trilinear
 from .losses import (
     color_loss,
     depth_loss,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume
 
-from .lookup import as_table, locate, read, read_slope, trilinear
-from .pieces import in_pieces, restore_order
+from .trilinear import as_table, locate, read, read_slope, trilinear
+from .chunking import in_pieces, restore_order
 
 SOFTPLUS_BETA = 100.0
 

@@ -6,7 +6,7 @@ sensors (`SensorBatch` with a `CameraRig` and `RayBatch`) → encoder → `Featu
 from .camera_rig import CameraRig
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
-from .volume import FeatureVolume
+from .feature_volume import FeatureVolume
 from .voxel_grid import VoxelGrid
 
 __all__ = ["CameraRig", "FeatureVolume", "RayBatch", "SensorBatch", "VoxelGrid"]

@@ -1,0 +1,104 @@
+"""nuScenes key frames with boxes to detect."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmdet3d.structures import LiDARInstance3DBoxes
+
+from ponderv2.registry import DATASETS
+
+from .info_file import InfoFileError
+from .nuscenes_dataset import PonderNuScenesDataset
+
+DETECTION_CLASSES = tuple(PonderNuScenesDataset.METAINFO["classes"])
+"""nuScenes' ten detection classes in mmdet3d's order, which is not the published configs'."""
+
+
+@DATASETS.register_module()
+class PonderNuScenesDetDataset(PonderNuScenesDataset):
+    """Key frames with `LiDARInstance3DBoxes` of mmdet3d 1.x: (x, y, z, l, w, h, yaw, vx, vy).
+
+    `ann_info` has, one entry a box that is kept: `gt_bboxes_3d`, `gt_labels_3d`, `gt_velocity_known`,
+    `num_lidar_pts` and `instances`. Boxes of other categories (label -1) are never kept. A velocity that the
+    tables do not tell stays NaN in the boxes, through filters and augmentation, so that a loss can leave it out;
+    as 0, the published way, it teaches that unknown boxes stand still.
+
+    Args:
+        use_valid_flag: leave out boxes without any LiDAR or radar point; published.
+        min_lidar_points: leave out boxes with fewer LiDAR points; mmdet3d without the valid flag: 1.
+        unknown_velocity: what unknown velocities are in the boxes, "nan" or "zero".
+        filter_empty_gt: training takes another frame instead of one without boxes; off, as frames without boxes
+            teach what is background.
+        **kwargs: of `PonderNuScenesDataset`.
+
+    Raises:
+        InfoFileError: when the file numbers its categories otherwise than the class does.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        ann_file: str | Sequence[str],
+        pipeline: list,
+        use_valid_flag: bool = True,
+        min_lidar_points: int = 0,
+        unknown_velocity: str = "nan",
+        filter_empty_gt: bool = False,
+        **kwargs,
+    ) -> None:
+        if unknown_velocity not in ("nan", "zero"):
+            raise ValueError(f"unknown_velocity: expected 'nan' or 'zero', got {unknown_velocity!r}")
+        self.min_lidar_points = min_lidar_points
+        self.unknown_velocity = unknown_velocity
+        super().__init__(
+            data_root=data_root,
+            ann_file=ann_file,
+            pipeline=pipeline,
+            use_valid_flag=use_valid_flag,
+            filter_empty_gt=filter_empty_gt,
+            **kwargs,
+        )
+
+    def check_info(self, info: dict, path: Path) -> None:
+        """The labels of the file must mean the same classes."""
+        classes = self.METAINFO["classes"]
+        for name, label in info["metainfo"].get("categories", {}).items():
+            if name in classes and classes.index(name) != label:
+                raise InfoFileError(
+                    f"info file {path}: metainfo.categories has {name!r} as {label}, "
+                    f"expected {classes.index(name)}, its place in {classes}"
+                )
+
+    def parse_ann_info(self, info: dict) -> dict:
+        """Boxes, labels and what is known of them, of the instances that are kept."""
+        kept = [instance for instance in info["instances"] if self._keep(instance)]
+        labels = np.array([self.label_mapping[i["bbox_label_3d"]] for i in kept], dtype=np.int64)
+        for label in labels:
+            self.num_ins_per_cat[label] += 1
+        boxes = np.array([i["bbox_3d"][:7] for i in kept], dtype=np.float32).reshape(-1, 7)
+        velocities = np.array([_velocity(i) for i in kept], dtype=np.float32).reshape(-1, 2)
+        known = np.isfinite(velocities).all(axis=1)
+        velocities[~known] = math.nan if self.unknown_velocity == "nan" else 0.0
+        if self.with_velocity:
+            boxes = np.concatenate([boxes, velocities], axis=1)
+        boxes = LiDARInstance3DBoxes(boxes, box_dim=boxes.shape[1], origin=(0.5, 0.5, 0.5))
+        return {
+            "gt_bboxes_3d": boxes.convert_to(self.box_mode_3d),
+            "gt_labels_3d": labels,
+            "gt_velocity_known": known,
+            "num_lidar_pts": np.array([i["num_lidar_pts"] for i in kept], dtype=np.int64),
+            "instances": kept,
+        }
+
+    def _keep(self, instance: dict) -> bool:
+        if self.label_mapping.get(instance["bbox_label_3d"], -1) < 0:
+            return False
+        if self.use_valid_flag and not instance["bbox_3d_isvalid"]:
+            return False
+        return bool(instance["num_lidar_pts"] >= self.min_lidar_points)
+
+
+def _velocity(instance: dict) -> list[float]:
+    return [math.nan if v is None else v for v in instance.get("velocity", (None, None))]

@@ -1,0 +1,107 @@
+"""Reading a database of annotated objects: `ponderv2.datasets.prepare.create_paste_database` writes it.
+
+A folder holds one `lidar_<class>.bin` a class, points of all its objects one after another (float32: x, y, z
+relative to the gravity centre in the axes of the LiDAR frame, intensity, time lag in seconds), and `index.pkl`,
+which says where each object's points are. A database with images has `image_<class>.bin` beside: JPEG files of the
+objects, one after another.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+
+from ponderv2.shapes import Float
+
+from .info_file import read_plain_pickle
+
+COLUMNS = ("x", "y", "z", "intensity", "lag")
+
+
+@dataclass(frozen=True)
+class PasteFiles:
+    """Where points and crops lie. No file is kept open, so that processes can share it.
+
+    Attributes:
+        folder: of the database.
+        lidar: file of points a class.
+        image: file of crops a class; empty without crops.
+    """
+
+    folder: Path
+    lidar: dict[str, str]
+    image: dict[str, str]
+
+    def points(self, class_name: str, first_point: int, num_points: int) -> Float[np.ndarray, "q 5"]:
+        """A fresh copy of an object's points, see `COLUMNS`.
+
+        Raises:
+            ValueError: when the file ends before.
+        """
+        width = len(COLUMNS)
+        path = self.folder / self.lidar[class_name]
+        values = np.fromfile(path, dtype=np.float32, count=num_points * width, offset=first_point * width * 4)
+        if len(values) < num_points * width:
+            raise ValueError(f"{path} ends before the points {first_point} to {first_point + num_points}; make it anew")
+        return values.reshape(-1, width)
+
+    def crop(self, class_name: str, first_byte: int, num_bytes: int) -> np.ndarray:
+        """The picture of an object, uint8 RGB `[h, w, 3]`.
+
+        Raises:
+            ValueError: when the file ends before, or holds no picture there.
+        """
+        path = self.folder / self.image[class_name]
+        with path.open("rb") as file:
+            file.seek(first_byte)
+            content = file.read(num_bytes)
+        try:
+            return mmcv.imfrombytes(content, channel_order="rgb")
+        except cv2.error as error:
+            end = first_byte + num_bytes
+            raise ValueError(f"{path} holds no picture in the bytes {first_byte} to {end}; make it anew") from error
+
+
+class PasteDatabase:
+    """Objects of a database by class, and the points and picture of each.
+
+    Attributes:
+        metainfo: what it was made from, `columns`, `lidar_files` and, with crops, `image_files`.
+        objects: entries by class name: `class_name`, `label` (place in nuScenes' list of classes), `bbox_3d`
+            (x, y, z, l, w, h, yaw; gravity centre), `velocity`, `first_point`, `num_points`,
+            `num_key_frame_points`, tokens; with crops `crop`, None where no camera shows the object well:
+            `camera`, `box` (left, top, right, bottom; pixels, the last two exclusive), `depth` in metres along
+            the optical axis, `first_byte`, `num_bytes`.
+
+    Args:
+        folder: that `create_paste_database` wrote.
+
+    Raises:
+        FileNotFoundError: when the folder holds no finished database.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "index.pkl").is_file():
+            raise FileNotFoundError(f"{folder} holds no finished paste database (index.pkl); run tools/create_data.py")
+        index = read_plain_pickle(folder / "index.pkl")
+        self.metainfo: dict = index["metainfo"]
+        self.objects: dict[str, list[dict]] = index["objects"]
+        self.files = PasteFiles(folder, self.metainfo["lidar_files"], self.metainfo.get("image_files", {}))
+
+    @property
+    def has_crops(self) -> bool:
+        """Whether it was made with pictures of the objects."""
+        return bool(self.files.image)
+
+    def points(self, entry: dict) -> Float[np.ndarray, "q 5"]:
+        """A fresh copy of an object's points (see `COLUMNS`), relative to the centre of its box."""
+        return self.files.points(entry["class_name"], entry["first_point"], entry["num_points"])
+
+    def crop(self, entry: dict) -> np.ndarray | None:
+        """The picture of an object, uint8 RGB `[h, w, 3]`; None where there is none."""
+        where = entry.get("crop")
+        if where is None:
+            return None
+        return self.files.crop(entry["class_name"], where["first_byte"], where["num_bytes"])

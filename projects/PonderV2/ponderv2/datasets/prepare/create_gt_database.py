@@ -1,0 +1,185 @@
+"""A database of annotated objects to paste into other frames; `datasets.paste_database` says what is in it."""
+
+import pickle
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from ponderv2.datasets import DETECTION_CLASSES
+from ponderv2.datasets.box_points import points_in_box
+from ponderv2.datasets.info_file import read_plain_pickle
+from ponderv2.datasets.transforms.loading import LoadLidarSweeps
+from ponderv2.datasets.gt_database import COLUMNS
+from ponderv2.shapes import Float
+
+from .crops import FrameCrops
+from .infos import frames_by_scene
+from .parts import Record, remove_parts, run_in_parts, write_atomically
+from .nuscenes_tables import PreparationError
+
+LAYOUT = 1
+"""Raised when what is stored changes, so that databases made before are made anew."""
+
+
+class SceneObjects:
+    """Cuts the objects out of a scene's key frames.
+
+    Objects of categories that are not detected (label -1) are left out, and so are those that hold no point of
+    the key frame: points of earlier sweeps alone are where something was.
+
+    Args:
+        root: folder of the data set.
+        lidar_sweeps: earlier sweeps that are added to the key frame's points, at most.
+        image_crops: cut pictures of the objects, too.
+    """
+
+    def __init__(self, root: Path, lidar_sweeps: int, image_crops: bool = False) -> None:
+        self.root = root
+        self.image_crops = image_crops
+        self.load = LoadLidarSweeps(num_sweeps=lidar_sweeps, test_mode=True)
+
+    def __call__(self, frames: list[dict]) -> dict:
+        objects, points, crops = [], [], []
+        for frame in frames:
+            scene = self._points(frame)
+            cuts = [(instance, self._cut(scene, instance)) for instance in frame["instances"]]
+            cuts = [(instance, cut) for instance, cut in cuts if cut is not None]
+            objects += [_entry(frame, instance, cut) for instance, cut in cuts]
+            points += [cut for _, cut in cuts]
+            if self.image_crops and cuts:
+                boxes = np.array([instance["bbox_3d"] for instance, _ in cuts], dtype=np.float64)
+                crops += FrameCrops(self.root, frame).cut(boxes)
+        return {"objects": objects, "points": points} | ({"crops": crops} if self.image_crops else {})
+
+    def _points(self, frame: dict) -> Float[np.ndarray, "p 5"]:
+        folder = self.root / "samples" / "LIDAR_TOP"
+        sweeps = [
+            sweep | {"lidar_points": sweep["lidar_points"] | {"lidar_path": str(self.root / path)}}
+            for sweep in frame["lidar_sweeps"]
+            for path in [sweep["lidar_points"]["lidar_path"]]
+        ]
+        results = {
+            "info_name": f"key frame {frame['token']}",
+            "timestamp": frame["timestamp"],
+            "lidar_points": {"lidar_path": str(folder / frame["lidar_points"]["lidar_path"])},
+            "lidar_sweeps": sweeps,
+        }
+        try:
+            return self.load(results)["points"].tensor.numpy()
+        except (FileNotFoundError, ValueError) as error:
+            raise PreparationError(str(error)) from error
+
+    def _cut(self, scene: Float[np.ndarray, "p 5"], instance: dict) -> Float[np.ndarray, "q 5"] | None:
+        if instance["bbox_label_3d"] < 0:
+            return None
+        box = np.array(instance["bbox_3d"], dtype=np.float64)
+        inside = points_in_box(scene[:, :3], box)
+        # Indexing with indices copies: the scene stays as it is for the next object.
+        points = scene[inside]
+        if not (points[:, 4] == 0).any():
+            return None
+        points[:, :3] = points[:, :3].astype(np.float64) - box[:3]
+        return points
+
+
+def _entry(frame: dict, instance: dict, points: Float[np.ndarray, "q 5"]) -> dict:
+    label = instance["bbox_label_3d"]
+    return {
+        "class_name": DETECTION_CLASSES[label],
+        "label": label,
+        "bbox_3d": instance["bbox_3d"],
+        "velocity": instance["velocity"],
+        "num_points": len(points),
+        "num_key_frame_points": int((points[:, 4] == 0).sum()),
+        "token": instance["token"],
+        "instance_token": instance["instance_token"],
+        "sample_token": frame["token"],
+        "scene_name": frame["scene_name"],
+    }
+
+
+def create_paste_database(
+    info_file: Path,
+    root: Path,
+    out: Path,
+    lidar_sweeps: int = 9,
+    workers: int = 1,
+    overwrite: bool = False,
+    image_crops: bool = False,
+) -> Path:
+    """Write the folder `nuscenes_paste_<split>` for an info file; returns it.
+
+    A finished database is recognised and left alone; an interrupted run goes on with the scenes that are missing.
+
+    Args:
+        info_file: of this package, `nuscenes_infos_<split>.pkl`.
+        root: folder of the data set.
+        out: where the folder is put.
+        lidar_sweeps: earlier sweeps that are added to the key frame's points, at most.
+        workers: processes.
+        overwrite: replace a database that was made from another info file or with other settings.
+        image_crops: store a picture of each object as well.
+
+    Raises:
+        PreparationError: a point file or an image is missing or damaged, or a database made from something else is
+            in the way.
+    """
+    split = info_file.stem.removeprefix("nuscenes_infos_")
+    folder = out / f"nuscenes_paste_{split}"
+    infos_from = Record(info_file.parent).made_from(info_file)
+    made_from = {"layout": LAYOUT, "lidar_sweeps": lidar_sweeps, "infos": infos_from}
+    if image_crops:
+        # Beside the rest, so that databases without crops are what they were before there were any.
+        made_from["image_crops"] = True
+    record = Record(out)
+    if record.matches(folder, made_from) and (folder / "index.pkl").is_file():
+        print(f"{folder} is finished")
+        return folder
+    parts = out / "parts" / f"paste_{split}_{(infos_from or {}).get('tables', 'unknown')}_{lidar_sweeps}"
+    parts = parts.with_name(f"{parts.name}_crops") if image_crops else parts
+    if (folder / "index.pkl").exists() and not (overwrite or parts.is_dir()):
+        raise PreparationError(
+            f"{folder} was made from another info file or with other settings; "
+            "give --overwrite to replace it, or another --out"
+        )
+    job = SceneObjects(root, lidar_sweeps, image_crops)
+    finished = run_in_parts(job, frames_by_scene(info_file), parts, workers, f"paste database, {split}")
+    metainfo = {"columns": list(COLUMNS), "lidar_sweeps": lidar_sweeps, "info_file": info_file.name}
+    _join(finished, folder, metainfo, image_crops)
+    record.add(folder, made_from)
+    remove_parts(parts)
+    return folder
+
+
+def _join(parts: list[Path], folder: Path, metainfo: dict, image_crops: bool) -> None:
+    """One file a class of points, and of crops, and the index last: without it the database is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.pkl").unlink(missing_ok=True)
+    objects: dict[str, list[dict]] = {name: [] for name in DETECTION_CLASSES}
+    kinds = ("lidar", "image") if image_crops else ("lidar",)
+    names = {kind: {name: f"{kind}_{name}.bin" for name in DETECTION_CLASSES} for kind in kinds}
+    points_end, bytes_end = dict.fromkeys(DETECTION_CLASSES, 0), dict.fromkeys(DETECTION_CLASSES, 0)
+    with ExitStack() as stack:
+        files = {
+            kind: {name: stack.enter_context((folder / file).open("wb")) for name, file in of_class.items()}
+            for kind, of_class in names.items()
+        }
+        for part in parts:
+            content = read_plain_pickle(part)
+            crops = content.get("crops", [None] * len(content["objects"]))
+            for entry, points, crop in zip(content["objects"], content["points"], crops, strict=True):
+                name = entry["class_name"]
+                files["lidar"][name].write(np.ascontiguousarray(points, dtype=np.float32).tobytes())
+                entry |= {"first_point": points_end[name]}
+                points_end[name] += len(points)
+                if image_crops:
+                    entry |= {"crop": None}
+                if crop is not None:
+                    where, picture = crop
+                    files["image"][name].write(picture)
+                    entry["crop"] = where | {"first_byte": bytes_end[name], "num_bytes": len(picture)}
+                    bytes_end[name] += len(picture)
+                objects[name].append(entry)
+    metainfo = metainfo | {f"{kind}_files": of_class for kind, of_class in names.items()}
+    write_atomically(folder / "index.pkl", pickle.dumps({"metainfo": metainfo, "objects": objects}, protocol=4))

@@ -1,0 +1,215 @@
+"""Annotated objects of other frames, pasted into points, boxes and images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.ops import box_iou_rotated
+from mmdet3d.structures import LiDARInstance3DBoxes, LiDARPoints
+
+from ponderv2.registry import TRANSFORMS
+from ponderv2.shapes import Bool, Float
+
+from ponderv2.datasets.box_points import gravity_boxes, points_in_box
+from ponderv2.datasets.detection_dataset import DETECTION_CLASSES
+from ponderv2.datasets.gt_database import PasteDatabase
+from .gt_sampling_images import Picture, paste_pictures
+from .switchable import SwitchableTransform
+
+PASTE_GROUPS = {
+    "car": 2,
+    "truck": 3,
+    "construction_vehicle": 7,
+    "bus": 4,
+    "trailer": 6,
+    "barrier": 2,
+    "motorcycle": 6,
+    "bicycle": 6,
+    "pedestrian": 2,
+    "traffic_cone": 2,
+}
+"""How many of each class a frame is filled up to; published (CenterPoint, UVTR, UniPAD)."""
+
+_LAG_TOLERANCE = 0.025
+"""Seconds: half of a LiDAR sweep, so that sweeps of two frames count as equally old."""
+
+_ROW = np.dtype(
+    [
+        ("box", np.float64, 7),
+        ("velocity", np.float32, 2),
+        ("first_point", np.int64),
+        ("num_points", np.int64),
+        ("camera", "S20"),
+        ("first_byte", np.int64),
+        ("num_bytes", np.int64),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An object of the database: its class and its row in the table of the class."""
+
+    name: str
+    row: np.void
+
+
+@TRANSFORMS.register_module()
+class PasteObjects(SwitchableTransform):
+    """Fills frames up with annotated objects of other frames ("GT-paste", "UnifiedObjectSample" in UVTR and UniPAD).
+
+    For each class of `groups` objects are drawn, without repeating one in a frame, until the frame would have the
+    group's number of it. An object keeps the place it had in its own LiDAR frame. One that overlaps a box of the
+    frame, or one pasted before it, seen from above, is not pasted. The scene's points inside a pasted box give way
+    to the object's points, whose time lags stay; those from sweeps older than the scene's oldest are left out. Boxes,
+    labels and velocities (NaN where unknown) are added to the ground truth.
+
+    With `images` the object's picture is pasted as well, in the camera it was cut from, resized to the rectangle
+    of its box in this frame's calibration: far ones first, and real objects that are nearer are put back over
+    them. An object without a picture is pasted into the points alone. Points that a pasted object hides, or whose
+    pixels it takes, stay (published: `modify_points=False`).
+
+    Put it after loading and before anything that moves points, boxes or pixels or changes colours, so that pasted
+    and real objects are augmented alike. The published code distorts the colours of the frame first.
+
+    Args:
+        data_root: folder of the data set, which holds the database.
+        database: folder that tools/create_data.py wrote, relative to `data_root`; with `--image-crops` for images.
+        groups: numbers by class name; published ones if None.
+        classes: names of the labels in the ground truth.
+        min_points: objects with fewer LiDAR points are not pasted; published 5.
+        rate: share of the missing objects that is drawn; published 1.
+        images: paste pictures too.
+
+    Raises:
+        FileNotFoundError: when the database is not there.
+        ValueError: for unknown class names, a database without pictures that needs them, or a sample that is
+            augmented already or lacks points, boxes or images.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        database: str = "nuscenes_paste_train",
+        groups: dict[str, int] | None = None,
+        classes: Sequence[str] = DETECTION_CLASSES,
+        min_points: int = 5,
+        rate: float = 1.0,
+        images: bool = False,
+    ) -> None:
+        super().__init__()
+        self.groups = dict(PASTE_GROUPS if groups is None else groups)
+        self.classes = tuple(classes)
+        self.min_points, self.rate, self.images = min_points, rate, images
+        content = PasteDatabase(Path(data_root) / database)
+        for where, known in (("the classes of the data set", self.classes), ("the database", content.objects)):
+            unknown = sorted(set(self.groups) - set(known))
+            if unknown:
+                raise ValueError(f"groups: {unknown} are not in {where}, which has {list(known)}")
+        if images and not content.has_crops:
+            raise ValueError(f"{Path(data_root) / database} has no pictures; make it with --image-crops --overwrite")
+        # Arrays instead of a million dicts: forked workers share them, and spawned ones get them quickly.
+        self.tables = {name: _table(content.objects[name], min_points) for name in self.groups}
+        self.files = content.files
+
+    def transform(self, results: dict) -> dict:
+        self._check(results)
+        boxes = results["gt_bboxes_3d"]
+        real = gravity_boxes(boxes)
+        chosen = self._draw(results["gt_labels_3d"])
+        drawn = np.array([candidate.row["box"] for candidate in chosen]).reshape(-1, 7)
+        free = free_of_collision(real, drawn)
+        chosen, pasted = [c for c, is_free in zip(chosen, free, strict=True) if is_free], drawn[free]
+        if not chosen:
+            return results
+        results["points"] = self._paste_points(results["points"], chosen)
+        velocities = np.array([candidate.row["velocity"] for candidate in chosen], dtype=np.float32)
+        values = np.concatenate([pasted.astype(np.float32), velocities], axis=1)[:, : boxes.tensor.shape[1]]
+        added = LiDARInstance3DBoxes(values, box_dim=values.shape[1], origin=(0.5, 0.5, 0.5))
+        results["gt_bboxes_3d"] = LiDARInstance3DBoxes.cat([boxes, added])
+        labels = [self.classes.index(candidate.name) for candidate in chosen]
+        results["gt_labels_3d"] = np.concatenate([results["gt_labels_3d"], np.array(labels, dtype=np.int64)])
+        if self.images:
+            paste_pictures(results, real, self._pictures(chosen))
+        return results
+
+    def _check(self, results: dict) -> None:
+        where = results.get("info_name", "sample")
+        needed = ["points", "gt_bboxes_3d", "gt_labels_3d"] + (["img"] if self.images else [])
+        missing = [key for key in needed if key not in results]
+        if missing:
+            raise ValueError(f"{where}: PasteObjects needs {missing}; load them before")
+        for key in ("lidar_aug", "img_aug"):
+            matrices = results.get(key)
+            if matrices is not None and not np.array_equal(matrices, np.broadcast_to(np.eye(4), matrices.shape)):
+                raise ValueError(f"{where}: PasteObjects comes before augmentation, but {key} is not the identity")
+
+    def _draw(self, labels: np.ndarray) -> list[_Candidate]:
+        rng = np.random.default_rng(np.random.randint(2**31))
+        chosen = []
+        for name, group in self.groups.items():
+            present = int((labels == self.classes.index(name)).sum())
+            table = self.tables[name]
+            count = min(round(self.rate * max(0, group - present)), len(table))
+            rows = rng.choice(len(table), count, replace=False) if count else []
+            chosen += [_Candidate(name, table[row]) for row in rows]
+        return chosen
+
+    def _paste_points(self, scene: LiDARPoints, chosen: list[_Candidate]) -> LiDARPoints:
+        points = scene.tensor.numpy()
+        kept = np.ones(len(points), dtype=bool)
+        oldest = points[:, 4].max(initial=0.0) + _LAG_TOLERANCE
+        parts = []
+        for candidate in chosen:
+            row = candidate.row
+            kept[points_in_box(points[:, :3], row["box"])] = False
+            part = self.files.points(candidate.name, int(row["first_point"]), int(row["num_points"]))
+            part = part[part[:, 4] <= oldest]
+            part[:, :3] = part[:, :3] + row["box"][:3]
+            parts.append(part)
+        # First, as published: a limit on the number of voxels takes those of the last points away.
+        return LiDARPoints(torch.from_numpy(np.concatenate([*parts, points[kept]])), points_dim=points.shape[1])
+
+    def _pictures(self, chosen: list[_Candidate]) -> list[Picture]:
+        return [
+            Picture(
+                camera=c.row["camera"].decode(),
+                box=c.row["box"],
+                pixels=self.files.crop(c.name, int(c.row["first_byte"]), int(c.row["num_bytes"])),
+            )
+            for c in chosen
+            if c.row["camera"]
+        ]
+
+
+def free_of_collision(fixed: Float[np.ndarray, "n 7"], drawn: Float[np.ndarray, "k 7"]) -> Bool[np.ndarray, "k"]:
+    """Which drawn boxes overlap neither a fixed one nor an accepted one before them, as rectangles seen from above.
+
+    Args:
+        fixed, drawn: (x, y, z, l, w, h, yaw).
+    """
+    boxes = np.concatenate([fixed, drawn])[:, [0, 1, 3, 4, 6]]
+    boxes = torch.from_numpy(boxes).float()
+    # mmcv's "clockwise", the default, is that of images, whose y points down: counter-clockwise here.
+    overlap = box_iou_rotated(boxes[len(fixed) :], boxes).numpy() > 0
+    taken = np.zeros(len(boxes), dtype=bool)
+    taken[: len(fixed)] = True
+    for k in range(len(drawn)):
+        taken[len(fixed) + k] = not (overlap[k] & taken).any()
+    return taken[len(fixed) :]
+
+
+def _table(entries: list[dict], min_points: int) -> np.ndarray:
+    entries = [entry for entry in entries if entry["num_points"] >= min_points]
+    table = np.zeros(len(entries), dtype=_ROW)
+    for row, entry in zip(table, entries, strict=True):
+        row["box"] = entry["bbox_3d"][:7]
+        row["velocity"] = [np.nan if v is None else v for v in entry["velocity"]]
+        row["first_point"], row["num_points"] = entry["first_point"], entry["num_points"]
+        crop = entry.get("crop")
+        if crop is not None:
+            row["camera"] = crop["camera"].encode()
+            row["first_byte"], row["num_bytes"] = crop["first_byte"], crop["num_bytes"]
+    return table

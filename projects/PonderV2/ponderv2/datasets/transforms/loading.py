@@ -1,0 +1,190 @@
+"""Reading images, calibration and LiDAR sweeps.
+
+Matrices are kept as calibrated, in float64; augmentation only ever changes `lidar_aug` and `img_aug`, and
+`geometry.compose_rig` brings them together once, at the end.
+"""
+
+from logging import WARNING
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet3d.structures import LiDARPoints
+from mmengine.logging import print_log
+
+from ponderv2.geometry import compose_rig
+from ponderv2.registry import TRANSFORMS
+from ponderv2.structures import CameraRig
+
+from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.datasets.nuscenes_dataset import CAMERAS
+
+
+@TRANSFORMS.register_module()
+class LoadCameras(BaseTransform):
+    """Images and calibration of the cameras, in a fixed order.
+
+    Adds `img` (list of N uint8 RGB images `[H, W, 3]`; only with `decode`), `cameras` (names), `image_sizes` and
+    `original_sizes` `[N, 2]` (height, width), and in float64 `lidar2cam`, `cam2img`, `img_aug` `[N, 4, 4]` and
+    `lidar_aug` `[4, 4]`.
+
+    Args:
+        cameras: which ones, in which order.
+        decode: read the image files. Without it only the calibration is read and no file is opened.
+        image_size: (height, width) of the images when they are not decoded and the info file does not say.
+
+    Raises:
+        InfoFileError: a camera or its file name is missing, or a matrix has a wrong shape or is not finite.
+        FileNotFoundError, ValueError: an image is missing or cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        cameras: tuple[str, ...] = CAMERAS,
+        decode: bool = True,
+        image_size: tuple[int, int] = (900, 1600),
+    ) -> None:
+        self.cameras = tuple(cameras)
+        self.decode = decode
+        self.image_size = tuple(image_size)
+
+    def transform(self, results: dict) -> dict:
+        where = results.get("info_name", "sample")
+        missing = [c for c in self.cameras if c not in results["images"]]
+        if missing:
+            raise InfoFileError(f"{where}: images has no {missing}; it has {sorted(results['images'])}")
+        images, sizes, lidar2cam, cam2img = [], [], [], []
+        for name in self.cameras:
+            info = results["images"][name]
+            key = f"{where}: images.{name}"
+            if self.decode:
+                if "img_path" not in info:
+                    raise InfoFileError(f"{key}.img_path is missing")
+                images.append(_read_image(info["img_path"], key))
+                sizes.append(images[-1].shape[:2])
+            else:
+                sizes.append((info.get("height", self.image_size[0]), info.get("width", self.image_size[1])))
+            lidar2cam.append(_matrix(info, "lidar2cam", (4, 4), key))
+            cam2img.append(np.eye(4))
+            cam2img[-1][:3, :3] = _matrix(info, "cam2img", (3, 3), key)
+        if self.decode:
+            results["img"] = images
+        count = len(self.cameras)
+        results["cameras"] = self.cameras
+        results["image_sizes"] = np.array(sizes, dtype=np.int64).reshape(count, 2)
+        results["original_sizes"] = results["image_sizes"].copy()
+        results["lidar2cam"] = np.array(lidar2cam).reshape(count, 4, 4)
+        results["cam2img"] = np.array(cam2img).reshape(count, 4, 4)
+        results["img_aug"] = np.tile(np.eye(4), (count, 1, 1))
+        results.setdefault("lidar_aug", np.eye(4))
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadLidarSweeps(BaseTransform):
+    """The key frame's points, and those of earlier sweeps moved into its frame.
+
+    Adds `points`: (x, y, z, intensity, time lag in seconds), the key frame first, with lag 0. A sweep's
+    `lidar2sensor` M maps key-frame LiDAR to sweep LiDAR, so its points are moved by the inverse of M. (The
+    loader of mmdet3d 1.4 computes Rᵀp - t instead of Rᵀ(p - t), which is off by half a metre while the car
+    turns; mmdetection3d#3054.)
+
+    Points that are not finite are dropped and counted in the log.
+
+    Args:
+        num_sweeps: earlier sweeps to add; published 9, and 0 where a single sweep is used.
+        remove_close: drop points of earlier sweeps with |x| and |y| below it, metres: the car itself.
+        test_mode: take the nearest sweeps in time, rather than a random choice.
+        load_dim: float32 values a point in the file: x, y, z, intensity, ring.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or its size is no multiple of a point.
+    """
+
+    def __init__(
+        self, num_sweeps: int = 0, remove_close: float = 1.0, test_mode: bool = False, load_dim: int = 5
+    ) -> None:
+        self.num_sweeps = num_sweeps
+        self.remove_close = remove_close
+        self.test_mode = test_mode
+        self.load_dim = load_dim
+
+    def transform(self, results: dict) -> dict:
+        where = results.get("info_name", "sample")
+        lidar = results["lidar_points"]
+        points = [self._read(lidar["lidar_path"], f"{where}: lidar_points.lidar_path")]
+        points[0][:, 4] = 0.0
+        sweeps = results.get("lidar_sweeps", [])
+        if self.num_sweeps and len(sweeps) > self.num_sweeps:
+            order = range(len(sweeps)) if self.test_mode else np.random.permutation(len(sweeps))
+            sweeps = [sweeps[k] for k in sorted(order[: self.num_sweeps])]
+        for k, sweep in enumerate(sweeps if self.num_sweeps else []):
+            points.append(self._sweep(sweep, results["timestamp"], f"{where}: lidar_sweeps[{k}]"))
+        results["points"] = LiDARPoints(np.concatenate(points), points_dim=5)
+        results.setdefault("lidar_aug", np.eye(4))
+        return results
+
+    def _sweep(self, sweep: dict, key_time: float, key: str) -> np.ndarray:
+        info = sweep["lidar_points"]
+        points = self._read(info["lidar_path"], f"{key}.lidar_points.lidar_path")
+        close = (np.abs(points[:, :2]) < self.remove_close).all(axis=1)
+        points = points[~close]
+        to_key = np.linalg.inv(_matrix(info, "lidar2sensor", (4, 4), f"{key}.lidar_points"))
+        points[:, :3] = points[:, :3].astype(np.float64) @ to_key[:3, :3].T + to_key[:3, 3]
+        points[:, 4] = key_time - sweep["timestamp"]
+        return points
+
+    def _read(self, path: str, key: str) -> np.ndarray:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{key}: point file {path} does not exist")
+        values = np.fromfile(path, dtype=np.float32)
+        if values.size % self.load_dim or Path(path).stat().st_size % 4:
+            raise ValueError(
+                f"{key}: point file {path} has {Path(path).stat().st_size} bytes, no multiple of "
+                f"{self.load_dim} float32 values; it is truncated or of another format"
+            )
+        points = values.reshape(-1, self.load_dim)[:, :5].copy()
+        finite = np.isfinite(points).all(axis=1)
+        if not finite.all():
+            print_log(
+                f"{path}: dropped {int((~finite).sum())} of {len(points)} points that are not finite",
+                logger="current",
+                level=WARNING,
+            )
+        return points[finite]
+
+
+def rig_of(results: dict) -> CameraRig:
+    """The cameras of a sample as the network sees them: calibration and both augmentations, in float64."""
+    sizes = torch.from_numpy(results["image_sizes"])
+    return compose_rig(
+        *(torch.from_numpy(results[k]) for k in ("lidar2cam", "cam2img", "lidar_aug", "img_aug")),
+        image_size=sizes,
+        padded_size=tuple(int(v) for v in sizes.amax(dim=0)),
+    )
+
+
+def _read_image(path: str, key: str) -> np.ndarray:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{key}.img_path: image {path} does not exist")
+    try:
+        return mmcv.imfrombytes(Path(path).read_bytes(), channel_order="rgb")
+    except cv2.error as error:
+        raise ValueError(f"{key}.img_path: image {path} cannot be decoded") from error
+
+
+def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarray:
+    if name not in info:
+        raise InfoFileError(f"{key}.{name} is missing")
+    try:
+        matrix = np.array(info[name], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InfoFileError(f"{key}.{name}: expected a {shape[0]}×{shape[1]} matrix of numbers") from error
+    if matrix.shape != shape:
+        raise InfoFileError(f"{key}.{name}: expected a {shape[0]}×{shape[1]} matrix, got shape {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise InfoFileError(f"{key}.{name} is not finite")
+    return matrix

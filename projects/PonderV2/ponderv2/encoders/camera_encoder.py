@@ -1,0 +1,97 @@
+"""Cameras to a feature volume."""
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule, ModuleList
+from torch import nn
+
+from ponderv2.masking import InputMasking
+from ponderv2.registry import MODELS
+from ponderv2.structures import FeatureVolume, SensorBatch, VoxelGrid
+
+from ponderv2.encoders.image.depth_supervision import DepthSupervision
+
+
+@MODELS.register_module()
+class CameraEncoder(BaseModule):
+    """Image backbone, neck, depth head and lift (UniPAD §3.1; PonderV2 §4.2).
+
+    Args:
+        grid: the volume to fill, arguments of `VoxelGrid`.
+        img_backbone: gives maps for `[N, 3, H, W]` images and an optional visibility of blocks; has
+            `channels` and `strides`.
+        img_neck: maps to maps with `channels` channels, for example mmdet's FPN.
+        neck_strides: pixels a cell of each map of the neck.
+        depth_net: maps to depth probabilities.
+        lift: maps and depth probabilities to a volume.
+        channels: of the volume.
+        num_convs: 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
+            they are new).
+        norm_cfg: their norm, in mmcv's terms; published BN3d.
+        depth_loss: arguments of `DepthSupervision`; in training the volume then has a loss `loss_lift_depth`, for
+            which the batch needs points. None supervises no depth; published in pre-training and with the pull
+            lift.
+    """
+
+    def __init__(
+        self,
+        grid: dict,
+        img_backbone: dict,
+        img_neck: dict,
+        neck_strides: tuple[int, ...],
+        depth_net: dict,
+        lift: dict,
+        channels: int,
+        num_convs: int = 0,
+        norm_cfg: dict | None = None,
+        depth_loss: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.grid = VoxelGrid(**grid)
+        self.neck_strides = tuple(neck_strides)
+        self.img_backbone = MODELS.build(img_backbone)
+        self.img_neck = MODELS.build(img_neck)
+        self.input_proj = nn.Conv2d(channels, channels, 1)
+        self.depth_net = MODELS.build(depth_net)
+        self.lift = MODELS.build(lift)
+        self.channels = channels
+        self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
+        self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss)
+
+    def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> FeatureVolume:
+        """Encode a batch.
+
+        Args:
+            batch: with `images` and `rig`; in training with `points` for a `depth_loss`.
+            masking: which part of the input to hide; None hides nothing.
+
+        Raises:
+            ValueError: when the batch has no images, no points for a `depth_loss`, or the neck does not give one
+                map a stride.
+        """
+        if batch.images is None or batch.rig is None:
+            raise ValueError("CameraEncoder: the batch has no images; does the pipeline load and pack them?")
+        shape = batch.images.shape[:2]
+        images = batch.images.flatten(0, 1)
+        visible = masking.draw_image_mask(images) if masking is not None else None
+        maps = self.img_neck(self.img_backbone(images, visible))
+        if len(maps) != len(self.neck_strides):
+            raise ValueError(f"CameraEncoder: the neck gives {len(maps)} maps for strides {self.neck_strides}")
+        maps = [self.input_proj(m) for m in maps]
+        depths = [self.depth_net(m).unflatten(0, shape) for m in maps]
+        losses = {}
+        if self.depth_loss is not None and self.training:
+            # Another name than that of the rendered depth.
+            losses["loss_lift_depth"] = self.depth_loss(
+                depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range
+            )
+        data = self.lift([m.unflatten(0, shape) for m in maps], depths, self.neck_strides, batch.rig, self.grid)
+        for conv in self.convs:
+            data = conv(data)
+        return FeatureVolume(data, self.grid, losses)
+
+
+def conv3d_block(in_channels: int, out_channels: int, norm_cfg: dict | None = None) -> ConvModule:
+    """3×3×3 convolution, norm (batch norm unless said otherwise), ReLU."""
+    norm_cfg = norm_cfg or dict(type="BN3d")
+    return ConvModule(in_channels, out_channels, 3, padding=1, conv_cfg=dict(type="Conv3d"), norm_cfg=norm_cfg)

@@ -1,0 +1,47 @@
+"""Previews while training: what is rendered beside what is real."""
+
+from pathlib import Path
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ponderv2.registry import HOOKS
+from ponderv2.visualization import sample_panel, save_png
+
+
+@HOOKS.register_module()
+class RenderPreviewHook(Hook):
+    """Draws real against rendered colour and depth of the first validation sample, to PNG and TensorBoard.
+
+    Args:
+        interval: iterations between previews; the last iteration always gives one.
+        stride: pixels between rendered rays.
+        sample: index in the validation data set (the training set when there is no validation).
+    """
+
+    priority = "LOW"
+
+    def __init__(self, interval: int = 1000, stride: int = 8, sample: int = 0) -> None:
+        self.interval, self.stride, self.sample = interval, stride, sample
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
+            self._draw(runner)
+
+    @master_only
+    @torch.no_grad()
+    def _draw(self, runner: Runner) -> None:
+        loader = (runner.val_loop or runner.train_loop).dataloader
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        was_training = model.training
+        model.eval()
+        data = model.data_preprocessor(loader.collate_fn([loader.dataset[self.sample]]))
+        fields = model.render_images(data["inputs"], self.stride)
+        model.train(was_training)
+        panel = sample_panel(data, fields)
+        path = Path(runner.work_dir) / "previews" / f"iter_{runner.iter + 1:06d}.png"
+        save_png(panel, path)
+        runner.visualizer.add_image("render", panel, step=runner.iter + 1)

@@ -1,0 +1,102 @@
+"""Rendering a data set with a trained model: pictures and numbers."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import nn
+from tqdm import tqdm
+
+from ponderv2.evaluation.mesh_extraction import extract_mesh
+from ponderv2.evaluation.render_metric import render_result, summarise
+from ponderv2.registry import MODELS
+from ponderv2.checkpoints import load_weights, resolve_checkpoint
+from ponderv2.visualization import sample_panel, save_png
+
+from .allocator import keep_freed_memory
+from .launch import add_common_arguments, load_config
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    """Arguments of tools/render.py."""
+    parser = argparse.ArgumentParser(description=description)
+    add_common_arguments(parser)
+    parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
+    parser.add_argument("--out", type=Path, required=True, help="folder for PNG panels and metrics.json")
+    parser.add_argument("--stride", type=int, default=2, help="pixels between rendered rays of the pictures")
+    parser.add_argument("--mesh", action="store_true", help="also write the surface of each sample as mesh_*.ply")
+    parser.add_argument("--mesh-step", type=float, default=0.25, help="metres between the corners of its grid")
+    parser.add_argument("--samples", type=int, help="only the first so many samples")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+def render(args: argparse.Namespace) -> dict[str, float]:
+    """Render the recipe's test data; writes `panel_*.png`, `mesh_*.ply` with `--mesh`, and `metrics.json`; returns
+    the metrics.
+
+    `psnr`, `abs_rel`, `rmse`, `delta1` are over the rays of the recipe's test pipeline (held-out ones, in the
+    recipes of this project); `image_psnr` and `ssim` over the rendered pixel lattice of whole images.
+    """
+    keep_freed_memory()
+    config = load_config(args.config, args.data_root, args.cfg_options)
+    model = load_model(config, resolve_checkpoint(args.checkpoint), args.device)
+    loader = Runner.build_dataloader(config.test_dataloader)
+    total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
+    results = []
+    with tqdm(total=total, desc="rendering", unit="sample") as progress:
+        for data in loader:
+            for k in range(len(data["data_samples"])):
+                if len(results) == total:
+                    break
+                one = {"inputs": {n: v[k : k + 1] for n, v in data["inputs"].items()}}
+                one["data_samples"] = data["data_samples"][k : k + 1]
+                results.append(_render_sample(model, one, args, len(results)))
+                progress.update()
+    metrics = summarise(results)
+    (args.out / "metrics.json").write_text(json.dumps(metrics | {"samples": len(results)}, indent=2) + "\n")
+    return metrics
+
+
+def describe(metrics: dict[str, float]) -> str:
+    """What the metrics mean, in sentences for someone who sees them for the first time."""
+    lines = []
+    if "abs_rel" in metrics:
+        lines.append(
+            f"Depth along the evaluated rays is off by {metrics['abs_rel']:.1%} of the distance (AbsRel), "
+            f"{metrics['rmse']:.1f} m (RMSE); guessing the median each time: off by {metrics['guess_abs_rel']:.1%}."
+        )
+    if "psnr" in metrics:
+        lines.append(
+            f"Colour along these rays has a PSNR of {metrics['psnr']:.1f} dB; the mean colour alone "
+            f"{metrics['guess_psnr']:.1f} dB. Higher is better: 6 dB halve the error."
+        )
+    if "ssim" in metrics:
+        lines.append(
+            f"Whole images: PSNR {metrics['image_psnr']:.1f} dB, SSIM {metrics['ssim']:.2f} (1 is the same image)."
+        )
+    return "\n".join(lines)
+
+
+def load_model(config: Config, checkpoint: Path, device: str) -> nn.Module:
+    """The recipe's model with a checkpoint's weights, in evaluation mode."""
+    model = MODELS.build(config.model)
+    load_weights(model, checkpoint)
+    return model.to(device).eval()
+
+
+@torch.no_grad()
+def _render_sample(model: nn.Module, data: dict, args: argparse.Namespace, index: int) -> dict:
+    data = model.data_preprocessor(data)
+    inputs = data["inputs"]
+    volume = model.encode(inputs)
+    sample = model.predict(inputs, data["data_samples"], volume)[0].to_dict()
+    fields = model.render_images(inputs, args.stride, volume)
+    save_png(sample_panel(data, fields), args.out / f"panel_{index:04d}.png")
+    if args.mesh:
+        mesh = extract_mesh(model.head.renderer, model.head.project(volume), args.mesh_step)
+        mesh.export(args.out / f"mesh_{index:04d}.ply")
+    return render_result(sample | {name: value[0].cpu() for name, value in fields.items()})

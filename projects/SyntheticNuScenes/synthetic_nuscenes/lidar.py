@@ -1,0 +1,112 @@
+"""A spinning 32-beam LiDAR on the moving car."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from jaxtyping import Float
+
+from .materials import MATERIALS
+from .rig import lidar_to_ego
+from .world import NOTHING, World, dot
+
+ELEVATIONS = np.linspace(-30.67, 10.67, 32)
+"""Degrees, HDL-32E; ring 0 is the lowest."""
+PERIOD = 0.05
+COLUMNS = 1085
+"""Firings in a turn: one every 46.08 µs."""
+MAX_RANGE, MIN_RANGE = 100.0, 1.0
+FORWARD_BEFORE_END = 0.0355
+"""Seconds before the end of a turn at which the LiDAR looks straight ahead."""
+
+_REFLECTIVITY = np.array([m.reflectivity for m in MATERIALS])
+_DROPOUT = np.array([m.dropout for m in MATERIALS])
+
+
+@dataclass(frozen=True)
+class LidarErrors:
+    """What a real sensor does not measure."""
+
+    range_noise: float = 0.012
+    """Standard deviation, metres."""
+    dropout: bool = True
+    """Whether rays get lost, the more the darker, the more slanting and the farther the surface."""
+
+
+PERFECT = LidarErrors(range_noise=0.0, dropout=False)
+
+
+class Sweep(NamedTuple):
+    """One turn, `n` returns."""
+
+    points: ndarray
+    """float32 `[n, 5]`: x, y, z in the LiDAR frame at the end of the turn, intensity 0 to 255, ring."""
+    body: ndarray
+    """`[n]` body that was hit, see `WorldHits`."""
+    material: ndarray
+    """`[n]` number of its material."""
+
+
+def firing_azimuths() -> Float[ndarray, " n"]:
+    """Angles (rad, counter-clockwise from straight ahead) of the columns, in order of time; it turns clockwise."""
+    return -2 * np.pi * (firing_delays() + FORWARD_BEFORE_END) / PERIOD
+
+
+def firing_delays() -> Float[ndarray, " n"]:
+    """Seconds from the end of the turn to each column, all negative but the last."""
+    return PERIOD * (np.arange(COLUMNS) + 1) / COLUMNS - PERIOD
+
+
+def crossing_delay(azimuth: float) -> float:
+    """Seconds from the end of a turn to when the LiDAR looks at an azimuth (rad, from straight ahead)."""
+    delay = -FORWARD_BEFORE_END - azimuth / (2 * np.pi) * PERIOD
+    return float((delay - 1e-12) % PERIOD - PERIOD)
+
+
+def sweep(world: World, time: float, rng: np.random.Generator, errors: LidarErrors | None = None) -> Sweep:
+    """The turn that ends at `time` (s); each firing is cast from where the car is at its own moment.
+
+    Points are brought to the car at the end of the turn by its own motion, as nuScenes does; what moves by
+    itself stays where it was hit.
+    """
+    errors = LidarErrors() if errors is None else errors
+    times = time + firing_delays()
+    sensor = lidar_to_ego()
+    frames = world.ego_poses(times) @ sensor
+    azimuth, elevation = firing_azimuths()[:, None], np.deg2rad(ELEVATIONS)[None]
+    # Straight ahead is +y of the sensor.
+    level = np.cos(elevation)
+    rays = np.stack(
+        [-np.sin(azimuth) * level, np.cos(azimuth) * level, np.broadcast_to(np.sin(elevation), (COLUMNS, 32))], axis=-1
+    )
+    directions = np.einsum("cij,cbj->cbi", frames[:, :3, :3], rays).reshape(-1, 3)
+    origins = np.repeat(frames[:, :3, 3], 32, axis=0)
+    ray_times, ring = np.repeat(times, 32), np.tile(np.arange(32), COLUMNS)
+
+    hits, _ = world.cast(origins, directions, ray_times)
+    kept = np.flatnonzero((hits.body != NOTHING) & (hits.distance > MIN_RANGE) & (hits.distance < MAX_RANGE))
+    hits = type(hits)(*(a[kept] for a in hits))
+    origins, directions, ray_times, ring = origins[kept], directions[kept], ray_times[kept], ring[kept]
+    surface = world.surfaces(hits, origins, directions, ray_times)
+
+    facing = np.abs(dot(surface.normal, directions))
+    distance = hits.distance.astype(np.float64)
+    echo = _REFLECTIVITY[surface.material] * _brightness(surface.colour) * (0.25 + 0.75 * facing)
+    measured = distance + errors.range_noise * rng.standard_normal(len(distance))
+    intensity = 100 * echo * (1 + 0.06 * rng.standard_normal(len(distance)))
+    back = np.ones(len(distance), bool)
+    if errors.dropout:
+        weak = 0.25 * np.clip((distance / MAX_RANGE) ** 2 * 0.12 / (echo + 1e-3), 0, 3)
+        back = rng.random(len(distance)) > _DROPOUT[surface.material] + weak
+    place = origins + measured[:, None] * directions
+    to_sensor = np.linalg.inv(world.ego_poses(np.array([time]))[0] @ sensor)
+    local = np.einsum("ij,nj->ni", to_sensor[:3, :3], place) + to_sensor[:3, 3]
+    points = np.column_stack([local, np.clip(np.rint(intensity), 0, 255), ring]).astype(np.float32)
+    return Sweep(points[back], hits.body[back], surface.material[back])
+
+
+def _brightness(colour: ndarray) -> ndarray:
+    """Darker paint sends less back; between 0.5 and 1.5."""
+    return 0.5 + np.clip(colour[:, 0] * 1.6, 0, 1)

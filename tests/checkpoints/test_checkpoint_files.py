@@ -1,0 +1,52 @@
+"""Finding checkpoints, and loading only what fits."""
+
+import pytest
+import torch
+from torch import nn
+
+from ponderv2.checkpoints import load_weights, resolve_checkpoint
+
+
+def _save(model, path):
+    torch.save({"meta": {}, "state_dict": model.state_dict()}, path)
+
+
+def test_a_work_dir_resolves_to_its_last_checkpoint(tmp_path):
+    checkpoint = tmp_path / "iter_3.pth"
+    checkpoint.touch()
+    (tmp_path / "last_checkpoint").write_text(str(checkpoint))
+    assert resolve_checkpoint(tmp_path) == checkpoint
+    assert resolve_checkpoint(tmp_path / "last_checkpoint") == checkpoint
+    assert resolve_checkpoint(checkpoint) == checkpoint
+
+
+def test_a_work_dir_that_was_moved_still_resolves(tmp_path):
+    (tmp_path / "iter_3.pth").touch()
+    (tmp_path / "last_checkpoint").write_text("/where/it/was/trained/iter_3.pth")
+    assert resolve_checkpoint(tmp_path) == tmp_path / "iter_3.pth"
+
+
+def test_no_checkpoint_names_the_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match="last_checkpoint"):
+        resolve_checkpoint(tmp_path)
+
+
+def test_weights_of_the_same_recipe_load(tmp_path):
+    saved, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    _save(saved, tmp_path / "a.pth")
+    load_weights(other, tmp_path / "a.pth")
+    assert torch.equal(saved.weight, other.weight)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (nn.Linear(3, 2, bias=False), "1 not in the model, the first bias"),
+        (nn.Sequential(nn.Linear(3, 2)), "2 missing, the first 0.weight"),
+        (nn.Linear(4, 2), r"weight \(2, 3\) instead of \(2, 4\)"),
+    ],
+)
+def test_weights_of_another_recipe_name_what_does_not_fit(tmp_path, model, message):
+    _save(nn.Linear(3, 2), tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=message):
+        load_weights(model, tmp_path / "a.pth")

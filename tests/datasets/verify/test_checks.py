@@ -1,0 +1,335 @@
+"""Checks pass on a right info file, and each kind of wrong one fails in the words that say what is wrong with it."""
+
+import copy
+import json
+import math
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_create_data_tool import load_tool
+
+from ponderv2.datasets import load_info_file
+from ponderv2.datasets.verify import LegacyInfoFile, Result, UnusableInput, check_info_file, exit_code
+
+KEYFRAME_INFOS = "nuscenes_infos_keyframe.pkl"
+
+
+def findings_of(path: Path, root: Path) -> dict:
+    return {finding.check: finding for finding in check_info_file(path, root)}
+
+
+def failed(findings: dict) -> set[str]:
+    return {name for name, finding in findings.items() if finding.result is Result.FAIL}
+
+
+# Each takes a key frame of a good info file and puts in what another convention would have there.
+
+
+def negate_yaw(frame: dict) -> None:
+    for instance in frame["instances"]:
+        instance["bbox_3d"][6] *= -1
+
+
+def swap_width_and_length(frame: dict) -> None:
+    for instance in frame["instances"]:
+        box = instance["bbox_3d"]
+        box[3], box[4] = box[4], box[3]
+
+
+def old_mmdet3d(frame: dict) -> None:
+    """Width first, yaw clockwise from -y: boxes before mmdet3d 1.0."""
+    swap_width_and_length(frame)
+    for instance in frame["instances"]:
+        instance["bbox_3d"][6] = -instance["bbox_3d"][6] - math.pi / 2
+
+
+def turn_by_a_quarter(frame: dict) -> None:
+    for instance in frame["instances"]:
+        instance["bbox_3d"][6] += math.pi / 2
+
+
+def turn_around(frame: dict) -> None:
+    for instance in frame["instances"]:
+        instance["bbox_3d"][6] += math.pi
+
+
+def bottom_centre(frame: dict) -> None:
+    for instance in frame["instances"]:
+        instance["bbox_3d"][2] -= instance["bbox_3d"][5] / 2
+
+
+def global_velocity(frame: dict) -> None:
+    to_global = (np.array(frame["ego2global"]) @ frame["lidar_points"]["lidar2ego"])[:2, :2]
+    for instance in frame["instances"]:
+        if instance["velocity"][0] is not None:
+            instance["velocity"] = (to_global @ instance["velocity"]).tolist()
+
+
+def invert_lidar2cam(frame: dict) -> None:
+    for image in frame["images"].values():
+        image["lidar2cam"] = np.linalg.inv(image["lidar2cam"]).tolist()
+
+
+def forget_the_motion_of_the_car(frame: dict) -> None:
+    """Camera matrices through one pose of the car for all sensors."""
+    for image in frame["images"].values():
+        image["lidar2cam"] = (np.linalg.inv(image["cam2ego"]) @ frame["lidar_points"]["lidar2ego"]).tolist()
+
+
+def half_size_intrinsics(frame: dict) -> None:
+    for image in frame["images"].values():
+        image["cam2img"] = (np.diag([0.5, 0.5, 1]) @ image["cam2img"]).tolist()
+
+
+def sweeps_for_the_published_formula(frame: dict) -> None:
+    """What lidar2sensor would have to be for p @ R - t to be right."""
+    for sweep in frame["lidar_sweeps"]:
+        matrix = np.array(sweep["lidar_points"]["lidar2sensor"])
+        matrix[:3, 3] = matrix[:3, :3].T @ matrix[:3, 3]
+        sweep["lidar_points"]["lidar2sensor"] = matrix.tolist()
+
+
+def invert_sweeps(frame: dict) -> None:
+    for sweep in frame["lidar_sweeps"]:
+        points = sweep["lidar_points"]
+        points["lidar2sensor"] = np.linalg.inv(points["lidar2sensor"]).tolist()
+
+
+def microseconds(frame: dict) -> None:
+    for sweep in frame["lidar_sweeps"]:
+        sweep["timestamp"] *= 1e6
+
+
+WRONG = [
+    (negate_yaw, {"box yaw": "yaw negated (clockwise)", "heading and velocity": "yaw negated"}),
+    (swap_width_and_length, {"box size order": "length and width are swapped (w, l, h)"}),
+    (
+        old_mmdet3d,
+        {
+            "box size order": "length and width are swapped",
+            "box yaw": "yaw clockwise from -y (mmdet3d before 1.0)",
+            "heading and velocity": "yaw clockwise from -y (mmdet3d before 1.0)",
+        },
+    ),
+    (turn_by_a_quarter, {"box yaw": "off by a quarter turn", "heading and velocity": "a quarter turn too far"}),
+    (turn_around, {"heading and velocity": "yaw points backwards"}),
+    (bottom_centre, {"box centre": "z is that of the bottom, not of the centre"}),
+    (global_velocity, {"heading and velocity": "velocity in the global frame"}),
+    (
+        invert_lidar2cam,
+        dict.fromkeys(("lidar2cam", "lidar2cam and poses", "boxes in images"), "lidar2cam inverted"),
+    ),
+    (forget_the_motion_of_the_car, {"lidar2cam and poses": "lidar2cam does not follow from the poses"}),
+    (half_size_intrinsics, {"cam2img": "25% of the size"}),
+    (
+        sweeps_for_the_published_formula,
+        {"sweep matrix and poses": "made for p @ R - t", "sweeps while turning": "moved by mmdet3d's p @ R - t"},
+    ),
+    (
+        invert_sweeps,
+        {
+            "sweep matrix and poses": "lidar2sensor inverted",
+            "sweeps while driving": "moved by lidar2sensor as it is",
+        },
+    ),
+    (microseconds, {"sweep times": "not seconds, or not of the time before"}),
+]
+
+
+def test_a_right_info_file_passes(prepared, tables_root):
+    findings = findings_of(prepared / "nuscenes_infos_train.pkl", tables_root)
+    # The images of the made-up tables are black, and cannot tell.
+    unverifiable = {name for name, finding in findings.items() if finding.result is Result.UNVERIFIABLE}
+    assert failed(findings) == set()
+    assert unverifiable == {"LiDAR on image edges"}
+    assert exit_code(findings.values()) == 0
+
+
+@pytest.mark.parametrize(("change", "words"), WRONG, ids=[change.__name__ for change, _ in WRONG])
+def test_a_wrong_convention_fails_and_is_named(changed, tables_root, change, words):
+    findings = findings_of(changed(change), tables_root)
+    assert failed(findings) == set(words)
+    for name, word in words.items():
+        assert word in findings[name].evidence
+    assert exit_code(findings.values()) == 1
+
+
+def without_motion(frame: dict) -> None:
+    """As if the car stood still: every sweep where the key frame is."""
+    for sweep in frame["lidar_sweeps"]:
+        sweep["lidar_points"]["lidar2sensor"] = np.eye(4).tolist()
+        sweep["ego2global"] = frame["ego2global"]
+
+
+def test_sweeps_of_a_car_that_stands_still_tell_nothing(changed, tables_root):
+    findings = findings_of(changed(without_motion), tables_root)
+    for name in ("sweeps while driving", "sweeps while turning"):
+        assert findings[name].result is Result.UNVERIFIABLE
+        assert "the car hardly moves" in findings[name].evidence
+
+
+def only_boxes(frame: dict) -> None:
+    frame["lidar_sweeps"], frame["images"] = [], {}
+    for key in ("ego2global",):
+        frame.pop(key)
+
+
+def test_what_the_file_does_not_have_is_not_verifiable(changed, tables_root):
+    findings = findings_of(changed(only_boxes), tables_root)
+    passed = {name for name, finding in findings.items() if finding.result is Result.PASS}
+    assert passed == {"files", "box size order", "box yaw", "box centre", "heading and velocity"}
+    assert failed(findings) == set()
+
+
+def test_too_few_boxes_are_not_enough(changed, tables_root):
+    findings = findings_of(changed(lambda frame: frame["instances"].clear()), tables_root)
+    for name in ("box size order", "box yaw", "box centre", "heading and velocity", "boxes in images"):
+        assert findings[name].result is Result.UNVERIFIABLE
+
+
+def test_missing_files_fail_and_the_first_is_named(prepared, tables_root, tmp_path):
+    root = tmp_path / "nuscenes"
+    shutil.copytree(tables_root / "samples", root / "samples")
+    findings = findings_of(prepared / "nuscenes_infos_train.pkl", root)
+    assert failed(findings) == {"files"}
+    assert "30 of 78 are missing" in findings["files"].evidence
+    assert "does not exist" in findings["sweeps while turning"].evidence
+
+
+def test_at_most_so_many_key_frames_are_read(prepared, tables_root, monkeypatch):
+    read = []
+    from ponderv2.datasets.verify import sampled_frame
+
+    original = sampled_frame.read_points
+    monkeypatch.setattr(sampled_frame, "read_points", lambda path: read.append(path) or original(path))
+    check_info_file(prepared / "nuscenes_infos_train.pkl", tables_root, frames=2)
+    # Two spread evenly, and one where the car turns most.
+    assert len(set(read)) <= 3
+
+
+# ------------------------------------------------------------------------------------------- unusable input
+
+
+def legacy_info(order: str) -> dict:
+    """A file of the old layout, with sizes in one order or the other."""
+    sizes = {"wlh": (1.9, 4.6, 1.6), "lwh": (4.6, 1.9, 1.6)}[order]
+    boxes = np.array([[10.0, 5.0, -1.0, *sizes, 0.3]] * 6)
+    frame = {"token": "t", "gt_boxes": boxes, "gt_names": np.array(["car"] * 6), "cams": {}, "sweeps": []}
+    return {"infos": [frame], "metadata": {"version": "v1.0-mini"}}
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [("wlh", "of the old convention, width first (w, l, h) and yaw clockwise"), ("lwh", "a release candidate of mmd")],
+)
+def test_an_info_file_before_mmdet3d_1_is_explained(tmp_path, order, words):
+    path = tmp_path / "old.pkl"
+    path.write_bytes(pickle.dumps(legacy_info(order)))
+    with pytest.raises(LegacyInfoFile) as raised:
+        check_info_file(path)
+    for expected in (words, "generation before mmdet3d 1.0", "mASE near 0.71", "mAOE near 1.5", "tools/create_data.py"):
+        assert expected in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no pickle", "cannot be read"),
+        (pickle.dumps(Path("/")), "it wants to load pathlib"),
+        (pickle.dumps({"frames": []}), "expected a dict with 'metainfo' and 'data_list'"),
+        (pickle.dumps({"metainfo": {}, "data_list": []}), "has no key frames"),
+        (pickle.dumps({"metainfo": {}, "data_list": [{"instances": []}]}), "key 'lidar_points' is missing"),
+    ],
+    ids=["damaged", "not plain", "other", "empty", "no lidar"],
+)
+def test_unusable_input_is_named(tmp_path, content, message):
+    path = tmp_path / "infos.pkl"
+    path.write_bytes(content)
+    with pytest.raises(UnusableInput, match=message):
+        check_info_file(path)
+
+
+def test_a_matrix_of_a_wrong_shape_is_named_with_its_key(changed, tables_root):
+    def cut(frame: dict) -> None:
+        frame["images"]["CAM_BACK"]["lidar2cam"] = np.eye(3).tolist()
+
+    with pytest.raises(UnusableInput, match=r"images\.CAM_BACK\.lidar2cam: expected a finite 4×4 matrix, got shape"):
+        check_info_file(changed(cut), tables_root)
+
+
+# ------------------------------------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def check_data(repository) -> Callable[[list[str]], int]:
+    return load_tool(repository, "check_data").main
+
+
+def test_the_exit_code_and_the_table_say_whether_all_is_well(check_data, prepared, changed, tables_root, capsys):
+    assert check_data([str(prepared / "nuscenes_infos_train.pkl"), "--root", str(tables_root)]) == 0
+    assert "13 pass, 0 fail, 1 not verifiable" in capsys.readouterr().out
+    assert check_data([str(changed(old_mmdet3d)), "--root", str(tables_root)]) == 1
+    assert "these look like boxes of mmdet3d before 1.0" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ["nowhere.pkl", "old.pkl"])
+def test_unusable_input_ends_with_code_2(check_data, tmp_path, capsys, name):
+    (tmp_path / "old.pkl").write_bytes(pickle.dumps(legacy_info("wlh")))
+    assert check_data([str(tmp_path / name)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert name in captured.err
+
+
+def test_a_json_info_file_is_checked_as_well(prepared, train_info, tables_root, tmp_path):
+    path = tmp_path / "infos.json"
+    path.write_text(json.dumps(train_info))
+    assert findings_of(path, tables_root) == findings_of(prepared / "nuscenes_infos_train.pkl", tables_root)
+
+
+# ------------------------------------------------------------------------------------------- the real key frame
+
+
+@pytest.fixture
+def real_info(keyframe_root) -> dict:
+    """Content of the real info file, to be changed."""
+    return copy.deepcopy(load_info_file(keyframe_root / KEYFRAME_INFOS))
+
+
+@pytest.mark.real
+def test_the_real_key_frame_passes_all_but_the_sweeps_it_does_not_have(keyframe_root):
+    findings = findings_of(keyframe_root / KEYFRAME_INFOS, keyframe_root)
+    assert failed(findings) == set()
+    unverifiable = {name for name, finding in findings.items() if finding.result is Result.UNVERIFIABLE}
+    assert unverifiable == {
+        "sweep times",
+        "sweep matrix and poses",
+        "sweeps while driving",
+        "sweeps while turning",
+    }
+
+
+REAL_WRONG = [
+    (negate_yaw, {"box yaw": "yaw negated (clockwise)", "heading and velocity": "yaw negated"}),
+    (swap_width_and_length, {"box size order": "length and width are swapped (w, l, h)"}),
+    (
+        invert_lidar2cam,
+        dict.fromkeys(
+            ("lidar2cam", "lidar2cam and poses", "boxes in images", "LiDAR on image edges"), "lidar2cam inverted"
+        ),
+    ),
+    (bottom_centre, {"box centre": "z is that of the bottom, not of the centre"}),
+]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("change", "words"), REAL_WRONG, ids=[change.__name__ for change, _ in REAL_WRONG])
+def test_a_wrong_convention_shows_on_the_real_key_frame(changed, real_info, keyframe_root, change, words):
+    findings = findings_of(changed(change, real_info), keyframe_root)
+    assert failed(findings) == set(words)
+    for name, word in words.items():
+        assert word in findings[name].evidence

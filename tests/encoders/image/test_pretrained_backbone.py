@@ -1,0 +1,194 @@
+"""Loading backbone weights: what is covered, what is refused, and what happens without a network."""
+
+import logging
+import re
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
+from mmengine.logging import MMLogger
+from transformers import (
+    ConvNextConfig,
+    ConvNextForImageClassification,
+    ResNetConfig,
+    ResNetForImageClassification,
+)
+
+from ponderv2.encoders import pretrained
+from ponderv2.encoders.image.image_backbones import PonderConvNeXt, PonderResNet
+
+DEPTHS, CHANNELS = [1, 1, 1, 1], [8, 12, 16, 20]
+HUB_ID = "facebook/convnext-small-224"
+
+
+def convnext(weights: object, channels: list[int] = CHANNELS) -> PonderConvNeXt:
+    return PonderConvNeXt(depths=DEPTHS, channels=channels, weights=str(weights))
+
+
+def classifier() -> ConvNextForImageClassification:
+    return ConvNextForImageClassification(ConvNextConfig(depths=DEPTHS, hidden_sizes=CHANNELS, num_labels=3))
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """Records of the current mmengine logger, which does not propagate to pytest's."""
+    records = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, "callHandlers", records.append)
+    return records
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub that answers or not, and does to a download what the test says."""
+
+    def set_up(answers: bool, download: object) -> None:
+        monkeypatch.setattr(pretrained, "_answers", lambda url: answers)
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+
+    return set_up
+
+
+def test_a_saved_classifier_fills_the_backbone_and_leaves_norms_at_identity(tmp_path, log):
+    source = classifier()
+    source.save_pretrained(tmp_path)
+    model = convnext(tmp_path)
+    assert torch.equal(model.stem.patch_embeddings.weight, source.convnext.embeddings.patch_embeddings.weight)
+    for own, theirs in zip(model.stages.parameters(), source.convnext.encoder.stages.parameters(), strict=True):
+        assert torch.equal(own, theirs)
+    assert all(norm.weight.eq(1).all() and norm.bias.eq(0).all() for norm in model.norms.values())
+    assert len(log) == 1
+    total = len(model.state_dict())
+    expected = rf"{total - 8} of {total} tensors .*missing: 8 \(norms.*unexpected: 4 \(.*classifier"
+    assert re.search(expected, log[0].getMessage())
+
+
+def test_a_saved_resnet_classifier_fills_the_backbone(tmp_path):
+    config = ResNetConfig(embedding_size=8, depths=DEPTHS, hidden_sizes=[16, 24, 32, 40], num_labels=3)
+    source = ResNetForImageClassification(config)
+    with torch.no_grad():
+        for value in source.buffers():
+            value.add_(1)
+    source.save_pretrained(tmp_path)
+    model = PonderResNet(depths=DEPTHS, channels=[16, 24, 32, 40], stem_channels=8, weights=str(tmp_path))
+    theirs = source.resnet.state_dict()
+    for name, value in model.state_dict().items():
+        name = name.replace("stem.", "embedder.", 1) if name.startswith("stem.") else f"encoder.{name}"
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_the_state_dict_of_a_backbone_loads_again_from_one_file(tmp_path):
+    source = PonderConvNeXt(depths=DEPTHS, channels=CHANNELS)
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "backbone.pth")
+    model = convnext(tmp_path / "backbone.pth")
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_torch_file_in_a_folder_is_read_when_there_is_no_safetensors_file(tmp_path):
+    source = classifier()
+    torch.save(source.state_dict(), tmp_path / "pytorch_model.bin")
+    model = convnext(tmp_path)
+    assert torch.equal(model.stem.layernorm.weight, source.convnext.embeddings.layernorm.weight)
+
+
+def test_a_pickle_of_anything_but_tensors_is_refused_and_does_not_run(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (pytest.fail, ("the pickle was run",))
+
+    torch.save({"stem": Harmful()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="convert it to safetensors"):
+        convnext(tmp_path)
+
+
+def test_weights_of_another_size_are_refused(tmp_path):
+    classifier().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"another size.*patch_embeddings\.weight \(8, 3, 4, 4\) -> \(16,"):
+        convnext(tmp_path, channels=[16, 12, 16, 20])
+
+
+def test_weights_that_lack_a_layer_are_refused(tmp_path):
+    tensors = classifier().state_dict()
+    del tensors["convnext.encoder.stages.2.layers.0.dwconv.weight"]
+    torch.save(tensors, tmp_path / "backbone.pth")
+    with pytest.raises(ValueError, match=r"missing: 1 \(stages\.2\.layers\.0\.dwconv\.weight\)"):
+        convnext(tmp_path / "backbone.pth")
+
+
+@pytest.mark.parametrize("name", ["missing", "missing/model.safetensors", "a/b/c"])
+def test_a_missing_local_path_is_named(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=f"{name}'"):
+        convnext(tmp_path / name)
+
+
+def test_a_misspelt_relative_folder_is_not_taken_for_a_hub_id(tmp_path, monkeypatch):
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="checkpoints/convnext"):
+        convnext("checkpoints/convnext")
+
+
+def test_a_folder_without_weights_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"neither model\.safetensors nor pytorch_model\.bin"):
+        convnext(tmp_path)
+
+
+def test_a_hub_out_of_reach_leaves_random_weights_and_a_warning(hub, log):
+    asked = []
+
+    def download(repository, name, local_files_only):
+        asked.append((repository, name, local_files_only))
+        raise LocalEntryNotFoundError("not cached")
+
+    hub(answers=False, download=download)
+    convnext(HUB_ID)
+    assert [record.levelno for record in log] == [logging.WARNING]
+    assert HUB_ID in log[0].getMessage()
+    assert "RANDOM" in log[0].getMessage()
+    # Only the cache is asked: the client's own retries take half a minute.
+    assert asked == [(HUB_ID, "model.safetensors", True), (HUB_ID, "pytorch_model.bin", True)]
+
+
+def test_a_connection_lost_on_the_way_warns_as_well(hub, log):
+    def download(repository, name, local_files_only):
+        raise LocalEntryNotFoundError("connection lost")
+
+    hub(answers=True, download=download)
+    convnext(HUB_ID)
+    assert "RANDOM" in log[0].getMessage()
+
+
+def test_cached_weights_are_used_without_a_network(hub, tmp_path):
+    source = classifier()
+    source.save_pretrained(tmp_path)
+    hub(answers=False, download=lambda repository, name, local_files_only: str(tmp_path / name))
+    model = convnext(HUB_ID)
+    assert torch.equal(model.stem.layernorm.weight, source.convnext.embeddings.layernorm.weight)
+
+
+def test_a_repository_that_does_not_exist_is_an_error(hub):
+    def download(repository, name, local_files_only):
+        raise _remote(RepositoryNotFoundError)
+
+    hub(answers=True, download=download)
+    with pytest.raises(ValueError, match="no repository 'facebook/convnext-small-224'"):
+        convnext(HUB_ID)
+
+
+def test_a_repository_without_weights_is_an_error(hub):
+    def download(repository, name, local_files_only):
+        raise _remote(EntryNotFoundError)
+
+    hub(answers=True, download=download)
+    with pytest.raises(ValueError, match=r"neither model\.safetensors nor"):
+        convnext(HUB_ID)
+
+
+def test_nothing_answers_at_a_closed_port():
+    assert not pretrained._answers("http://127.0.0.1:9")
+
+
+def _remote(kind: type[Exception]) -> Exception:
+    """An error of the hub; its constructor wants the response of whatever HTTP client the hub uses."""
+    return kind.__new__(kind)

@@ -1,0 +1,1 @@
+"""Small data sets, models and exact references that tests run on."""

@@ -1,0 +1,49 @@
+"""Working piece by piece changes memory, not results."""
+
+import pytest
+import torch
+from torch import nn
+
+from ponderv2.rendering.chunking import in_pieces, restore_order
+
+
+def _module():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 5), nn.Softplus(), nn.Linear(5, 2)).double()
+
+
+def _run(size, rows, module):
+    def function(a, b):
+        out = module(a + b)
+        return out[:, :1], out.sin()
+
+    first, second = in_pieces(function, module, size, *rows)
+    wanted = [rows[0], *module.parameters()]
+    return (first, second), torch.autograd.grad((first * second.cos()).sum() + second.sum(), wanted)
+
+
+@pytest.mark.parametrize("count", [1, 7, 12])
+def test_pieces_give_the_values_and_gradients_of_the_whole(count):
+    module = _module()
+    rows = torch.randn(count, 3, dtype=torch.float64, requires_grad=True), torch.randn(count, 3, dtype=torch.float64)
+    whole, by_whole = _run(None, rows, module)
+    pieces, by_pieces = _run(4, rows, module)
+    for one, other in zip((*whole, *by_whole), (*pieces, *by_pieces), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_frozen_parameters_get_no_gradient():
+    module = _module()
+    module[0].requires_grad_(False)
+    rows = torch.randn(9, 3, dtype=torch.float64, requires_grad=True)
+    (out,) = in_pieces(lambda x: (module(x),), module, 4, rows)
+    out.sum().backward()
+    assert module[0].weight.grad is None
+    assert module[2].weight.grad is not None
+
+
+def test_restoring_an_order_is_its_inverse_and_carries_gradients():
+    values = torch.randn(20, 2, dtype=torch.float64, requires_grad=True)
+    order = torch.randperm(20)
+    torch.testing.assert_close(restore_order(values[order], order), values)
+    assert torch.autograd.gradcheck(lambda v: restore_order(v, order), (values,))

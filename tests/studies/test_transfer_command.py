@@ -1,0 +1,62 @@
+"""What the command of the transfer study prints and writes, with made-up trainings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from studies.transfer_command import main, parse_arguments
+
+FAILS = "lidar_0.1_pretrained_seed1"
+
+
+def _line(tmp_path: Path, *more: str) -> list[str]:
+    return [
+        *("--data-root", str(tmp_path), "--out", str(tmp_path / "out"), "--modalities", "lidar", "--fractions", "0.1"),
+        *("--seeds", "0", "1", "--config", f"lidar={tmp_path / 'detector.py'}"),
+        *("--pretrain-config", f"lidar={tmp_path / 'pretraining.py'}", *more),
+    ]
+
+
+def test_the_command_prints_a_table_and_writes_json_and_picture(make_study, training, tmp_path, repository, capsys):
+    assert main("", repository, _line(tmp_path), training) == 0
+    said = capsys.readouterr().out
+    assert "| lidar    | 10%    | NDS    | 20.50 ± 0.71 | 40.50 ± 0.71 | +20.00 |" in said
+    assert "beyond two standard deviations: gain > 2 * sqrt" in said
+    content = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert content["seeds"] == [0, 1]
+    assert [(row["metric"], row["scratch"]["values"]) for row in content["rows"]] == [
+        ("NDS", pytest.approx([0.2, 0.21])),
+        ("mAP", pytest.approx([0.1, 0.105])),
+    ]
+    assert (tmp_path / "out" / "study.png").is_file()
+
+
+def test_the_command_tells_failures_by_its_exit_code(make_study, training, tmp_path, repository, capsys):
+    training.fails = {FAILS}
+    assert main("", repository, _line(tmp_path), training) == 1
+    said = capsys.readouterr()
+    assert "out of luck" in said.out
+    assert f"failed: runs/{FAILS}" in said.err
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["failed"] == [f"runs/{FAILS}"]
+    assert main("", repository, _line(tmp_path, "--cfg-options", "lr=3"), training) == 2
+    assert "made with other settings" in capsys.readouterr().err
+
+
+def test_a_wrong_pair_on_the_command_line_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments("", ["--data-root", "d", "--out", "o", "--config", "radar=x.py"])
+    assert "expected MODALITY=PATH with one of camera, lidar, fusion, got 'radar=x.py'" in capsys.readouterr().err
+
+
+def test_every_earlier_validation_has_a_table(make_study, training, tmp_path, repository, capsys):
+    training.scores = (0.0, 0.1)
+    assert main("", repository, _line(tmp_path), training) == 0
+    said = capsys.readouterr().out
+    first, second = said.split("At the end:")
+    assert "After 2 steps:" in first
+    assert "| lidar    | 10%    | NDS    | 20.50 ± 0.71 | 40.50 ± 0.71 | +20.00 |" in first
+    assert "| lidar    | 10%    | NDS    | 30.50 ± 0.71 | 50.50 ± 0.71 | +20.00 |" in second
+    content = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert list(content["earlier"]) == ["2"]
+    assert content["earlier"]["2"][0]["scratch"]["values"] == pytest.approx([0.2, 0.21])

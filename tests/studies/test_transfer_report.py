@@ -1,0 +1,76 @@
+"""What a transfer study makes of the numbers."""
+
+import math
+import statistics
+
+import pytest
+
+from studies import DetectorRun, rows_of, summarise
+from studies.transfer_report import draw, table_of
+
+
+def _results(scratch: list[float | None], pretrained: list[float | None]) -> dict[DetectorRun, dict]:
+    return {
+        DetectorRun("camera", 0.1, init, seed): {"NDS": value, "mAP": value / 2}
+        for init, values in (("scratch", scratch), ("pretrained", pretrained))
+        for seed, value in enumerate(values)
+        if value is not None
+    }
+
+
+def test_rows_hold_means_standard_deviations_and_values_by_seed():
+    scratch, pretrained = [0.20, 0.22, 0.27], [0.30, 0.33, 0.36]
+    nds, mean_ap = rows_of(_results(scratch, pretrained), ["camera"], [0.1], [0, 1, 2])
+    assert (nds["modality"], nds["fraction"], nds["metric"]) == ("camera", 0.1, "NDS")
+    assert nds["scratch"]["values"] == scratch
+    assert nds["scratch"]["mean"] == pytest.approx(0.23)
+    assert nds["scratch"]["std"] == pytest.approx(math.sqrt((0.03**2 + 0.01**2 + 0.04**2) / 2))
+    assert nds["pretrained"]["std"] == pytest.approx(statistics.stdev(pretrained))
+    assert nds["gain"] == pytest.approx(0.10)
+    spread = math.sqrt((0.0013 + 0.0009) / 2)
+    assert nds["spread"] == pytest.approx(spread)
+    assert nds["gain_in_spreads"] == pytest.approx(0.10 / spread)
+    assert nds["beyond_two"] is True
+    assert mean_ap["gain"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.019, False), (0.021, True), (-0.1, False)])
+def test_the_verdict_asks_for_more_than_two_standard_deviations(gain, verdict):
+    scratch = [0.19, 0.20, 0.21]
+    rows = rows_of(_results(scratch, [v + gain for v in scratch]), ["camera"], [0.1], [0, 1, 2])
+    assert rows[0]["spread"] == pytest.approx(0.01)
+    assert rows[0]["beyond_two"] is verdict
+
+
+def test_twins_are_compared_pair_by_pair():
+    # The choice of frames moves both twins by as much; their differences are 0.02, 0.04 and -0.01.
+    rows = rows_of(_results([0.2, 0.3, 0.4], [0.22, 0.34, 0.39]), ["camera"], [0.1], [0, 1, 2])
+    assert rows[0]["pairs"]["values"] == pytest.approx([0.02, 0.04, -0.01])
+    assert rows[0]["pairs"]["mean"] == pytest.approx(rows[0]["gain"])
+    assert "± 2.52, 2 of 3 ahead" in table_of(rows)
+    missing = rows_of(_results([0.2, None, 0.4], [0.22, 0.34, None]), ["camera"], [0.1], [0, 1, 2])
+    assert missing[0]["pairs"]["values"] == [pytest.approx(0.02), None, None]
+    assert missing[0]["pairs"]["std"] is None
+
+
+def test_failed_runs_are_left_out_and_named():
+    rows = rows_of(_results([0.2, None, 0.3], [None, None, None]), ["camera"], [0.1], [0, 1, 2])
+    assert rows[0]["scratch"]["values"] == [0.2, None, 0.3]
+    assert rows[0]["scratch"]["mean"] == pytest.approx(0.25)
+    assert (rows[0]["gain"], rows[0]["beyond_two"]) == (None, None)
+    table = table_of(rows)
+    assert "25.00 ± 7.07 (1 failed)" in table
+    assert "| failed " in table
+
+
+def test_one_seed_has_a_mean_and_no_verdict():
+    assert summarise([0.4]).std is None
+    table = table_of(rows_of(_results([0.2], [0.4]), ["camera"], [0.1], [0]))
+    assert "+20.00" in table
+    assert "needs two seeds" in table
+
+
+def test_the_picture_is_drawn_even_where_runs_failed(tmp_path):
+    rows = rows_of(_results([0.2, 0.3], [None, None]), ["camera", "lidar"], [0.1], [0, 1])
+    draw(tmp_path / "study.png", rows)
+    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")

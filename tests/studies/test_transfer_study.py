@@ -1,0 +1,299 @@
+"""The transfer study with made-up trainings."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tests.factories.training_runs import DETECTOR, Training, write_validation
+from mmengine.config import Config
+
+from studies import DetectorRun, StudyError, TransferStudy
+from studies.runs import run_jobs
+from studies.transfer_study import validations
+
+RUNS = [f"lidar_0.1_{init}_seed{seed}" for seed in (0, 1) for init in ("scratch", "pretrained")]
+
+
+def test_a_study_pre_trains_once_and_then_trains_every_pair(make_study, training):
+    results, failures = make_study().run(launcher=training)
+    assert failures == {}
+    assert training.names == ["lidar", *RUNS]
+    assert {run.name: values["NDS"] for run, values in results.items()} == {
+        "lidar_0.1_scratch_seed0": 0.2,
+        "lidar_0.1_pretrained_seed0": pytest.approx(0.4),
+        "lidar_0.1_scratch_seed1": pytest.approx(0.21),
+        "lidar_0.1_pretrained_seed1": pytest.approx(0.41),
+    }
+    assert next(iter(results.values()))["mATE"] == 0.7
+
+
+def test_twins_differ_in_their_start_alone(make_study, training):
+    make_study(options=("a.b=1",)).run(launcher=training)
+    scratch, pretrained = (training.commands[k] for k in (1, 2))
+    same = [(a, b) for a, b in zip(scratch, pretrained, strict=True) if a != b]
+    assert [a.rpartition("/")[2] for pair in same for a in pair] == [
+        "model.init_cfg=None",
+        "encoder.safetensors",
+        "lidar_0.1_scratch_seed0",
+        "lidar_0.1_pretrained_seed0",
+    ]
+    assert pretrained[1:3] == ["tools/train.py", str(make_study().configs["lidar"])]
+    for option in (
+        "a.b=1",
+        "train_dataloader.dataset.dataset.fraction=0.1",
+        "train_dataloader.dataset.dataset.fraction_seed=0",
+        "randomness.seed=0",
+    ):
+        assert option in scratch
+
+
+def test_the_options_do_to_a_recipe_what_they_should(make_study, training):
+    from ponderv2.engine import load_config
+    from studies.transfer_study import parse_options
+
+    study = make_study()
+    encoder = study.out / "encoder.safetensors"
+    encoder.parent.mkdir(parents=True)
+    encoder.write_bytes(b"weights")
+    for init, start in (("scratch", None), ("pretrained", {"checkpoint": str(encoder), "new": ("convs",)})):
+        job = study.detector(DetectorRun("lidar", 0.25, init, 3), encoder)
+        options = job.command[job.command.index("--cfg-options") + 1 :]
+        config = load_config(study.configs["lidar"], options=parse_options(options))
+        assert config.model.init_cfg == start
+        assert config.train_dataloader.dataset.dataset.fraction == 0.25
+        assert config.train_dataloader.dataset.dataset.fraction_seed == 3
+        assert config.randomness.seed == 3
+
+
+def test_finished_runs_are_left_alone_and_failed_ones_are_repeated(make_study, training):
+    training.fails = {RUNS[2]}
+    results, failures = make_study().run(launcher=training)
+    assert len(results) == 3
+    assert "ValueError: out of luck" in failures[f"runs/{RUNS[2]}"]
+    assert "exit code 1" in failures[f"runs/{RUNS[2]}"]
+    again = Training()
+    results, failures = make_study().run(launcher=again)
+    assert (again.names, len(results), failures) == ([RUNS[2]], 4, {})
+
+
+def test_more_seeds_and_fractions_add_runs_to_a_finished_study(make_study, training):
+    make_study().run(launcher=training)
+    again = Training()
+    results, _ = make_study(seeds=(0, 1, 2)).run(launcher=again)
+    assert again.names == ["lidar_0.1_scratch_seed2", "lidar_0.1_pretrained_seed2"]
+    assert len(results) == 6
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(make_study, training):
+    training.fails, training.leaves_checkpoint = {RUNS[0]}, True
+    make_study().run(launcher=training)
+    again = Training()
+    results, _ = make_study().run(launcher=again)
+    assert again.names == [RUNS[0]]
+    assert again.commands[0][-1] == "--resume"
+    assert len(results) == 4
+
+
+def test_a_run_that_was_interrupted_after_its_last_step_starts_again(make_study, training):
+    training.fails, training.leaves_checkpoint = {RUNS[0]}, True
+    make_study().run(launcher=training)
+    write_validation(make_study().out / "runs" / RUNS[0], "2025_0000", 0.9)
+
+    class EndsAtOnce(Training):
+        def __call__(self, command, log, environment):
+            self.validates = "--resume" not in command
+            if not self.validates:
+                write_validation(Path(command[command.index("--work-dir") + 1]), "2026_0000")
+            return super().__call__(command, log, environment)
+
+    again = EndsAtOnce()
+    results, failures = make_study().run(launcher=again)
+    assert failures == {}
+    assert [command[-1] == "--resume" for command in again.commands] == [True, False]
+    assert results[DetectorRun("lidar", 0.1, "scratch", 0)]["NDS"] == 0.2
+
+
+def test_a_training_without_a_score_is_a_failure_that_says_so(make_study, training):
+    training.validates = False
+    results, failures = make_study().run(launcher=training)
+    assert results == {}
+    assert all("without the numbers that were expected" in text for text in failures.values())
+
+
+def test_when_pre_training_fails_scratch_goes_on(make_study, training):
+    training.fails = {"lidar"}
+    results, failures = make_study().run(launcher=training)
+    assert {run.init for run in results} == {"scratch"}
+    assert len(results) == 2
+    assert set(failures) == {"pretrain/lidar", f"runs/{RUNS[1]}", f"runs/{RUNS[3]}"}
+
+
+def test_a_given_encoder_saves_the_pre_training(make_study, training, tmp_path):
+    (tmp_path / "given.safetensors").write_bytes(b"other weights")
+    make_study(pretrained={"lidar": tmp_path / "given.safetensors"}).run(launcher=training)
+    assert training.names == RUNS
+    assert f"model.init_cfg.checkpoint={tmp_path / 'given.safetensors'}" in training.commands[1]
+
+
+def _other_data(study: TransferStudy) -> dict:
+    (study.data_root / "val.pkl").write_text("other")
+    return {}
+
+
+def _other_recipe(study: TransferStudy) -> dict:
+    study.configs["lidar"].write_text(DETECTOR + "lr = 1")
+    return {}
+
+
+def _other_encoder(study: TransferStudy) -> dict:
+    path = study.data_root / "given.safetensors"
+    path.write_bytes(b"other weights")
+    return {"pretrained": {"lidar": path}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_other_data, r"val\.pkl"),
+        (_other_recipe, "recipe_sha256"),
+        (lambda study: {"options": ("lr=2",)}, "recipe_sha256"),
+        (_other_encoder, "checkpoint_sha256"),
+    ],
+    ids=["data", "recipe", "options", "encoder"],
+)
+def test_changed_settings_are_refused_before_anything_starts(make_study, training, change, words):
+    study = make_study()
+    study.run(launcher=training)
+    again = Training()
+    with pytest.raises(StudyError, match=f"made with other settings .*{words}.* choose another --out"):
+        make_study(**change(study)).run(launcher=again)
+    assert again.commands == []
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_failed_run_may_be_repeated_with_other_settings_unless_it_left_a_checkpoint(make_study, training, checkpoint):
+    training.fails, training.leaves_checkpoint = set(RUNS), checkpoint
+    make_study().run(launcher=training)
+    again = Training()
+    if checkpoint:
+        with pytest.raises(StudyError, match="made with other settings"):
+            make_study(options=("lr=2",)).run(launcher=again)
+    else:
+        assert len(make_study(options=("lr=2",)).run(launcher=again)[0]) == 4
+
+
+def test_data_that_moved_is_still_the_same(make_study, training, tmp_path):
+    make_study().run(launcher=training)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("train.pkl", "val.pkl"):
+        (moved / name).write_text(name)
+    again = Training()
+    results, _ = make_study(data_root=moved).run(launcher=again)
+    assert (again.commands, len(results)) == ([], 4)
+
+
+def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
+    (tmp_path / "detector.py").write_text(DETECTOR.replace('"train.pkl"', '["train.pkl", "more.pkl"]'))
+    run = DetectorRun("lidar", 0.1, "scratch", 0)
+    with pytest.raises(StudyError, match=r"has no more\.pkl"):
+        make_study().detector(run, None)
+    (tmp_path / "more.pkl").write_text("more")
+    assert {"train.pkl", "more.pkl", "val.pkl"} <= set(make_study().detector(run, None).settings)
+
+
+def test_parallel_runs_share_the_cores(make_study, training, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    results, _ = make_study().run(parallel=4, launcher=training)
+    assert len(results) == 4
+    assert {environment["OMP_NUM_THREADS"] for environment in training.environments} == {"2"}
+
+
+def test_an_interruption_starts_nothing_more(make_study):
+    class Interrupted(Training):
+        def __call__(self, command, log, environment):
+            self.commands.append(list(command))
+            os.kill(os.getpid(), signal.SIGINT)
+            # As a process that takes a moment to end.
+            time.sleep(1.0)
+            return 130
+
+    study, training = make_study(), Interrupted()
+    jobs = [study.pretraining("lidar"), study.pretraining("camera")]
+    # A shell starts what runs in the background with interruptions ignored; Python then leaves it at that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_jobs(jobs, 1, training)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert training.names == ["lidar"]
+    assert all(job.finished() is None for job in jobs)
+
+
+def test_many_gpus_a_training_start_with_torchrun(make_study, training):
+    job = make_study(gpus=4).detector(DetectorRun("lidar", 0.1, "scratch", 0), None)
+    assert job.command[:5] == ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4", "tools/train.py")
+    assert job.command[job.command.index("--launcher") + 1] == "pytorch"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"fractions": (1.5,)}, r"shares in \(0, 1\], got 1\.5"),
+        ({"seeds": (1, 1)}, "--seeds: expected different values"),
+        ({"modalities": ("fusion",)}, "no detector recipe for fusion"),
+        ({"pretrain_configs": {}}, "nothing to start lidar from"),
+        ({"pretrained": {"lidar": Path("nowhere.safetensors")}}, "nowhere.safetensors does not exist"),
+    ],
+)
+def test_a_study_that_cannot_be_run_says_why(make_study, changes, words):
+    with pytest.raises(StudyError, match=words):
+        make_study(**changes)
+
+
+def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_study, tmp_path):
+    run = DetectorRun("lidar", 0.1, "scratch", 0)
+    with pytest.raises(StudyError, match=r"model\.init_cfg is None"):
+        make_study(configs={"lidar": tmp_path / "pretraining.py"}).detector(run, None)
+    (tmp_path / "val.pkl").unlink()
+    with pytest.raises(StudyError, match=r"has no val\.pkl; make it with tools/create_data\.py"):
+        make_study().detector(run, None)
+
+
+def test_the_last_validation_of_the_last_start_counts_and_earlier_ones_are_kept(tmp_path):
+    assert validations(tmp_path) is None
+    write_validation(tmp_path, "20260101_000000", 0.9)
+    assert validations(tmp_path) == {"NDS": 0.9, "mAP": 0.45, "mATE": 0.7}
+    # Resumed; validated again at the same step, then to the end.
+    write_validation(tmp_path, "20260102_000000", 0.1, 0.3)
+    found = validations(tmp_path)
+    assert found["NDS"] == 0.3
+    assert found["earlier"] == {"2": {"NDS": 0.1, "mAP": 0.05, "mATE": 0.7}}
+    write_validation(tmp_path, "20260103_000000")
+    assert validations(tmp_path) is None
+
+
+@pytest.mark.parametrize("modality", ["camera", "lidar", "fusion"])
+def test_the_tiny_recipes_are_ready_for_a_study(repository, tmp_path, modality):
+    for name in ("nuscenes_infos_train.pkl", "nuscenes_infos_val.pkl"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "encoder.safetensors").write_bytes(b"weights")
+    tiny = repository / "configs" / "tiny"
+    study = TransferStudy(
+        train_tool=repository / "tools" / "train.py",
+        data_root=tmp_path,
+        out=tmp_path / "out",
+        modalities=(modality,),
+        fractions=(0.1,),
+        seeds=(0,),
+        configs={modality: tiny / f"uvtr_{modality}_synthetic.py"},
+        pretrain_configs={modality: tiny / f"ponderv2_{modality}_synthetic.py"},
+    )
+    job = study.detector(DetectorRun(modality, 0.1, "pretrained", 0), tmp_path / "encoder.safetensors")
+    assert "train_dataloader.dataset.fraction=0.1" in job.command
+    hooks = Config.fromfile(str(study.pretrain_configs[modality])).custom_hooks
+    assert any("EncoderExportHook" in str(hook.type) for hook in hooks)
+    assert set(study.pretraining(modality).settings) >= {"nuscenes_infos_train.pkl", "recipe_sha256"}
