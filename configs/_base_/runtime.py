@@ -1,4 +1,4 @@
-"""What every recipe shares: logging, checkpoints, seeds."""
+"""What every recipe shares: logging, progress, checkpoints, seeds."""
 
 from mmengine.hooks import (
     CheckpointHook,
@@ -11,6 +11,8 @@ from mmengine.hooks import (
 from mmengine.runner import LogProcessor, TestLoop, ValLoop
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
+from ponderv2.engine import ProgressHook
+
 default_scope = "mmdet3d"
 default_hooks = dict(
     timer=dict(type=IterTimerHook),
@@ -19,6 +21,7 @@ default_hooks = dict(
     runtime_info=dict(type=RuntimeInfoHook),
     sampler_seed=dict(type=DistSamplerSeedHook),
     checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2),
+    progress=dict(type=ProgressHook, seconds=5),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

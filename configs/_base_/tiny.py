@@ -1,36 +1,107 @@
-"""What the tiny recipes share: loaders of one frame a batch, an optimiser for few steps, metrics and hooks."""
+"""Sizes that two CPU cores can train in minutes: encoders of 32 channels, loaders of one frame, hooks for few steps.
 
-from mmengine.config import read_base
+With one frame a batch, running statistics of masked volumes do not fit whole ones: norms are by row, plane or sample.
+"""
 
-with read_base():
-    from .runtime import *
-
+from mmdet.models.necks import FPN
 from mmengine.dataset import DefaultSampler, InfiniteSampler, pseudo_collate
-from mmengine.optim import OptimWrapper
-from mmengine.runner import IterBasedTrainLoop
-from torch.optim import AdamW
+from mmengine.hooks import CheckpointHook
 
-from ponderv2.datasets import PackSensorInputs
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
-from ponderv2.evaluation import RenderMetric
+from ponderv2.datasets import PonderNuScenesDataset, PonderNuScenesDetDataset, SampleCameraRays
+from ponderv2.encoders import (
+    SECOND3D,
+    SECOND3DFPN,
+    CameraEncoder,
+    FusionEncoder,
+    HeightKeepingSparseEncoder,
+    LidarEncoder,
+    PonderConvNeXt,
+    SimpleDepth,
+)
+from ponderv2.heads import RenderHead, UVTRHead
+from ponderv2.lifting import PullLift
+from ponderv2.rendering import HierarchicalSampler, VolSDFOpacity
 
+channels = 32
+row_norm = dict(type="LN")
+plane_norm = dict(type="IN2d", affine=True)
+sample_norm = dict(type="IN3d", affine=True)
 point_cloud_range = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
-pack = dict(type=PackSensorInputs)
-loading = dict(batch_size=1, collate_fn=dict(type=pseudo_collate))
-train_dataloader = dict(
-    num_workers=1, persistent_workers=True, sampler=dict(type=InfiniteSampler, shuffle=True), **loading
-)
-val_dataloader = dict(num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False), **loading)
-val_evaluator = dict(type=RenderMetric)
-test_evaluator = val_evaluator
+fine_grid = dict(point_cloud_range=point_cloud_range, size=(144, 144, 8))
+coarse_grid = dict(point_cloud_range=point_cloud_range, size=(108, 108, 8))
 
-train_cfg = dict(type=IterBasedTrainLoop)
-optim_wrapper = dict(
-    type=OptimWrapper,
-    # Gradients shrink tenfold in the first hundred steps; at the usual 0.999 their early size would slow the rest.
-    optimizer=dict(type=AdamW, lr=3e-3, betas=(0.9, 0.99), weight_decay=0.01),
-    clip_grad=dict(max_norm=35, norm_type=2),
+# Encoders, on cells of 1 m
+tiny_camera_encoder = dict(
+    type=CameraEncoder,
+    grid=coarse_grid,
+    img_backbone=dict(
+        type=PonderConvNeXt,
+        depths=(1, 1, 2),
+        channels=(32, 64, 128),
+        out_indices=(0, 2),
+        drop_path_rate=0.0,
+        layer_scale=0.1,
+        frozen_stages=-1,
+    ),
+    img_neck=dict(type=FPN, in_channels=[32, 128], out_channels=channels, num_outs=2),
+    neck_strides=(4, 16),
+    depth_net=dict(type=SimpleDepth, in_channels=channels, num_bins=64),
+    lift=dict(type=PullLift, depth_range=(0.0, 64.0)),
+    channels=channels,
+    num_convs=1,
+    norm_cfg=sample_norm,
 )
-default_hooks.update(checkpoint=dict(type=CheckpointHook, by_epoch=False, interval=100, max_keep_ckpts=2))
-log_processor.update(by_epoch=False)
-custom_hooks = [dict(type=RenderPreviewHook, stride=4), dict(type=EncoderExportHook)]
+tiny_lidar_encoder = dict(
+    type=LidarEncoder,
+    grid=coarse_grid,
+    voxel_size=(0.125, 0.125, 0.125),
+    # Numbers of order one; there is a single sweep, so no time lag.
+    feature_scale=(1 / 54, 1 / 54, 1 / 5, 1 / 255),
+    pts_middle_encoder=dict(
+        type=HeightKeepingSparseEncoder,
+        in_channels=4,
+        stage_channels=(16, 32, 48, 64),
+        blocks=1,
+        channels=channels,
+        norm_cfg=row_norm,
+    ),
+    pts_backbone=dict(
+        type=SECOND3D, in_channels=channels, channels=(32, 48, 64), blocks=(1, 1, 1), norm_cfg=plane_norm
+    ),
+    pts_neck=dict(type=SECOND3DFPN, in_channels=(32, 48, 64), channels=channels, norm_cfg=plane_norm),
+    channels=channels,
+)
+tiny_fusion_encoder = dict(
+    type=FusionEncoder, camera=tiny_camera_encoder, lidar=tiny_lidar_encoder, norm_cfg=sample_norm
+)
+
+# Heads. VolSDF's opacity learns more in few steps than NeuS', the published one (docs/benchmarks.md).
+tiny_lidar_render_head = dict(
+    type=RenderHead,
+    in_channels=channels,
+    render_channels=32,
+    hidden_channels=32,
+    norm_cfg=sample_norm,
+    sampler=dict(type=HierarchicalSampler, num_proposals=32, num_important=16),
+    objective=dict(preset="occupancy", color=0.0),
+)
+tiny_camera_render_head = tiny_lidar_render_head | dict(opacity=dict(type=VolSDFOpacity), objective="occupancy")
+# The published one of the camera ablation with few queries and layers, but with 128 channels: with as few as the volume
+# has it learns much more slowly. Not all tiny encoders end with a normed convolution, as published ones do.
+tiny_detection_head = dict(
+    type=UVTRHead, in_channels=channels, channels=128, num_classes=10, num_queries=200, num_layers=3, volume_norm=True
+)
+
+# Data: `--data-root` says where
+keyframe_dataset = dict(type=PonderNuScenesDataset, data_root="data/nuscenes", ann_file="nuscenes_infos_keyframe.pkl")
+synthetic_dataset = dict(type=PonderNuScenesDataset, data_root="data/synthetic")
+synthetic_boxes_dataset = dict(type=PonderNuScenesDetDataset, data_root="data/synthetic", use_valid_flag=True)
+tiny_rays = dict(type=SampleCameraRays, point_cloud_range=point_cloud_range, radius=(3.0, 54.0))
+_loading = dict(batch_size=1, collate_fn=dict(type=pseudo_collate))
+tiny_train_loader = dict(
+    num_workers=1, persistent_workers=True, sampler=dict(type=InfiniteSampler, shuffle=True), **_loading
+)
+tiny_eval_loader = dict(num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False), **_loading)
+
+two_checkpoints = dict(checkpoint=dict(type=CheckpointHook, by_epoch=False, interval=100, max_keep_ckpts=2))
+one_checkpoint = dict(checkpoint=dict(type=CheckpointHook, by_epoch=False, interval=100, max_keep_ckpts=1))

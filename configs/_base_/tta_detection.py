@@ -1,8 +1,8 @@
 """Test-time augmentation of detection: three scales times flips in x and y, 12 passes (UniPAD's fusion test).
 
-A recipe that adds this to its bases puts its loading in front, after which `tools/test.py --tta` works:
+A recipe puts its loading in front, after which `tools/test.py --tta` works:
 
-    tta_pipeline = [load_cameras, load_sweeps | dict(test_mode=True), *tta_passes]
+    tta_pipeline = [load_cameras, load_nearest_sweeps, *tta_passes]
 
 Images are not augmented: calibration follows the scene, so cameras see it scaled and mirrored as well.
 """
@@ -10,7 +10,7 @@ Images are not augmented: calibration follows the scene, so cameras see it scale
 from mmcv.transforms import TestTimeAug
 
 from ponderv2.datasets import PackSensorInputs, UnifiedRotScaleTransFlip
-from ponderv2.models.detection_tta import DetectionTTAModel
+from ponderv2.models import DetectionTTAModel
 
 tta_model = dict(type=DetectionTTAModel, nms=0.1, max_boxes=500)
 # Each has a single value to draw: fixed scale, and flips with probability 0 or 1.

@@ -1,4 +1,4 @@
-"""The two published heads: UVTRHead of the camera ablation, and UVTRDNHead of everything else.
+"""The published heads: UVTRHead of the camera ablation, and UVTRDNHead of everything else.
 
 The second has denoising queries, a branch that predicts the overlap with the truth, and twice the weight on centres
 and a fifth on velocities. The final camera model ignores the overlap when it scores, as published; LiDAR and fusion

@@ -6,10 +6,21 @@ Hardware: as the model it is made from, a fifth longer. Aims at: 49.4 NDS / 45.0
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.nuscenes_test_split import *
     from .uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes import *
 
-train_dataloader.dataset.ann_file = trainval
-test_dataloader.dataset.ann_file = submission.ann_file
-test_evaluator = submission | dict(sensors=("camera",))
+from ponderv2.evaluation import PonderNuScenesMetric
+
+# Trained on train and val together; nothing is validated while training.
+train_dataset = train_dataloader.dataset | dict(ann_file=("nuscenes_infos_train.pkl", "nuscenes_infos_val.pkl"))
+train_dataloader = train_dataloader | dict(dataset=train_dataset)
 val_dataloader = val_cfg = val_evaluator = None
+
+# The info file of the test split comes from tools/create_data.py --version v1.0-test.
+test_dataloader = test_dataloader | dict(dataset=test_dataloader.dataset | dict(ann_file="nuscenes_infos_test.pkl"))
+test_evaluator = dict(
+    type=PonderNuScenesMetric,
+    data_root="data/nuscenes",
+    ann_file="nuscenes_infos_test.pkl",
+    submission_dir="work_dirs/submission",
+    sensors=("camera",),
+)

@@ -9,34 +9,74 @@ Starts from `pretrain/ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes`; three
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.nuscenes_detection_camera import *
-    from .._base_.nuscenes_scoring import *
+    from .._base_.encoders import camera_pull_51m_finetuned, imagenet_weights
+    from .._base_.nuscenes import boxes_dataset, eval_loader, grid_mask, in_range, load_boxes, load_cameras, pack
+    from .._base_.nuscenes import photometric, train_loader, turn
     from .._base_.runtime import *
-    from .._base_.schedule_camera_12e import *
     from .._base_.uvtr_heads import plain_head
-    from ..pretrain.ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes import model as pretraining
 
+from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop
+from torch.optim import AdamW
+
+from ponderv2.engine import CheckedOptimWrapperConstructor
+from ponderv2.evaluation import PonderNuScenesMetric
 from ponderv2.models import SensorPreprocessor, VolumeDetector
 
-encoder = pretraining.encoder
-encoder.num_convs = 3
-# All of it comes from pre-training.
-encoder.img_backbone.weights = None
 model = dict(
     type=VolumeDetector,
     data_preprocessor=dict(type=SensorPreprocessor),
     init_cfg=dict(
         checkpoint="work_dirs/ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes/encoder.safetensors", new=("convs",)
     ),
-    encoder=encoder,
+    encoder=camera_pull_51m_finetuned,
     head=plain_head,
 )
-del pretraining
+# The baseline, `--scratch`: ImageNet weights of the backbone alone.
+scratch = {"model.init_cfg": None, "model.encoder.img_backbone.weights": imagenet_weights}
 
-for step in without_points:
-    if "point_cloud_range" in step:
-        step.update(point_cloud_range=encoder.grid.point_cloud_range)
-del step
-train_dataloader.dataset.update(load_interval=2, pipeline=without_points)
-val_evaluator.sensors = ("camera",)
+# Data
+in_51m = in_range | dict(point_cloud_range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0))
+train_dataloader = train_loader | dict(
+    batch_size=1,
+    dataset=boxes_dataset
+    | dict(
+        ann_file="nuscenes_infos_train.pkl",
+        load_interval=2,  # half of the frames
+        pipeline=[load_cameras, load_boxes, photometric, turn, in_51m, grid_mask, pack],
+    ),
+)
+val_dataloader = eval_loader | dict(
+    dataset=boxes_dataset | dict(ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, pack]),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    type=PonderNuScenesMetric,
+    data_root="data/nuscenes",
+    ann_file="nuscenes_infos_val.pkl",
+    sensors=("camera",),
+)
 test_evaluator = val_evaluator
+
+# Schedule, for 4 GPUs with a frame each
+max_epochs = 12
+optim_wrapper = dict(
+    type=OptimWrapper,
+    constructor=CheckedOptimWrapperConstructor,
+    optimizer=dict(type=AdamW, lr=2e-4, weight_decay=0.01),
+    paramwise_cfg=dict(custom_keys={"encoder.img_backbone": dict(lr_mult=0.1)}),
+    clip_grad=dict(max_norm=35, norm_type=2),
+)
+param_scheduler = [
+    dict(type=LinearLR, start_factor=1 / 3, by_epoch=False, begin=0, end=500),
+    dict(
+        type=CosineAnnealingLR,
+        eta_min_ratio=1e-3,
+        begin=0,
+        end=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=4)
+auto_scale_lr = dict(enable=False, base_batch_size=4)

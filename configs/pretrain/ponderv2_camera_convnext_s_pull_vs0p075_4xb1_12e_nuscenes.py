@@ -9,21 +9,64 @@ neck and the 64 bins of its ablation model, and otherwise the published settings
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.nuscenes_camera import *
+    from .._base_.encoders import camera_pull_54m
+    from .._base_.nuscenes import eval_loader, frames_dataset, load_cameras, load_sweep, pack, rays, train_loader
     from .._base_.runtime import *
-    from .._base_.schedule_camera_12e import *
-    from .ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes import model
 
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop
+from torch.optim import AdamW
+
+from ponderv2.engine import CheckedOptimWrapperConstructor, EncoderExportHook, RenderPreviewHook
 from ponderv2.evaluation import RenderMetric
+from ponderv2.heads import RenderHead
+from ponderv2.models import RenderingPretrainer, SensorPreprocessor
 
-channels = 256
-model.encoder.grid = dict(point_cloud_range=(-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), size=(180, 180, 5))
-model.encoder.channels = channels
-model.encoder.img_neck.out_channels = channels
-model.encoder.depth_net.in_channels = channels
-model.head.in_channels = channels
+model = dict(
+    type=RenderingPretrainer,
+    data_preprocessor=dict(type=SensorPreprocessor),
+    masking=dict(image_ratio=0.3, image_block=32),
+    encoder=camera_pull_54m,
+    head=dict(type=RenderHead, in_channels=256, render_channels=32, hidden_channels=16),
+)
 
+# Data. No frame of the validation set is trained on, so all its rays are held out.
+train_dataloader = train_loader | dict(
+    batch_size=1,
+    dataset=frames_dataset | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweep, rays, pack]),
+)
+val_dataloader = eval_loader | dict(
+    dataset=frames_dataset
+    | dict(
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, load_sweep, rays | dict(split="all", seed=0), pack],
+    ),
+)
+test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
 test_evaluator = val_evaluator
+
+# Schedule: the paper's text says 1e-4; the code, which this follows, 2e-4 for 4 GPUs with a frame each.
+max_epochs = 12
+optim_wrapper = dict(
+    type=OptimWrapper,
+    constructor=CheckedOptimWrapperConstructor,
+    optimizer=dict(type=AdamW, lr=2e-4, weight_decay=0.01),
+    paramwise_cfg=dict(custom_keys={"encoder.img_backbone": dict(lr_mult=0.1)}),
+    clip_grad=dict(max_norm=35, norm_type=2),
+)
+param_scheduler = [
+    dict(type=LinearLR, start_factor=1 / 3, by_epoch=False, begin=0, end=500),
+    dict(
+        type=CosineAnnealingLR,
+        eta_min_ratio=1e-3,
+        begin=0,
+        end=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=4)
+auto_scale_lr = dict(enable=False, base_batch_size=4)
 custom_hooks = [dict(type=RenderPreviewHook, interval=2000, stride=8), dict(type=EncoderExportHook)]

@@ -10,28 +10,74 @@ the validation are the key frame's alone, which are exact. Otherwise see the vs0
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.nuscenes_camera import *
+    from .._base_.encoders import camera_splat_54m
+    from .._base_.nuscenes import (
+        eval_loader,
+        frames_dataset,
+        load_cameras,
+        load_sweep,
+        load_sweeps,
+        pack,
+        rays,
+        train_loader,
+    )
     from .._base_.runtime import *
-    from .._base_.schedule_camera_12e import *
-    from .ponderv2_camera_convnext_s_pull_vs0p075_4xb1_12e_nuscenes import model
 
-from mmdet.models.necks import FPN
+from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop
+from torch.optim import AdamW
 
-from ponderv2.datasets import LoadLidarSweeps
-from ponderv2.encoders import DepthNet
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from ponderv2.engine import CheckedOptimWrapperConstructor, EncoderExportHook, RenderPreviewHook
 from ponderv2.evaluation import RenderMetric
-from ponderv2.lifting import SplatLift
+from ponderv2.heads import RenderHead
+from ponderv2.models import RenderingPretrainer, SensorPreprocessor
 
-train_dataloader.dataset.pipeline[1] = dict(type=LoadLidarSweeps, num_sweeps=9)
+model = dict(
+    type=RenderingPretrainer,
+    data_preprocessor=dict(type=SensorPreprocessor),
+    masking=dict(image_ratio=0.3, image_block=32),
+    encoder=camera_splat_54m,
+    head=dict(type=RenderHead, in_channels=256, render_channels=32, hidden_channels=16),
+)
 
-model.encoder.img_backbone.out_indices = (3,)
-# Of one level it is a 1×1 and a 3×3 convolution without norm: the published "CustomFPN".
-model.encoder.img_neck = dict(type=FPN, in_channels=[768], out_channels=256, num_outs=1)
-model.encoder.neck_strides = (32,)
-model.encoder.depth_net = dict(type=DepthNet, in_channels=256, num_bins=118)
-model.encoder.lift = dict(type=SplatLift, depth_range=(1.0, 60.0))
-
+# Data. No frame of the validation set is trained on, so all its rays are held out.
+train_dataloader = train_loader | dict(
+    batch_size=1,
+    dataset=frames_dataset
+    | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweeps, rays, pack]),
+)
+val_dataloader = eval_loader | dict(
+    dataset=frames_dataset
+    | dict(
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, load_sweep, rays | dict(split="all", seed=0), pack],
+    ),
+)
+test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
 test_evaluator = val_evaluator
+
+# Schedule: the paper's text says 1e-4; the code, which this follows, 2e-4 for 4 GPUs with a frame each.
+max_epochs = 12
+optim_wrapper = dict(
+    type=OptimWrapper,
+    constructor=CheckedOptimWrapperConstructor,
+    optimizer=dict(type=AdamW, lr=2e-4, weight_decay=0.01),
+    paramwise_cfg=dict(custom_keys={"encoder.img_backbone": dict(lr_mult=0.1)}),
+    clip_grad=dict(max_norm=35, norm_type=2),
+)
+param_scheduler = [
+    dict(type=LinearLR, start_factor=1 / 3, by_epoch=False, begin=0, end=500),
+    dict(
+        type=CosineAnnealingLR,
+        eta_min_ratio=1e-3,
+        begin=0,
+        end=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=4)
+auto_scale_lr = dict(enable=False, base_batch_size=4)
 custom_hooks = [dict(type=RenderPreviewHook, interval=2000, stride=8), dict(type=EncoderExportHook)]

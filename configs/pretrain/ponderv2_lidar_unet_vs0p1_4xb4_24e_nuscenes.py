@@ -11,40 +11,26 @@ unit cube), a voxel is the mean of its points (one of them at random), every fra
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.nuscenes_lidar import *
+    from .._base_.encoders import lidar_unet
+    from .._base_.nuscenes import eval_loader, frames_dataset, load_calibration, load_sweep, pack, rays, train_loader
+    from .._base_.nuscenes import turn_and_flip
     from .._base_.runtime import *
-    from .._base_.schedule_onecycle_24e import *
 
-from ponderv2.encoders import LidarEncoder, VoxelUNet
+from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop
+from torch.optim import AdamW
+
 from ponderv2.engine import EncoderExportHook, RenderPreviewHook
 from ponderv2.evaluation import RenderMetric
 from ponderv2.heads import RenderHead
 from ponderv2.models import RenderingPretrainer, SensorPreprocessor
 from ponderv2.rendering import HierarchicalSampler
 
-point_cloud_range = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
-turn = (-0.785, 0.785)
-stronger = dict(rotation=turn, scale=(0.9, 1.1), translation_std=(0.5, 0.5, 0.5), flip_x=0.5, flip_y=0.5)
-train_dataloader["dataset"]["pipeline"][2].update(stronger)
-for loader in (train_dataloader, val_dataloader):
-    loader["dataset"]["pipeline"][1].update(num_sweeps=0)
-test_dataloader = val_dataloader
-
 model = dict(
     type=RenderingPretrainer,
     data_preprocessor=dict(type=SensorPreprocessor),
     masking=dict(point_ratio=0.8, point_block=8),
-    encoder=dict(
-        type=LidarEncoder,
-        grid=dict(point_cloud_range=point_cloud_range, size=(180, 180, 5)),
-        voxel_size=(0.1, 0.1, 0.1),
-        max_points=None,
-        max_voxels=None,
-        feature_scale=(1.0, 1.0, 1.0, 1 / 255),
-        mask_token=True,
-        pts_middle_encoder=dict(type=VoxelUNet, in_channels=4),
-        channels=96,
-    ),
+    encoder=lidar_unet,
     head=dict(
         type=RenderHead,
         in_channels=96,
@@ -54,6 +40,43 @@ model = dict(
     ),
 )
 
+# Data: no image is opened. No frame of the validation set is trained on, so all its rays are held out.
+depth_rays = rays | dict(color=False)
+train_dataloader = train_loader | dict(
+    batch_size=4,
+    dataset=frames_dataset
+    | dict(
+        ann_file="nuscenes_infos_train.pkl", pipeline=[load_calibration, load_sweep, turn_and_flip, depth_rays, pack]
+    ),
+)
+val_dataloader = eval_loader | dict(
+    dataset=frames_dataset
+    | dict(
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_calibration, load_sweep, depth_rays | dict(split="all", seed=0), pack],
+    ),
+)
+test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
 test_evaluator = val_evaluator
+
+# Schedule: one cycle, PonderV2's outdoor schedule. Its code clips no gradients; neither does this.
+max_epochs = 24
+optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=AdamW, lr=2e-4, weight_decay=0.01))
+param_scheduler = [
+    dict(
+        type=OneCycleLR,
+        eta_max=2e-4,
+        pct_start=0.4,
+        div_factor=10.0,
+        final_div_factor=100.0,
+        begin=0,
+        end=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+]
+train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=8)
+auto_scale_lr = dict(enable=False, base_batch_size=16)
 custom_hooks = [dict(type=RenderPreviewHook, interval=2000, stride=8), dict(type=EncoderExportHook)]

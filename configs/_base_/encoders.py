@@ -1,0 +1,104 @@
+"""The published encoders at full size. Pre-training and fine-tuning build the same one, so its weights fit key by key.
+
+A fine-tuned encoder has three more convolutions, which are new, and takes all else from pre-training: its image
+backbone then needs no weights of its own.
+"""
+
+from mmdet.models.necks import FPN
+
+from ponderv2.encoders import (
+    SECOND3D,
+    SECOND3DFPN,
+    CameraEncoder,
+    DepthNet,
+    HeightKeepingSparseEncoder,
+    LidarEncoder,
+    PonderConvNeXt,
+    SimpleDepth,
+    VoxelUNet,
+)
+from ponderv2.lifting import PullLift, SplatLift
+
+imagenet_weights = "facebook/convnext-small-224"
+grid_54m = dict(point_cloud_range=(-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), size=(180, 180, 5))
+
+convnext_small = dict(
+    type=PonderConvNeXt,
+    size="small",
+    weights=imagenet_weights,
+    out_indices=(1, 2, 3),
+    frozen_stages=1,
+    drop_path_rate=0.2,
+    grad_checkpointing=True,
+)
+pretrained_convnext = dict(weights=None)
+
+# "uvtr_cam_vs0.1", UniPAD's ablation: ±51.2 m, pull from four levels
+camera_pull_51m = dict(
+    type=CameraEncoder,
+    grid=dict(point_cloud_range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), size=(128, 128, 5)),
+    img_backbone=convnext_small,
+    img_neck=dict(type=FPN, in_channels=[192, 384, 768], out_channels=128, num_outs=4, add_extra_convs="on_output"),
+    neck_strides=(8, 16, 32, 64),
+    depth_net=dict(type=SimpleDepth, in_channels=128, num_bins=64),
+    lift=dict(type=PullLift, depth_range=(0.0, 64.0)),
+    channels=128,
+)
+camera_pull_51m_finetuned = camera_pull_51m | dict(img_backbone=convnext_small | pretrained_convnext, num_convs=3)
+
+# The same in the volume of the LiDAR
+camera_pull_54m = dict(
+    type=CameraEncoder,
+    grid=grid_54m,
+    img_backbone=convnext_small,
+    img_neck=dict(type=FPN, in_channels=[192, 384, 768], out_channels=256, num_outs=4, add_extra_convs="on_output"),
+    neck_strides=(8, 16, 32, 64),
+    depth_net=dict(type=SimpleDepth, in_channels=256, num_bins=64),
+    lift=dict(type=PullLift, depth_range=(0.0, 64.0)),
+    channels=256,
+)
+
+# "uvtr_cam_vs0.075", UniPAD's final camera model: splat from the last stage, 118 depth bins of half a metre
+camera_splat_54m = dict(
+    type=CameraEncoder,
+    grid=grid_54m,
+    img_backbone=convnext_small | dict(out_indices=(3,)),
+    # Of one level it is a 1×1 and a 3×3 convolution without norm: the published "CustomFPN".
+    img_neck=dict(type=FPN, in_channels=[768], out_channels=256, num_outs=1),
+    neck_strides=(32,),
+    depth_net=dict(type=DepthNet, in_channels=256, num_bins=118),
+    lift=dict(type=SplatLift, depth_range=(1.0, 60.0)),
+    channels=256,
+)
+camera_splat_54m_finetuned = camera_splat_54m | dict(
+    img_backbone=convnext_small | dict(out_indices=(3,)) | pretrained_convnext,
+    num_convs=3,
+    depth_loss=dict(weight=1.0),
+)
+
+# "uvtr_lidar_vs0.075", UniPAD's LiDAR model
+lidar_voxelnet = dict(
+    type=LidarEncoder,
+    grid=grid_54m,
+    voxel_size=(0.075, 0.075, 0.2),
+    max_points=10,
+    max_voxels=(120000, 160000),
+    pts_middle_encoder=dict(type=HeightKeepingSparseEncoder, stage_channels=(16, 32, 64, 128), channels=256),
+    pts_backbone=dict(type=SECOND3D, in_channels=256, channels=(128, 256, 512), blocks=(5, 5, 5)),
+    pts_neck=dict(type=SECOND3DFPN, in_channels=(128, 256, 512), channels=256),
+    channels=256,
+)
+lidar_voxelnet_finetuned = lidar_voxelnet | dict(num_convs=3)
+
+# PonderV2's outdoor model
+lidar_unet = dict(
+    type=LidarEncoder,
+    grid=grid_54m,
+    voxel_size=(0.1, 0.1, 0.1),
+    max_points=None,
+    max_voxels=None,
+    feature_scale=(1.0, 1.0, 1.0, 1 / 255),
+    mask_token=True,
+    pts_middle_encoder=dict(type=VoxelUNet, in_channels=4),
+    channels=96,
+)
