@@ -6,10 +6,13 @@ PIP := $(PY) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DATA_ROOT ?=
 WORK_DIR ?= work_dirs/demo
-# Of `make demo`: with DATA_ROOT the one real key frame in that folder, else synthetic streets, whose boxes are then
-# detected from the pre-trained encoder and from scratch.
+# Of `make demo`: with DATA_ROOT the one real key frame in that folder is pre-trained on and rendered; else synthetic
+# streets, on which the encoder is probed and a detector is trained as well.
 DEMO_DATA := $(or $(DATA_ROOT),data/synthetic)
 DEMO_CONFIG := configs/tiny/ponderv2_camera_$(if $(DATA_ROOT),keyframe,synthetic).py
+DEMO_DETECTOR := configs/tiny/uvtr_camera_synthetic_head_first.py
+# The progress and the summary are shown; warnings as well, but not the recipe and every message of a training.
+QUIET := log_level=WARNING
 
 .PHONY: setup test test-all lint format demo clean
 
@@ -48,24 +51,28 @@ format: setup
 	$(PY) -m ruff format .
 
 demo: setup
+	@rm -rf $(WORK_DIR)/render $(WORK_DIR)/probe.json $(WORK_DIR)/detection $(WORK_DIR)/boxes
 ifeq ($(DATA_ROOT),)
-	@echo "[1/5] synthetic streets in $(DEMO_DATA)"
+	@echo "[1/6] synthetic streets in $(DEMO_DATA)"
 	$(PY) tools/make_synthetic_nuscenes.py --out $(DEMO_DATA) --scenes 10 --keyframes 4 --image-size 400x225 --workers 2
-	@echo "[2/5] info files"
+	@echo "[2/6] info files"
 	$(PY) tools/create_data.py --root $(DEMO_DATA) --version v1.0-mini --out $(DEMO_DATA) --no-paste-database
 endif
-	@echo "[3/5] pre-training by rendering"
-	$(PY) tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)
-	@echo "[4/5] pictures and numbers"
+	@echo "[3/6] pre-training by rendering"
+	$(PY) tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(WORK_DIR) --cfg-options $(QUIET)
+	@echo "[4/6] pictures and numbers of what is rendered"
 	$(PY) tools/render.py $(DEMO_CONFIG) $(WORK_DIR)/last_checkpoint --data-root $(DEMO_DATA) --out $(WORK_DIR)/render --samples 2
 ifeq ($(DATA_ROOT),)
-	@echo "[5/5] detectors, from the pre-trained encoder and from scratch, scored by the official devkit"
-	@rm -rf $(WORK_DIR)/detection
-	$(PY) tools/transfer_study.py --data-root $(DEMO_DATA) --out $(WORK_DIR)/detection --modalities camera --fractions 1.0 \
-	  --seeds 0 --pretrained camera=$(WORK_DIR)/encoder.safetensors --jobs 2 \
-	  --config camera=configs/tiny/uvtr_camera_synthetic_head_first.py \
-	  --cfg-options train_cfg.max_iters=1060 param_scheduler.1.total_steps=60 param_scheduler.1.end=1060
+	@echo "[5/6] what the encoder knows of objects, without a label: a random encoder and the pre-trained one"
+	$(PY) tools/linear_probe.py $(DEMO_DETECTOR) --data-root $(DEMO_DATA) --encoders scratch $(WORK_DIR)/encoder.safetensors \
+	  --json $(WORK_DIR)/probe.json
+	@echo "[6/6] a detector on the pre-trained encoder: its head alone is trained, then scored by the official devkit"
+	$(PY) tools/train.py $(DEMO_DETECTOR) --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)/detection --cfg-options $(QUIET) \
+	  model.init_cfg.checkpoint=$(WORK_DIR)/encoder.safetensors train_cfg.max_iters=1000
+	$(PY) tools/test.py $(DEMO_DETECTOR) $(WORK_DIR)/detection --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)/detection/test \
+	  --draw $(WORK_DIR)/boxes --cfg-options $(QUIET) test_evaluator.submission_dir=$(WORK_DIR)/detection/test
 endif
+	@$(PY) -m studies.demo_summary $(WORK_DIR)
 
 clean:
 	rm -rf $(VENV)

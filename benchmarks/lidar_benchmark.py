@@ -23,9 +23,11 @@ RANGE = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tools/benchmark.py lidar`."""
+    """Add the arguments of `tools/benchmark.py lidar`."""
     parser.add_argument(
-        "--sweep", type=Path, help="file of float32 (x, y, z, intensity, ring), as of nuScenes; default a made-up sweep"
+        "--sweep",
+        type=Path,
+        help="file of float32 (x, y, z, intensity, ring), as of nuScenes; the default is a made-up sweep",
     )
     parser.add_argument("--ratio", type=float, default=0.8, help="share of hidden voxel blocks")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of measurements; the median counts")
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Time forward and backward passes, masked and whole in turn; prints a table and returns it.
+    """Time forward and backward passes, masked and whole in turn, and print a table.
 
     Returns:
         `time_ratio`: of the sparse encoder alone, whole over masked, the median over pairs. `with_second3d`: the
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> dict:
     keep_freed_memory()
     torch.manual_seed(0)
     encoder = _encoder().to(args.device).train()
-    points = made_up_sweep() if args.sweep is None else _read_sweep(args.sweep)
+    points = random_sweep() if args.sweep is None else _read_sweep(args.sweep)
     points = points.to(args.device)
     masking = InputMasking(point_ratio=args.ratio, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -74,8 +76,8 @@ def run(args: argparse.Namespace) -> dict:
     return result
 
 
-def made_up_sweep() -> Tensor:
-    """Returns of 32 beams at 1084 azimuths, `[P, 5]`: from the ground and from walls and boxes around the car."""
+def random_sweep() -> Tensor:
+    """Make the returns `[P, 5]` of 32 beams at 1084 azimuths, from the ground, walls and boxes around the car."""
     rng = np.random.default_rng(0)
     elevation, azimuth = np.meshgrid(
         np.radians(np.linspace(-30.67, 10.67, 32)), np.linspace(-math.pi, math.pi, 1084, endpoint=False), indexing="ij"
@@ -128,7 +130,7 @@ def _encoder() -> LidarEncoder:
 
 
 def _paired(compute: Callable[[Voxels], Tensor], whole: Voxels, draws: list[Voxels], encoder: torch.nn.Module) -> dict:
-    """Seconds of a forward and backward pass, whole and masked in turn, and their ratios."""
+    """Measure seconds of a forward and backward pass, whole and masked in turn, and their ratios."""
     with torch.no_grad():
         gradient = torch.randn_like(compute(draws[0]))
 

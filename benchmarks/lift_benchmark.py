@@ -1,7 +1,7 @@
 """Lifting image features to the volume: the splat against the outer product that it avoids, and the pull lift.
 
-Torch alone: runs on a bare machine with a copy of the repository. Times are taken in turn, in one process; the
-peak memory of each way is that of a process of its own.
+It needs torch alone, so it runs on a bare machine with a copy of the repository. Times are taken in turn, in one
+process; the peak memory of each way is that of a process of its own.
 """
 
 import argparse
@@ -25,9 +25,11 @@ WAYS = ("outer product", "splat", "pull")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tools/benchmark.py lift`; the defaults are the published size."""
+    """Add the arguments of `tools/benchmark.py lift`; the defaults are the published size."""
     parser.add_argument("--cameras", type=int, default=6)
-    parser.add_argument("--channels", type=int, default=256, help="of the features and of the volume of 5×180×180")
+    parser.add_argument(
+        "--channels", type=int, default=256, help="channels of the features and of the 5×180×180 volume"
+    )
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5, help="rounds; the median of each way counts")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Measure; prints a table and returns it.
+    """Measure all ways and print a table.
 
     Returns:
         `time_ratio`, `memory_ratio`: outer product over splat, higher is better; `seconds`, `peak_bytes` by way;
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def step_of(args: argparse.Namespace, way: str) -> Callable[[], Tensor]:
-    """A forward and backward pass from features and depth probabilities; returns the volume."""
+    """Make a forward and backward pass from features and depth probabilities; it returns the volume."""
     torch.manual_seed(0)
     shape = (args.batch, args.cameras)
     size = tuple(edge // STRIDE for edge in PADDED)
@@ -85,7 +87,7 @@ def step_of(args: argparse.Namespace, way: str) -> Callable[[], Tensor]:
 
 
 class OuterProductSplat:
-    """The published formulation on plain torch: features × bins of all points, then a scattered sum."""
+    """Splats as published, in plain torch: it multiplies features × bins of all points, then sums by scattering."""
 
     def __init__(self, depth_range: tuple[float, float]) -> None:
         self.depth_range = depth_range
@@ -93,7 +95,7 @@ class OuterProductSplat:
     def __call__(
         self, features: list[Tensor], depths: list[Tensor], strides: tuple[int, ...], rig: CameraRig, grid: VoxelGrid
     ) -> Tensor:
-        """As `SplatLift`, of one level."""
+        """Lift one level, as `SplatLift` does."""
         (feature,), (depth,), (stride,) = features, depths, strides
         batch, channels = feature.shape[0], feature.shape[2]
         cells = frustum_cells(rig, grid, tuple(feature.shape[-2:]), stride, self.depth_range, depth.shape[2])
@@ -106,7 +108,7 @@ class OuterProductSplat:
 
 
 def camera_ring(cameras: int, batch: int) -> CameraRig:
-    """Evenly turned cameras with the focal length and picture of nuScenes' front camera, 0.8 m from the LiDAR."""
+    """Make evenly turned cameras with the focal length and size of nuScenes' front camera, 0.8 m from the LiDAR."""
     lidar2cam = torch.zeros(cameras, 4, 4, dtype=torch.float64)
     for k in range(cameras):
         c, s = math.cos(math.tau * k / cameras), math.sin(math.tau * k / cameras)

@@ -1,4 +1,4 @@
-"""Seconds of a step, the bytes it needs in a process of its own, and on what they were measured."""
+"""Measuring: the seconds of a step, the bytes that it needs in a process of its own, and the machine."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ import torch
 
 
 def timed(step: Callable[[], object], device: str) -> float:
-    """Seconds of one call, the work it leaves on a GPU included."""
+    """Measure the seconds of one call, the work that it leaves on a GPU included."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -26,7 +26,7 @@ def timed(step: Callable[[], object], device: str) -> float:
 
 
 def seconds_in_turn(steps: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
-    """Median seconds by way, after one call to warm up; ways take turns, so that a noisy machine meets all alike."""
+    """Measure median seconds by way, after one call to warm up; ways take turns, so that noise meets all alike."""
     for step in steps.values():
         step()  # Compilation, caches and the allocator.
     seconds = {way: [] for way in steps}
@@ -37,7 +37,7 @@ def seconds_in_turn(steps: dict[str, Callable[[], object]], repeats: int, device
 
 
 def surroundings(device: str) -> dict:
-    """What a figure was measured on: `device`, `threads`, `versions`."""
+    """Describe the machine on which a figure is measured: `device`, `threads`, `versions`."""
     return {
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "threads": torch.get_num_threads(),
@@ -46,7 +46,7 @@ def surroundings(device: str) -> dict:
 
 
 def print_ways(title: str, seconds: dict[str, float], peaks: dict[str, int], baseline: str) -> None:
-    """A table of ways: seconds, peak memory, and how many times better than the baseline each is."""
+    """Print a table of ways: seconds, peak memory, and how many times better than the baseline each is."""
     width = max(map(len, seconds))
     print(title)
     print(f"{'':<{width}} {'seconds':>8} {'faster':>7} {'peak MB':>8} {'leaner':>7}")
@@ -58,7 +58,7 @@ def print_ways(title: str, seconds: dict[str, float], peaks: dict[str, int], bas
 
 
 def peak_bytes(step: Callable[[], object], device: str) -> int:
-    """Bytes that two calls need beyond what is there before: allocated on a GPU, resident on a CPU."""
+    """Measure the bytes that two calls need beyond what is there before: allocated on a GPU, resident on a CPU."""
     if device.startswith("cuda"):
         step()
         torch.cuda.reset_peak_memory_stats()
@@ -72,15 +72,16 @@ def peak_bytes(step: Callable[[], object], device: str) -> int:
 
 
 def peak_of_own_process(module: str, args: argparse.Namespace, way: str, names: tuple[str, ...]) -> int:
-    """The `peak_bytes` that `run` of a benchmark module returns for `--only=way`, in a fresh process.
+    """Run a benchmark module with `--only=way` in a fresh process and return its `peak_bytes`.
 
     Args:
-        module: the benchmark's, with `add_arguments` and `run`.
-        args: what this process was called with.
-        names: the arguments to hand on.
+        module: name of the module, which has `add_arguments` and `run`.
+        args: arguments of this process.
+        way: the way to measure.
+        names: names of the arguments that are handed on.
 
     Raises:
-        RuntimeError: the process failed; with its error output.
+        RuntimeError: when the process failed; the message holds its error output.
     """
     code = (
         "import argparse, importlib\n"
@@ -102,7 +103,7 @@ def peak_of_own_process(module: str, args: argparse.Namespace, way: str, names: 
 
 
 def resident_bytes() -> int:
-    """Peak resident bytes of this process so far."""
+    """Return the peak of the resident bytes of this process so far."""
     status = Path("/proc/self/status")
     if status.exists():
         # What `getrusage` reports on Linux includes the process that started this one.

@@ -1,6 +1,6 @@
-"""The rendering decoder as it was published, for comparison: autograd's double backward, a loop over samples.
+"""The rendering decoder as it was published, for comparison: it has autograd's double backward and a loop over samples.
 
-Written for measuring, not for use: the published formulas (UniPAD's render head) with what torch offers at
+It is written for measuring, not for use: the published formulas (UniPAD's render head) with what torch offers at
 hand. Features are gathered corner by corner, the normal is `autograd.grad(create_graph=True)`, opacity is the
 quotient with its epsilons, transmittance a product. It reads the weights of a `VolumeRenderer`, so both
 render the same picture.
@@ -18,7 +18,7 @@ from ponderv2.structures import FeatureVolume
 def render_as_published(
     renderer: VolumeRenderer, volume: FeatureVolume, origins: Tensor, directions: Tensor, epsilon: float = 1e-5
 ) -> tuple[Tensor, Tensor]:
-    """Colour `[B, Q, 3]` and depth `[B, Q]` in metres of rays, un-jittered; differentiable.
+    """Render colour `[B, Q, 3]` and depth `[B, Q]` in metres of rays, without jitter; differentiable.
 
     `epsilon` is what the published opacity adds to numerator and denominator, and a hundredth of it to each
     transparency; far inside of surfaces it changes the picture.
@@ -47,16 +47,16 @@ def _one_sample(
     t = _positions(renderer, volume, origins, directions, near, far, epsilon)
     delta = torch.cat([t[:, 1:], far[:, None]], dim=1) - t
     points = (origins[:, None] + directions[:, None] * t[..., None] / scale).requires_grad_()
-    features = _read(volume, points)
+    features = _trilinear(volume, points)
     field = renderer.field
     output = _perceptron(field.sdf_mlp, points * scale, features)
     sdf = output[..., 0]
     (normal,) = torch.autograd.grad(sdf, points, torch.ones_like(sdf), create_graph=True)
     normal = normal / scale
-    seen_along = directions[:, None].expand_as(points)
-    condition = torch.cat([seen_along, features, normal, output[..., 1:]], dim=-1)
+    view_directions = directions[:, None].expand_as(points)
+    condition = torch.cat([view_directions, features, normal, output[..., 1:]], dim=-1)
     rgb = torch.sigmoid(_perceptron(field.color_mlp, points * scale, condition))
-    slope = -F.relu(-(normal * seen_along).sum(dim=-1))
+    slope = -F.relu(-(normal * view_directions).sum(dim=-1))
     alpha = _alpha(sdf, slope, delta, renderer.opacity.sharpness, epsilon)
     weights = _weights(alpha, epsilon)
     opacity = weights.sum(dim=-1)
@@ -75,13 +75,13 @@ def _positions(
     far: Tensor,
     epsilon: float,
 ) -> Tensor:
-    """72 even proposals, and 24 more where a sharp guess of the surface has its weight."""
+    """Place even proposals, and more samples where a sharp guess of the surface has its weight."""
     sampler: HierarchicalSampler = renderer.sampler
     scale = volume.grid.scene_scale
     steps = (torch.arange(sampler.num_proposals, device=near.device, dtype=near.dtype) + 0.5) / sampler.num_proposals
     t = near[:, None] + (far - near)[:, None] * steps
     points = origins[:, None] + directions[:, None] * t[..., None] / scale
-    sdf = _perceptron(renderer.field.sdf_mlp, points * scale, _read(volume, points))[..., 0]
+    sdf = _perceptron(renderer.field.sdf_mlp, points * scale, _trilinear(volume, points))[..., 0]
     delta = t[:, 1:] - t[:, :-1]
     slope = (sdf[:, 1:] - sdf[:, :-1]) / delta
     slope = torch.minimum(F.pad(slope[:, :-1], (1, 0)), slope).clamp(-1e3, 0.0)
@@ -90,13 +90,13 @@ def _positions(
     return torch.cat([t, new], dim=1).sort(dim=1).values
 
 
-def _read(volume: FeatureVolume, points: Tensor) -> Tensor:
-    """Trilinear features, corner by corner, zero outside; differentiable twice in points and volume."""
+def _trilinear(volume: FeatureVolume, points: Tensor) -> Tensor:
+    """Interpolate features corner by corner, zero outside; differentiable twice in points and volume."""
     grid = volume.grid
     index = grid.to_index(points)
     base = index.detach().floor()
     fraction = index - base
-    table = volume.data[0].flatten(1).t()
+    cells = volume.data[0].flatten(1).t()
     nx, ny, nz = grid.size
     features = 0.0
     for corner in range(8):
@@ -107,12 +107,12 @@ def _read(volume: FeatureVolume, points: Tensor) -> Tensor:
         x, y, z = (base[..., axis].long() + upper[axis] for axis in range(3))
         inside = (x >= 0) & (x < nx) & (y >= 0) & (y < ny) & (z >= 0) & (z < nz)
         rows = (z.clamp(0, nz - 1) * ny + y.clamp(0, ny - 1)) * nx + x.clamp(0, nx - 1)
-        features = features + F.embedding(rows, table) * (weight * inside)[..., None]
+        features = features + F.embedding(rows, cells) * (weight * inside)[..., None]
     return features
 
 
 def _perceptron(mlp: ConditionedMLP, points: Tensor, condition: Tensor) -> Tensor:
-    """Layer by layer, the condition projected anew for each."""
+    """Run the perceptron layer by layer; the condition is projected anew for each."""
     x = mlp.point_proj(points)
     width = x.shape[-1]
     for i, layer in enumerate(mlp.layers):

@@ -1,7 +1,7 @@
 """The rendering decoder against the published formulation: time and memory of forward and backward.
 
-Torch alone: runs on a bare machine with a copy of the repository. Times are paired, in turn, in one process;
-the peak memory of each way is that of a process of its own.
+It needs torch alone, so it runs on a bare machine with a copy of the repository. Times are paired, in turn, in one
+process; the peak memory of each way is that of a process of its own.
 """
 
 import argparse
@@ -22,10 +22,10 @@ WAYS = ("reference", "eager", "compiled")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tools/benchmark.py render`; the defaults are the published size."""
-    parser.add_argument("--rays", type=int, default=3072, help="of a sample: 6 cameras × 512")
-    parser.add_argument("--samples", type=int, default=96, help="of a ray, three quarters of them proposals")
-    parser.add_argument("--channels", type=int, default=32, help="of the volume of 5×180×180 cells")
+    """Add the arguments of `tools/benchmark.py render`; the defaults are the published size."""
+    parser.add_argument("--rays", type=int, default=3072, help="rays of a sample: 6 cameras × 512")
+    parser.add_argument("--samples", type=int, default=96, help="samples of a ray, three quarters of them proposals")
+    parser.add_argument("--channels", type=int, default=32, help="channels of the volume of 5×180×180 cells")
     parser.add_argument("--hidden", type=int, default=16, help="width of the perceptrons")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5, help="rounds; the median of each way counts")
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Measure; prints a table and returns it.
+    """Measure all ways and print a table.
 
     Returns:
         `time_ratio`, `memory_ratio`: reference over ours (eager), higher is better; `seconds`, `peak_bytes` by
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def _step(args: argparse.Namespace, way: str) -> Callable[[], float]:
-    """One training step of the decoder, without the optimiser; returns the loss."""
+    """Make a training step of the decoder, without the optimiser; it returns the loss."""
     torch.manual_seed(0)
     proposals = args.samples * 3 // 4
     renderer = VolumeRenderer(

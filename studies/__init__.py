@@ -1,10 +1,12 @@
-"""Does pre-training help? Detectors from pre-trained encoders against scratch twins, over label fractions and seeds.
+"""Studies of what pre-training contributes.
 
-`python tools/transfer_study.py --help` is the command.
+A transfer study (`tools/transfer_study.py`) compares detectors that start from pre-trained encoders with baselines from
+scratch, over shares of the labels and seeds. A linear probe (`tools/linear_probe.py`) compares encoders without any
+training.
 """
 
-from .transfer_report import Summary, rows_of, summarise
 from .runs import Job, StudyError, run_jobs
+from .transfer_report import Summary, rows_of, summarize
 from .transfer_study import DetectorRun, TransferStudy
 
 __all__ = [
@@ -15,5 +17,5 @@ __all__ = [
     "TransferStudy",
     "rows_of",
     "run_jobs",
-    "summarise",
+    "summarize",
 ]

@@ -1,4 +1,4 @@
-"""What a frozen volume tells a linear classifier about objects: a look at an encoder that needs no training."""
+"""A linear probe: how well a linear classifier recognises objects from single cells of a frozen volume."""
 
 import argparse
 import copy
@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from ponderv2.datasets.box_points import gravity_boxes, points_in_box
-from ponderv2.engine.launch import add_common_arguments, load_config
+from ponderv2.datasets import gravity_boxes
+from ponderv2.engine import innermost_dataset, load_config
+from ponderv2.engine.launch import add_common_arguments
+from ponderv2.geometry import points_in_box
 from ponderv2.registry import DATASETS, MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
-
-from .transfer_study import innermost
 
 SCRATCH = "scratch"
 NO_OBJECT = -1
@@ -43,8 +43,8 @@ class Cells:
     """Cells of some frames.
 
     Attributes:
-        features: what the volume holds there, `[N, C]`, each channel of mean 0 and variance 1 over its frame.
-        classes: of the object that the cell lies in, `[N]`; -1 in none.
+        features: features of the cells, `[N, C]`; each channel has mean 0 and variance 1 over all cells of its frame.
+        classes: class of the object that each cell lies in, `[N]`; -1 for cells in no object.
     """
 
     features: Float[np.ndarray, "n c"]
@@ -53,15 +53,16 @@ class Cells:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How well a linear classifier tells cells apart: area under the ROC curve, 0.5 is a guess and 1 is perfect.
+    """Scores of a linear classifier of cells, as areas under the ROC curve: 0.5 is a guess, 1 is perfect.
 
     Attributes:
-        encoder: which one.
-        train, val: object or none, on the frames the classifier was fitted to and on others.
-        classes: one class against all other cells, on the other frames, by name; of classes with at least 20 cells
-            in both.
-        dimensions: how many directions the features use, (Σλ)² / Σλ² of the eigenvalues of their correlations: 1 when
-            all channels say the same, their number when none does.
+        encoder: name of the encoder.
+        train: score of telling objects from free cells, on the frames that the classifier was fitted to.
+        val: the same on other frames.
+        classes: score of telling one class from all other cells on other frames, by name of the class, for classes
+            with at least 20 cells in either set of frames.
+        dimensions: effective number of dimensions of the features, (Σλ)² / Σλ² of the eigenvalues of their
+            correlations: 1 when all channels are proportional, the number of channels when none are correlated.
     """
 
     encoder: str
@@ -72,15 +73,15 @@ class ProbeResult:
 
 
 def cell_classes(boxes: Float[Tensor, "n 7"], labels: Int[Tensor, "n"], grid: VoxelGrid) -> Int[np.ndarray, "z y x"]:
-    """The class of the box that each cell's centre lies in, -1 for none.
+    """Return the class of the box that each cell's centre lies in, -1 for none.
 
-    A box too small to hold a centre has the cell that its own centre lies in; one outside the grid has none. Where
-    boxes overlap the later one counts.
+    A box that contains no cell centre gets the cell that contains its own centre, unless it is outside the grid. Where
+    boxes overlap, the later one counts.
 
     Args:
-        boxes: (x, y, z, l, w, h, yaw), gravity centre, metres and radians.
-        labels: class of each.
-        grid: of the volume.
+        boxes: (x, y, z, l, w, h, yaw) with gravity centres, metres and radians.
+        labels: class of each box.
+        grid: grid of the volume.
     """
     centers = grid.centers().reshape(-1, 3).numpy()
     classes = np.full(len(centers), NO_OBJECT)
@@ -95,13 +96,13 @@ def cell_classes(boxes: Float[Tensor, "n 7"], labels: Int[Tensor, "n"], grid: Vo
 
 @torch.no_grad()
 def collect(model: nn.Module, loader: Iterable[dict], free_cells: int, seed: int = 0) -> Cells:
-    """All cells in objects, and some others of each frame.
+    """Encode frames, and collect all cells in objects and some free cells of each.
 
     Args:
-        model: a detector; its `tensor` mode gives the volume.
-        loader: frames with boxes.
-        free_cells: drawn at random from those in no object, of each frame.
-        seed: of the draw.
+        model: a detector, whose `tensor` mode returns the volume.
+        loader: loader of frames with boxes.
+        free_cells: number of cells that are drawn at random from those in no object, in each frame.
+        seed: seed of the draw.
     """
     random = np.random.default_rng(seed)
     features, classes = [], []
@@ -121,29 +122,31 @@ def collect(model: nn.Module, loader: Iterable[dict], free_cells: int, seed: int
 
 
 def probe(encoder: str, train: Cells, val: Cells, names: Sequence[str]) -> ProbeResult:
-    """Fit to some frames, score on others.
+    """Fit linear classifiers to the cells of some frames and score them on others.
 
     Args:
-        encoder: its name.
-        train, val: cells of the frames to fit to and to score on.
-        names: of the classes.
+        encoder: name of the encoder.
+        train: cells of the frames to fit to.
+        val: cells of the frames to score on.
+        names: names of the classes.
 
     Raises:
-        ValueError: when either has no object.
+        ValueError: when one of the two has no cell in an object.
     """
     for cells, what in ((train, "training"), (val, "validation")):
         if not (cells.classes != NO_OBJECT).any():
             raise ValueError(f"no object in the {what} frames: nothing to tell apart")
     on_train, on_val = _auc(train, val, lambda classes: classes != NO_OBJECT)
     enough = [k for k in range(len(names)) if min((c.classes == k).sum() for c in (train, val)) >= FEWEST_CELLS]
-    by_class = {names[k]: _auc(train, val, lambda classes, k=k: classes == k)[1] for k in enough}
+    fits = tqdm(enough, desc="classes", leave=False)
+    by_class = {names[k]: _auc(train, val, lambda classes, k=k: classes == k)[1] for k in fits}
     return ProbeResult(encoder, on_train, on_val, by_class, _dimensions(train.features))
 
 
 def _auc(train: Cells, val: Cells, is_positive: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
     classifier = LogisticRegression(max_iter=200, class_weight="balanced")
     with warnings.catch_warnings():
-        # The last digits of the weights do not matter here.
+        # The scores do not depend on the last digits of the weights.
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(train.features, is_positive(train.classes))
     scores = [
@@ -162,32 +165,39 @@ def _dimensions(features: Float[np.ndarray, "n c"]) -> float:
 
 
 def datasets_of(config: Config) -> tuple[ConfigDict, ConfigDict]:
-    """Frames to fit to and frames to score on, each once, with boxes, as the training pipeline gives them."""
-    train = copy.deepcopy(innermost(config.train_dataloader)[1])
-    val = train | {"ann_file": innermost(config.val_dataloader)[1].ann_file}
+    """Return the data sets of frames to fit to and to score on, both with boxes and through the training pipeline."""
+    train = copy.deepcopy(innermost_dataset(config.train_dataloader)[1])
+    val = train | {"ann_file": innermost_dataset(config.val_dataloader)[1].ann_file}
     val.pop("fraction", None)
     return train, ConfigDict(val)
 
 
 def frames_of(dataset: Dataset, most: int) -> DataLoader:
-    """Frame after frame; `most` of them, spread evenly, where there are more."""
+    """Return a loader of single frames, of at most `most` of them; of more frames it takes evenly spaced ones."""
     count = len(dataset)
     chosen = range(count) if count <= most else [k * count // most for k in range(most)]
     return DataLoader(Subset(dataset, chosen), batch_size=1, collate_fn=pseudo_collate)
 
 
 def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.Module:
-    """The detector of a recipe with the given encoder, "scratch" for none, in evaluation mode.
+    """Build the detector of a recipe in evaluation mode and load an encoder into it.
+
+    Args:
+        config: the recipe.
+        encoder: checkpoint of the encoder, or "scratch" to leave it as initialised.
+        seed: seed of the initialisation.
+        device: device of the model.
 
     Raises:
-        FileNotFoundError, ValueError: as `ponderv2.checkpoints.load_encoder`.
+        FileNotFoundError: when there is no such checkpoint.
+        ValueError: when the checkpoint does not cover the encoder, see `load_encoder_weights`.
     """
     torch.manual_seed(seed)
     start = None if encoder == SCRATCH else dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder}
     model = MODELS.build(config.model | {"init_cfg": start})
     logger = MMLogger.get_current_instance()
     level = logger.level
-    # Initialising reports every parameter.
+    # Initialisation logs a line for every parameter.
     logger.setLevel(logging.WARNING)
     try:
         model.init_weights()
@@ -197,14 +207,14 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
 
 
 def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
-    """Arguments of tools/linear_probe.py."""
+    """Parse the command line of tools/linear_probe.py."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_common_arguments(parser)
     parser.add_argument(
         "--encoders",
         nargs="+",
         required=True,
-        help=f"encoder.safetensors or checkpoints; {SCRATCH!r}: as the recipe's twin",
+        help=f"encoder.safetensors or checkpoints; {SCRATCH!r}: the baseline without pre-training",
     )
     parser.add_argument(
         "--free-cells", type=int, default=2000, help="cells in no object, a frame (default %(default)s)"
@@ -217,7 +227,15 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> arg
 
 
 def main(description: str, arguments: list[str] | None = None) -> int:
-    """Probe the encoders and print a table; returns the exit code: 0 done, 2 the input cannot be used."""
+    """Probe the encoders of a command line and print a table.
+
+    Args:
+        description: description of the tool, for `--help`.
+        arguments: the command line; None takes that of the process.
+
+    Returns:
+        The exit code: 0 done, 2 the input cannot be used.
+    """
     given = parse_arguments(description, arguments)
     try:
         config = load_config(given.config, given.data_root, given.cfg_options)
@@ -241,7 +259,7 @@ def main(description: str, arguments: list[str] | None = None) -> int:
 
 
 def print_results(results: Sequence[ProbeResult], console: Console) -> None:
-    """A row for each encoder."""
+    """Print a table with a row for each encoder."""
     table = Table(title="a cell's features, read by a linear classifier: area under the ROC curve")
     for name in ("encoder", "dimensions", "object, train", "object, val", "classes, mean", "classes, val"):
         table.add_column(name, overflow="fold")

@@ -1,4 +1,4 @@
-"""Trainings as processes that are finished once: a folder each, with its settings and its result."""
+"""Trainings as processes, each with a folder for its settings and its result, which is computed only once."""
 
 import hashlib
 import json
@@ -11,13 +11,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from ponderv2.engine.hooks.progress import last_progress
+
 SETTINGS, RESULT, LOG = "settings.json", "result.json", "log.txt"
+_TAIL = 16384
 Launcher = Callable[[Sequence[str], Path, dict[str, str]], int]
 """Runs a command with its output appended to a file and with an environment; returns the exit code."""
 
 
 class StudyError(ValueError):
-    """A study that cannot go on; the message says what is wrong and what to do."""
+    """Raised when a study cannot go on; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,11 @@ class Job:
     """One training.
 
     Attributes:
-        folder: its work dir.
+        folder: work dir of the training.
         command: tools/train.py and its arguments, without `--work-dir` and `--resume`.
-        settings: plain values that the result depends on; a result made with others is refused.
-        result: reads the result of a finished work dir; None when there is none, as after resuming a training that
-            had ended already.
+        settings: plain values that the result depends on; results of other settings are refused.
+        result: function that reads the result from the work dir; it returns None when there is no result, as after
+            resuming a training that had ended already.
     """
 
     folder: Path
@@ -42,10 +45,10 @@ class Job:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     def finished(self) -> dict | None:
-        """The result of a run with these settings, if it was finished before.
+        """Return the result of an earlier run with these settings, or None if there is none.
 
         Raises:
-            StudyError: the folder holds a result, or a checkpoint to go on from, of other settings.
+            StudyError: when the folder has a result, or a checkpoint to resume from, of other settings.
         """
         for name in (RESULT, SETTINGS):
             path = self.folder / name
@@ -53,46 +56,49 @@ class Job:
             if not path.is_file() or (name == SETTINGS and not self.resumes()):
                 continue
             made_with = json.loads(path.read_text())
-            told = differences(made_with.get("settings", {}), self.settings)
-            if told:
+            changes = differences(made_with.get("settings", {}), self.settings)
+            if changes:
                 raise StudyError(
-                    f"{self.folder} was made with other settings ({told}); choose another --out, or remove that folder "
-                    "to run it anew"
+                    f"{self.folder} was made with other settings ({changes}); choose another --out, or remove that "
+                    "folder to run it anew"
                 )
             if name == RESULT:
                 return made_with
         return None
 
     def resumes(self) -> bool:
-        """Whether an interrupted training left a checkpoint to go on from."""
+        """Tell whether an interrupted training left a checkpoint to resume from."""
         return (self.folder / "last_checkpoint").is_file()
 
 
-def differences(found: dict, wanted: dict) -> str:
-    """Which settings differ, in words; empty when none does."""
-    keys = [k for k in {**found, **wanted} if found.get(k) != wanted.get(k)]
-    return ", ".join(f"{k} {_short(found.get(k))} instead of {_short(wanted.get(k))}" for k in keys)
+def differences(found: dict, expected: dict) -> str:
+    """Name the settings that differ; the text is empty when none does."""
+    keys = [k for k in {**found, **expected} if found.get(k) != expected.get(k)]
+    return ", ".join(f"{k} {_short(found.get(k))} instead of {_short(expected.get(k))}" for k in keys)
 
 
 def launch(command: Sequence[str], log: Path, environment: dict[str, str]) -> int:
-    """The real `Launcher`."""
+    """Run a command as a process: the `Launcher` of a study outside tests."""
     with log.open("a") as file:
         return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False).returncode
 
 
-def run_jobs(jobs: Sequence[Job], parallel: int, launcher: Launcher = launch) -> tuple[dict[str, dict], dict[str, str]]:
-    """Run what is not finished, so many at a time; a failure does not stop the others.
+def run_jobs(
+    jobs: Sequence[Job], parallel: int, launcher: Launcher = launch, seconds: float = 8.0
+) -> tuple[dict[str, dict], dict[str, str]]:
+    """Run the jobs that are not finished, some at a time; a failure does not stop the others.
 
     Args:
-        jobs: in order.
-        parallel: processes at a time; they share the cores evenly.
-        launcher: starts a process.
+        jobs: the jobs, in the order in which they start.
+        parallel: number of processes at a time, which share the cores evenly.
+        launcher: function that runs a command.
+        seconds: time between two prints of the progress of the running jobs.
 
     Returns:
-        Results of the jobs that are finished, and for the others the last lines of their output, both by name.
+        Results of the finished jobs, and the last lines of output of the failed ones, both by name.
 
     Raises:
-        StudyError: a folder holds a run with other settings; nothing was started then.
+        StudyError: when a folder holds a run with other settings; no job has started then.
     """
     results = {job.name: done for job in jobs if (done := job.finished()) is not None}
     waiting = [job for job in jobs if job.name not in results]
@@ -104,7 +110,10 @@ def run_jobs(jobs: Sequence[Job], parallel: int, launcher: Launcher = launch) ->
         running: dict[Future, Job] = {pool.submit(_run, job, launcher, environment): job for job in waiting}
         try:
             while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                finished = wait(running, timeout=seconds, return_when=FIRST_COMPLETED).done
+                if not finished:
+                    _print_progress([job for future, job in running.items() if future.running()])
+                for future in finished:
                     job = running.pop(future)
                     result, failure = future.result()
                     if result is None:
@@ -112,41 +121,51 @@ def run_jobs(jobs: Sequence[Job], parallel: int, launcher: Launcher = launch) ->
                         print(f"{job.name} failed, its last lines:\n{failure}", flush=True)
                     else:
                         results[job.name] = result
-                        told = f"{_told(result['result'])}, {result['minutes']:.1f} min; {len(running)} to go"
-                        print(f"{job.name}: {told}", flush=True)
+                        scores = _format_scores(result["result"])
+                        print(f"{job.name}: {scores}, {result['minutes']:.1f} min; {len(running)} to go", flush=True)
         except BaseException:
-            # Interrupted: what runs was interrupted as well, what waits must not start.
+            # The running processes were interrupted, too; the waiting ones must not start.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return results, failures
 
 
 def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
-    """Start or go on; the result, or None and the last lines of the output."""
+    """Start or resume a job; return its result, or None and the last lines of its output."""
     job.folder.mkdir(parents=True, exist_ok=True)
     _write(job.folder / SETTINGS, {"settings": job.settings})
     log, start = job.folder / LOG, time.monotonic()
     command = [sys.executable, *job.command, "--work-dir", str(job.folder)]
     resumes = job.resumes()
     code = launcher([*command, "--resume"] if resumes else command, log, environment)
-    found = job.result(job.folder) if code == 0 else None
-    if code == 0 and found is None and resumes:
-        # Interrupted after its last step: resuming trains nothing and so evaluates nothing.
+    scores = job.result(job.folder) if code == 0 else None
+    if code == 0 and scores is None and resumes:
+        # It was interrupted after its last step; resuming then neither trains nor evaluates.
         (job.folder / "last_checkpoint").unlink()
         code = launcher(command, log, environment)
-        found = job.result(job.folder) if code == 0 else None
-    if found is None:
+        scores = job.result(job.folder) if code == 0 else None
+    if scores is None:
         lines = log.read_text().splitlines()[-20:] if log.is_file() else []
-        why = f"exit code {code}" if code else "it ended well, but without the numbers that were expected"
+        why = f"exit code {code}" if code else "exit code 0, but the work dir has no result"
         return None, "\n".join([*(f"  {line}" for line in lines), f"  ({why}; all of it in {log})"])
     minutes = (time.monotonic() - start) / 60
-    result = {"settings": job.settings, "result": found, "minutes": round(minutes, 2)}
+    result = {"settings": job.settings, "result": scores, "minutes": round(minutes, 2)}
     _write(job.folder / RESULT, result)
     return result, ""
 
 
+def _print_progress(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        line, log = None, job.folder / LOG
+        if log.is_file():
+            with log.open("rb") as file:
+                file.seek(max(0, log.stat().st_size - _TAIL))
+                line = last_progress(file.read().decode(errors="replace"))
+        print(f"{job.name}: {line or 'starting'}", flush=True)
+
+
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -165,5 +184,5 @@ def _short(value: object) -> str:
     return text if len(text) <= 16 else f"{text[:12]}…"
 
 
-def _told(result: dict) -> str:
+def _format_scores(result: dict) -> str:
     return ", ".join(f"{k} {v:.4f}" for k, v in result.items() if k in ("NDS", "mAP")) or "done"

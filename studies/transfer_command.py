@@ -4,16 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from .transfer_report import draw, rows_of, steps_of, table_of, write_json
 from .runs import Launcher, StudyError, launch
+from .transfer_report import draw, rows_of, steps_of, table_of, write_json
 from .transfer_study import MODALITIES, TransferStudy
 
 
 def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
-    """Arguments of tools/transfer_study.py."""
+    """Parse the command line of tools/transfer_study.py."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True, help="folder of the data")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of what they come to")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of the report")
     parser.add_argument("--modalities", nargs="+", choices=MODALITIES, default=["camera", "lidar"])
     parser.add_argument("--fractions", nargs="+", type=float, default=[0.1, 0.25], help="shares of the labelled frames")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -38,10 +38,10 @@ def main(description: str, root: Path, arguments: list[str] | None = None, launc
     """Run the study and report it.
 
     Args:
-        description: of the command.
-        root: of the repository, with tools/ and configs/.
-        arguments: of the command line.
-        launcher: starts a process.
+        description: description of the tool, for `--help`.
+        root: folder of the repository, with tools/ and configs/.
+        arguments: the command line; None takes that of the process.
+        launcher: function that runs a command.
 
     Returns:
         The exit code: 0 done, 1 some run failed, 2 the study cannot be run.
@@ -73,7 +73,7 @@ def main(description: str, root: Path, arguments: list[str] | None = None, launc
 
 
 def report(study: TransferStudy, results: dict, failures: dict[str, str]) -> int:
-    """Print the table, write study.json and study.png; returns the exit code."""
+    """Print the tables, write study.json and study.png, and return the exit code: 0 done, 1 some run failed."""
     earlier = {}
     for step in steps_of(results):
         at_step = {run: result["earlier"][step] for run, result in results.items()}

@@ -1,4 +1,4 @@
-"""What a transfer study found: means, standard deviations, gains; as a table, as JSON, as a picture."""
+"""The report of a transfer study: means, standard deviations and gains, as a table, as JSON and as a picture."""
 
 import io
 import json
@@ -28,12 +28,12 @@ _COLORS = {"scratch": "#7a7a7a", "pretrained": "#0b6e99"}
 
 @dataclass(frozen=True)
 class Summary:
-    """Values by seed and what they come to.
+    """Scores of several seeds, with their mean and standard deviation.
 
     Attributes:
-        mean: over the seeds that have a value; None without any.
-        std: with n - 1; None below two values.
-        values: in the order of the seeds; None where a run failed.
+        mean: mean over the seeds that have a score; None when none has.
+        std: standard deviation with n - 1; None with fewer than two scores.
+        values: scores in the order of the seeds; None where a run failed.
     """
 
     mean: float | None
@@ -41,11 +41,11 @@ class Summary:
     values: list[float | None]
 
 
-def summarise(values: Sequence[float | None]) -> Summary:
-    """Mean and standard deviation (n - 1) of the values that are there."""
-    there = [value for value in values if value is not None]
-    mean = statistics.fmean(there) if there else None
-    std = statistics.stdev(there) if len(there) > 1 else None
+def summarize(values: Sequence[float | None]) -> Summary:
+    """Return the mean and standard deviation (n - 1) of the values that are not None."""
+    known = [value for value in values if value is not None]
+    mean = statistics.fmean(known) if known else None
+    std = statistics.stdev(known) if len(known) > 1 else None
     return Summary(mean, std, list(values))
 
 
@@ -55,12 +55,18 @@ def rows_of(
     fractions: Sequence[float],
     seeds: Sequence[int],
 ) -> list[dict]:
-    """A row a modality, fraction and metric: `scratch` and `pretrained` as `Summary`, and the gain.
+    """Return a row for each modality, fraction and metric, with `scratch` and `pretrained` as `Summary`, and the gain.
 
-    `pairs` is the `Summary` of the differences between twins, which share their labelled frames and their seed: what
-    the choice of frames adds to both sides is not in it. `gain` is None when a side has no value. `spread` is the
-    pooled standard deviation and `gain_in_spreads` the gain divided by it (None with fewer than two seeds or without
-    any spread); `beyond_two` is the verdict of `FORMULA`.
+    `pairs` is the `Summary` of the differences between each pre-trained run and its baseline, which share their
+    labelled frames and their seed, so that the effect of the choice of frames on both cancels. `gain` is None when a
+    side has no score. `spread` is the pooled standard deviation, and `gain_in_spreads` the gain divided by it (None
+    with fewer than two seeds or without any spread). `beyond_two` is the verdict of `FORMULA`.
+
+    Args:
+        results: scores of the finished runs.
+        modalities: modalities of the study.
+        fractions: shares of the labelled frames.
+        seeds: seeds of the study.
     """
     rows = []
     for modality in modalities:
@@ -69,7 +75,7 @@ def rows_of(
                 sides = {}
                 for init in INITS:
                     found = [results.get(DetectorRun(modality, fraction, init, seed)) for seed in seeds]
-                    sides[init] = summarise([None if f is None else f[metric] for f in found])
+                    sides[init] = summarize([None if f is None else f[metric] for f in found])
                 sides["pairs"] = _pairs(**sides)
                 names = {"modality": modality, "fraction": fraction, "metric": metric}
                 rows.append(names | {k: asdict(v) for k, v in sides.items()} | _gain(*(sides[i] for i in INITS)))
@@ -77,14 +83,14 @@ def rows_of(
 
 
 def steps_of(results: Mapping[DetectorRun, Mapping]) -> list[str]:
-    """Steps before the last at which every run was validated, in order."""
+    """Return the steps before the last at which every run was validated, in ascending order."""
     sets = [set(result.get("earlier", {})) for result in results.values()]
     return sorted(set.intersection(*sets), key=int) if sets else []
 
 
 def _pairs(scratch: Summary, pretrained: Summary) -> Summary:
-    twins = zip(scratch.values, pretrained.values, strict=True)
-    return summarise([None if None in pair else pair[1] - pair[0] for pair in twins])
+    pairs = zip(scratch.values, pretrained.values, strict=True)
+    return summarize([None if None in pair else pair[1] - pair[0] for pair in pairs])
 
 
 def _gain(scratch: Summary, pretrained: Summary) -> dict:
@@ -99,10 +105,10 @@ def _gain(scratch: Summary, pretrained: Summary) -> dict:
 
 
 def table_of(rows: Sequence[dict]) -> str:
-    """The rows as a table in Markdown, in points of 0–100, with the formula of the verdict below.
+    """Return the rows as a table in Markdown, in points of 0–100, with the formula of the verdict below.
 
-    "pair by pair" has the standard deviation of the differences between twins, and in how many the pre-trained one is
-    ahead.
+    The column "pair by pair" has the standard deviation of the differences between pre-trained runs and their
+    baselines, and the number of pairs in which the pre-trained run is ahead.
     """
     columns = (
         "modality",
@@ -120,15 +126,15 @@ def table_of(rows: Sequence[dict]) -> str:
         verdict = {None: "needs two seeds", True: "yes", False: "no"}[row["beyond_two"]]
         ratio = "–" if row["gain_in_spreads"] is None else f"{row['gain_in_spreads']:+.1f}"
         gain = "–" if row["gain"] is None else f"{100 * row['gain']:+.2f}"
-        sides = [_told(row[init]) for init in INITS]
-        pairs = _told_pairs(row["pairs"])
+        sides = [_format_side(row[init]) for init in INITS]
+        pairs = _format_pairs(row["pairs"])
         table.add_row(row["modality"], f"{row['fraction']:.0%}", row["metric"], *sides, gain, pairs, ratio, verdict)
     text = io.StringIO()
     Console(file=text, width=160).print(table)
     return f"{text.getvalue().strip()}\n\n{FORMULA}."
 
 
-def _told(side: Mapping) -> str:
+def _format_side(side: Mapping) -> str:
     if side["mean"] is None:
         return "failed"
     std = "" if side["std"] is None else f" ± {100 * side['std']:.2f}"
@@ -136,21 +142,21 @@ def _told(side: Mapping) -> str:
     return f"{100 * side['mean']:.2f}{std}" + (f" ({failed} failed)" if failed else "")
 
 
-def _told_pairs(pairs: Mapping) -> str:
+def _format_pairs(pairs: Mapping) -> str:
     if pairs["std"] is None:
         return "–"
-    there = [value for value in pairs["values"] if value is not None]
-    return f"± {100 * pairs['std']:.2f}, {sum(value > 0 for value in there)} of {len(there)} ahead"
+    known = [value for value in pairs["values"] if value is not None]
+    return f"± {100 * pairs['std']:.2f}, {sum(value > 0 for value in known)} of {len(known)} ahead"
 
 
 def write_json(path: Path, rows: Sequence[dict], about: Mapping) -> None:
-    """`about` (seeds and whatever says how the numbers were made), the formula, and `rows`."""
+    """Write the rows, the formula of the verdict, and `about`, which says how the scores were computed."""
     content = {**about, "formula": FORMULA, "rows": list(rows)}
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def draw(path: Path, rows: Sequence[dict]) -> None:
-    """A panel a metric and modality: mean ± standard deviation against the share of labels, and every seed as a dot."""
+    """Draw a panel for each metric and modality: mean ± standard deviation by share of the labels, seeds as dots."""
     modalities = list(dict.fromkeys(row["modality"] for row in rows))
     figure, axes = plt.subplots(
         len(METRICS),
@@ -177,7 +183,7 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
 def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> None:
     places = range(len(rows))
     for offset, init in zip((-0.06, 0.06), INITS, strict=True):
-        # Beside each other, so that neither hides the other.
+        # The two are drawn beside each other, so that neither hides the other.
         x = [place + offset for place in places]
         means = [math.nan if r[init]["mean"] is None else 100 * r[init]["mean"] for r in rows]
         bars = [100 * (r[init]["std"] or 0.0) for r in rows]

@@ -1,4 +1,4 @@
-"""The runs of a transfer study: pre-trainings, and detectors from scratch and from the pre-trained encoders."""
+"""The runs of a transfer study: pre-trainings, detectors that start from them, and baselines from scratch."""
 
 import argparse
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
 
-from ponderv2.engine import load_config
+from ponderv2.engine import innermost_dataset, load_config
 
 from .runs import Job, Launcher, StudyError, file_hash, launch, run_jobs
 
@@ -22,7 +22,14 @@ _PREFIX = "nuscenes/"
 
 @dataclass(frozen=True)
 class DetectorRun:
-    """One detector of the study: its sensors, the share of the labels it sees, its start, and the seed of it all."""
+    """One detector of the study.
+
+    Attributes:
+        modality: its sensors, one of `MODALITIES`.
+        fraction: share of the labelled frames that it is trained on.
+        init: its start, one of `INITS`.
+        seed: seed of the choice of frames and of the training.
+    """
 
     modality: str
     fraction: float
@@ -36,25 +43,32 @@ class DetectorRun:
 
 @dataclass(frozen=True)
 class TransferStudy:
-    """What is compared, on which data.
+    """A comparison of pre-trained detectors with baselines from scratch.
 
-    A pre-trained detector and its scratch twin of the same seed see the same labelled frames and draw the same random
-    numbers; they differ in `model.init_cfg` alone. One pre-training serves all fractions and seeds of a modality, and
-    sees all frames of the training split, without their labels.
+    A pre-trained detector and the baseline of the same seed are trained on the same labelled frames with the same
+    random numbers; they differ in `model.init_cfg` alone. One pre-training serves all fractions and seeds of a
+    modality. It uses all frames of the training split, without their labels.
 
     Attributes:
-        train_tool: tools/train.py.
-        data_root, out: folders of the data and of the study.
-        modalities, fractions, seeds: what is crossed; a fraction is that of `ponderv2.datasets.choose_fraction`, with
-            the seed of the run.
-        configs: detector recipe by modality; its `model.init_cfg` names a checkpoint.
-        pretrained: encoder by modality, an exported one or a checkpoint; the others are pre-trained first.
-        pretrain_configs: recipe that does so, by modality.
+        train_tool: path of tools/train.py.
+        data_root: folder of the data.
+        out: folder of the study.
+        modalities: modalities to compare, of `MODALITIES`.
+        fractions: shares of the labelled frames, see `ponderv2.datasets.choose_fraction`; frames are chosen with the
+            seed of the run.
+        seeds: seeds of the runs. There is a pair of runs for each modality, fraction and seed.
+        configs: detector recipe of each modality, whose `model.init_cfg` names a checkpoint.
+        pretrained: exported encoder or checkpoint of each modality; modalities without one are pre-trained first.
+        pretrain_configs: pre-training recipe of each modality.
         options: changes to the detector recipes, as `key=value`.
         pretrain_options: changes to the pre-training recipes.
-        dataset_key: where in a detector recipe the data set with `fraction` is; None follows
-            `train_dataloader.dataset` through wrappers such as class-balanced sampling.
-        gpus: of one training; more than one starts it with torchrun.
+        dataset_key: key of the data set with `fraction` in a detector recipe; None takes the innermost data set of
+            `train_dataloader`, inside wrappers such as class-balanced sampling.
+        gpus: number of GPUs of one training; torchrun starts it when there are several.
+
+    Raises:
+        StudyError: when a list is empty or has duplicates, a fraction is not in (0, 1], or recipes or encoders are
+            missing.
     """
 
     train_tool: Path
@@ -91,7 +105,7 @@ class TransferStudy:
             raise StudyError(f"--pretrained: {missing[0]} does not exist")
 
     def detector_runs(self) -> list[DetectorRun]:
-        """All runs; seeds vary slowest, so that an interrupted study has whole columns."""
+        """Return all runs; seeds vary slowest, so that an interrupted study has complete pairs of all fractions."""
         return [
             DetectorRun(modality, fraction, init, seed)
             for seed in self.seeds
@@ -104,20 +118,22 @@ class TransferStudy:
         """Pre-train where needed, then train and evaluate every detector that has no result yet.
 
         Args:
-            parallel: processes at a time.
-            launcher: starts a process.
+            parallel: number of processes at a time.
+            launcher: function that runs a command.
 
         Returns:
-            Metrics of the finished runs, and the last lines of what failed, by name. Runs whose pre-training failed
-            count as failed.
+            Metrics of the finished runs, and the last lines of output of the failed ones by name. A run whose
+            pre-training failed counts as failed.
 
         Raises:
-            StudyError: `out` holds runs with other settings.
+            StudyError: when `out` holds runs with other settings.
         """
         needed = [m for m in self.modalities if m not in self.pretrained]
-        made, failures = run_jobs([self.pretraining(m) for m in needed], parallel, launcher) if needed else ({}, {})
+        pretrained, failures = (
+            run_jobs([self.pretraining(m) for m in needed], parallel, launcher) if needed else ({}, {})
+        )
         encoders = dict(self.pretrained)
-        encoders |= {m: self._pretrain_folder(m) / ENCODER for m in needed if f"pretrain/{m}" in made}
+        encoders |= {m: self._pretrain_folder(m) / ENCODER for m in needed if f"pretrain/{m}" in pretrained}
         jobs = {}
         for run in self.detector_runs():
             if run.init == "pretrained" and run.modality not in encoders:
@@ -129,7 +145,7 @@ class TransferStudy:
         return done, failures | failed
 
     def pretraining(self, modality: str) -> Job:
-        """Pre-training of one modality: what it is made from, and how."""
+        """Return the job of pre-training one modality."""
         path = self.pretrain_configs[modality]
         config = _load(path, self.pretrain_options)
         settings = {"recipe": path.name, "recipe_sha256": _text_hash(config)} | self._data(config)
@@ -138,11 +154,14 @@ class TransferStudy:
         )
 
     def detector(self, run: DetectorRun, encoder: Path | None) -> Job:
-        """Training of one detector, evaluated at its end.
+        """Return the job of training one detector and of evaluating it at the end.
 
         Args:
-            run: which one.
-            encoder: where a pre-trained one starts.
+            run: the detector.
+            encoder: encoder that a pre-trained detector starts from; not read for a baseline.
+
+        Raises:
+            StudyError: when the recipe does not start from a checkpoint, or data are missing.
         """
         path = self.configs[run.modality]
         config = _load(path, self.options)
@@ -172,7 +191,7 @@ class TransferStudy:
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, validations)
 
     def _command(self, recipe: Path, options: Sequence[str]) -> tuple[str, ...]:
-        """What comes after "python"."""
+        """Return the command without the interpreter."""
         command = (str(self.train_tool), str(recipe), "--data-root", str(self.data_root))
         if self.gpus > 1:
             torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={self.gpus}")
@@ -183,7 +202,7 @@ class TransferStudy:
         return self.out / "pretrain" / modality
 
     def _data(self, config: Config) -> dict:
-        """Hashes of the info files: the data may move, but not change."""
+        """Return the hashes of the info files, by which data that changed are recognised."""
         loaders = (config.train_dataloader, config.val_dataloader)
         names = sorted({name for loader in loaders for name in _ann_files(loader)})
         missing = [name for name in names if not (self.data_root / name).is_file()]
@@ -193,11 +212,15 @@ class TransferStudy:
 
 
 def validations(work_dir: Path) -> dict | None:
-    """The official score of the last validation of a training, and under "earlier" those before it.
+    """Return the official score of the last validation of a training, and under "earlier" the scores before it.
 
-    Those are by the last training step that was logged before: mmengine gives validations between iterations the
-    step 0. None when the last start of the training has no validation: it has not come to its end then. Where a
-    training was interrupted and validated again after resuming, the later score counts.
+    The keys of earlier scores are the last training step that was logged before, because mmengine logs validations of
+    training by iterations with the step 0. The result is None when there is no validation since the training was last
+    started, because it has not ended then. Of two validations at the same step, before and after resuming, the later
+    one counts.
+
+    Args:
+        work_dir: work dir of the training.
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not logs:
@@ -226,10 +249,10 @@ def _load(path: Path, options: Sequence[str]) -> Config:
 
 
 def parse_options(options: Sequence[str]) -> dict:
-    """`key=value` texts as tools/train.py reads them.
+    """Parse `key=value` texts as tools/train.py does.
 
     Raises:
-        StudyError: for a text without "=".
+        StudyError: when a text has no "=".
     """
     wrong = [option for option in options if "=" not in option]
     if wrong:
@@ -243,22 +266,14 @@ def _text_hash(config: Config) -> str:
     return hashlib.sha256(config.pretty_text.encode()).hexdigest()
 
 
-def innermost(loader: ConfigDict) -> tuple[str, ConfigDict]:
-    """The data set of a loader, and where in the loader it is: wrappers hold theirs as `dataset`."""
-    key, dataset = "dataset", loader.dataset
-    while isinstance(dataset.get("dataset"), ConfigDict):
-        key, dataset = f"{key}.dataset", dataset.dataset
-    return key, dataset
-
-
 def _dataset_key(config: Config, path: Path) -> str:
-    """Where the training data set is, whose fraction is set."""
-    key, dataset = innermost(config.train_dataloader)
+    """Return the key of the training data set, whose fraction the study sets."""
+    key, dataset = innermost_dataset(config.train_dataloader)
     if "ann_file" not in dataset:
         raise StudyError(f"{path}: train_dataloader.{key} has no ann_file; say where the data set is: --dataset-key")
     return f"train_dataloader.{key}"
 
 
 def _ann_files(loader: ConfigDict) -> list[str]:
-    files = innermost(loader)[1].ann_file
+    files = innermost_dataset(loader)[1].ann_file
     return [files] if isinstance(files, str) else list(files)

@@ -5,12 +5,16 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
+# The hook names the checker as an attribute of `tests`, which it is once it has been imported.
+import tests.shape_checks  # noqa: F401
+
 # Before anything of the package is imported: annotated shapes are checked at run time from here on.
 install_import_hook(["ponderv2", "synthetic_nuscenes", "studies", "benchmarks"], "tests.shape_checks.typechecker")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from tests.factories.keyframe import write_made_up_frame  # noqa: E402
+
+from tests.factories.keyframe import write_keyframe  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -35,8 +39,8 @@ def keyframe_root() -> Path:
 @pytest.fixture(scope="session")
 def frame_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a made-up key frame in nuScenes' layout; do not write to it."""
-    root = tmp_path_factory.mktemp("made_up_frame")
-    write_made_up_frame(root)
+    root = tmp_path_factory.mktemp("keyframe")
+    write_keyframe(root)
     return root
 
 

@@ -1,4 +1,4 @@
-"""Which conventions has an info file, and does its data agree: python tools/check_data.py INFOS [--root DIR].
+"""Check the conventions of an info file against its data: python tools/check_data.py INFOS [--root DIR].
 
 Exit code: 0 nothing fails, 1 some check fails, 2 the input cannot be used.
 """

@@ -1,4 +1,4 @@
-"""Info files and a paste database of nuScenes: python tools/create_data.py --root DIR --version v1.0-mini --out DIR.
+"""Make info files and a ground-truth database: python tools/create_data.py --root DIR --version v1.0-mini --out DIR.
 
 An interrupted run goes on where it was when started again; finished outputs are left alone.
 Exit code: 0 done, 2 the data set cannot be prepared.
@@ -12,8 +12,8 @@ from pathlib import Path
 from ponderv2.datasets.prepare import (
     InfoSettings,
     PreparationError,
+    create_gt_database,
     create_info_files,
-    create_paste_database,
     open_tables,
 )
 
@@ -26,14 +26,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), help="default %(default)s")
     parser.add_argument("--lidar-sweeps", type=int, default=10, help="earlier LiDAR sweeps, at most (default 10)")
     parser.add_argument("--camera-sweeps", type=int, default=0, help="earlier images a camera, at most (default 0)")
-    parser.add_argument("--no-paste-database", action="store_true", help="info files only; cameras need no more")
-    parser.add_argument("--image-crops", action="store_true", help="pictures of the objects in the paste database, too")
+    parser.add_argument("--no-paste-database", action="store_true", help="no ground-truth database; cameras need none")
+    parser.add_argument("--image-crops", action="store_true", help="pictures in the ground-truth database, too")
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that were made from something else")
     return parser.parse_args(arguments)
 
 
 def create(arguments: argparse.Namespace) -> list[Path]:
-    """Everything the arguments ask for; returns the outputs."""
+    """Make everything that the arguments ask for; returns the paths of the outputs."""
     out = arguments.out or arguments.root
     settings = InfoSettings(arguments.lidar_sweeps, arguments.camera_sweeps)
     tables = open_tables(arguments.root, arguments.version)
@@ -43,7 +43,7 @@ def create(arguments: argparse.Namespace) -> list[Path]:
         # The published database has the key frame and nine sweeps, as the detectors have.
         sweeps = min(arguments.lidar_sweeps, 9)
         outputs.append(
-            create_paste_database(
+            create_gt_database(
                 files["train"],
                 arguments.root,
                 out,
@@ -57,7 +57,7 @@ def create(arguments: argparse.Namespace) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the outputs; returns the exit code."""
+    """Run the command line; returns the exit code."""
     try:
         outputs = create(parse_arguments(arguments))
     except (PreparationError, FileNotFoundError) as error:

@@ -1,9 +1,10 @@
-"""What an encoder's volume says about objects, to a linear classifier of single cells. A minute, no training.
+"""Score encoders by a linear classifier that recognises objects from single cells of their volumes.
 
 python tools/linear_probe.py RECIPE --data-root DIR --encoders scratch WORK/encoder.safetensors
 
-RECIPE is that of a detector. Its training frames fit the classifier, its validation frames score it. No substitute for
-tools/transfer_study.py: what a detector makes of neighbouring cells, and of training the encoder, is not seen here.
+RECIPE is the recipe of a detector. The classifier is fitted to its training frames and scored on its validation frames;
+no encoder is trained, so it takes about a minute. It does not replace tools/transfer_study.py: a detector also uses
+neighbouring cells and trains the encoder, which this score leaves out.
 
 Exit code: 0 done, 2 the input cannot be used.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 # Studies lie beside the package, not in it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from studies.linear_probe import main  # noqa: E402
+from studies.linear_probe import main
 
 if __name__ == "__main__":
     sys.exit(main(__doc__))

@@ -1,8 +1,10 @@
-"""Pre-trained against scratch: python tools/transfer_study.py --data-root DIR --out OUT --fractions 0.1 --seeds 0 1 2.
+"""Compare detectors that start from pre-trained encoders with baselines from scratch.
 
-Every run is a training of its own in OUT/runs, or OUT/pretrain. An interrupted study goes on where it was when started
-again; finished runs are left alone, and refused when the settings have changed. Prints a table and writes
-OUT/study.json and OUT/study.png.
+python tools/transfer_study.py --data-root DIR --out OUT --fractions 0.1 --seeds 0 1 2
+
+Every run is a training of its own in OUT/runs or OUT/pretrain. A study that was interrupted resumes when it is started
+again. Finished runs are not repeated; the study ends with an error when their settings have changed. The tool prints a
+table and writes OUT/study.json and OUT/study.png.
 
 Exit code: 0 done, 1 some run failed, 2 the study cannot be run.
 """

@@ -19,7 +19,8 @@ unaugmented = train_dataloader.dataset | dict(pipeline=[load_cameras, load_boxes
 train_dataloader = train_dataloader | dict(dataset=unaugmented)
 
 # Schedule
-head_iters, full_iters = 1000, 250
+head_iters = 1000
+full_iters = 250
 max_iters = head_iters + full_iters
 one_cycle = dict(type=OneCycleLR, eta_max=1e-3, pct_start=0.15, by_epoch=False)
 param_scheduler = [

@@ -4,10 +4,10 @@ import argparse
 
 import pytest
 import torch
-from tests.factories.lidar_models import RANGE, lidar_encoder_config
 
-from benchmarks import lidar
+from benchmarks import lidar_benchmark as lidar
 from ponderv2.registry import MODELS
+from tests.factories.lidar_models import RANGE, lidar_encoder_config
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def test_a_run_returns_ratios_of_pairs_and_prints_a_table(parser, monkeypatch, c
 
 
 def test_the_made_up_sweep_is_as_large_as_a_real_one_and_around_the_car():
-    points = lidar.made_up_sweep()
+    points = lidar.random_sweep()
     assert points.shape == (32 * 1084, 5)
     assert points.isfinite().all()
-    assert torch.equal(points, lidar.made_up_sweep())
+    assert torch.equal(points, lidar.random_sweep())
     inside = (points[:, :2].abs() < RANGE[3]).all(dim=1)
     assert inside.float().mean() > 0.8
 

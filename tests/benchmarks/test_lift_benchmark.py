@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from benchmarks import lift
+from benchmarks import lift_benchmark as lift
 from ponderv2.geometry import project
 from ponderv2.lifting import SplatLift
 from ponderv2.structures import VoxelGrid

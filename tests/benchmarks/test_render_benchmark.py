@@ -8,7 +8,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from benchmarks import render
+from benchmarks import render_benchmark as render
 from benchmarks.reference_renderer import render_as_published
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, VolumeRenderer
 from ponderv2.structures import FeatureVolume, VoxelGrid

@@ -6,13 +6,13 @@ import pytest
 import torch
 from mmdet.models.losses import L1Loss
 from mmengine.logging import MMLogger
-from tests.factories.lidar_models import fusion_model_config
-from tests.factories.camera_models import model_config
 from torch import nn
 
+from ponderv2.checkpoints import export_encoder, load_encoder_weights, read_encoder_weights
 from ponderv2.models import VolumeDetector
 from ponderv2.registry import MODELS
-from ponderv2.checkpoints import export_encoder, load_encoder, read_encoder_weights
+from tests.factories.camera_models import model_config
+from tests.factories.lidar_models import fusion_model_config
 
 
 class _Detector(nn.Module):
@@ -32,9 +32,10 @@ def _encoder(**changes) -> nn.Module:
 def pretrained(tmp_path):
     """A pre-trained model, its checkpoint and its exported encoder."""
     torch.manual_seed(3)
-    model = MODELS.build(model_config())
+    config = model_config()
+    model = MODELS.build(config)
     torch.save({"meta": {}, "state_dict": model.state_dict()}, tmp_path / "iter_1.pth")
-    export_encoder(model.encoder, tmp_path / "encoder.safetensors", "recipe")
+    export_encoder(model.encoder, tmp_path / "encoder.safetensors", config["encoder"], config["data_preprocessor"])
     return model, tmp_path
 
 
@@ -46,7 +47,7 @@ def test_a_checkpoint_and_an_exported_encoder_cover_every_key(pretrained, name, 
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     with caplog.at_level(logging.INFO, logger=logger.name):
-        load_encoder(detector, folder / name)
+        load_encoder_weights(detector, folder / name)
     logger.removeHandler(caplog.handler)
     own = detector.encoder.state_dict()
     assert own.keys() == source.encoder.state_dict().keys()
@@ -62,9 +63,9 @@ def test_convolutions_that_fine_tuning_adds_start_new_only_when_said_so(pretrain
     detector = _Detector(_encoder(num_convs=1))
     before = {k: v.clone() for k, v in detector.state_dict().items()}
     with pytest.raises(ValueError, match=r"encoder\.convs: \d+ missing, the first encoder\.convs\.0"):
-        load_encoder(detector, folder / "iter_1.pth")
+        load_encoder_weights(detector, folder / "iter_1.pth")
     assert all(torch.equal(detector.state_dict()[k], v) for k, v in before.items())
-    load_encoder(detector, folder / "iter_1.pth", new=("convs",))
+    load_encoder_weights(detector, folder / "iter_1.pth", new=("convs",))
     assert torch.equal(detector.encoder.input_proj.weight, source.encoder.input_proj.weight)
     assert torch.equal(detector.state_dict()["encoder.convs.0.conv.weight"], before["encoder.convs.0.conv.weight"])
 
@@ -72,7 +73,7 @@ def test_convolutions_that_fine_tuning_adds_start_new_only_when_said_so(pretrain
 def test_a_part_that_does_not_exist_cannot_start_new(pretrained):
     _, folder = pretrained
     with pytest.raises(ValueError, match="no part 'view_trans'"):
-        load_encoder(_Detector(_encoder()), folder / "iter_1.pth", new=("view_trans",))
+        load_encoder_weights(_Detector(_encoder()), folder / "iter_1.pth", new=("view_trans",))
 
 
 def test_another_encoder_is_refused_with_the_first_key_that_differs(pretrained):
@@ -80,9 +81,9 @@ def test_another_encoder_is_refused_with_the_first_key_that_differs(pretrained):
     wider = model_config()["encoder"]
     wider["depth_net"]["num_bins"] = 32
     with pytest.raises(ValueError, match=r"depth_net: 2 of another shape.*\(16, 8, 1, 1\) instead of \(32, 8, 1, 1\)"):
-        load_encoder(_Detector(MODELS.build(wider)), folder / "iter_1.pth")
+        load_encoder_weights(_Detector(MODELS.build(wider)), folder / "iter_1.pth")
     with pytest.raises(ValueError, match="not of this encoder"):
-        load_encoder(_Detector(MODELS.build(fusion_model_config()["encoder"])), folder / "iter_1.pth")
+        load_encoder_weights(_Detector(MODELS.build(fusion_model_config()["encoder"])), folder / "iter_1.pth")
 
 
 def test_a_checkpoint_without_an_encoder_names_its_first_key(tmp_path):
@@ -91,7 +92,7 @@ def test_a_checkpoint_without_an_encoder_names_its_first_key(tmp_path):
         read_encoder_weights(tmp_path / "a.pth")
 
 
-def test_a_detector_loads_its_encoder_when_its_weights_are_initialised(pretrained):
+def test_a_detector_loads_its_encoder_when_its_weights_are_initialized(pretrained):
     source, folder = pretrained
     model = model_config()
     detector = VolumeDetector(

@@ -1,4 +1,4 @@
-"""`compat.checkpoint`: mmengine's own checkpoints load, and nothing in a file is ever run."""
+"""`compat.safe_checkpoint`: mmengine's own checkpoints load, and nothing in a file is ever run."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ from mmengine.optim import MultiStepLR, OneCycleLR  # noqa: E402
 from mmengine.runner import CheckpointLoader, Runner  # noqa: E402
 from mmengine.runner.checkpoint import load_from_local as mmengine_own_loader  # noqa: E402
 
-from ponderv2.compat import checkpoint as compat_checkpoint  # noqa: E402
+from ponderv2.compat import safe_checkpoint  # noqa: E402
 from ponderv2.compat.safe_checkpoint import (  # noqa: E402
     CorruptCheckpointError,
     UnsafeCheckpointError,
@@ -33,8 +33,8 @@ ORDERS = ["torch.load of torch >= 2.7", "our unpickler for older torch"]
 def reader(request, monkeypatch):
     """Each of the two ways to read a file; both must accept and refuse the same."""
     if request.param == ORDERS[1]:
-        monkeypatch.setattr(compat_checkpoint, "_torch_version", lambda: (2, 1))
-    elif compat_checkpoint._torch_version() < (2, 7):
+        monkeypatch.setattr(safe_checkpoint, "_torch_version", lambda: (2, 1))
+    elif safe_checkpoint._torch_version() < (2, 7):
         pytest.skip("needs torch >= 2.7")
     return request.param
 
@@ -325,7 +325,7 @@ def test_installing_again_changes_nothing():
     assert CheckpointLoader._schemes == before
 
 
-@pytest.mark.skipif(compat_checkpoint._torch_version() < (2, 6), reason="the fault is that of torch >= 2.6")
+@pytest.mark.skipif(safe_checkpoint._torch_version() < (2, 6), reason="the fault is that of torch >= 2.6")
 def test_the_fault_mmengine_cannot_load_its_own_checkpoint(tmp_path):
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
         mmengine_own_loader(str(save(tmp_path, mmengine_checkpoint())), "cpu")

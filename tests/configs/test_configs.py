@@ -1,5 +1,6 @@
-"""Every recipe loads, is documented, builds, and survives being written out and read again."""
+"""Every recipe can be read in one sitting, loads, builds, and survives being written out and read again."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from ponderv2.engine import load_config
+from ponderv2.engine import load_config, resolved_recipe
 from ponderv2.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -17,8 +18,8 @@ DETECTORS = [p for p in RECIPES if p.stem.startswith("uvtr_")]
 PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
 
-def _load(path: Path) -> Config:
-    config = load_config(path)
+def _load(path: Path, scratch: bool = False) -> Config:
+    config = load_config(path, scratch=scratch)
     # Hub weights need a network; everything else of a full-size model is built as it is.
     encoder = config.model.encoder
     for part in (encoder, encoder.get("camera", {})):
@@ -35,14 +36,73 @@ def _build(config: dict) -> nn.Module:
 
 def test_every_recipe_is_one_of_pre_training_or_detection():
     assert set(DETECTORS) | set(PRETRAINING) == set(RECIPES)
-    assert len(PRETRAINING) >= 6
-    assert len(DETECTORS) >= 18
+    assert len([p for p in PRETRAINING if p.parent.name == "pretrain"]) >= 6
+    assert len([p for p in DETECTORS if p.parent.name == "detection"]) >= 9
+    assert len([p for p in RECIPES if p.parent.name == "tiny"]) >= 10
+
+
+def _bases(path: Path) -> list[Path]:
+    """The files that a recipe imports between `with read_base():`."""
+    blocks = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.With)]
+    imports = [node for block in blocks for node in block.body]
+    folders = [path.parents[node.level - 1].joinpath(*node.module.split(".")) for node in imports]
+    return sorted({folder.with_suffix(".py") for folder in folders})
+
+
+def _behind(path: Path) -> set[Path]:
+    """All files that a recipe is made of, but for itself."""
+    return {file for base in _bases(path) for file in {base, *_behind(base)}}
+
+
+def _layers(path: Path) -> int:
+    return 1 + max((_layers(base) for base in _bases(path)), default=0)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
-def test_recipe_says_what_it_is_in_its_first_lines(path):
+def test_recipe_has_at_most_six_files_in_three_layers_behind_it(path):
+    assert all(base.is_file() for base in _behind(path))
+    assert len(_behind(path)) <= 6
+    assert _layers(path) <= 3
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_says_what_it_is_in_its_first_lines_and_fits_two_screens(path):
     assert path.read_text().startswith('"""')
-    assert len(path.read_text().splitlines()) <= 130
+    assert len(path.read_text().splitlines()) <= 100
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.py")), ids=lambda p: p.stem)
+def test_recipe_changes_nothing_in_place_and_addresses_no_step_by_its_position(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not isinstance(node, ast.Delete | ast.For), f"line {node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in ("update", "pop", "append", "insert"), f"line {node.lineno}"
+        if isinstance(node, ast.Subscript):
+            assert not isinstance(node.slice, ast.Constant | ast.Slice), f"line {node.lineno}"
+        if isinstance(node, ast.Assign):
+            # Whatever is set inside an imported value would be seen by every other reader of it.
+            assert all(isinstance(target, ast.Name) for target in node.targets), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_no_import_of_a_recipe_depends_on_its_order(path):
+    (block,) = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.With)]
+    names = [alias.name for node in block.body for alias in node.names]
+    assert len(names) == len(set(names))
+    assert names.count("*") <= 1
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_itself_sets_rate_length_batch_data_and_checkpoint(path):
+    text = path.read_text()
+    if "_test" in path.stem or "head_first" in path.stem:
+        text += _bases(path)[0].read_text()
+    for setting in ("lr=", "max_epochs =" if "nuscenes" in path.stem else "max_iters =", "ann_file=", "pipeline=["):
+        assert setting in text or (setting == "ann_file=" and "keyframe_dataset" in text), setting
+    if path in DETECTORS:
+        assert "checkpoint=" in text
+    if "nuscenes" in path.stem:
+        assert "batch_size=" in text
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -58,9 +118,11 @@ def test_recipe_builds_with_an_optimiser_whose_keys_all_match(path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipe_survives_writing_and_reading(path, tmp_path):
     config = _load(path)
-    config.dump(tmp_path / "dumped.py")
-    again = Config.fromfile(str(tmp_path / "dumped.py"))
-    assert _build(again.model).state_dict().keys() == _build(config.model).state_dict().keys()
+    for kind, written in (("whole", config), ("resolved", resolved_recipe(config))):
+        written.dump(tmp_path / f"{kind}.py")
+        again = Config.fromfile(str(tmp_path / f"{kind}.py"))
+        assert _build(again.model).state_dict().keys() == _build(config.model).state_dict().keys()
+        assert again.param_scheduler == config.param_scheduler or kind == "whole"
 
 
 @pytest.mark.parametrize("path", PRETRAINING, ids=lambda p: p.stem)
@@ -69,7 +131,7 @@ def test_training_never_sees_a_held_out_ray_and_evaluation_only_those_or_other_f
     splits = {}
     for part in ("train", "val", "test"):
         pipeline = config[f"{part}_dataloader"].dataset.pipeline
-        (rays,) = [step for step in pipeline if step["type"].__name__ == "SampleRays"]
+        (rays,) = [step for step in pipeline if step["type"].__name__ in ("SampleCameraRays", "SampleLidarRays")]
         splits[part] = rays.get("split", "train")
     same_data = config.train_dataloader.dataset.ann_file == config.test_dataloader.dataset.ann_file
     assert splits["train"] == "train"
@@ -80,31 +142,56 @@ def _encoder_shapes(config: Config, prefix: str = "") -> dict[str, torch.Size]:
     return {prefix + name: value.shape for name, value in _build(config.model.encoder).state_dict().items()}
 
 
-def _start_of(config: Config, path: Path) -> dict[str, torch.Size]:
+def _start_of(config: Config, path: Path, scratch: bool) -> dict[str, torch.Size]:
     """Shapes by name of what `init_cfg` loads: of the pre-training it names, or of the merged detectors."""
     source = Path(config.model.init_cfg.checkpoint)
     if source.parent.name != "work_dirs":
         (recipe,) = [p for p in PRETRAINING if p.stem == source.parent.name]
         return _encoder_shapes(_load(recipe))
-    scratch = "_scratch" if "scratch" in path.stem else ""
     share = "_fifth" if "fifth" in path.stem else ""
     folder = CONFIGS / "detection"
-    camera = folder / f"uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes{scratch}.py"
-    lidar = folder / f"uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes{share}{scratch}.py"
-    return _encoder_shapes(_load(camera), "camera.") | _encoder_shapes(_load(lidar), "lidar.")
+    camera = folder / "uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes.py"
+    lidar = folder / f"uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes{share}.py"
+    return _encoder_shapes(_load(camera, scratch), "camera.") | _encoder_shapes(_load(lidar, scratch), "lidar.")
 
 
+@pytest.mark.parametrize("scratch", [False, True])
 @pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)
-def test_what_a_detector_starts_from_covers_its_encoder_but_for_what_it_says_is_new(path):
-    config = _load(path)
+def test_what_a_detector_starts_from_covers_its_encoder_but_for_what_it_says_is_new(path, scratch):
+    config = _load(path, scratch)
     if config.model.init_cfg is None:
-        assert "scratch" in path.stem
+        assert scratch
         return
-    own, start = _encoder_shapes(config), _start_of(config, path)
+    assert not scratch or "fusion" in path.stem
+    own, start = _encoder_shapes(config), _start_of(config, path, scratch)
     new = tuple(config.model.init_cfg.get("new", ()))
     assert {k: v for k, v in own.items() if not k.startswith(new)} == start
     for part in new:
         assert any(k.startswith(part) for k in own)
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)
+def test_the_baseline_of_a_detector_differs_in_its_start_alone(path):
+    pretrained, baseline = load_config(path), load_config(path, scratch=True)
+    assert pretrained.model.init_cfg != baseline.model.init_cfg
+    for config in (pretrained, baseline):
+        config.model.init_cfg = None
+        if "img_backbone" in config.model.encoder:
+            config.model.encoder.img_backbone.pop("weights", None)
+    for name, value in resolved_recipe(pretrained).items():
+        assert str(baseline[name]) == str(value), name
+
+
+def test_a_camera_baseline_starts_from_imagenet():
+    for path in DETECTORS:
+        if "camera_convnext" in path.stem:
+            assert load_config(path).model.encoder.img_backbone.weights is None
+            assert load_config(path, scratch=True).model.encoder.img_backbone.weights == "facebook/convnext-small-224"
+
+
+def test_scratch_of_a_recipe_without_a_baseline_is_an_error_that_names_it():
+    with pytest.raises(ValueError, match=f"{PRETRAINING[0].stem}.*names no baseline"):
+        load_config(PRETRAINING[0], scratch=True)
 
 
 @pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)

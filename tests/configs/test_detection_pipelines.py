@@ -7,19 +7,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.factories.keyframe import INFO_NAME
-from tests.factories.gt_database import made_up_object, write_made_up_database
 from mmengine.config import Config
 
-from ponderv2.datasets import PasteObjects, PonderCBGSDataset
+from ponderv2.datasets import GroundTruthSampling, PonderCBGSDataset
 from ponderv2.engine import DisableTransformsHook, set_data_root
 from ponderv2.registry import DATASETS, HOOKS
+from tests.factories.gt_database import gt_object, write_gt_database
+from tests.factories.keyframe import INFO_NAME
 
-BASES = Path(__file__).parents[2] / "configs" / "_base_"
+CONFIGS = Path(__file__).parents[2] / "configs" / "detection"
+RECIPES = {
+    "camera": "uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes",
+    "camera without depth loss": "uvtr_camera_convnext_s_vs0p1_4xb1_12e_nuscenes_half",
+    "lidar": "uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes_fifth",
+    "fusion": "uvtr_fusion_convnext_s_vs0p075_4xb2_12e_nuscenes_fifth",
+    "final lidar": "uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes",
+    "final fusion": "uvtr_fusion_convnext_s_vs0p075_4xb2_20e_nuscenes",
+}
 
 
-def load(sensor: str) -> Config:
-    return Config.fromfile(str(BASES / f"nuscenes_detection_{sensor}.py"))
+def load(recipe: str) -> Config:
+    """A recipe whose training takes every frame: there is one alone."""
+    config = Config.fromfile(str(CONFIGS / f"{RECIPES[recipe]}.py"))
+    config.train_dataloader.dataset.pop("load_interval", None)
+    return config
+
+
+def step_of(pipeline: list[dict], kind: str) -> dict:
+    (step,) = [step for step in pipeline if step["type"].__name__ == kind]
+    return step
 
 
 def kinds(pipeline: list[dict]) -> list[str]:
@@ -34,17 +50,15 @@ def data(frame_root: Path, tmp_path: Path) -> Path:
     for split in ("train", "val"):
         (tmp_path / f"nuscenes_infos_{split}.pkl").symlink_to(frame_root / INFO_NAME)
     objects = [
-        made_up_object("bus", [20.0, 20.0, 0.0, 9.0, 2.5, 3.0, 0.0]),
-        made_up_object("barrier", [0.5, 12.0, -0.4, 1.5, 1.5, 1.5, 0.0], velocity=(None, None), camera="CAM_FRONT"),
+        gt_object("bus", [20.0, 20.0, 0.0, 9.0, 2.5, 3.0, 0.0]),
+        gt_object("barrier", [0.5, 12.0, -0.4, 1.5, 1.5, 1.5, 0.0], velocity=(None, None), camera="CAM_FRONT"),
     ]
-    write_made_up_database(tmp_path / "nuscenes_paste_train", objects)
+    write_gt_database(tmp_path / "nuscenes_gt_database_train", objects)
     return tmp_path
 
 
-def first_sample(dataset: dict, root: Path, pipeline: list[dict] | None = None) -> dict:
+def first_sample(dataset: dict, root: Path) -> dict:
     dataset = copy.deepcopy(dataset)
-    if pipeline is not None:
-        dataset["pipeline"] = pipeline
     set_data_root(dataset, str(root))
     np.random.seed(0)
     return DATASETS.build(dataset)[0]
@@ -71,8 +85,8 @@ def test_camera_training_has_images_and_the_targets_of_the_depth_loss(data):
 
 
 def test_camera_training_without_depth_loss_opens_no_points(data):
-    config = load("camera")
-    sample = first_sample(config.train_dataloader.dataset, data, config.without_points)
+    config = load("camera without depth loss")
+    sample = first_sample(config.train_dataloader.dataset, data)
     assert set(sample["inputs"]) == {"img", "rig"}
     assert_labelled(sample)
 
@@ -82,42 +96,44 @@ def test_lidar_training_opens_no_image_and_takes_many_sweeps(data):
     sample = first_sample(config.train_dataloader.dataset, data)
     assert set(sample["inputs"]) == {"points"}
     assert_labelled(sample)
-    assert config.load_sweeps.num_sweeps == 9
-    augment = config.augment
+    pipeline = config.train_dataloader.dataset.pipeline
+    assert step_of(pipeline, "LoadLidarSweeps").num_sweeps == 9
+    augment = step_of(pipeline, "UnifiedRotScaleTransFlip")
     assert (augment.rotation, augment.scale) == ((-0.785, 0.785), (0.9, 1.1))
     assert (augment.translation_std, augment.flip_x, augment.flip_y) == ((0.5, 0.5, 0.5), 0.5, 0.5)
 
 
-def test_final_lidar_training_balances_classes_and_pastes_until_it_fades(data):
-    config = load("lidar")
-    sample = first_sample(config.balanced, data)
+def test_final_lidar_training_balances_classes_and_samples_objects_until_that_is_switched_off(data):
+    config = load("final lidar")
+    sample = first_sample(config.train_dataloader.dataset, data)
     # The barrier, whose velocity is unknown, and the bus.
     assert_labelled(sample, more=2)
     assert sample["data_samples"].gt_instances_3d.bboxes_3d.tensor[:, 7:].isnan().all(dim=1).sum() == 1
-    dataset = copy.deepcopy(config.balanced)
+    dataset = copy.deepcopy(config.train_dataloader.dataset)
     set_data_root(dataset, str(data))
     built = DATASETS.build(dataset)
     assert isinstance(built, PonderCBGSDataset)
-    hook = HOOKS.build(config.fade)
+    (hook,) = [HOOKS.build(hook) for hook in config.custom_hooks]
     assert isinstance(hook, DisableTransformsHook)
     assert hook.after == 15
-    (paste,) = hook.find(built)
-    assert isinstance(paste, PasteObjects)
-    paste.switch.set(False)
+    (sampling,) = hook.find(built)
+    assert isinstance(sampling, GroundTruthSampling)
+    sampling.switch.set(False)
     assert_labelled(built[0])
 
 
-@pytest.mark.parametrize("paste", [False, True])
-def test_fusion_training_has_both_and_pastes_into_both_when_asked(data, paste):
-    config = load("fusion")
-    pipeline = config.with_paste if paste else None
-    sample = first_sample(config.train_dataloader.dataset, data, pipeline)
+@pytest.mark.parametrize(("recipe", "more"), [("fusion", 0), ("final fusion", 2)])
+def test_fusion_training_has_both_sensors_and_samples_objects_in_both_in_the_final_recipe(data, recipe, more):
+    config = load(recipe)
+    sample = first_sample(config.train_dataloader.dataset, data)
     assert set(sample["inputs"]) == {"img", "rig", "points"}
-    assert_labelled(sample, more=2 if paste else 0)
-    pasted = kinds(config.with_paste)
-    assert pasted.index("PasteObjects") < pasted.index("MultiViewPhotometricDistortion")
-    assert pasted.index("PasteObjects") < pasted.index("UnifiedRotScaleTransFlip")
-    assert config.paste.images
+    assert_labelled(sample, more)
+    if more:
+        pipeline = config.train_dataloader.dataset.pipeline
+        order = kinds(pipeline)
+        assert order.index("GroundTruthSampling") < order.index("MultiViewPhotometricDistortion")
+        assert order.index("GroundTruthSampling") < order.index("UnifiedRotScaleTransFlip")
+        assert step_of(pipeline, "GroundTruthSampling").images
 
 
 @pytest.mark.parametrize(
@@ -143,25 +159,27 @@ def test_boxes_are_cut_at_the_range_after_augmentation(data, sensor):
     steps = kinds(config.train_dataloader.dataset.pipeline)
     assert steps.index("ObjectRangeFilter") > steps.index("UnifiedRotScaleTransFlip")
     assert config.train_dataloader.dataset.use_valid_flag
-    assert config.in_range.point_cloud_range == config.point_cloud_range
+    in_range = step_of(config.train_dataloader.dataset.pipeline, "ObjectRangeFilter")
+    assert in_range.point_cloud_range == (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 
 
 def test_grid_masks_are_the_published_ones_and_of_training_alone():
     for sensor in ("camera", "fusion"):
         config = load(sensor)
-        mask = config.grid_mask
+        mask = step_of(config.train_dataloader.dataset.pipeline, "MultiViewGridMask")
         assert (mask.prob, mask.ratio, mask.mode) == (0.7, 0.5, 1)
         assert kinds(config.train_dataloader.dataset.pipeline)[-2] == "MultiViewGridMask"
         assert "MultiViewGridMask" not in kinds(config.val_dataloader.dataset.pipeline)
 
 
-@pytest.mark.parametrize("sensor", ["camera", "lidar", "fusion"])
-def test_they_survive_being_written_and_read(sensor, tmp_path, data):
-    config = load(sensor)
+@pytest.mark.parametrize("recipe", ["camera", "final lidar", "fusion"])
+def test_they_survive_being_written_and_read(recipe, tmp_path, data):
+    config = load(recipe)
     config.dump(tmp_path / "dumped.py")
     again = Config.fromfile(str(tmp_path / "dumped.py"))
-    dataset = again.balanced if sensor == "lidar" else again.train_dataloader.dataset
+    dataset = again.train_dataloader.dataset
     set_data_root(dataset, str(data))
     assert len(DATASETS.build(dataset)[0]["data_samples"].gt_instances_3d) >= 3
-    if sensor == "lidar":
-        assert len(HOOKS.build(again.fade).find(DATASETS.build(dataset))) == 1
+    if recipe == "final lidar":
+        (hook,) = again.custom_hooks
+        assert len(HOOKS.build(hook).find(DATASETS.build(dataset))) == 1

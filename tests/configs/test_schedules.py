@@ -12,8 +12,18 @@ from torch import nn
 
 from ponderv2.engine import CheckedOptimWrapperConstructor
 
-BASES = Path(__file__).parents[2] / "configs" / "_base_"
+CONFIGS = Path(__file__).parents[2] / "configs"
 EPOCH = 50
+CAMERA_PRETRAINING = "pretrain/ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes"
+FUSION_PRETRAINING = "pretrain/ponderv2_fusion_convnext_s_vs0p075_4xb1_12e_nuscenes"
+LIDAR_PRETRAINING = "pretrain/ponderv2_lidar_voxelnet_vs0p075_4xb4_12e_nuscenes"
+UNET_PRETRAINING = "pretrain/ponderv2_lidar_unet_vs0p1_4xb4_24e_nuscenes"
+CAMERA_HALF = "detection/uvtr_camera_convnext_s_vs0p1_4xb1_12e_nuscenes_half"
+CAMERA = "detection/uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes"
+LIDAR_FIFTH = "detection/uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes_fifth"
+LIDAR = "detection/uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes"
+FUSION_FIFTH = "detection/uvtr_fusion_convnext_s_vs0p075_4xb2_12e_nuscenes_fifth"
+FUSION = "detection/uvtr_fusion_convnext_s_vs0p075_4xb2_20e_nuscenes"
 
 
 class Detector(nn.Module):
@@ -30,7 +40,7 @@ class Detector(nn.Module):
 
 def schedule(name: str, module: str = "head", epoch: int = EPOCH) -> tuple[list[float], list[float]]:
     """Learning rate and first momentum of a part of the model at every step."""
-    config = Config.fromfile(str(BASES / f"{name}.py"))
+    config = Config.fromfile(str(CONFIGS / f"{name}.py"))
     model = Detector("fusion" if "fusion" in name else "camera")
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     of_module = set(model.get_submodule(module).parameters())
@@ -45,7 +55,7 @@ def schedule(name: str, module: str = "head", epoch: int = EPOCH) -> tuple[list[
         else:
             schedulers.append(kind(optimizer=wrapper, **part))
     rates, momenta = [], []
-    for _ in range(config.max_epochs * epoch):
+    for _ in range(config.train_cfg.max_epochs * epoch):
         rates.append(group["lr"])
         momenta.append(group["betas"][0])
         wrapper.step()
@@ -61,7 +71,7 @@ def _quiet(monkeypatch):
 
 
 def test_the_lidar_schedule_rises_tenfold_over_40_percent_and_falls():
-    rates, momenta = schedule("schedule_lidar_12e")
+    rates, momenta = schedule(LIDAR_PRETRAINING)
     peak = round(0.4 * len(rates))
     assert rates[0] == pytest.approx(2e-5)
     assert max(rates) == pytest.approx(2e-4, rel=1e-3)
@@ -75,7 +85,7 @@ def test_the_lidar_schedule_rises_tenfold_over_40_percent_and_falls():
 
 
 def test_the_one_cycle_schedule_peaks_at_40_percent_and_ends_at_a_thousandth():
-    rates, _ = schedule("schedule_onecycle_24e")
+    rates, _ = schedule(UNET_PRETRAINING)
     assert rates[0] == pytest.approx(2e-5)
     assert max(rates) == pytest.approx(2e-4, rel=1e-3)
     assert abs(rates.index(max(rates)) - 0.4 * len(rates)) <= 1
@@ -84,8 +94,16 @@ def test_the_one_cycle_schedule_peaks_at_40_percent_and_ends_at_a_thousandth():
     assert middle == pytest.approx(2e-7 + (2e-4 - 2e-7) * (1 + math.cos(math.pi / 2)) / 2, rel=0.05)
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("schedule_camera_12e", 12), ("schedule_uvtr_camera_24e", 24)])
-def test_the_uvtr_camera_schedule_warms_up_and_falls_to_a_thousandth(name, epochs):
+WARMING_UP = [
+    (CAMERA_PRETRAINING, 12, "encoder.img_backbone"),
+    (FUSION_PRETRAINING, 12, "encoder.camera.img_backbone"),
+    (CAMERA_HALF, 12, "encoder.img_backbone"),
+    (CAMERA, 24, "encoder.img_backbone"),
+]
+
+
+@pytest.mark.parametrize(("name", "epochs", "backbone"), WARMING_UP)
+def test_the_camera_schedule_warms_up_and_falls_to_a_thousandth(name, epochs, backbone):
     rates, momenta = schedule(name, epoch=500)
     assert len(rates) == epochs * 500
     assert rates[0] == pytest.approx(2e-4 / 3)
@@ -97,14 +115,15 @@ def test_the_uvtr_camera_schedule_warms_up_and_falls_to_a_thousandth(name, epoch
     assert rates[len(rates) // 2] == pytest.approx(1e-4, rel=0.01)
     assert rates[-1] == pytest.approx(2e-7, rel=0.01)
     assert set(momenta) == {0.9}
-    backbone, _ = schedule(name, "encoder.img_backbone", epoch=500)
-    torch.testing.assert_close(torch.tensor(backbone), torch.tensor(rates) / 10)
+    tenth, _ = schedule(name, backbone, epoch=500)
+    torch.testing.assert_close(torch.tensor(tenth), torch.tensor(rates) / 10)
 
 
 CYCLIC = [
-    ("schedule_uvtr_lidar_20e", 20, 1e-4),
-    ("schedule_uvtr_fusion_20e", 20, 4e-5),
-    ("schedule_uvtr_fusion_12e", 12, 4e-5),
+    (LIDAR_FIFTH, 20, 1e-4),
+    (LIDAR, 20, 1e-4),
+    (FUSION, 20, 4e-5),
+    (FUSION_FIFTH, 12, 4e-5),
 ]
 
 
@@ -126,7 +145,7 @@ def test_the_uvtr_cyclic_schedules_rise_tenfold_and_momentum_runs_the_other_way(
     assert momenta[-1] == pytest.approx(0.9, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["schedule_uvtr_fusion_20e", "schedule_uvtr_fusion_12e"])
+@pytest.mark.parametrize("name", [FUSION, FUSION_FIFTH])
 def test_fusion_trains_both_encoders_at_a_tenth_all_the_way_and_what_is_new_at_the_full_rate(name):
     full = torch.tensor(schedule(name)[0])
     for module in ("camera.img_backbone", "camera.lift", "camera.convs", "lidar.pts_middle_encoder", "lidar.convs"):
@@ -134,17 +153,24 @@ def test_fusion_trains_both_encoders_at_a_tenth_all_the_way_and_what_is_new_at_t
     torch.testing.assert_close(torch.tensor(schedule(name, "encoder.fuse")[0]), full)
 
 
-UVTR = [("camera", "24e", 35, 4), ("lidar", "20e", 10, 16), ("fusion", "20e", 35, 8)]
-
-
-@pytest.mark.parametrize(("sensor", "epochs", "clip", "batch"), [*UVTR, ("fusion", "12e", 35, 8)])
-def test_uvtr_schedules_check_their_keys_clip_gradients_and_know_their_batch(sensor, epochs, clip, batch):
-    config = Config.fromfile(str(BASES / f"schedule_uvtr_{sensor}_{epochs}.py"))
+@pytest.mark.parametrize(
+    ("name", "epochs", "clip", "batch"),
+    [
+        (CAMERA_HALF, 12, 35, 4),
+        (CAMERA, 24, 35, 4),
+        (LIDAR_FIFTH, 20, 10, 16),
+        (LIDAR, 20, 10, 16),
+        (FUSION_FIFTH, 12, 35, 8),
+        (FUSION, 20, 35, 8),
+    ],
+)
+def test_detectors_check_their_keys_clip_gradients_and_know_their_batch(name, epochs, clip, batch):
+    config = Config.fromfile(str(CONFIGS / f"{name}.py"))
     assert config.optim_wrapper.constructor is CheckedOptimWrapperConstructor
     assert config.optim_wrapper.clip_grad.max_norm == clip
     assert config.optim_wrapper.optimizer.weight_decay == 0.01
     assert config.auto_scale_lr.base_batch_size == batch
-    assert config.train_cfg.max_epochs == config.max_epochs == int(epochs[:-1])
-    if sensor != "lidar":
+    assert config.train_cfg.max_epochs == epochs
+    if "lidar" not in name:
         with pytest.raises(ValueError, match="matches no parameter"):
             build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)

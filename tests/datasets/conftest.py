@@ -9,9 +9,9 @@ import pytest
 from nuscenes import NuScenes
 
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset, load_info_file
-from ponderv2.datasets.prepare import InfoSettings, create_info_files, create_paste_database, open_tables
+from ponderv2.datasets.prepare import InfoSettings, create_gt_database, create_info_files, open_tables
 from tests.factories.keyframe import INFO_NAME
-from tests.factories.nuscenes_tables import write_made_up_tables
+from tests.factories.nuscenes_tables import write_tables
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def load(dataset: PonderNuScenesDataset) -> Callable[..., dict]:
 @pytest.fixture(scope="session")
 def tables_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of made-up tables and recordings; do not write to it."""
-    return write_made_up_tables(tmp_path_factory.mktemp("tables") / "nuscenes")
+    return write_tables(tmp_path_factory.mktemp("tables") / "nuscenes")
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +53,10 @@ def tables(tables_root: Path) -> NuScenes:
 
 @pytest.fixture(scope="session")
 def prepared(tables: NuScenes, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the info files and the paste database; do not write to it."""
+    """Folder of the info files and the ground-truth database; do not write to it."""
     out = tmp_path_factory.mktemp("prepared")
     files = create_info_files(tables, out, InfoSettings(lidar_sweeps=10, camera_sweeps=2))
-    create_paste_database(files["train"], Path(tables.dataroot), out)
+    create_gt_database(files["train"], Path(tables.dataroot), out)
     return out
 
 

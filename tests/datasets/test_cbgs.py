@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.factories.keyframe import INFO_NAME
 from mmdet3d.datasets import CBGSDataset
 
 from ponderv2.datasets import DETECTION_CLASSES, PonderCBGSDataset, PonderNuScenesDetDataset
+from tests.factories.keyframe import INFO_NAME
 
 # Labels of each frame, of three classes: class 0 everywhere, class 2 in one frame.
 FRAMES = [[0], [0, 0, 1], [0, 1], [0], [0, 1, 2, 2], [0], [0], [0]]

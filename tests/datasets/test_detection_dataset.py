@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.factories.keyframe import INFO_NAME
 from mmdet3d.structures import LiDARInstance3DBoxes
 
 from ponderv2.datasets import (
+    DETECTION_CLASSES,
     LoadCameras,
     LoadLidarSweeps,
     PackSensorInputs,
@@ -19,6 +19,11 @@ from ponderv2.datasets import (
     UnifiedRotScaleTransFlip,
 )
 from ponderv2.datasets.info_file import InfoFileError
+from tests.factories.keyframe import INFO_NAME
+
+
+def test_the_names_of_the_classes_are_those_of_mmdet3d_in_its_order():
+    assert PonderNuScenesDetDataset.METAINFO["classes"] == DETECTION_CLASSES
 
 
 @pytest.fixture

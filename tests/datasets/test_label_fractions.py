@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.factories.keyframe import INFO_NAME
 
 from ponderv2.datasets import PonderNuScenesDataset, choose_fraction
 from ponderv2.datasets.label_fractions import FRACTIONS
+from tests.factories.keyframe import INFO_NAME
 
 
-def made_up_frames(scenes: int = 20, length: int = 40) -> list[dict]:
+def frame_entries(scenes: int = 20, length: int = 40) -> list[dict]:
     return [
         {"token": f"sample {s} {k}", "scene_token": f"scene {s}", "timestamp": float(100 * s + k)}
         for s in range(scenes)
@@ -26,12 +26,12 @@ def tokens(frames: list[dict]) -> list[str]:
 
 @pytest.mark.parametrize("fraction", FRACTIONS)
 def test_so_many_frames_are_taken(fraction):
-    assert len(choose_fraction(made_up_frames(), fraction)) == round(800 * fraction)
+    assert len(choose_fraction(frame_entries(), fraction)) == round(800 * fraction)
 
 
 @pytest.mark.parametrize("fraction", FRACTIONS)
 def test_so_many_whole_scenes_are_taken(fraction):
-    chosen = choose_fraction(made_up_frames(), fraction, by="scenes")
+    chosen = choose_fraction(frame_entries(), fraction, by="scenes")
     scenes = {frame["scene_token"] for frame in chosen}
     assert len(scenes) == max(1, round(20 * fraction))
     assert len(chosen) == 40 * len(scenes)
@@ -44,7 +44,7 @@ def test_so_many_whole_scenes_are_taken(fraction):
     st.floats(0.001, 1),
 )
 def test_a_smaller_fraction_is_part_of_every_larger_one_and_the_order_is_kept(by, seed, first, second):
-    frames = made_up_frames(scenes=6, length=5)
+    frames = frame_entries(scenes=6, length=5)
     small, large = (choose_fraction(frames, f, by, seed) for f in sorted((first, second)))
     assert 0 < len(small) <= len(large)
     assert set(tokens(small)) <= set(tokens(large))
@@ -54,7 +54,7 @@ def test_a_smaller_fraction_is_part_of_every_larger_one_and_the_order_is_kept(by
 
 @pytest.mark.parametrize("by", ["frames", "scenes"])
 def test_the_choice_hangs_on_the_seed_alone(by):
-    frames = made_up_frames()
+    frames = frame_entries()
     first = choose_fraction(frames, 0.1, by, seed=1)
     assert choose_fraction(frames, 0.1, by, seed=1) == first
     assert choose_fraction(frames, 0.1, by, seed=2) != first
@@ -64,7 +64,7 @@ def test_the_choice_hangs_on_the_seed_alone(by):
 
 def test_the_choice_is_the_same_on_every_machine():
     # Written down once: papers report numbers for one choice.
-    assert tokens(choose_fraction(made_up_frames(scenes=3, length=4), 0.25)) == [
+    assert tokens(choose_fraction(frame_entries(scenes=3, length=4), 0.25)) == [
         "sample 0 0",
         "sample 0 2",
         "sample 1 3",
@@ -76,7 +76,7 @@ def test_everything_needs_no_tokens():
 
 
 def test_frames_without_a_scene_are_refused_with_what_to_do():
-    frames = made_up_frames(scenes=1)
+    frames = frame_entries(scenes=1)
     del frames[3]["scene_token"]
     with pytest.raises(
         ValueError, match=r"needs the key 'scene_token', which 1 of 40 .* sample 0 3; .*create_data\.py"
@@ -87,12 +87,12 @@ def test_frames_without_a_scene_are_refused_with_what_to_do():
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, 10])
 def test_a_share_outside_of_zero_to_one_is_refused(fraction):
     with pytest.raises(ValueError, match=rf"fraction: expected a share in \(0, 1\], got {fraction}"):
-        choose_fraction(made_up_frames(), fraction)
+        choose_fraction(frame_entries(), fraction)
 
 
 def test_another_unit_is_refused():
     with pytest.raises(ValueError, match=r"fraction_by: expected 'frames' or 'scenes', got 'boxes'"):
-        choose_fraction(made_up_frames(), 0.5, by="boxes")
+        choose_fraction(frame_entries(), 0.5, by="boxes")
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pickle
 from pathlib import Path
 
 import pytest
-from tests.factories.keyframe import CAMERAS, INFO_NAME
 
 from ponderv2.datasets import PonderNuScenesDataset
 from ponderv2.datasets.info_file import InfoFileError
+from tests.factories.keyframe import CAMERAS, INFO_NAME
 
 
 @pytest.fixture

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.factories.keyframe import INFO_NAME
 from mmengine.dataset import pseudo_collate
-from tests.factories.lidar_models import fusion_model_config, lidar_encoder_config
-from tests.factories.camera_models import packed
 
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PackSensorInputs, PonderNuScenesDataset
 from ponderv2.encoders import FusionEncoder
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
+from tests.factories.camera_models import packed
+from tests.factories.keyframe import INFO_NAME
+from tests.factories.lidar_models import fusion_model_config, lidar_encoder_config
 
 NOTHING_HIDDEN = dict(image_ratio=0.0, point_ratio=0.0)
 
@@ -32,8 +32,8 @@ def test_without_convolutions_the_volume_is_the_sum_of_both(batch):
     torch.manual_seed(0)
     encoder = MODELS.build(fusion_model_config()["encoder"] | dict(num_convs=0)).eval()
     with torch.no_grad():
-        total = encoder(batch["inputs"]).data
-        parts = encoder.camera(batch["inputs"]).data + encoder.lidar(batch["inputs"]).data
+        total = encoder(batch["inputs"]).volume.data
+        parts = encoder.camera(batch["inputs"]).volume.data + encoder.lidar(batch["inputs"]).volume.data
     torch.testing.assert_close(total, parts)
 
 
@@ -48,8 +48,8 @@ def test_names_of_the_parts_are_those_of_the_encoders_alone(model):
 def test_a_dropped_sensor_has_no_influence_and_no_gradient_but_a_place_in_the_graph(model, batch, dropped, kept):
     encoder = model.encoder.train()
     encoder.zero_grad()
-    plan = InputMasking(**NOTHING_HIDDEN, **{f"drop_{dropped}": 1.0})
-    encoder(batch["inputs"], plan).data.square().sum().backward()
+    masking = InputMasking(**NOTHING_HIDDEN, **{f"drop_{dropped}": 1.0})
+    encoder(batch["inputs"], masking).volume.data.square().sum().backward()
     gradients = {n: p.grad.abs().sum().item() for n, p in encoder.named_parameters()}
     assert all(g == 0 for n, g in gradients.items() if n.startswith(dropped))
     assert any(g > 0 for n, g in gradients.items() if n.startswith(kept))
@@ -59,18 +59,18 @@ def test_sensors_are_dropped_sample_by_sample_and_never_in_evaluation(batch):
     torch.manual_seed(0)
     encoder = MODELS.build(fusion_model_config()["encoder"] | dict(num_convs=0)).eval()
     with torch.no_grad():
-        camera, lidar = encoder.camera(batch["inputs"]).data, encoder.lidar(batch["inputs"]).data
+        camera, lidar = encoder.camera(batch["inputs"]).volume.data, encoder.lidar(batch["inputs"]).volume.data
         choices = {0: camera + lidar, 1: camera, 2: lidar}
         seen = set()
         for seed in range(12):
             generator = torch.Generator().manual_seed(seed)
-            plan = InputMasking(**NOTHING_HIDDEN, drop_camera=0.3, drop_lidar=0.3, generator=generator)
-            data = encoder(batch["inputs"], plan).data
+            masking = InputMasking(**NOTHING_HIDDEN, drop_camera=0.3, drop_lidar=0.3, generator=generator)
+            data = encoder(batch["inputs"], masking).volume.data
             found = [[k for k, v in choices.items() if torch.equal(v[b], data[b])] for b in range(2)]
             assert all(len(k) == 1 for k in found)
             seen.add((found[0][0], found[1][0]))
         assert len(seen) > 4
-        assert torch.equal(encoder(batch["inputs"]).data, camera + lidar)
+        assert torch.equal(encoder(batch["inputs"]).volume.data, camera + lidar)
 
 
 def test_joint_pre_training_takes_a_step(model, batch):

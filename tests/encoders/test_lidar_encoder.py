@@ -4,13 +4,13 @@ import logging
 
 import pytest
 import torch
-from tests.factories.lidar_models import RANGE, lidar_encoder_config, unet_encoder_config
 
 from ponderv2.encoders import HeightKeepingSparseEncoder, VoxelUNet
 from ponderv2.encoders.lidar_encoder import voxel_grid_of
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.structures import SensorBatch, VoxelGrid
+from tests.factories.lidar_models import RANGE, lidar_encoder_config, unet_encoder_config
 
 
 def sweep(seed: int = 0, count: int = 800) -> torch.Tensor:
@@ -22,7 +22,7 @@ def sweep(seed: int = 0, count: int = 800) -> torch.Tensor:
     return points
 
 
-def plan(**kwargs) -> InputMasking:
+def hiding(**kwargs) -> InputMasking:
     return InputMasking(generator=torch.Generator().manual_seed(0), **kwargs)
 
 
@@ -34,7 +34,7 @@ def encoder(request):
 @pytest.fixture
 def warnings(monkeypatch):
     """Text of what is logged."""
-    from ponderv2.encoders import lidar
+    from ponderv2.encoders import lidar_encoder
 
     messages = []
 
@@ -43,21 +43,21 @@ def warnings(monkeypatch):
         assert level == logging.WARNING
         messages.append(message)
 
-    monkeypatch.setattr(lidar, "print_log", keep)
+    monkeypatch.setattr(lidar_encoder, "print_log", keep)
     return messages
 
 
 def test_the_volume_is_that_of_the_grid_with_a_value_a_sample(encoder):
-    volume = encoder(SensorBatch(points=[sweep(0), sweep(1)]))
+    volume = encoder(SensorBatch(points=[sweep(0), sweep(1)])).volume
     assert volume.data.shape == (2, 8, 4, 24, 24)
     assert volume.grid == VoxelGrid(RANGE, (24, 24, 4))
     assert not torch.equal(*volume.data)
 
 
 def test_every_parameter_gets_a_gradient_masked_or_not(encoder):
-    for masking in (plan(), None):
+    for masking in (hiding(), None):
         encoder.zero_grad()
-        encoder.train()(SensorBatch(points=[sweep()]), masking).data.square().mean().backward()
+        encoder.train()(SensorBatch(points=[sweep()]), masking).volume.data.square().mean().backward()
         wrong = [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
         assert wrong == []
 
@@ -65,7 +65,7 @@ def test_every_parameter_gets_a_gradient_masked_or_not(encoder):
 @pytest.mark.parametrize("point", [(-23.9, 3.1, -3.9), (0.01, -0.01, 0.01), (23.9, 23.9, 3.9), (7.3, -15.2, 1.4)])
 def test_a_point_lands_in_the_cell_that_the_grid_says(point):
     unet = MODELS.build(unet_encoder_config(mask_token=False)).eval()
-    volume = unet(SensorBatch(points=[torch.tensor([[*point, 9.0, 0.0]])]))
+    volume = unet(SensorBatch(points=[torch.tensor([[*point, 9.0, 0.0]])])).volume
     (cell,) = (volume.data[0].abs().sum(dim=0) > 0).nonzero().flip(1).tolist()
     nearest = (volume.grid.centers() - torch.tensor(point)).abs().amax(dim=-1)
     at = nearest[cell[2], cell[1], cell[0]]
@@ -79,10 +79,10 @@ def test_hidden_voxels_have_no_influence(encoder):
     encoder.eval()
     points = sweep()
     voxels = encoder.voxelize([points])
-    visible = plan().draw_voxel_mask(voxels.coordinates, 1)
+    visible = hiding().draw_voxel_mask(voxels.coordinates, 1)
     changed = voxels.with_features(torch.where(visible[:, None], voxels.features, torch.rand(()) * 100))
     with torch.no_grad():
-        first, second = (encoder.encode_voxels(encoder.mask(v, plan())) for v in (voxels, changed))
+        first, second = (encoder.encode_voxels(encoder.mask(v, hiding())) for v in (voxels, changed))
     assert torch.equal(first, second)
 
 
@@ -92,7 +92,7 @@ def test_dropped_voxels_are_not_computed_on_and_a_token_keeps_their_places(monke
         encoder = MODELS.build(config())
         forward = kind.forward
         monkeypatch.setattr(kind, "forward", lambda s, v, g, f=forward: seen.append(len(v)) or f(s, v, g))
-        for masking in (None, plan()):
+        for masking in (None, hiding()):
             encoder(SensorBatch(points=[sweep()]), masking)
     assert seen[1] < 0.3 * seen[0]
     assert seen[3] == seen[2]
@@ -102,7 +102,7 @@ def test_nothing_is_hidden_at_ratio_0(encoder):
     encoder.eval()
     batch = SensorBatch(points=[sweep()])
     with torch.no_grad():
-        assert torch.equal(encoder(batch, plan(point_ratio=0.0)).data, encoder(batch).data)
+        assert torch.equal(encoder(batch, hiding(point_ratio=0.0)).volume.data, encoder(batch).volume.data)
 
 
 @pytest.mark.parametrize("empty", [0, 1])
@@ -110,9 +110,9 @@ def test_a_sample_without_points_keeps_its_place_and_is_logged(encoder, empty, w
     encoder.eval()
     points = [sweep(), sweep()]
     points[empty] = points[empty][:0]
-    data = encoder(SensorBatch(points=points), plan(point_ratio=0.0)).data
+    data = encoder(SensorBatch(points=points), hiding(point_ratio=0.0)).volume.data
     assert data.shape[0] == 2
-    torch.testing.assert_close(data[1 - empty], encoder(SensorBatch(points=[sweep()])).data[0])
+    torch.testing.assert_close(data[1 - empty], encoder(SensorBatch(points=[sweep()])).volume.data[0])
     assert f"samples [{empty}] of the batch are empty: no point of" in warnings[0]
 
 
@@ -125,7 +125,7 @@ def test_a_batch_without_a_visible_voxel_is_an_empty_scene_that_trains(encoder, 
     }[kind]
     if kind == "one block, hidden":
         points += 0.5
-    data = encoder.train()(SensorBatch(points=[points]), plan()).data
+    data = encoder.train()(SensorBatch(points=[points]), hiding()).volume.data
     assert data.isfinite().all()
     data.sum().backward()
     wrong = [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.isfinite().all()]

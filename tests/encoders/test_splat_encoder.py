@@ -3,11 +3,11 @@
 import pytest
 import torch
 from mmdet.models.necks import FPN
-from tests.factories.camera_models import model_config, packed
 
 from ponderv2.encoders import DepthNet
 from ponderv2.lifting import SplatLift
 from ponderv2.registry import MODELS
+from tests.factories.camera_models import model_config, packed
 
 
 def splat_encoder_config() -> dict:
@@ -30,9 +30,9 @@ def inputs(frame_root):
 
 def test_every_parameter_gets_a_gradient(inputs):
     encoder = MODELS.build(splat_encoder_config()).train()
-    volume = encoder(inputs)
-    assert volume.data.shape == (1, 8, 4, 24, 24)
-    (volume.data.square().mean() + sum(volume.losses.values())).backward()
+    output = encoder(inputs)
+    assert output.volume.data.shape == (1, 8, 4, 24, 24)
+    (output.volume.data.square().mean() + sum(output.losses.values())).backward()
     wrong = [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert wrong == []
 
@@ -46,15 +46,15 @@ def test_learning_the_depth_puts_features_where_the_returns_are(inputs):
 
     def share_beyond():
         with torch.no_grad():
-            energy = encoder(inputs).data.abs().sum(dim=1)[0]
+            energy = encoder(inputs).volume.data.abs().sum(dim=1)[0]
         return float(energy[beyond].sum() / energy.sum())
 
-    before, optimiser, history = share_beyond(), torch.optim.Adam(encoder.parameters(), lr=1e-2), []
+    before, optimizer, history = share_beyond(), torch.optim.Adam(encoder.parameters(), lr=1e-2), []
     for _ in range(30):
         (loss,) = encoder(inputs).losses.values()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         history.append(loss.item())
     assert sum(history[-5:]) < 0.6 * sum(history[:5])
     assert share_beyond() < 0.5 * before

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ponderv2.engine import load_config, parse_arguments, set_data_root
+from ponderv2.engine import load_config, parse_arguments
 
 TINY = Path(__file__).parents[2] / "configs" / "tiny" / "ponderv2_camera_keyframe.py"
 
@@ -14,18 +14,6 @@ def test_data_root_reaches_every_data_set_and_metric(tmp_path):
     config = load_config(TINY, tmp_path)
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         assert config[name]["dataset"]["data_root"] == str(tmp_path)
-
-
-def test_data_root_reaches_wrapped_data_sets_and_lists():
-    config = {
-        "a": {"dataset": {"dataset": {"data_root": "old"}}},
-        "metrics": [{"data_root": "old"}, {"other": 1}],
-    }
-    set_data_root(config, "new")
-    assert config == {
-        "a": {"dataset": {"dataset": {"data_root": "new"}}},
-        "metrics": [{"data_root": "new"}, {"other": 1}],
-    }
 
 
 def test_options_change_the_recipe():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 
+from ponderv2.datasets.transforms import loading
 from ponderv2.engine import load_config
 from ponderv2.registry import DATASETS, MODELS
 
@@ -21,8 +22,6 @@ CAMERA_RECIPE = ROOT / "configs" / "tiny" / "ponderv2_camera_keyframe.py"
 def test_the_tiny_lidar_recipe_takes_a_step_on_the_real_key_frame_without_opening_an_image(keyframe_root, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("an image was opened")
-
-    from ponderv2.datasets import loading
 
     monkeypatch.setattr(loading, "_read_image", refuse)
     config = load_config(RECIPE, keyframe_root)

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 import torch
-from tests.factories.lidar_models import fusion_model_config
 from torch import nn
 
+from ponderv2.checkpoints import compare, export_encoder, read_encoder_weights
 from ponderv2.engine.merge import merge, merge_encoders, parse_arguments, write_merged
 from ponderv2.registry import MODELS
-from ponderv2.checkpoints import compare, export_encoder, read_encoder_weights
+from tests.factories.lidar_models import fusion_model_config
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,14 @@ def fusion():
 def parts(tmp_path):
     """A camera encoder in a checkpoint of pre-training, and a LiDAR encoder as it is exported."""
     torch.manual_seed(1)
-    config = fusion_model_config()["encoder"]
+    model = fusion_model_config()
+    config = model["encoder"]
     camera, lidar = MODELS.build(config["camera"]), MODELS.build(config["lidar"])
     weights = {f"encoder.{k}": v for k, v in camera.state_dict().items()} | {
         "head.render_conv.conv.bias": torch.ones(8)
     }
     torch.save({"meta": {}, "state_dict": weights}, tmp_path / "camera.pth")
-    export_encoder(lidar, tmp_path / "lidar.safetensors", "recipe")
+    export_encoder(lidar, tmp_path / "lidar.safetensors", config["lidar"], model["data_preprocessor"])
     return tmp_path / "camera.pth", tmp_path / "lidar.safetensors", camera, lidar
 
 

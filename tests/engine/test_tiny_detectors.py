@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ponderv2.checkpoints import export_encoder
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
-from ponderv2.checkpoints import export_encoder
 
 ROOT = Path(__file__).parents[2]
 COARSE = ["size=(36,36,4)", "voxel_size=(0.375,0.375,0.25)"]
@@ -51,11 +51,12 @@ def _encoder_of(modality: str, path: Path) -> None:
     options = dict(option.split("=") for option in OPTIONS[modality])
     config = load_config(ROOT / f"configs/tiny/ponderv2_{modality}_synthetic.py")
     config.merge_from_dict({key: ast.literal_eval(text) for key, text in options.items()})
-    export_encoder(MODELS.build(config.model).encoder, path, "recipe")
+    model = config.model
+    export_encoder(MODELS.build(model).encoder, path, model.encoder, model.data_preprocessor)
 
 
-def test_head_first_freezes_the_encoder_also_when_resumed(streets, tmp_path):
-    """Interrupted when the head has had its time; the resumed run trains the encoder from its first iteration on."""
+def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, tmp_path):
+    """Interrupted at the end of the warm-up; the resumed run trains the encoder from its first iteration on."""
     encoder, work_dir = tmp_path / "encoder.safetensors", tmp_path / "work"
     _encoder_of("lidar", encoder)
     recipe = "configs/tiny/uvtr_lidar_synthetic_head_first.py"

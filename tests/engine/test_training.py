@@ -65,7 +65,7 @@ def test_training_leaves_checkpoint_preview_and_encoder(trained):
     encoder = {k.removeprefix("encoder."): v for k, v in checkpoint.items() if k.startswith("encoder.")}
     assert weights.keys() == encoder.keys()
     assert all(torch.equal(weights[k], encoder[k]) for k in weights)
-    assert "RenderingPretrainer" in header["recipe"]
+    assert "RenderingPretrainer" in header.recipe
 
 
 def test_testing_reports_the_metrics_of_the_last_validation(trained, frame_root, tmp_path):

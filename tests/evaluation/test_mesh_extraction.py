@@ -35,7 +35,7 @@ def _volume():
 
 
 def test_a_ball_becomes_a_closed_coloured_surface_with_normals_outwards(tmp_path):
-    extract_mesh(_renderer(_Ball()), _volume(), step=0.5, chunk=1000).export(tmp_path / "ball.ply")
+    extract_mesh(_renderer(_Ball()), _volume(), step=0.5, chunk_size=1000).export(tmp_path / "ball.ply")
     mesh = trimesh.load(tmp_path / "ball.ply")
     assert np.abs(np.linalg.norm(mesh.vertices - CENTER.numpy(), axis=1) - 3.0).max() < 0.05
     mesh.merge_vertices()

@@ -20,7 +20,7 @@ from ponderv2.datasets import PonderNuScenesDetDataset, load_info_file
 from ponderv2.evaluation import DetectionScore, PonderNuScenesMetric
 from ponderv2.evaluation.nuscenes_score import ERRORS
 from ponderv2.evaluation.submission import attribute_of
-from ponderv2.heads.uvtr.box_code import decode_boxes, encode_boxes, gravity_boxes, lidar_boxes
+from ponderv2.heads.uvtr.box_code import boxes_with_velocity, decode_boxes, encode_boxes, lidar_boxes
 
 VAL = "nuscenes_infos_val.pkl"
 
@@ -88,7 +88,7 @@ def test_ground_truth_scores_one_and_has_no_errors(scored, truth):
 def test_ground_truth_through_the_code_of_the_head_still_scores_one(scored, truth):
     for sample in truth:
         boxes = sample["pred_instances_3d"]["bboxes_3d"]
-        decoded = lidar_boxes(decode_boxes(encode_boxes(gravity_boxes(boxes))))
+        decoded = lidar_boxes(decode_boxes(encode_boxes(boxes_with_velocity(boxes))))
         sample["pred_instances_3d"]["bboxes_3d"] = decoded
     scores = scored(truth)
     assert scores["nuscenes/mAP"] == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Fields with known answers, and a volume to go with them."""
+"""Fields with known answers, and an empty volume to render them with."""
 
 from collections.abc import Callable
 
@@ -32,5 +32,5 @@ class AnalyticField(nn.Module):
 
 
 def empty_volume(batch: int = 1, channels: int = 1, dtype: torch.dtype = torch.float32) -> FeatureVolume:
-    """A volume of zeros on `GRID`."""
+    """Make a volume of zeros on `GRID`."""
     return FeatureVolume(torch.zeros(batch, channels, *GRID.shape, dtype=dtype), GRID)

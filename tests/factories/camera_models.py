@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from tests.factories.keyframe import INFO_NAME
 from mmdet.models.necks import FPN
 from mmengine.dataset import pseudo_collate
 
@@ -11,13 +10,14 @@ from ponderv2.datasets import (
     LoadLidarSweeps,
     PackSensorInputs,
     PonderNuScenesDataset,
-    SampleRays,
+    SampleCameraRays,
 )
 from ponderv2.encoders import CameraEncoder, PonderConvNeXt, SimpleDepth
 from ponderv2.heads import RenderHead
 from ponderv2.lifting import PullLift
 from ponderv2.models import RenderingPretrainer, SensorPreprocessor
 from ponderv2.rendering import HierarchicalSampler
+from tests.factories.keyframe import INFO_NAME
 
 RANGE = (-24.0, -24.0, -4.0, 24.0, 24.0, 4.0)
 
@@ -50,13 +50,13 @@ def model_config() -> dict:
             in_channels=8,
             render_channels=8,
             sampler=dict(type=HierarchicalSampler, num_proposals=12, num_important=4),
-            chunk=64,
+            chunk_size=64,
         ),
     )
 
 
 def rays_config(**changes) -> dict:
-    rays = dict(type=SampleRays, point_cloud_range=RANGE, radius=(2.0, 30.0), rays_per_camera=16, lidar_share=0.5)
+    rays = dict(type=SampleCameraRays, point_cloud_range=RANGE, radius=(2.0, 30.0), rays_per_camera=16, lidar_share=0.5)
     return rays | dict(sky_region=0.0, seed=0) | changes
 
 

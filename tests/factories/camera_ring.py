@@ -1,4 +1,4 @@
-"""Cameras around the origin, for the tests of this folder."""
+"""Cameras around the origin, and points around them."""
 
 import math
 
@@ -12,7 +12,7 @@ HEIGHT, WIDTH = 90, 160
 
 
 def calibration(count: int = 6, center: tuple[float, float, float] = (0.5, 0.0, 0.3)) -> tuple[Tensor, Tensor]:
-    """lidar2cam and cam2img of `count` cameras at `center`; the first looks along y. Float64."""
+    """Make lidar2cam and cam2img, float64, of `count` cameras at `center`; the first looks along y."""
     lidar2cam = torch.zeros(count, 4, 4, dtype=torch.float64)
     for k in range(count):
         c, s = math.cos(math.tau * k / count), math.sin(math.tau * k / count)
@@ -33,7 +33,7 @@ def ring(
     size: tuple[int, int] = (HEIGHT, WIDTH),
     center: tuple[float, float, float] = (0.5, 0.0, 0.3),
 ) -> CameraRig:
-    """A rig of them; one `img_aug` for all."""
+    """Make a rig of such cameras, with one `img_aug` for all."""
     identity = torch.eye(4, dtype=torch.float64)
     return compose_rig(
         *calibration(count, center),
@@ -45,7 +45,7 @@ def ring(
 
 
 def points_around(count: int, seed: int = 0) -> Tensor:
-    """Points 3–40 m from the origin, all around. Float64."""
+    """Draw points 3–40 m from the origin, all around, float64."""
     generator = torch.Generator().manual_seed(seed)
     draw = torch.rand(count, 3, generator=generator, dtype=torch.float64)
     azimuth, radius, height = draw[:, 0] * math.tau, 3 + 37 * draw[:, 1], 5 * draw[:, 2] - 2

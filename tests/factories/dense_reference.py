@@ -1,4 +1,4 @@
-"""Sparse layers on dense volumes: slow, exact, and sharing the layers' own weights."""
+"""Sparse layers computed on dense volumes: slow, exact, and with the layers' own weights."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Dense:
 
     @property
     def rows(self) -> Tensor:
-        """Features of the active cells, in the order of sample, z, y, x."""
+        """The features of the active cells, in the order of sample, z, y, x."""
         return self.volume.permute(0, 2, 3, 4, 1)[self.active]
 
     def with_rows(self, rows: Tensor) -> "Dense":
@@ -32,14 +32,14 @@ class Dense:
 
 
 def dense(features: Tensor, coordinates: Tensor, batch_size: int, shape: tuple[int, int, int]) -> Dense:
-    """Rows at (sample, z, y, x), in that order, as a dense volume."""
+    """Put rows at (sample, z, y, x), in that order, into a dense volume."""
     active = torch.zeros(batch_size, *shape, dtype=torch.bool)
     active[tuple(coordinates.long().T)] = True
     return Dense(torch.empty(0), active).with_rows(features)
 
 
 def block(layer: SparseConvBlock, x: Dense, onto: Tensor | None = None) -> Dense:
-    """A convolution block; `onto` are the cells that an inverse convolution goes back to."""
+    """Apply a convolution block; `onto` are the cells to which an inverse convolution goes back."""
     y = convolve(layer.conv, x, onto)
     return y.with_rows(F.relu(layer.norm(y.rows)))
 

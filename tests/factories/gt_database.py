@@ -1,4 +1,4 @@
-"""A paste database small enough for tests: objects of plain points, with or without plain pictures."""
+"""A ground-truth database small enough for tests: objects of plain points, with or without plain pictures."""
 
 import pickle
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from ponderv2.datasets import DETECTION_CLASSES
 
 
-def made_up_object(
+def gt_object(
     class_name: str,
     box: Sequence[float],
     velocity: Sequence[float | None] = (1.0, 2.0),
@@ -30,15 +30,15 @@ def made_up_object(
     }
 
 
-def write_made_up_database(folder: Path, objects: Sequence[dict], image_size: tuple[int, int] = (24, 40)) -> Path:
+def write_gt_database(folder: Path, objects: Sequence[dict], image_size: tuple[int, int] = (24, 40)) -> Path:
     """Write points, with a lag of 0.1 s in every second one, pictures where objects have a camera, and the index."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     points = {name: np.zeros((0, 5), dtype=np.float32) for name in DETECTION_CLASSES}
     pictures = dict.fromkeys(DETECTION_CLASSES, b"")
     index = {name: [] for name in DETECTION_CLASSES}
-    for made_up in objects:
-        entry = dict(made_up)
+    for given in objects:
+        entry = dict(given)
         name, camera, color = entry["class_name"], entry.pop("camera"), entry.pop("color")
         entry["first_point"] = len(points[name])
         cloud = rng.uniform(-0.2, 0.2, (entry["num_points"], 5)).astype(np.float32)

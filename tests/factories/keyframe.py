@@ -14,7 +14,7 @@ GROUND = -1.8
 INFO_NAME = "nuscenes_infos_keyframe.pkl"
 
 
-def write_made_up_frame(root: Path, cameras: tuple[str, ...] = CAMERAS) -> dict:
+def write_keyframe(root: Path, cameras: tuple[str, ...] = CAMERAS) -> dict:
     """Write images, sweeps and `nuscenes_infos_keyframe.pkl`; returns the content of the info file."""
     rng = np.random.default_rng(0)
     images = {}

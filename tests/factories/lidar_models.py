@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
-from tests.factories.keyframe import INFO_NAME
 from mmengine.dataset import pseudo_collate
-from tests.factories.camera_models import RANGE
-from tests.factories.camera_models import model_config as camera_model_config
 
-from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PackSensorInputs, PonderNuScenesDataset, SampleRays
+from ponderv2.datasets import (
+    LoadCameras,
+    LoadLidarSweeps,
+    PackSensorInputs,
+    PonderNuScenesDataset,
+    SampleCameraRays,
+    SampleLidarRays,
+)
 from ponderv2.encoders import (
     SECOND3D,
     SECOND3DFPN,
@@ -19,6 +23,9 @@ from ponderv2.encoders import (
 from ponderv2.heads import RenderHead
 from ponderv2.models import RenderingPretrainer, SensorPreprocessor
 from ponderv2.rendering import HierarchicalSampler
+from tests.factories.camera_models import RANGE
+from tests.factories.camera_models import model_config as camera_model_config
+from tests.factories.keyframe import INFO_NAME
 
 
 def lidar_encoder_config(**changes) -> dict:
@@ -56,7 +63,7 @@ def unet_encoder_config(**changes) -> dict:
 
 def lidar_model_config(encoder: dict | None = None) -> dict:
     sampler = dict(type=HierarchicalSampler, num_proposals=12, num_important=4)
-    head = dict(type=RenderHead, in_channels=8, render_channels=8, sampler=sampler, chunk=64)
+    head = dict(type=RenderHead, in_channels=8, render_channels=8, sampler=sampler, chunk_size=64)
     return dict(
         type=RenderingPretrainer,
         data_preprocessor=dict(type=SensorPreprocessor),
@@ -72,15 +79,19 @@ def fusion_model_config() -> dict:
     return model
 
 
-def lidar_rays_config(**changes) -> dict:
-    rays = dict(type=SampleRays, point_cloud_range=RANGE, radius=(2.0, 30.0), rays_per_camera=16, color=False)
-    return rays | dict(seed=0) | changes
+def lidar_rays_config(cameras: bool = True, **changes) -> dict:
+    """Rays to LiDAR returns: those of the cameras, or of the LiDAR itself."""
+    if cameras:
+        rays = dict(type=SampleCameraRays, rays_per_camera=16, color=False)
+    else:
+        rays = dict(type=SampleLidarRays, num_rays=96)
+    return rays | dict(point_cloud_range=RANGE, radius=(2.0, 30.0), seed=0) | changes
 
 
 def lidar_dataset_config(root: Path, cameras: bool = True, **rays) -> dict:
     load = [dict(type=LoadCameras, decode=False, image_size=(90, 160))] if cameras else []
-    rays = rays if cameras else dict(origin="lidar", rays_per_camera=96) | rays
-    pipeline = [*load, dict(type=LoadLidarSweeps, num_sweeps=2), lidar_rays_config(**rays), dict(type=PackSensorInputs)]
+    rays = lidar_rays_config(cameras, **rays)
+    pipeline = [*load, dict(type=LoadLidarSweeps, num_sweeps=2), rays, dict(type=PackSensorInputs)]
     return dict(type=PonderNuScenesDataset, data_root=str(root), ann_file=INFO_NAME, pipeline=pipeline)
 
 

@@ -60,7 +60,7 @@ class Tables:
             (folder / f"{name}.json").write_text(json.dumps(records))
 
 
-def write_made_up_tables(root: Path, version: str = "v1.0-mini", scenes: tuple[str, ...] = SCENES) -> Path:
+def write_tables(root: Path, version: str = "v1.0-mini", scenes: tuple[str, ...] = SCENES) -> Path:
     """Write tables, sweeps, images, a map and CAN bus messages of the first scene; returns `root`."""
     tables = Tables(root, version)
     (root / "maps").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A small ring of cameras, for the tests of this folder."""
+"""A small ring of cameras with an image size that is padded."""
 
 import math
 
@@ -20,7 +20,7 @@ def small_rig(
     turn: float = 0.0,
     center: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> CameraRig:
-    """A batch of the same cameras at `center`; the first looks along +x, turned by `turn` radians. Float64."""
+    """Make a batch of the same cameras at `center`, float64; the first looks along +x, turned by `turn` radians."""
     lidar2cam = []
     for k in range(cameras):
         yaw = turn + 2 * math.pi * k / cameras

@@ -4,7 +4,7 @@ import math
 
 
 def bound_by_loop(t, sdf, beta):
-    """VolSDF's bound, section by section, as the paper writes it."""
+    """Compute VolSDF's bound section by section, as the paper writes it."""
     bounds, error, passed = [], 0.0, 0.0
     for i in range(len(t) - 1):
         delta, a, b = t[i + 1] - t[i], abs(sdf[i]), abs(sdf[i + 1])

@@ -6,7 +6,7 @@ from ponderv2.encoders import Voxels
 from ponderv2.structures import VoxelGrid
 
 
-def made_up_voxels(
+def random_voxels(
     grid: VoxelGrid, share: float = 0.08, channels: int = 3, batch_size: int = 2, seed: int = 0
 ) -> Voxels:
     """About `share` of the cells, with random features in double precision that want a gradient."""

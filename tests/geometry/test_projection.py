@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tests.factories.camera_ring import calibration, points_around, ring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from ponderv2.geometry import (
     image_flip,
     image_resize,
     image_rotate,
+    in_image,
     project,
     rays_through_pixels,
     rotation_z,
@@ -23,6 +23,7 @@ from ponderv2.geometry import (
     transform_points,
     translation_matrix,
 )
+from tests.factories.camera_ring import calibration, points_around, ring
 
 QUICK = settings(max_examples=25, deadline=None)
 scenes = st.builds(
@@ -121,6 +122,14 @@ def test_behind_and_beside_the_camera_pixels_are_finite_and_depths_tell():
     pixels, depth = project(points, ring(1).lidar2img)
     assert pixels.isfinite().all()
     assert (depth <= 1e-12).all()
+
+
+def test_an_image_covers_half_a_pixel_around_its_outermost_centres():
+    below = math.nextafter(-0.5, -1.0)
+    pixels = [[-0.5, -0.5], [159.49, 44.49], [below, 0.0], [0.0, below], [159.5, 0.0], [0.0, 89.5]]
+    pixels = torch.tensor(pixels, dtype=torch.float64).expand(2, -1, -1)
+    inside = in_image(pixels, torch.tensor([[90, 160], [45, 200]]))
+    assert inside.tolist() == [[True, True, False, False, False, False], [True, True, False, False, True, False]]
 
 
 def test_an_affine_matrix_acts_on_columns():

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from tests.factories.camera_ring import points_around, ring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponderv2.geometry import image_crop, image_resize, project, rotation_z, scaling_matrix, visible_returns
 from ponderv2.structures import CameraRig
+from tests.factories.camera_ring import points_around, ring
 
 
 def slow(points: torch.Tensor, rig: CameraRig, camera: int) -> list[tuple[float, float, float]]:

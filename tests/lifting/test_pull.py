@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.factories.small_rig import PADDED, SIZE, small_rig
 
 from ponderv2.geometry import project
 from ponderv2.lifting import PullLift
 from ponderv2.structures import CameraRig, VoxelGrid
+from tests.factories.small_rig import PADDED, SIZE, small_rig
 
 GRID = VoxelGrid((-6.0, -6.0, -2.0, 6.0, 6.0, 2.0), (6, 6, 2))
 STRIDES = (8, 16)

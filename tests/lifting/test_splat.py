@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from tests.factories.small_rig import PADDED, SIZE, small_rig
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ponderv2.geometry import flip_matrix, image_flip, project, rotation_z, scaling_matrix, translation_matrix
 from ponderv2.lifting import SplatLift
 from ponderv2.lifting.splat import frustum_cells, splat
 from ponderv2.structures import CameraRig, VoxelGrid
+from tests.factories.small_rig import PADDED, SIZE, small_rig
 
 GRID = VoxelGrid((-6.0, -6.0, -2.0, 6.0, 6.0, 2.0), (6, 6, 2))
 RANGE = (1.0, 9.0)

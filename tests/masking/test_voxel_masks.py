@@ -1,18 +1,18 @@
-"""Block masks of voxels: exact share a sample, whole blocks, reproducible; and the plan that draws them."""
+"""Block masks of voxels: exact share a sample, whole blocks, reproducible; and the masking that draws them."""
 
 import pytest
 import torch
-from tests.factories.voxels import made_up_voxels
 
 from ponderv2.masking import InputMasking, draw_voxel_mask
 from ponderv2.structures import VoxelGrid
+from tests.factories.voxels import random_voxels
 
 GRID = VoxelGrid((-8.0, -8.0, -2.0, 8.0, 8.0, 2.0), (64, 64, 16))
 
 
 @pytest.fixture(scope="module")
 def coordinates():
-    return made_up_voxels(GRID, share=0.01).coordinates
+    return random_voxels(GRID, share=0.01).coordinates
 
 
 def draw(coordinates: torch.Tensor, seed: int = 0, batch_size: int = 2, **kwargs) -> torch.Tensor:

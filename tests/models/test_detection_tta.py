@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.factories.keyframe import INFO_NAME
 from mmcv import transforms
 from mmcv.ops import box_iou_rotated
 from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
@@ -24,6 +23,7 @@ from ponderv2.engine.test_time_augmentation import with_tta
 from ponderv2.models import SensorPreprocessor
 from ponderv2.models.detection_tta import DetectionTTAModel, undo_augmentation
 from ponderv2.registry import METRICS, MODELS, TRANSFORMS
+from tests.factories.keyframe import INFO_NAME
 
 # Far apart, in all directions, with headings in every quadrant.
 BOXES = torch.tensor(
@@ -188,7 +188,7 @@ def test_boxes_without_velocity_come_back_as_well_and_unknown_velocities_stay_un
     "matrix", [np.diag([1.0, 2.0, 1.0, 1.0]), np.diag([1.0, 1.0, -1.0, 1.0]), np.eye(4)[[1, 2, 0, 3]]]
 )
 def test_a_matrix_that_tears_boxes_apart_is_refused(matrix):
-    with pytest.raises(ValueError, match="no product of turns about z"):
+    with pytest.raises(ValueError, match="no product of rotations about z"):
         undo_augmentation(_boxes(), torch.from_numpy(matrix))
 
 

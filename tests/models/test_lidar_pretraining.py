@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from tests.factories.lidar_models import lidar_model_config, packed_lidar, unet_encoder_config
 
 from ponderv2.registry import MODELS
+from tests.factories.lidar_models import lidar_model_config, packed_lidar, unet_encoder_config
 
 
 @pytest.fixture(params=[None, unet_encoder_config], ids=["voxelnet", "unet"])
@@ -21,7 +21,7 @@ def no_images(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("an image was opened")
 
-    from ponderv2.datasets import loading
+    from ponderv2.datasets.transforms import loading
 
     monkeypatch.setattr(loading, "_read_image", refuse)
     for name in ("cv2.imread", "cv2.imdecode", "PIL.Image.open"):
@@ -88,12 +88,12 @@ def test_training_reduces_the_loss(frame_root):
     np.random.seed(0)
     model = MODELS.build(lidar_model_config() | dict(masking=None))
     batch = model.data_preprocessor(packed_lidar(frame_root))
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     history = []
     for _ in range(25):
         loss = model.train()(**batch, mode="loss")["loss_depth"]
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         history.append(loss.item())
     assert sum(history[-5:]) < 0.75 * sum(history[:5])

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.factories.camera_models import packed
 
 from ponderv2.models import SensorPreprocessor
+from tests.factories.camera_models import packed
 
 
 def test_images_are_normalised_and_padded_at_the_bottom_right(frame_root):

@@ -1,11 +1,12 @@
 """The pretrainer as a whole: losses, gradients, masking, prediction, images."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from tests.factories.camera_models import model_config, packed, rays_config
 
-from ponderv2.models.rendering_pretrainer import lattice_rays
 from ponderv2.registry import MODELS
+from tests.factories.camera_models import model_config, packed, rays_config
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,12 @@ def test_a_batch_of_two_is_the_mean_of_two_batches_of_one(model, frame_root):
     for name in ("loss_color", "loss_depth"):
         assert a[name] != b[name]
         torch.testing.assert_close(ab[name], (a[name] + b[name]) / 2)
+
+
+def test_without_a_mode_the_model_gives_the_feature_volume(model, batch):
+    model.eval()
+    with torch.no_grad():
+        assert torch.equal(model(**batch).data, model.encode(batch["inputs"]).data)
 
 
 def test_input_is_masked_in_training_and_whole_in_evaluation(model, batch):
@@ -87,9 +94,9 @@ def test_rendering_in_chunks_equals_rendering_at_once(model, batch):
     with torch.no_grad():
         volume = model.encode(batch["inputs"])
         at_once = model.head.render(volume, rays)
-        model.head.chunk = 5
+        model.head.chunk_size = 5
         chunked = model.head.render_chunked(volume, rays)
-        model.head.chunk = 64
+        model.head.chunk_size = 64
     torch.testing.assert_close(chunked["depth"], at_once.depth)
     torch.testing.assert_close(chunked["rgb"], at_once.rgb)
 
@@ -103,20 +110,7 @@ def test_whole_images_have_their_targets_at_the_same_pixels(model, batch):
     torch.testing.assert_close(fields["target_image"][0, 2, 3, 5], raw[0, 2, :, 4 + 3 * 8, 4 + 5 * 8])
 
 
-def test_lattice_rays_go_through_their_pixels(batch):
-    from ponderv2.geometry import project
-
-    rig = batch["inputs"].rig
-    rays, _ = lattice_rays(rig, 16)
-    ends = rays.origins + 7.0 * rays.directions
-    pixels, depth = project(ends, rig.lidar2img)
-    assert (depth > 0).all()
-    torch.testing.assert_close(pixels, rays.pixels, atol=1e-2, rtol=0)
-
-
 def test_a_batch_without_rays_or_images_is_one_clear_error(model, batch):
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match="no rays"):
         model(replace(batch["inputs"], rays=None), mode="loss")
     with pytest.raises(ValueError, match="no images"):
@@ -127,13 +121,13 @@ def test_training_reduces_the_loss(model, batch):
     torch.manual_seed(0)
     fresh = MODELS.build(model_config() | dict(masking=None))
     fresh.init_weights()
-    optimiser = torch.optim.Adam(fresh.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(fresh.parameters(), lr=3e-3)
     history = []
     for _ in range(25):
         losses = fresh.train()(**batch, mode="loss")
         total = losses["loss_color"] + losses["loss_depth"]
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         total.backward()
-        optimiser.step()
+        optimizer.step()
         history.append(total.item())
     assert sum(history[-5:]) < 0.75 * sum(history[:5])

@@ -1,4 +1,4 @@
-"""Encoder, head, losses of both; and an encoder that stays as it is."""
+"""The detector: losses of encoder and head, a frozen encoder, and cached volumes."""
 
 import copy
 
@@ -7,12 +7,13 @@ import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
 from mmengine.structures import InstanceData
-from tests.factories.lidar_models import lidar_encoder_config
-from tests.factories.camera_models import model_config, packed
 
 from ponderv2.heads import UVTRHead
 from ponderv2.models import SensorPreprocessor, VolumeDetector
 from ponderv2.registry import MODELS
+from ponderv2.structures import FeatureVolume
+from tests.factories.camera_models import model_config, packed
+from tests.factories.lidar_models import lidar_encoder_config
 
 
 def _detector(encoder: dict, **changes) -> VolumeDetector:
@@ -42,6 +43,21 @@ def test_losses_are_those_of_the_head_and_of_what_the_encoder_supervises(batch):
     assert all(p.grad is not None for p in detector.parameters())
 
 
+def test_the_tensor_mode_returns_the_volume(batch):
+    detector = _detector(model_config()["encoder"]).eval()
+    volume = detector(**batch, mode="tensor")
+    assert isinstance(volume, FeatureVolume)
+    torch.testing.assert_close(volume.data, detector.encoder(batch["inputs"]).volume.data)
+
+
+def test_cached_volumes_come_without_losses_of_the_encoder(batch):
+    encoder = model_config()["encoder"] | dict(depth_loss=dict(weight=1.0))
+    detector = _detector(encoder, freeze_encoder=True, cache_volumes=True).train()
+    batch["data_samples"][0].set_metainfo({"token": "a"})
+    for _ in range(2):
+        assert "loss_lift_depth" not in detector(**batch, mode="loss")
+
+
 def test_prediction_is_in_the_samples(batch):
     detector = _detector(model_config()["encoder"]).eval()
     (sample,) = detector(**batch, mode="predict")
@@ -50,7 +66,7 @@ def test_prediction_is_in_the_samples(batch):
     assert found.bboxes_3d.box_dim == 9
 
 
-def test_a_sample_without_boxes_loaded_is_told_apart_from_one_without_boxes(batch):
+def test_a_sample_whose_boxes_were_not_loaded_is_an_error_and_one_without_boxes_is_not(batch):
     detector = _detector(model_config()["encoder"]).train()
     with pytest.raises(ValueError, match="sample 0 of the batch has no gt_instances_3d"):
         detector(**batch | {"data_samples": [Det3DDataSample()]}, mode="loss")
@@ -63,20 +79,20 @@ def test_a_sample_without_boxes_loaded_is_told_apart_from_one_without_boxes(batc
 def test_a_frozen_encoder_changes_in_nothing_and_the_head_learns(batch):
     detector = _detector(lidar_encoder_config(), freeze_encoder=True).train()
     before = {k: v.clone() for k, v in detector.encoder.state_dict().items()}
-    optimiser = torch.optim.SGD((p for p in detector.parameters() if p.requires_grad), lr=0.1)
+    optimizer = torch.optim.SGD((p for p in detector.parameters() if p.requires_grad), lr=0.1)
     sum(detector(**batch, mode="loss").values()).backward()
-    optimiser.step()
+    optimizer.step()
     assert not any(p.requires_grad for p in detector.encoder.parameters())
     assert all(torch.equal(v, before[k]) for k, v in detector.encoder.state_dict().items())
     assert all(p.grad is not None for p in detector.head.parameters())
-    thawed = _detector(lidar_encoder_config()).train()
-    before = {k: v.clone() for k, v in thawed.encoder.state_dict().items()}
-    thawed(**batch, mode="loss")
-    assert not all(torch.equal(v, before[k]) for k, v in thawed.encoder.state_dict().items())
+    trained = _detector(lidar_encoder_config()).train()
+    before = {k: v.clone() for k, v in trained.encoder.state_dict().items()}
+    trained(**batch, mode="loss")
+    assert not all(torch.equal(v, before[k]) for k, v in trained.encoder.state_dict().items())
 
 
-def test_kept_volumes_are_those_of_the_encoder_and_are_computed_once(batch):
-    detector = _detector(lidar_encoder_config(), freeze_encoder=True, keep_volumes=True).train()
+def test_cached_volumes_are_those_of_the_encoder_and_are_computed_once(batch):
+    detector = _detector(lidar_encoder_config(), freeze_encoder=True, cache_volumes=True).train()
     batch["data_samples"][0].set_metainfo({"token": "a"})
     calls = []
     detector.encoder.register_forward_hook(lambda *_: calls.append(1))
@@ -86,8 +102,8 @@ def test_kept_volumes_are_those_of_the_encoder_and_are_computed_once(batch):
     plain.load_state_dict(detector.state_dict())
     for module in (plain, detector):
         module.head.eval()
-    kept, computed = (m(**batch, mode="loss")["loss_cls"].item() for m in (detector, plain))
-    assert kept == pytest.approx(computed, rel=1e-3)
+    cached, computed = (m(**batch, mode="loss")["loss_cls"].item() for m in (detector, plain))
+    assert cached == pytest.approx(computed, rel=1e-3)
     assert len(losses) == 3
 
 
@@ -102,23 +118,23 @@ def test_an_unfrozen_encoder_learns_all_but_what_it_holds_fixed_itself(batch):
     assert detector.encoder.training
     assert [n for n, p in detector.encoder.named_parameters() if not p.requires_grad] == held
     calls = []
-    kept = _detector(lidar_encoder_config(), freeze_encoder=True, keep_volumes=True).train()
-    kept.encoder.register_forward_hook(lambda *_: calls.append(1))
+    cached = _detector(lidar_encoder_config(), freeze_encoder=True, cache_volumes=True).train()
+    cached.encoder.register_forward_hook(lambda *_: calls.append(1))
     batch["data_samples"][0].set_metainfo({"token": "a"})
-    kept(**batch, mode="loss")
-    kept.unfreeze_encoder()
-    sum(kept(**batch, mode="loss").values()).backward()
+    cached(**batch, mode="loss")
+    cached.unfreeze_encoder()
+    sum(cached(**batch, mode="loss").values()).backward()
     assert len(calls) == 2
-    assert all(p.grad is not None for p in kept.encoder.parameters() if p.requires_grad)
+    assert all(p.grad is not None for p in cached.encoder.parameters() if p.requires_grad)
 
 
-def test_volumes_of_augmented_frames_or_of_a_learning_encoder_are_not_kept(batch):
-    detector = _detector(lidar_encoder_config(), freeze_encoder=True, keep_volumes=True).train()
+def test_volumes_of_augmented_frames_or_of_a_learning_encoder_are_not_cached(batch):
+    detector = _detector(lidar_encoder_config(), freeze_encoder=True, cache_volumes=True).train()
     batch["data_samples"][0].set_metainfo({"token": "a", "lidar_aug": np.diag([1.1, 1.1, 1.1, 1.0])})
     with pytest.raises(ValueError, match="sample a is augmented"):
         detector(**batch, mode="loss")
     with pytest.raises(ValueError, match="needs freeze_encoder"):
-        _detector(lidar_encoder_config(), keep_volumes=True)
+        _detector(lidar_encoder_config(), cache_volumes=True)
 
 
 def test_another_mode_is_refused(batch):

@@ -1,19 +1,18 @@
-"""Compile a training step of the decoder as one graph and compare its gradients: python -m tests.rendering.one_graph NAME.
+"""Compile a training step of the decoder as one graph and compare its gradients.
 
-A program of its own, as the run-time shape checks of the tests cannot be compiled.
+It is run as `python -m tests.rendering.one_graph NAME`: a program of its own, as the run-time shape checks of the tests
+cannot be compiled.
 """
 
 import sys
 
 import torch
 import torch.nn.functional as F
-from tests.factories.analytic_field import GRID
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,
     HierarchicalSampler,
     NeuSOpacity,
-    RayTargets,
     RenderingObjective,
     RootFindingSampler,
     SDFField,
@@ -21,7 +20,8 @@ from ponderv2.rendering import (
     VolSDFOpacity,
     VolumeRenderer,
 )
-from ponderv2.structures import FeatureVolume
+from ponderv2.structures import FeatureVolume, RayBatch
+from tests.factories.analytic_field import GRID
 
 EVERY_LOSS = RenderingObjective(free_space=1.0, sdf=1.0, eikonal=0.1, surface=1.0, occupancy=1.0)
 CASES = {
@@ -39,12 +39,19 @@ def main(name: str) -> None:
     data = torch.randn(2, 8, *GRID.shape)
     origins, directions = torch.randn(2, 12, 3), F.normalize(torch.randn(2, 12, 3), dim=-1)
     every = torch.ones(2, 12, dtype=torch.bool)
-    targets = RayTargets(1 + 9 * torch.rand(2, 12), every, every, torch.rand(2, 12, 3))
+    depth, rgb = 1 + 9 * torch.rand(2, 12), torch.rand(2, 12, 3)
+    rays = RayBatch(origins, directions, every, depth, torch.zeros(2, 12, 2), rgb)
 
     def total(data):
         volume = FeatureVolume(data, GRID)
-        losses = objective(renderer(volume, origins, directions), targets, renderer, volume)
-        return sum(losses.values())
+        out = renderer(volume, rays.origins, rays.directions)
+        at_return = log_free = log_occupied = None
+        if objective.needs_sdf_at_return:
+            at_return = renderer.sdf_along(volume, rays.origins, rays.directions, rays.depth)
+        if objective.needs_occupancy:
+            _, log_free = renderer.opacity.log_occupancy(out.sdf)
+            log_occupied, _ = renderer.opacity.log_occupancy(at_return)
+        return sum(objective(out, rays, GRID.scene_scale, at_return, log_free, log_occupied).values())
 
     gradients = []
     for function in (total, torch.compile(total, fullgraph=True, backend="aot_eager")):

@@ -1,10 +1,10 @@
-"""Working piece by piece changes memory, not results."""
+"""Working chunk by chunk changes memory, not results."""
 
 import pytest
 import torch
 from torch import nn
 
-from ponderv2.rendering.chunking import in_pieces, restore_order
+from ponderv2.rendering.chunking import apply_in_chunks, restore_order
 
 
 def _module():
@@ -12,23 +12,23 @@ def _module():
     return nn.Sequential(nn.Linear(3, 5), nn.Softplus(), nn.Linear(5, 2)).double()
 
 
-def _run(size, rows, module):
+def _run(chunk_size, rows, module):
     def function(a, b):
         out = module(a + b)
         return out[:, :1], out.sin()
 
-    first, second = in_pieces(function, module, size, *rows)
-    wanted = [rows[0], *module.parameters()]
-    return (first, second), torch.autograd.grad((first * second.cos()).sum() + second.sum(), wanted)
+    first, second = apply_in_chunks(function, module, chunk_size, *rows)
+    inputs = [rows[0], *module.parameters()]
+    return (first, second), torch.autograd.grad((first * second.cos()).sum() + second.sum(), inputs)
 
 
 @pytest.mark.parametrize("count", [1, 7, 12])
-def test_pieces_give_the_values_and_gradients_of_the_whole(count):
+def test_chunks_give_the_values_and_gradients_of_the_whole(count):
     module = _module()
     rows = torch.randn(count, 3, dtype=torch.float64, requires_grad=True), torch.randn(count, 3, dtype=torch.float64)
     whole, by_whole = _run(None, rows, module)
-    pieces, by_pieces = _run(4, rows, module)
-    for one, other in zip((*whole, *by_whole), (*pieces, *by_pieces), strict=True):
+    chunks, by_chunks = _run(4, rows, module)
+    for one, other in zip((*whole, *by_whole), (*chunks, *by_chunks), strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -36,7 +36,7 @@ def test_frozen_parameters_get_no_gradient():
     module = _module()
     module[0].requires_grad_(False)
     rows = torch.randn(9, 3, dtype=torch.float64, requires_grad=True)
-    (out,) = in_pieces(lambda x: (module(x),), module, 4, rows)
+    (out,) = apply_in_chunks(lambda x: (module(x),), module, 4, rows)
     out.sum().backward()
     assert module[0].weight.grad is None
     assert module[2].weight.grad is not None

@@ -40,9 +40,9 @@ def test_parameter_counts_are_the_published_ones():
 def _sdf_by_autograd(field, volume, points):
     """The same signed distance with positions that carry gradients: torch's lookup, then the network."""
     lower, upper = points.new_tensor(GRID.lower), points.new_tensor(GRID.upper)
-    normalised = (points - lower) / (upper - lower) * 2 - 1
+    normalized = (points - lower) / (upper - lower) * 2 - 1
     features = torch.nn.functional.grid_sample(
-        volume.data, normalised[:, :, None, None], align_corners=False, padding_mode="zeros"
+        volume.data, normalized[:, :, None, None], align_corners=False, padding_mode="zeros"
     )[..., 0, 0].transpose(1, 2)
     return field.sdf_mlp(points * GRID.scene_scale, features)[..., 0]
 
@@ -68,11 +68,11 @@ def test_normals_equal_finite_differences():
 def test_normals_have_autograds_gradients_to_volume_and_weights():
     field, volume, points = _field(), _volume(requires_grad=True), _points().requires_grad_()
     direction = torch.randn(2, 40, 3, dtype=torch.float64)
-    wanted = [volume.data, *field.sdf_mlp.parameters()]
+    inputs = [volume.data, *field.sdf_mlp.parameters()]
     (by_metre,) = torch.autograd.grad(_sdf_by_autograd(field, volume, points).sum(), points, create_graph=True)
-    reference = torch.autograd.grad((by_metre / GRID.scene_scale * direction).sum(), wanted, allow_unused=True)
+    reference = torch.autograd.grad((by_metre / GRID.scene_scale * direction).sum(), inputs, allow_unused=True)
     normal = field(volume, points.detach(), direction).normal
-    ours = torch.autograd.grad((normal * direction).sum(), wanted, allow_unused=True)
+    ours = torch.autograd.grad((normal * direction).sum(), inputs, allow_unused=True)
     for a, b in zip(ours, reference, strict=True):
         # What the normal does not depend on (the last bias) is None for both, or zero. torch's softplus is
         # cut off at 20, so its own slope differs from ours by 2e-9.

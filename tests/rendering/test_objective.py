@@ -10,12 +10,14 @@ from ponderv2.rendering import (
     PRESETS,
     NeuSOpacity,
     RenderingObjective,
+    RenderOutput,
     eikonal_loss,
     free_space_loss,
     occupancy_loss,
     sdf_loss,
     surface_loss,
 )
+from ponderv2.structures import RayBatch
 
 TRUNCATION = 0.1
 
@@ -115,3 +117,56 @@ def test_a_preset_can_be_changed_and_mistakes_are_named():
     assert RenderingObjective.preset("geometry", color=0.0).color == 0.0
     with pytest.raises(ValueError, match="truncation"):
         RenderingObjective(truncation=0.0)
+
+
+def _output(rays, samples=4):
+    shape = rays.valid.shape
+    return RenderOutput(
+        rgb=torch.rand(*shape, 3),
+        depth=torch.rand(shape),
+        opacity=torch.ones(shape),
+        depth_to_far=torch.rand(shape),
+        hit=torch.ones(shape, dtype=torch.bool),
+        weights=torch.rand(*shape, samples),
+        sdf=torch.rand(*shape, samples),
+        normal=torch.rand(*shape, samples, 3),
+        t=torch.linspace(1.0, 6.0, samples).expand(*shape, samples),
+    )
+
+
+def _ray_batch(count=6):
+    every = torch.ones(2, count, dtype=torch.bool)
+    origins, directions = torch.zeros(2, count, 3), torch.eye(3)[:1].expand(2, count, 3)
+    depth = torch.full((2, count), 5.0)
+    return RayBatch(origins, directions, every, depth, torch.zeros(2, count, 2), torch.rand(2, count, 3))
+
+
+def test_the_objective_says_which_tensors_its_losses_need():
+    needs = {name: (o.needs_sdf_at_return, o.needs_occupancy) for name, o in PRESETS.items()}
+    assert needs == {"reference": (False, False), "geometry": (False, False), "occupancy": (True, True)}
+    surface = RenderingObjective(surface=1.0)
+    assert (surface.needs_sdf_at_return, surface.needs_occupancy) == (True, False)
+
+
+def test_losses_are_the_weighted_functions_of_the_tensors_that_are_passed():
+    rays = _ray_batch()
+    out, at_return = _output(rays), torch.randn(2, 6)
+    log_free, log_occupied = torch.randn(2, 6, 4), torch.randn(2, 6)
+    losses = RenderingObjective(surface=2.0, occupancy=3.0)(out, rays, 0.1, at_return, log_free, log_occupied)
+    assert list(losses) == ["loss_color", "loss_depth", "loss_surface", "loss_occupancy"]
+    torch.testing.assert_close(losses["loss_surface"], 2 * at_return.abs().mean())
+    expected = occupancy_loss(log_free, log_occupied, out.t * 0.1, rays.depth * 0.1, rays.valid, 0.1)
+    torch.testing.assert_close(losses["loss_occupancy"], 3 * expected)
+
+
+@pytest.mark.parametrize(
+    ("objective", "missing"),
+    [
+        (RenderingObjective(surface=1.0), "surface > 0: expected sdf_at_return"),
+        (RenderingObjective(occupancy=1.0), "occupancy > 0: expected log_free and log_occupied_at_return"),
+    ],
+)
+def test_a_missing_tensor_is_named(objective, missing):
+    rays = _ray_batch()
+    with pytest.raises(ValueError, match=missing):
+        objective(_output(rays), rays, 0.1)

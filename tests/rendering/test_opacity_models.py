@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.factories.analytic_field import GRID, AnalyticField, empty_volume
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,
@@ -16,6 +15,7 @@ from ponderv2.rendering import (
     VolSDFOpacity,
     VolumeRenderer,
 )
+from tests.factories.analytic_field import GRID, AnalyticField, empty_volume
 
 
 def _case(rays=3, samples=6):

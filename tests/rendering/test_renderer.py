@@ -8,10 +8,10 @@ import textwrap
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.factories.analytic_field import GRID, AnalyticField, empty_volume
 
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, UniformSampler, VolumeRenderer
 from ponderv2.structures import FeatureVolume
+from tests.factories.analytic_field import GRID, AnalyticField, empty_volume
 
 
 def _sharp() -> NeuSOpacity:

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from tests.factories.volsdf_loop import bound_by_loop
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,
@@ -16,6 +15,7 @@ from ponderv2.rendering import (
     UniformSampler,
     VolSDFOpacity,
 )
+from tests.factories.volsdf_loop import bound_by_loop
 
 
 def _sdf(t):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tests.factories.volsdf_loop import bound_by_loop
 
 from ponderv2.rendering import (
     ErrorBoundedSampler,
@@ -12,6 +11,7 @@ from ponderv2.rendering import (
     VolSDFOpacity,
 )
 from ponderv2.rendering.surface_samplers import first_root, opacity_error_bound
+from tests.factories.volsdf_loop import bound_by_loop
 
 
 def _field(t):

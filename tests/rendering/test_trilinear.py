@@ -1,11 +1,12 @@
-"""Trilinear lookup: equal to torch's own, and its spatial derivative to autograd's."""
+"""Trilinear interpolation: equal to torch's own, and its spatial derivative to autograd's."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from ponderv2.rendering import as_table, locate, read, read_slope, trilinear
+from ponderv2.rendering import trilinear
+from ponderv2.rendering._trilinear import flatten_cells, gather, gather_gradient, trilinear_index
 from ponderv2.structures import VoxelGrid
 
 GRID = VoxelGrid((-3.0, -2.0, -1.0, 3.0, 4.0, 2.0), (5, 4, 3))
@@ -13,9 +14,9 @@ GRID = VoxelGrid((-3.0, -2.0, -1.0, 3.0, 4.0, 2.0), (5, 4, 3))
 
 def _by_grid_sample(volume, points, grid):
     lower, upper = points.new_tensor(grid.lower), points.new_tensor(grid.upper)
-    normalised = (points - lower) / (upper - lower) * 2 - 1
+    normalized = (points - lower) / (upper - lower) * 2 - 1
     corner = grid.anchor == "corner"
-    values = F.grid_sample(volume, normalised[:, :, None, None], align_corners=corner, padding_mode="zeros")
+    values = F.grid_sample(volume, normalized[:, :, None, None], align_corners=corner, padding_mode="zeros")
     return values[..., 0, 0].transpose(1, 2)
 
 
@@ -24,8 +25,8 @@ def test_equals_grid_sample_inside_and_outside_the_volume(anchor):
     grid = VoxelGrid(GRID.point_cloud_range, GRID.size, anchor)
     volume = torch.randn(2, 6, *grid.shape, dtype=torch.float64)
     points = torch.randn(2, 200, 3, dtype=torch.float64) * 4
-    read = trilinear(volume, grid.to_index(points))
-    torch.testing.assert_close(read, _by_grid_sample(volume, points, grid))
+    features = trilinear(volume, grid.to_index(points))
+    torch.testing.assert_close(features, _by_grid_sample(volume, points, grid))
 
 
 def test_a_volume_of_cell_centre_coordinates_reads_back_the_coordinates():
@@ -43,19 +44,19 @@ def test_points_far_away_and_not_finite_products_read_zero():
     assert trilinear(volume, GRID.to_index(points)).abs().max() == 0
 
 
-def _slope(volume, index, direction):
-    places = locate(volume.shape, index)
-    return read_slope(as_table(volume), places, direction.flatten(0, 1)).unflatten(0, index.shape[:2])
+def _gradient_along(volume, index, direction):
+    places = trilinear_index(volume.shape, index)
+    return gather_gradient(flatten_cells(volume), places, direction.flatten(0, 1)).unflatten(0, index.shape[:2])
 
 
-def test_spatial_slope_along_a_feature_direction_equals_autograd_through_the_position():
+def test_the_spatial_gradient_along_a_feature_direction_equals_autograd_through_the_position():
     volume = torch.randn(2, 4, *GRID.shape, dtype=torch.float64)
     points = (torch.rand(2, 50, 3, dtype=torch.float64) * 9 - 4.5).requires_grad_()
     direction = torch.randn(2, 50, 4, dtype=torch.float64)
     scale, _ = GRID.index_map(dtype=torch.float64)
-    slope = _slope(volume, GRID.to_index(points), direction) * scale
+    gradient = _gradient_along(volume, GRID.to_index(points), direction) * scale
     (by_point,) = torch.autograd.grad((_by_grid_sample(volume, points, GRID) * direction).sum(), points)
-    torch.testing.assert_close(slope, by_point)
+    torch.testing.assert_close(gradient, by_point)
 
 
 def test_gradients_to_volume_and_direction():
@@ -63,19 +64,19 @@ def test_gradients_to_volume_and_direction():
     index = GRID.to_index(torch.randn(2, 6, 3, dtype=torch.float64) * 3)
     direction = torch.randn(2, 6, 2, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda v: trilinear(v, index), (volume,))
-    assert gradcheck(lambda v, d: _slope(v, index, d), (volume, direction))
+    assert gradcheck(lambda v, d: _gradient_along(v, index, d), (volume, direction))
 
 
-def test_sorted_places_read_the_same_and_give_the_same_gradients():
+def test_a_sorted_index_gathers_the_same_and_give_the_same_gradients():
     volume = torch.randn(2, 3, *GRID.shape, dtype=torch.float64, requires_grad=True)
-    places = locate(volume.shape, GRID.to_index(torch.randn(2, 40, 3, dtype=torch.float64) * 3))
-    ordered, order = places.sorted()
+    index = trilinear_index(volume.shape, GRID.to_index(torch.randn(2, 40, 3, dtype=torch.float64) * 3))
+    ordered, order = index.sorted()
     assert (ordered.rows[1:] >= ordered.rows[:-1]).all()
-    table = as_table(volume)
-    torch.testing.assert_close(read(table, ordered), read(table, places)[order])
+    cells = flatten_cells(volume)
+    torch.testing.assert_close(gather(cells, ordered), gather(cells, index)[order])
     weight = torch.randn(80, 3, dtype=torch.float64)
-    direct = torch.autograd.grad((read(table, places) * weight).sum(), volume, retain_graph=True)
-    by_run = torch.autograd.grad((read(table, ordered) * weight[order]).sum(), volume)
+    direct = torch.autograd.grad((gather(cells, index) * weight).sum(), volume, retain_graph=True)
+    by_run = torch.autograd.grad((gather(cells, ordered) * weight[order]).sum(), volume)
     torch.testing.assert_close(by_run, direct)
 
 

@@ -27,10 +27,3 @@ def test_other_features_keep_the_grid_and_must_fit_it():
     assert replaced.grid is GRID
     with pytest.raises(ValueError, match="cells"):
         volume.with_data(torch.rand(1, 3, 2, 6, 7))
-
-
-def test_losses_are_none_unless_given_and_stay_with_other_features():
-    data = torch.rand(1, 5, 2, 6, 8)
-    assert FeatureVolume(data, GRID).losses == {}
-    losses = {"loss_lift_depth": torch.tensor(2.0)}
-    assert FeatureVolume(data, GRID, losses).with_data(data + 1).losses is losses

@@ -28,14 +28,14 @@ def same(a: RayBatch, b: RayBatch) -> bool:
 
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from([(3,), (2, 3)]), st.integers(1, 17), st.integers(1, 20), st.booleans())
-def test_pieces_are_bounded_and_join_to_the_whole(leading, count, size, color):
+def test_parts_are_bounded_and_join_to_the_whole(leading, count, size, color):
     whole = rays(*leading, count, color=color)
-    pieces = whole.split(size)
-    assert [p.valid.shape[-1] for p in pieces[:-1]] == [size] * (len(pieces) - 1)
-    assert 1 <= pieces[-1].valid.shape[-1] <= size
+    parts = whole.split(size)
+    assert [p.valid.shape[-1] for p in parts[:-1]] == [size] * (len(parts) - 1)
+    assert 1 <= parts[-1].valid.shape[-1] <= size
     axis = len(leading)
     joined = {
-        f: None if getattr(whole, f) is None else torch.cat([getattr(p, f) for p in pieces], dim=axis) for f in FIELDS
+        f: None if getattr(whole, f) is None else torch.cat([getattr(p, f) for p in parts], dim=axis) for f in FIELDS
     }
     assert same(RayBatch(**joined), whole)
 
@@ -64,6 +64,19 @@ def test_only_valid_rays_with_a_return_have_a_depth():
         pixels=torch.zeros(1, 4, 2),
     )
     assert batch.has_depth.tolist() == [[True, False, False, False]]
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_flattened_cameras_lie_one_after_the_other(color):
+    batch = rays(2, 3, 5, color=color)
+    flat = batch.flatten_cameras()
+    assert flat.valid.shape == (2, 15)
+    for camera in range(3):
+        part = slice(5 * camera, 5 * camera + 5)
+        fields = {f: None if getattr(flat, f) is None else getattr(flat, f)[:, part] for f in FIELDS}
+        one = {f: None if getattr(batch, f) is None else getattr(batch, f)[:, camera] for f in FIELDS}
+        assert same(RayBatch(**fields), RayBatch(**one))
+    assert torch.equal(flat.has_depth, batch.has_depth.flatten(1))
 
 
 @pytest.mark.parametrize("color", [True, False])

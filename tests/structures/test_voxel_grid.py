@@ -100,8 +100,51 @@ def test_the_box_is_half_open(axis):
     assert grid.contains(torch.stack([moved(v) for v in outside])).tolist() == [False, False, False]
 
 
-def test_nan_is_in_no_cell():
-    assert not VoxelGrid(RANGE, SIZE).contains(torch.tensor([0.0, math.nan, 0.0]))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_in_no_cell(value):
+    point = torch.tensor([0.0, value, 0.0])
+    assert not VoxelGrid(RANGE, SIZE).contains(point)
+    cell, inside = VoxelGrid(RANGE, SIZE).cell_of(point)
+    assert not inside
+    assert cell.tolist() == [0, 0, 0]
+
+
+@QUICK
+@given(counts, lowers, edges, st.lists(st.tuples(*[st.floats(-0.5, 1.5)] * 3), min_size=1, max_size=20))
+def test_the_cell_of_a_point_is_the_one_whose_bounds_hold_it(size, lower, edge, fraction):
+    grid = grid_of(size, lower, edge)
+    points = grid.from_fraction(torch.tensor(fraction, dtype=torch.float64))
+    cell, inside = grid.cell_of(points)
+    step, low = (torch.tensor(v, dtype=torch.float64) for v in (grid.voxel_size, grid.lower))
+    # Within a rounding error of a face either side is right.
+    share = (points - low) / step
+    clear = ((share - share.round()).abs() > 1e-9).all(dim=1)
+    assert torch.equal(inside[clear], grid.contains(points)[clear])
+    chosen = inside & clear
+    start = low + cell[chosen] * step
+    assert ((points[chosen] >= start) & (points[chosen] < start + step)).all()
+    assert (cell[~inside] == 0).all()
+
+
+def test_a_point_just_below_the_range_is_not_in_the_first_cell():
+    below = torch.tensor([math.nextafter(-54.0, -math.inf), 0.0, 0.0], dtype=torch.float64)
+    _, inside = VoxelGrid(RANGE, SIZE).cell_of(below)
+    assert not inside
+
+
+@QUICK
+@given(counts, lowers, edges, fractions)
+def test_fractions_of_the_range_and_metres_are_inverse(size, lower, edge, fraction):
+    grid = grid_of(size, lower, edge)
+    fraction = torch.tensor(fraction, dtype=torch.float64)
+    torch.testing.assert_close(grid.to_fraction(grid.from_fraction(fraction)), fraction, rtol=0, atol=1e-9)
+
+
+def test_fractions_run_from_the_lower_to_the_upper_end_and_beyond():
+    grid = VoxelGrid(RANGE, SIZE)
+    assert grid.from_fraction(torch.zeros(3)).tolist() == list(grid.lower)
+    assert grid.from_fraction(torch.ones(2, 3)).tolist() == [list(grid.upper)] * 2
+    assert grid.to_fraction(torch.tensor([0.0, 54.0, -9.0])).tolist() == [0.5, 1.5, -0.5]
 
 
 def test_sizes_and_shape_follow_the_axes():

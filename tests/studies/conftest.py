@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.factories.training_runs import DETECTOR, PRETRAINING, Training
 
 from studies import TransferStudy
+from tests.factories.training_runs import DETECTOR, PRETRAINING, Training
 
 
 @pytest.fixture

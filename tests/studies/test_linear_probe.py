@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch.utils.data import Dataset
 
-from ponderv2.datasets.box_points import points_in_box
+from ponderv2.geometry import points_in_box
 from ponderv2.structures import VoxelGrid
 from studies.linear_probe import NO_OBJECT, Cells, cell_classes, datasets_of, frames_of, main, probe
 

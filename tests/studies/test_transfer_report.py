@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from studies import DetectorRun, rows_of, summarise
+from studies import DetectorRun, rows_of, summarize
 from studies.transfer_report import draw, table_of
 
 
@@ -42,8 +42,8 @@ def test_the_verdict_asks_for_more_than_two_standard_deviations(gain, verdict):
     assert rows[0]["beyond_two"] is verdict
 
 
-def test_twins_are_compared_pair_by_pair():
-    # The choice of frames moves both twins by as much; their differences are 0.02, 0.04 and -0.01.
+def test_runs_and_their_baselines_are_compared_pair_by_pair():
+    # The choice of frames moves both of a pair by as much; their differences are 0.02, 0.04 and -0.01.
     rows = rows_of(_results([0.2, 0.3, 0.4], [0.22, 0.34, 0.39]), ["camera"], [0.1], [0, 1, 2])
     assert rows[0]["pairs"]["values"] == pytest.approx([0.02, 0.04, -0.01])
     assert rows[0]["pairs"]["mean"] == pytest.approx(rows[0]["gain"])
@@ -64,7 +64,7 @@ def test_failed_runs_are_left_out_and_named():
 
 
 def test_one_seed_has_a_mean_and_no_verdict():
-    assert summarise([0.4]).std is None
+    assert summarize([0.4]).std is None
     table = table_of(rows_of(_results([0.2], [0.4]), ["camera"], [0.1], [0]))
     assert "+20.00" in table
     assert "needs two seeds" in table

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.factories.training_runs import DETECTOR, Training, write_validation
 from mmengine.config import Config
 
 from studies import DetectorRun, StudyError, TransferStudy
 from studies.runs import run_jobs
 from studies.transfer_study import validations
+from tests.factories.training_runs import DETECTOR, Training, write_validation
 
 RUNS = [f"lidar_0.1_{init}_seed{seed}" for seed in (0, 1) for init in ("scratch", "pretrained")]
 
@@ -29,7 +29,7 @@ def test_a_study_pre_trains_once_and_then_trains_every_pair(make_study, training
     assert next(iter(results.values()))["mATE"] == 0.7
 
 
-def test_twins_differ_in_their_start_alone(make_study, training):
+def test_a_run_and_its_baseline_differ_in_their_start_alone(make_study, training):
     make_study(options=("a.b=1",)).run(launcher=training)
     scratch, pretrained = (training.commands[k] for k in (1, 2))
     same = [(a, b) for a, b in zip(scratch, pretrained, strict=True) if a != b]
@@ -119,7 +119,7 @@ def test_a_training_without_a_score_is_a_failure_that_says_so(make_study, traini
     training.validates = False
     results, failures = make_study().run(launcher=training)
     assert results == {}
-    assert all("without the numbers that were expected" in text for text in failures.values())
+    assert all("the work dir has no result" in text for text in failures.values())
 
 
 def test_when_pre_training_fails_scratch_goes_on(make_study, training):

@@ -38,15 +38,15 @@ def test_a_moving_actor_is_hit_where_it_is_at_the_time_of_each_ray(world: World)
     moving = [k for k, actor in enumerate(world.actors) if actor.moves and actor.kind.detection_name == "car"]
     actor = moving[0]
     times = np.linspace(0.0, 1.0, 21)
-    centres, _ = world.actor_poses(actor, times)
-    origins = centres + np.array([0.0, 0.0, 30.0])
+    centers, _ = world.actor_poses(actor, times)
+    origins = centers + np.array([0.0, 0.0, 30.0])
     hits, alone = world.cast(origins, np.tile([0.0, 0.0, -1.0], (21, 1)), times)
     assert alone[actor] == 21
     # From above nothing but a tree or a lamp can be in the way.
     assert np.isin(hits.body, [actor + 1, STATIC]).all()
     roof = world.actors[actor].height + world.actors[actor].size[2] / 2
     direct = hits.body == actor + 1
-    np.testing.assert_allclose(30 + centres[direct, 2] - hits.distance[direct], roof, atol=0.15)
+    np.testing.assert_allclose(30 + centers[direct, 2] - hits.distance[direct], roof, atol=0.15)
 
 
 def test_actors_fill_their_boxes_and_stay_inside(world: World) -> None:

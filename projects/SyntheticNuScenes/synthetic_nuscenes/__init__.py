@@ -1,6 +1,6 @@
-"""A ray-cast town written as a nuScenes data set that the official devkit opens.
+"""This package ray-casts towns and writes them as nuScenes data sets that the official devkit opens.
 
-`make_dataset` writes it; `build_world` gives one scene to cast rays at.
+`make_dataset` writes one; `build_world` gives one scene to cast rays at.
 """
 
 from .build import build_world

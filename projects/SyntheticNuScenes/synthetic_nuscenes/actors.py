@@ -1,4 +1,4 @@
-"""Actors, and the plan that keeps them out of each other's way."""
+"""This module defines actors, and the plan that keeps them out of each other's way."""
 
 from dataclasses import dataclass, field
 
@@ -12,18 +12,18 @@ from .scenery import KeepOut
 from .town import Town
 
 EGO_SIZE = (4.08, 1.73, 1.56)
-"""Length, width, height of the recording car (m), a Renault Zoe."""
+"""Length, width and height (m) of the recording car, a Renault Zoe."""
 
 
 @dataclass(frozen=True)
 class Actor:
-    """One annotated object."""
+    """An `Actor` is one annotated object: its look, its box and its motion."""
 
     kind: Kind
     size: ndarray
     """`[3]` length, width, height of its annotation box, metres."""
     mesh: Mesh
-    """In the frame of the box."""
+    """Look of the object, in the frame of the box."""
     motion: Motion
     ground: float
     """Height of what it stands on, metres."""
@@ -32,21 +32,21 @@ class Actor:
 
     @property
     def height(self) -> float:
-        """z of the middle of the box, metres."""
+        """The z coordinate of the middle of the box, in metres."""
         return self.ground + GROUND_MARGIN + self.size[2] / 2
 
     @property
     def radius(self) -> float:
-        """Of the sphere around its box, metres."""
+        """The radius of the sphere around its box, in metres."""
         return float(np.linalg.norm(self.size) / 2)
 
     @property
     def moves(self) -> bool:
-        """Whether it ever does."""
+        """Whether the actor moves at any time of the scene."""
         return isinstance(self.motion, Along)
 
     def attribute(self) -> str:
-        """nuScenes' attribute, "" for none."""
+        """Return the name of its nuScenes attribute, or an empty string for a kind without attributes."""
         if self.moves and self.kind.states in ("vehicle", "pedestrian"):
             return f"{self.kind.states}.moving"
         return self.rest
@@ -54,7 +54,7 @@ class Actor:
 
 @dataclass
 class Plan:
-    """Actors placed so far, and the room they take."""
+    """A `Plan` holds the actors placed so far and the room that they take, so that none is in another's way."""
 
     town: Town
     ego: Along
@@ -73,7 +73,19 @@ class Plan:
     def put(
         self, name: str, motion: Motion, ground: float, rest: str = "", gap: float = 0.15, free: bool = False
     ) -> bool:
-        """Add an actor if nobody is in its way; `free` skips that check."""
+        """Add an actor, unless another one is in its way.
+
+        Args:
+            name: key of `KINDS`.
+            motion: where the actor is at each time.
+            ground: height of what it stands on, metres.
+            rest: attribute while it does not move.
+            gap: distance that is kept to others, metres.
+            free: whether to add the actor without looking for others.
+
+        Returns:
+            whether the actor was added.
+        """
         kind = KINDS[name]
         size = draw_size(kind, self.rng)
         discs = _discs(motion, size, self.times, gap)
@@ -85,12 +97,12 @@ class Plan:
         return True
 
     def nearness(self, x: float, y: float) -> float:
-        """Metres to the nearest place that the ego car passes."""
+        """Return the distance (m) from a point to the nearest place that the ego car passes."""
         return float(np.hypot(*(self.places - (x, y)).T).min())
 
 
 def _discs(motion: Motion, size: ndarray, times: ndarray, gap: float) -> tuple[ndarray, float]:
-    """An object as a row of discs: middles `[times, discs, 2]` and their radius, metres."""
+    """Cover an object with a row of discs: their middles are `[times, discs, 2]`, and they share one radius (m)."""
     length, width = max(size[0], size[1]), min(size[0], size[1])
     turn = 0.0 if size[0] >= size[1] else np.pi / 2
     count = max(int(np.ceil(length / width)), 1)
@@ -103,6 +115,6 @@ def _discs(motion: Motion, size: ndarray, times: ndarray, gap: float) -> tuple[n
 
 
 def _meet(a: tuple[ndarray, float], b: tuple[ndarray, float]) -> bool:
-    """Whether two rows of discs ever overlap."""
+    """Return whether two rows of discs ever overlap."""
     difference = a[0][:, :, None] - b[0][:, None, :]
     return bool((np.square(difference).sum(axis=-1) < (a[1] + b[1]) ** 2).any())

@@ -1,4 +1,4 @@
-"""A world from a seed."""
+"""This module builds a world from a seed."""
 
 import numpy as np
 
@@ -16,9 +16,9 @@ _KEY_FRAME_GAP = 0.5
 
 
 def build_world(seed: int, scene: int, begin: float, end: float) -> World:
-    """The world of a scene between two times (s); the same for the same arguments, whatever else is made.
+    """Build the world of a scene between two times (s); equal arguments give equal worlds.
 
-    Draws are repeated until the LiDAR meets every class of the detection task.
+    The draws are repeated until the LiDAR meets every class of the detection task.
 
     Raises:
         RuntimeError: when none of 30 draws has all classes.
@@ -39,7 +39,11 @@ def build_world(seed: int, scene: int, begin: float, end: float) -> World:
 
 
 def missing_classes(world: World) -> list[str]:
-    """Classes without an object within 28 m that a turn of the LiDAR at a key frame meets eight times."""
+    """Return the classes that the LiDAR misses.
+
+    A class is met when, at one of up to five key frames, one turn of the LiDAR hits an object of it within 28 m
+    at least eight times.
+    """
     missing = set(DETECTION_NAMES)
     frames = np.arange(max(world.begin, 0.0), world.end + 1e-6, _KEY_FRAME_GAP)
     for time in frames[:: max(len(frames) // 5, 1)]:

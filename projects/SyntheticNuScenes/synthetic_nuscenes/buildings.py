@@ -1,4 +1,4 @@
-"""Houses: textured walls in whole bays and floors, with cornices, shops, balconies and things on the roof."""
+"""This module builds houses: textured walls in whole bays and floors, with cornices, shops, balconies and roofs."""
 
 import numpy as np
 from numpy import ndarray
@@ -22,23 +22,25 @@ AWNINGS = ((0.42, 0.05, 0.04), (0.04, 0.2, 0.1), (0.04, 0.09, 0.3), (0.5, 0.3, 0
 
 
 def house(rng: np.random.Generator, low: ndarray, high: ndarray, base: float, street_side: int, near: bool) -> Mesh:
-    """A house on the rectangle from `low` to `high` (m, whole bays look best) standing at height `base`.
+    """Build a house on the rectangle from `low` to `high` (m), which stands at height `base`.
+
+    Rectangles of whole bays look best.
 
     Args:
         street_side: which of the walls -y, +x, +y, -x (0 to 3) has the shops and balconies.
-        near: whether anybody will see more than its outline.
+        near: whether the car comes near enough to see more than its outline.
     """
     style = rng.choice(["brick", "plaster", "office"], p=[0.4, 0.42, 0.18])
     floors = int(rng.integers(2, 6)) if style != "office" else int(rng.integers(4, 9))
     top = base + floors * FLOOR_HEIGHT + 0.6
     palette = {"brick": BRICKS, "plaster": PLASTERS, "office": OFFICES}[style]
-    colour = np.array(palette[rng.integers(len(palette))]) * rng.uniform(0.85, 1.15)
+    color = np.array(palette[rng.integers(len(palette))]) * rng.uniform(0.85, 1.15)
     stone = material("stone")
-    parts = [walls(low, high, base - 0.5, top, material(str(style)), colour)]
+    parts = [walls(low, high, base - 0.5, top, material(str(style)), color)]
     parts.append(box((*low, top - 0.02), (*high, top), material("roof")))
     if not near:
         return merged(parts)
-    trim = np.clip(colour * 1.5 + 0.05, 0, 0.6)
+    trim = np.clip(color * 1.5 + 0.05, 0, 0.6)
     parts += _rim(low - 0.25, high + 0.25, low + 0.1, high - 0.1, top - 0.35, top + 0.35, stone, trim)
     if style != "office":
         height = base + FLOOR_HEIGHT
@@ -51,8 +53,8 @@ def house(rng: np.random.Generator, low: ndarray, high: ndarray, base: float, st
     return merged(parts)
 
 
-def walls(low: ndarray, high: ndarray, bottom: float, top: float, surface: Material, colour: ndarray) -> Mesh:
-    """Four walls; u counts bays and v floors, both whole at the corners and at the street."""
+def walls(low: ndarray, high: ndarray, bottom: float, top: float, surface: Material, color: ndarray) -> Mesh:
+    """Build four walls; texture coordinate u counts bays and v counts floors, both whole at corners and street."""
     corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
     parts = []
     for k in range(4):
@@ -65,7 +67,7 @@ def walls(low: ndarray, high: ndarray, bottom: float, top: float, surface: Mater
         v0, v1 = -0.5 / FLOOR_HEIGHT, (top - bottom - 0.5) / FLOOR_HEIGHT
         corner_uv = np.array([[shift, v0], [shift + bays, v0], [shift + bays, v1], [shift, v1]])
         faces = np.array([[0, 1, 2], [0, 2, 3]])
-        parts.append(from_triangles(vertices, faces, surface, colour, uv=corner_uv[faces]))
+        parts.append(from_triangles(vertices, faces, surface, color, uv=corner_uv[faces]))
     return merged(parts)
 
 
@@ -77,21 +79,21 @@ def _rim(
     z0: float,
     z1: float,
     surface: Material,
-    colour: ndarray,
+    color: ndarray,
 ) -> list[Mesh]:
-    """Four bars around a house."""
+    """Build four bars around a house."""
     return [
-        box((low[0], low[1], z0), (high[0], inner_low[1], z1), surface, colour),
-        box((low[0], inner_high[1], z0), (high[0], high[1], z1), surface, colour),
-        box((low[0], inner_low[1], z0), (inner_low[0], inner_high[1], z1), surface, colour),
-        box((inner_high[0], inner_low[1], z0), (high[0], inner_high[1], z1), surface, colour),
+        box((low[0], low[1], z0), (high[0], inner_low[1], z1), surface, color),
+        box((low[0], inner_high[1], z0), (high[0], high[1], z1), surface, color),
+        box((low[0], inner_low[1], z0), (inner_low[0], inner_high[1], z1), surface, color),
+        box((inner_high[0], inner_low[1], z0), (high[0], inner_high[1], z1), surface, color),
     ]
 
 
 def _street_front(
     rng: np.random.Generator, low: ndarray, high: ndarray, base: float, floors: int, side: int, style: str
 ) -> list[Mesh]:
-    """Awnings over shops, or balconies, or a canopy over the door, on one wall."""
+    """Put awnings over shops, balconies, or a canopy over the door on one wall."""
     corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
     start, end = corners[side], corners[(side + 1) % 4]
     width = np.linalg.norm(end - start)
@@ -107,11 +109,11 @@ def _street_front(
     parts = []
     shops = style != "office" and rng.random() < 0.55
     if shops:
-        colour = np.array(AWNINGS[rng.integers(len(AWNINGS))])
+        color = np.array(AWNINGS[rng.integers(len(AWNINGS))])
         for k in range(0, bays - 1, 2):
             if rng.random() < 0.75:
                 parts.append(
-                    _awning(start + along * (k * step + 0.15), along * (2 * step - 0.3), out, base + 2.45, colour)
+                    _awning(start + along * (k * step + 0.15), along * (2 * step - 0.3), out, base + 2.45, color)
                 )
         sign = np.array(AWNINGS[rng.integers(len(AWNINGS))]) * 0.8
         parts.append(bar(0.3, width - 0.3, 0.0, 0.16, base + 2.75, base + 3.25, material("stone"), sign))
@@ -133,8 +135,8 @@ def _street_front(
     return parts
 
 
-def _awning(start: ndarray, span: ndarray, out: ndarray, height: float, colour: ndarray) -> Mesh:
-    """A striped slope of cloth with a hanging edge."""
+def _awning(start: ndarray, span: ndarray, out: ndarray, height: float, color: ndarray) -> Mesh:
+    """Build a striped slope of cloth with a hanging edge."""
     depth, drop = 1.15, 0.55
     a, b = np.array([*start, height + drop]), np.array([*(start + span), height + drop])
     slope = np.array([*(out * depth), -drop])
@@ -143,4 +145,4 @@ def _awning(start: ndarray, span: ndarray, out: ndarray, height: float, colour: 
     width = np.linalg.norm(span)
     uv = np.array([[0, 0], [width, 0], [width, 1], [0, 1], [width, 1.2], [0, 1.2]])
     faces = np.array([[0, 1, 2], [0, 2, 3], [3, 2, 4], [3, 4, 5]])
-    return from_triangles(np.array([a, b, c, d, e, f]), faces, material("awning"), colour, uv=uv[faces])
+    return from_triangles(np.array([a, b, c, d, e, f]), faces, material("awning"), color, uv=uv[faces])

@@ -1,11 +1,10 @@
-"""Pictures of the world: one ray a pixel, one towards the sun, more where things meet."""
+"""This module takes pictures of the world: one ray for each pixel, one towards the sun, more where things meet."""
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy import ndarray
-
 from jaxtyping import Float
+from numpy import ndarray
 
 from .casting import Caster
 from .materials import MATERIALS, Texture
@@ -19,39 +18,45 @@ _TEXTURE = np.array([m.texture for m in MATERIALS])
 
 
 class Picture(NamedTuple):
-    """What a camera sees."""
+    """A `Picture` is what a camera sees at one time, with what is needed to tell how visible each actor is."""
 
     image: ndarray
-    """uint8 RGB `[h, w, 3]`."""
+    """`[h, w, 3]` uint8 RGB."""
     body: ndarray
-    """`[h, w]` body at the middle of each pixel, see `WorldHits`."""
+    """`[h, w]` number of the body at the middle of each pixel, see `WorldHits`."""
     alone: ndarray
-    """`[actors]` pixels that each actor would cover if nothing were in the way."""
+    """`[actors]` number of pixels that each actor would cover if nothing were in the way."""
 
 
 def take_picture(world: World, camera: Camera, time: float, width: int, height: int, smooth: bool = True) -> Picture:
-    """The picture of a camera at `time` (s); `smooth` adds four rays to pixels at the edges of things."""
+    """Take the picture of a camera at `time` (s).
+
+    Args:
+        width: of the image, pixels.
+        height: of the image, pixels.
+        smooth: whether pixels at the edges of things are averaged over four more rays.
+    """
     pose = world.ego_poses(np.array([time]))[0] @ camera.to_ego()
     intrinsic = camera.intrinsic(width, height)
     v, u = np.mgrid[:height, :width].astype(np.float64)
     shadows = world.actors_at(time)
     pixels = np.stack([u.ravel(), v.ravel()], axis=1)
     light, hits, alone = _look(world, shadows, pose, intrinsic, pixels, time)
-    colour = develop(world.weather, light)
+    color = develop(world.weather, light)
     if smooth:
         edge = np.flatnonzero(_edges(hits, height, width).ravel())
         corners = np.array([[-0.25, -0.125], [0.125, -0.25], [0.25, 0.125], [-0.125, 0.25]])
         finer = (pixels[edge, None] + corners).reshape(-1, 2)
         light, _, _ = _look(world, shadows, pose, intrinsic, finer, time)
-        colour[edge] = develop(world.weather, light).reshape(-1, 4, 3).mean(axis=1)
-    image = np.rint(colour * 255).astype(np.uint8).reshape(height, width, 3)
+        color[edge] = develop(world.weather, light).reshape(-1, 4, 3).mean(axis=1)
+    image = np.rint(color * 255).astype(np.uint8).reshape(height, width, 3)
     return Picture(image, hits.body.reshape(height, width), alone)
 
 
 def pixel_rays(
     pose: Float[ndarray, "4 4"], intrinsic: Float[ndarray, "3 3"], pixels: Float[ndarray, "n 2"]
 ) -> tuple[Float[ndarray, "n 3"], Float[ndarray, "n 3"]]:
-    """Origins and unit directions in the world of rays through pixels (u, v)."""
+    """Return the origins and unit directions, in the world, of the rays through pixels (u, v)."""
     x = (pixels[:, 0] - intrinsic[0, 2]) / intrinsic[0, 0]
     y = (pixels[:, 1] - intrinsic[1, 2]) / intrinsic[1, 1]
     length = np.sqrt(x * x + y * y + 1)
@@ -63,7 +68,7 @@ def pixel_rays(
 def _look(
     world: World, shadows: Caster, pose: ndarray, intrinsic: ndarray, pixels: ndarray, time: float
 ) -> tuple[ndarray, WorldHits, ndarray]:
-    """Light that arrives through pixels, and what they show."""
+    """Return the light that arrives through pixels, and what they show."""
     origins, directions = pixel_rays(pose, intrinsic, pixels)
     times = np.full(len(origins), time)
     hits, alone = world.cast(origins, directions, times)
@@ -84,7 +89,7 @@ def _shade(
     normal, directions = surface.normal, directions.astype(np.float32)
     facing = -dot(normal, directions)
     footprint = (hits.distance / focal / np.clip(facing, 0.06, 1)).astype(np.float32)
-    albedo, gloss = surface.colour.copy(), _GLOSS[surface.material].copy()
+    albedo, gloss = surface.color.copy(), _GLOSS[surface.material].copy()
     texture = _TEXTURE[surface.material]
     place = surface.place.astype(np.float32)
     for kind in np.flatnonzero(np.bincount(texture)):
@@ -106,9 +111,9 @@ def _shade(
     up = 0.5 + 0.5 * normal[:, 2:3]
     openness = _openness(world, shadows, point, normal)
     zenith, horizon = weather.zenith.astype(np.float32), weather.horizon.astype(np.float32)
-    bounce = np.float32([0.13, 0.12, 0.11]) * (0.4 + weather.sun_colour.max() / 2.9)
+    bounce = np.float32([0.13, 0.12, 0.11]) * (0.4 + weather.sun_color.max() / 2.9)
     ambient = (up * (0.55 * zenith + 0.45 * horizon) * 1.1 + (1 - up) * (bounce + 0.25 * horizon)) * openness[:, None]
-    light = albedo * (ambient + sunlight[:, None] * weather.sun_colour.astype(np.float32))
+    light = albedo * (ambient + sunlight[:, None] * weather.sun_color.astype(np.float32))
 
     shiny = np.flatnonzero(gloss > 0.004)
     if len(shiny):
@@ -120,13 +125,13 @@ def _shade(
         street = np.clip(1 - 3.5 * (mirrored[:, 2:3] - 0.05), 0, 1)
         seen = seen * (1 - street) + np.float32([0.17, 0.165, 0.16]) * (0.5 + horizon) * street
         glint = np.clip(mirrored @ sun, 0, 1)[:, None] ** 160 * 6.0 * (sunlight[shiny] > 0)[:, None]
-        light[shiny] = light[shiny] * (1 - share[:, None]) + share[:, None] * (seen + glint * weather.sun_colour)
+        light[shiny] = light[shiny] * (1 - share[:, None]) + share[:, None] * (seen + glint * weather.sun_color)
     air = (1 - np.exp(-hits.distance / weather.haze)).astype(np.float32)[:, None]
     return light * (1 - air) + 0.85 * horizon * air
 
 
 def _openness(world: World, shadows: Caster, point: ndarray, normal: ndarray) -> ndarray:
-    """Share of the ambient light that reaches points: less under cars and in corners."""
+    """Return the share of the ambient light that reaches points: it is less under cars and in corners."""
     slant = normal + np.float32([0.35, 0.25, 0.3])
     slant /= np.sqrt(dot(slant, slant))[:, None]
     under = shadows.occluded(point, normal, 1.2)
@@ -135,7 +140,7 @@ def _openness(world: World, shadows: Caster, point: ndarray, normal: ndarray) ->
 
 
 def _edges(hits: WorldHits, height: int, width: int) -> ndarray:
-    """Pixels whose neighbours show another body, another triangle's side or another depth."""
+    """Return which pixels have neighbours that show another body, another side of a triangle or another depth."""
     body = hits.body.reshape(height, width)
     depth = np.where(np.isfinite(hits.distance), hits.distance, 1e4).reshape(height, width)
     edge = np.zeros((height, width), bool)

@@ -1,4 +1,4 @@
-"""The car's own messages, in the format of nuScenes' CAN bus expansion."""
+"""This module writes the car's own messages in the format of nuScenes' CAN bus expansion."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,16 @@ from .rig import quaternion
 from .world import World
 
 RATE = 50
-"""Poses a second, as nuScenes has them."""
+"""Number of poses in a second, as in nuScenes."""
 _WHEELBASE, _STEERING_RATIO = 2.588, 16.0
 
 
 def write_can_bus(folder: Path, scene: str, world: World, start: int) -> None:
-    """`<scene>_pose.json`, `_steeranglefeedback.json` and `_route.json`; `start` is the time stamp of time 0 (µs)."""
+    """Write `<scene>_pose.json`, `<scene>_steeranglefeedback.json` and `<scene>_route.json`.
+
+    Args:
+        start: time stamp of time 0, microseconds.
+    """
     step = 1.0 / RATE
     times = np.arange(world.begin + step, world.end, step)
     poses = world.ego_poses(times)

@@ -1,28 +1,27 @@
-"""First hits of rays on triangles: Embree, and the plain numpy method it is measured and tested against."""
+"""This module finds first hits of rays on triangles: with Embree, and with the plain numpy method that checks it."""
 
 from typing import NamedTuple
 
 import numpy as np
 from embreex import rtcore_scene
 from embreex.mesh_construction import TriangleMesh
-from numpy import ndarray
-
 from jaxtyping import Bool, Float
+from numpy import ndarray
 
 
 class Hits(NamedTuple):
-    """First hits of `n` rays."""
+    """`Hits` are the first triangles that `n` rays hit."""
 
     distance: ndarray
-    """`[n]` metres along the unit direction, inf where nothing is hit."""
+    """`[n]` distance along the unit direction (m), inf where nothing is hit."""
     face: ndarray
-    """`[n]` triangle, -1 where nothing is hit."""
+    """`[n]` number of the triangle, -1 where nothing is hit."""
     weights: ndarray
     """`[n, 2]` weights of the triangle's second and third corner."""
 
 
 class Caster:
-    """Triangles that rays can be cast at.
+    """A `Caster` holds triangles and casts rays at them with Embree.
 
     Args:
         vertices: `[v, 3]` metres; Embree keeps them in float32, so coordinates are best below a kilometre.
@@ -37,7 +36,7 @@ class Caster:
         )
 
     def first_hits(self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"]) -> Hits:
-        """First triangle on each ray; directions are unit vectors."""
+        """Return the first triangle on each ray; directions must be unit vectors."""
         if len(origins) == 0:
             return Hits(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros((0, 2), np.float32))
         found = self._scene.run(_float32(origins), _float32(directions), output=True)
@@ -48,7 +47,7 @@ class Caster:
     def occluded(
         self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], reach: float = 1e30
     ) -> Bool[ndarray, " n"]:
-        """Whether anything is on each ray within `reach` metres."""
+        """Return whether anything is on each ray within `reach` metres."""
         if len(origins) == 0:
             return np.zeros(0, bool)
         far = np.full(len(origins), reach, np.float32)
@@ -58,7 +57,10 @@ class Caster:
 def first_hits_reference(
     vertices: ndarray, faces: ndarray, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"]
 ) -> Hits:
-    """What `Caster.first_hits` gives, in float64 and ray by ray (Möller and Trumbore 1997)."""
+    """Return what `Caster.first_hits` returns, computed in float64 and ray by ray.
+
+    It implements the intersection of Möller and Trumbore (1997), and the tests compare Embree with it.
+    """
     corner = np.asarray(vertices, np.float64)[faces]
     start, edge1, edge2 = corner[:, 0], corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
     distance, face = np.full(len(origins), np.inf), np.full(len(origins), -1, np.int32)

@@ -1,4 +1,4 @@
-"""The kinds of things that are annotated: names in nuScenes, usual sizes, and how they are built."""
+"""This module lists the kinds of annotated things: their names in nuScenes, usual sizes, and how they are built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from . import heavy_vehicles, street_users, vehicles
 from .mesh import Mesh
 
 SIDE_MARGIN = 0.04
-"""Boxes are this much larger than their objects on each side (m), as boxes drawn by hand round noisy points are."""
+"""Distance (m) by which boxes exceed their objects on each side, like boxes drawn by hand round noisy points."""
 GROUND_MARGIN = 0.03
-"""And they end this far above the ground (m), so that returns from the ground stay outside."""
+"""Distance (m) of the box from the ground, so that returns from the ground stay outside."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One class of nuScenes' detection task."""
+    """A `Kind` is one sort of object: its class in nuScenes' detection task, its size and how it is built."""
 
     detection_name: str
     category: str
     size: tuple[float, float, float]
-    """Mean length, width, height in metres, about nuScenes' own."""
+    """Mean length, width and height (m), close to nuScenes' own."""
     spread: float
     """Standard deviation of the size, as a share of it."""
     build: Callable[[np.random.Generator, ndarray], Mesh]
-    """Makes the object on the ground z = 0, about of the size it is given."""
+    """Function that makes the object on the ground z = 0, of about the size that it is given."""
     states: str
-    """Which attributes it can have: "vehicle", "pedestrian", "cycle" or "" for none."""
+    """Group of the attributes that it can have: `vehicle`, `pedestrian`, `cycle`, or an empty string for none."""
 
 
 def _cycle(build: Callable, rider: bool) -> Callable[[np.random.Generator, ndarray], Mesh]:
@@ -68,13 +68,13 @@ DETECTION_NAMES = tuple(dict.fromkeys(kind.detection_name for kind in KINDS.valu
 
 
 def draw_size(kind: Kind, rng: np.random.Generator) -> ndarray:
-    """Length, width, height of one annotation box, rounded to millimetres as nuScenes' are."""
+    """Draw the length, width and height (m) of one annotation box, rounded to millimetres as nuScenes' are."""
     factor = np.clip(rng.normal(1.0, kind.spread, 3), 1 - 2 * kind.spread, 1 + 2 * kind.spread)
     return np.round(np.array(kind.size) * factor, 3)
 
 
 def build_in_box(kind: Kind, size: ndarray, rng: np.random.Generator) -> Mesh:
-    """The object in the frame of its box (origin in the middle), filling it up to the margins."""
+    """Build the object in the frame of its box, whose origin is its middle; it fills the box up to the margins."""
     half = size / 2
     margin = np.array([SIDE_MARGIN, SIDE_MARGIN, GROUND_MARGIN])
     low = -half + margin - [0, 0, 2 * GROUND_MARGIN]

@@ -1,4 +1,4 @@
-"""The command line of tools/make_synthetic_nuscenes.py."""
+"""This module holds the command line of tools/make_synthetic_nuscenes.py."""
 
 import argparse
 import re
@@ -12,7 +12,7 @@ DEFAULT_IMAGE_SIZE = (800, 450)
 
 
 def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
-    """Arguments of tools/make_synthetic_nuscenes.py."""
+    """Parse the arguments of tools/make_synthetic_nuscenes.py; `arguments` stands in for `sys.argv[1:]`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True, help="folder of the new data set")
     parser.add_argument("--scenes", type=int, default=10, help="default %(default)s; up to 10 make a v1.0-mini")
@@ -33,7 +33,11 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> arg
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """ "800x450" as (800, 450)."""
+    """Parse an image size: the text `800x450` gives (800, 450).
+
+    Raises:
+        argparse.ArgumentTypeError: for any other form.
+    """
     found = re.fullmatch(r"(\d+)x(\d+)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no image size; it looks like 800x450")
@@ -41,7 +45,7 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def make(arguments: argparse.Namespace) -> None:
-    """Make the data set and say what came of it.
+    """Make the data set and print what came of it.
 
     Raises:
         SystemExit: for arguments that make no data set, with the reason.

@@ -1,11 +1,11 @@
-"""Many scenes as one data set that nuScenes' devkit opens; whole or not there at all."""
+"""This module writes many scenes as one data set that nuScenes' devkit opens; it is whole or not there at all."""
 
 import json
 import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,23 +17,27 @@ from .tables import TABLES, fixed_tables, version_and_names
 
 ARGUMENTS_FILE = "synthetic.json"
 FORMAT = 1
-"""Raised whenever the same arguments give other bytes."""
+"""Version of the bytes: it is raised whenever the same arguments give other bytes."""
 
 
 def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1, progress: bool = True) -> bool:
-    """Make a data set at `root`; scene k is the same however many there are and whoever makes it.
+    """Make a data set at `root`; it is there as a whole or not at all.
 
-    Everything is written to `<root>.partial`, which becomes `root` at the end.
+    Scene k holds the same bytes whatever the number of scenes and of workers. Everything is written to
+    `<root>.partial`, which is renamed to `root` at the end.
 
     Args:
-        workers: processes, one scene each at a time; 0 makes all scenes in this process.
+        scenes: number of scenes; up to ten make a `v1.0-mini`, more make a `v1.0-trainval`.
+        recording: what is recorded in each scene.
+        workers: number of processes, each of which makes one scene at a time; with 0 this process makes all of them.
+        progress: whether a progress bar is shown.
 
     Returns:
         False when this very data set is already there, True when it was made.
 
     Raises:
         FileExistsError: when `root` or the partial folder holds something else.
-        ValueError: for a number of scenes without official names, or numbers out of range.
+        ValueError: for a number of scenes without official names, or for numbers out of range.
     """
     version, names = version_and_names(scenes)
     _check(recording, workers)
@@ -50,7 +54,7 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
     jobs = [(partial, recording, k, name, version) for k, name in enumerate(names)]
     recorded: list[Rows | None] = [None] * scenes
     with tqdm(total=scenes, unit="scene", disable=not progress) as bar:
-        for k, rows in _recorded(jobs, workers):
+        for k, rows in _recorded(jobs, workers, bar):
             recorded[k] = rows
             bar.update()
     merged = {table: [row for rows in recorded for row in rows.get(table, [])] for table in TABLES}
@@ -74,7 +78,7 @@ def _check(recording: Recording, workers: int) -> None:
 
 
 def _is_there(root: Path, arguments: dict) -> bool:
-    """Whether `root` is the finished data set of these arguments; an empty folder is no data set."""
+    """Return whether `root` is the finished data set of these arguments; an empty folder is no data set."""
     if not root.exists():
         return False
     if not root.is_dir():
@@ -93,7 +97,7 @@ def _is_there(root: Path, arguments: dict) -> bool:
     return bool(found.get("finished"))
 
 
-def _recorded(jobs: list[tuple], workers: int) -> Iterator[tuple[int, Rows]]:
+def _recorded(jobs: list[tuple], workers: int, bar: tqdm) -> Iterator[tuple[int, Rows]]:
     if workers == 0:
         for k, job in enumerate(jobs):
             yield k, record_scene(*job)
@@ -101,8 +105,13 @@ def _recorded(jobs: list[tuple], workers: int) -> Iterator[tuple[int, Rows]]:
     with _single_threaded(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         futures = {pool.submit(record_scene, *job): k for k, job in enumerate(jobs)}
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            waiting = set(futures)
+            while waiting:
+                done, waiting = wait(waiting, timeout=5, return_when=FIRST_COMPLETED)
+                # A scene takes a while; the elapsed time shows that it is being made.
+                bar.refresh()
+                for future in done:
+                    yield futures[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -110,7 +119,7 @@ def _recorded(jobs: list[tuple], workers: int) -> Iterator[tuple[int, Rows]]:
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """Children start with one thread each for linear algebra: they share the cores already."""
+    """Let child processes start with one thread each for linear algebra: they share the cores already."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))

@@ -1,4 +1,4 @@
-"""Trees, hedges, lawns and the hills around the town."""
+"""This module builds trees, hedges, lawns and the hills around the town."""
 
 import numpy as np
 from numpy import ndarray
@@ -6,17 +6,17 @@ from numpy import ndarray
 from .materials import material
 from .mesh import Mesh, ball, box, from_triangles, merged, tube
 
-LEAF_COLOURS = ((0.06, 0.135, 0.025), (0.085, 0.16, 0.03), (0.045, 0.1, 0.035), (0.15, 0.15, 0.03), (0.2, 0.1, 0.02))
+LEAF_COLORS = ((0.06, 0.135, 0.025), (0.085, 0.16, 0.03), (0.045, 0.1, 0.035), (0.15, 0.15, 0.03), (0.2, 0.1, 0.02))
 
 
 def tree(rng: np.random.Generator, x: float, y: float, ground: float, height: float, season: ndarray) -> Mesh:
-    """A trunk, three branches and a crown of leafy lumps; `season` (3) tints the leaves."""
+    """Build a tree of a trunk, three branches and a crown of leafy lumps; `season` (3 factors) tints the leaves."""
     trunk = 0.36 * height
     lean = rng.normal(0, 0.02 * height, 2)
     fork = np.array([x + lean[0], y + lean[1], ground + trunk])
     bark, leaves = material("bark"), material("leaves")
     parts = [tube((x, y, ground - 0.2), fork, (0.035 * height, 0.022 * height), bark)]
-    colour = np.array(LEAF_COLOURS[rng.choice(5, p=[0.35, 0.3, 0.23, 0.08, 0.04])]) * season * rng.uniform(0.85, 1.15)
+    color = np.array(LEAF_COLORS[rng.choice(5, p=[0.35, 0.3, 0.23, 0.08, 0.04])]) * season * rng.uniform(0.85, 1.15)
     spread = 0.22 * height
     start = rng.uniform(0, 2 * np.pi)
     for k in range(6):
@@ -26,28 +26,28 @@ def tree(rng: np.random.Generator, x: float, y: float, ground: float, height: fl
         if k < 3:
             parts.append(tube(fork - [0, 0, 0.1], place, (0.016 * height, 0.006 * height), bark, sides=5))
         radius = rng.uniform(0.5, 0.72) * spread
-        parts.append(ball(place, (radius, radius, 0.8 * radius), leaves, colour * rng.uniform(0.85, 1.15), 0.12, rng))
+        parts.append(ball(place, (radius, radius, 0.8 * radius), leaves, color * rng.uniform(0.85, 1.15), 0.12, rng))
     crown = fork + np.array([0, 0, 0.38 * height])
-    parts.append(ball(crown, (0.85 * spread, 0.85 * spread, 0.24 * height), leaves, colour * 1.08, 0.12, rng))
+    parts.append(ball(crown, (0.85 * spread, 0.85 * spread, 0.24 * height), leaves, color * 1.08, 0.12, rng))
     return merged(parts)
 
 
 def hedge(rng: np.random.Generator, start: ndarray, end: ndarray, ground: float) -> Mesh:
-    """A row of bushes from `start` to `end`."""
+    """Build a row of bushes from `start` to `end`."""
     length = np.linalg.norm(end - start)
     count = max(int(length / 0.9), 1)
-    colour = np.array(LEAF_COLOURS[rng.integers(3)])
+    color = np.array(LEAF_COLORS[rng.integers(3)])
     parts = []
     for share in (np.arange(count) + 0.5) / count:
         place = start + share * (end - start)
         radii = rng.uniform((0.55, 0.55, 0.5), (0.7, 0.7, 0.75))
-        look = (material("leaves"), colour * rng.uniform(0.85, 1.15))
+        look = (material("leaves"), color * rng.uniform(0.85, 1.15))
         parts.append(ball((*place, ground + 0.45), radii, *look, 0.12, rng, detail=1))
     return merged(parts)
 
 
 def lawn(rng: np.random.Generator, low: ndarray, high: ndarray, ground: float, bumps: float, cell: float = 2.5) -> Mesh:
-    """Grass that rises and falls by about `bumps` metres, level at its edges."""
+    """Build a lawn that rises and falls by about `bumps` metres and is level at its edges."""
     counts = np.maximum(np.ceil((high - low) / cell).astype(int), 2)
     xs, ys = np.linspace(low[0], high[0], counts[0] + 1), np.linspace(low[1], high[1], counts[1] + 1)
     x, y = np.meshgrid(xs, ys, indexing="ij")
@@ -61,7 +61,7 @@ def lawn(rng: np.random.Generator, low: ndarray, high: ndarray, ground: float, b
 
 
 def hills(rng: np.random.Generator, size: tuple[float, float]) -> Mesh:
-    """A ring of hills and far houses beyond the edge of the town, so that streets end in something."""
+    """Build a ring of hills and far houses beyond the edge of the town, so that streets end in something."""
     middle = np.array(size) / 2
     reach = np.array([0.0, 60.0, 160.0, 320.0, 600.0])
     rise = np.array([-1.0, 1.0, 14.0, 42.0, 85.0])
@@ -79,18 +79,18 @@ def hills(rng: np.random.Generator, size: tuple[float, float]) -> Mesh:
 
 
 def planter(x: float, y: float, ground: float, rng: np.random.Generator) -> Mesh:
-    """A stone tub with a bush."""
-    colour = np.array(LEAF_COLOURS[rng.integers(3)])
+    """Build a stone tub with a bush in it."""
+    color = np.array(LEAF_COLORS[rng.integers(3)])
     return merged(
         [
             box((x - 0.5, y - 0.5, ground), (x + 0.5, y + 0.5, ground + 0.5), material("stone")),
-            ball((x, y, ground + 0.75), (0.55, 0.55, 0.5), material("leaves"), colour, 0.15, rng, detail=1),
+            ball((x, y, ground + 0.75), (0.55, 0.55, 0.5), material("leaves"), color, 0.15, rng, detail=1),
         ]
     )
 
 
 def _grid(x: ndarray, y: ndarray, z: ndarray) -> tuple[ndarray, ndarray]:
-    """Vertices and triangles of a height field on an (n, m) grid."""
+    """Return the vertices and triangles of a height field on an (n, m) grid."""
     n, m = x.shape
     index = np.arange(n * m).reshape(n, m)
     a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]

@@ -1,24 +1,24 @@
-"""Bodies of trailers and diggers, in parts; x is forward, the ground is z = 0."""
+"""This module builds trailers and diggers in parts; x is forward, and the ground is z = 0."""
 
 import numpy as np
 from numpy import ndarray
 
 from .materials import material
 from .mesh import Mesh, box, loft, merged, stations, tube
-from .vehicles import TRUCK_COLOURS, ordered, pick, wheel
+from .vehicles import TRUCK_COLORS, ordered, pick, wheel
 
 
 def trailer(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A box trailer on two axles at the back and legs in front."""
+    """Build a box trailer with two axles at the back and legs in front; `size` is length, width, height (m)."""
     length, w, h = size
-    colour = pick(rng, TRUCK_COLOURS)
+    color = pick(rng, TRUCK_COLORS)
     parts = [
-        box((-0.5 * length, -0.5 * w, 1.15), (0.5 * length, 0.5 * w, h), material("panel"), colour),
+        box((-0.5 * length, -0.5 * w, 1.15), (0.5 * length, 0.5 * w, h), material("panel"), color),
         box((-0.5 * length, -0.32 * w, 0.85), (0.48 * length, 0.32 * w, 1.16), material("trim")),
         box((-0.5 * length, -0.49 * w, 0.55), (-0.49 * length, 0.49 * w, 0.7), material("trim")),
     ]
     for x in np.arange(-0.48 * length, 0.49 * length, 0.08 * length):
-        parts.append(box((x, -0.505 * w, 1.2), (x + 0.09, 0.505 * w, h - 0.06), material("panel"), colour))
+        parts.append(box((x, -0.505 * w, 1.2), (x + 0.09, 0.505 * w, h - 0.06), material("panel"), color))
     for side in (-1, 1):
         parts.append(
             box(
@@ -38,7 +38,7 @@ def trailer(rng: np.random.Generator, size: ndarray) -> Mesh:
 
 
 def digger(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """An excavator: tracks, a turned house with a cab, and an arm with a bucket in front."""
+    """Build an excavator with tracks, a turned house with a cab, and an arm with a bucket in front."""
     length, w, h = size
     paint, yellow = material("car_paint"), pick(rng, ((0.62, 0.36, 0.02), (0.66, 0.28, 0.02)))
     steel = material("trim")

@@ -1,25 +1,24 @@
-"""A spinning 32-beam LiDAR on the moving car."""
+"""This module records sweeps with a spinning 32-beam LiDAR on the moving car."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy import ndarray
-
 from jaxtyping import Float
+from numpy import ndarray
 
 from .materials import MATERIALS
 from .rig import lidar_to_ego
 from .world import NOTHING, World, dot
 
 ELEVATIONS = np.linspace(-30.67, 10.67, 32)
-"""Degrees, HDL-32E; ring 0 is the lowest."""
+"""Elevations of the 32 beams (degrees), those of an HDL-32E; ring 0 is the lowest."""
 PERIOD = 0.05
 COLUMNS = 1085
-"""Firings in a turn: one every 46.08 µs."""
+"""Number of firings in a turn: one every 46.08 µs."""
 MAX_RANGE, MIN_RANGE = 100.0, 1.0
 FORWARD_BEFORE_END = 0.0355
-"""Seconds before the end of a turn at which the LiDAR looks straight ahead."""
+"""Time (s) before the end of a turn at which the LiDAR looks straight ahead."""
 
 _REFLECTIVITY = np.array([m.reflectivity for m in MATERIALS])
 _DROPOUT = np.array([m.dropout for m in MATERIALS])
@@ -27,48 +26,51 @@ _DROPOUT = np.array([m.dropout for m in MATERIALS])
 
 @dataclass(frozen=True)
 class LidarErrors:
-    """What a real sensor does not measure."""
+    """`LidarErrors` say how a real sensor differs from exact rays."""
 
     range_noise: float = 0.012
-    """Standard deviation, metres."""
+    """Standard deviation of a distance (m)."""
     dropout: bool = True
-    """Whether rays get lost, the more the darker, the more slanting and the farther the surface."""
+    """Whether rays get lost: more of them the darker, the more slanting and the farther the surface is."""
 
 
 PERFECT = LidarErrors(range_noise=0.0, dropout=False)
 
 
 class Sweep(NamedTuple):
-    """One turn, `n` returns."""
+    """A `Sweep` is one turn of the LiDAR with `n` returns."""
 
     points: ndarray
-    """float32 `[n, 5]`: x, y, z in the LiDAR frame at the end of the turn, intensity 0 to 255, ring."""
+    """`[n, 5]` float32: x, y, z (m) in the LiDAR frame at the end of the turn, intensity 0 to 255, ring."""
     body: ndarray
-    """`[n]` body that was hit, see `WorldHits`."""
+    """`[n]` number of the body that was hit, see `WorldHits`."""
     material: ndarray
     """`[n]` number of its material."""
 
 
 def firing_azimuths() -> Float[ndarray, " n"]:
-    """Angles (rad, counter-clockwise from straight ahead) of the columns, in order of time; it turns clockwise."""
+    """Return the angles (rad) of the columns in order of time.
+
+    They are counter-clockwise from straight ahead; the LiDAR turns clockwise.
+    """
     return -2 * np.pi * (firing_delays() + FORWARD_BEFORE_END) / PERIOD
 
 
 def firing_delays() -> Float[ndarray, " n"]:
-    """Seconds from the end of the turn to each column, all negative but the last."""
+    """Return the times (s) from the end of the turn to each column; all are negative but the last."""
     return PERIOD * (np.arange(COLUMNS) + 1) / COLUMNS - PERIOD
 
 
 def crossing_delay(azimuth: float) -> float:
-    """Seconds from the end of a turn to when the LiDAR looks at an azimuth (rad, from straight ahead)."""
+    """Return the time (s) from the end of a turn to when the LiDAR looks at an azimuth (rad, from straight ahead)."""
     delay = -FORWARD_BEFORE_END - azimuth / (2 * np.pi) * PERIOD
     return float((delay - 1e-12) % PERIOD - PERIOD)
 
 
 def sweep(world: World, time: float, rng: np.random.Generator, errors: LidarErrors | None = None) -> Sweep:
-    """The turn that ends at `time` (s); each firing is cast from where the car is at its own moment.
+    """Record the turn that ends at `time` (s); each firing is cast from where the car is at its own moment.
 
-    Points are brought to the car at the end of the turn by its own motion, as nuScenes does; what moves by
+    Points are brought to the car at the end of the turn by the car's own motion, as nuScenes does it; what moves by
     itself stays where it was hit.
     """
     errors = LidarErrors() if errors is None else errors
@@ -93,7 +95,7 @@ def sweep(world: World, time: float, rng: np.random.Generator, errors: LidarErro
 
     facing = np.abs(dot(surface.normal, directions))
     distance = hits.distance.astype(np.float64)
-    echo = _REFLECTIVITY[surface.material] * _brightness(surface.colour) * (0.25 + 0.75 * facing)
+    echo = _REFLECTIVITY[surface.material] * _brightness(surface.color) * (0.25 + 0.75 * facing)
     measured = distance + errors.range_noise * rng.standard_normal(len(distance))
     intensity = 100 * echo * (1 + 0.06 * rng.standard_normal(len(distance)))
     back = np.ones(len(distance), bool)
@@ -107,6 +109,6 @@ def sweep(world: World, time: float, rng: np.random.Generator, errors: LidarErro
     return Sweep(points[back], hits.body[back], surface.material[back])
 
 
-def _brightness(colour: ndarray) -> ndarray:
-    """Darker paint sends less back; between 0.5 and 1.5."""
-    return 0.5 + np.clip(colour[:, 0] * 1.6, 0, 1)
+def _brightness(color: ndarray) -> ndarray:
+    """Return a factor between 0.5 and 1.5: darker paint sends less back."""
+    return 0.5 + np.clip(color[:, 0] * 1.6, 0, 1)

@@ -1,4 +1,4 @@
-"""The drivable area as a picture."""
+"""This module draws the drivable area as a picture."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from PIL import Image
 from .town import Town
 
 MAP_RESOLUTION = 0.1
-"""Metres a pixel, as in nuScenes."""
+"""Size of a pixel (m), as in nuScenes."""
 
 
 def draw_map(town: Town, path: Path) -> None:
-    """White streets on black, the way nuScenes' maps are: row 0 is the largest y."""
+    """Draw white streets on black, as nuScenes' maps are drawn: row 0 is the largest y."""
     columns, rows = (int(np.ceil(side / MAP_RESOLUTION)) for side in town.size)
     mask = np.full((rows, columns), 255, np.uint8)
     for block in town.blocks:

@@ -1,11 +1,11 @@
-"""What surfaces are made of: how they look, what a LiDAR gets back from them, and their lidarseg class."""
+"""This module lists what surfaces are made of: how they look, what a LiDAR gets back, and their lidarseg class."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class Texture(IntEnum):
-    """Which pattern `textures.pattern` draws over the colour."""
+    """A `Texture` names the pattern that `textures.pattern` draws over the colour."""
 
     PLAIN = 0
     ASPHALT = 1
@@ -24,20 +24,20 @@ class Texture(IntEnum):
 
 @dataclass(frozen=True)
 class Material:
-    """A surface; `colour` is linear RGB and only the default, a triangle may have its own."""
+    """A `Material` says how a surface looks and reflects; its `color` is linear RGB, and triangles may override it."""
 
     number: int
     name: str
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
     texture: Texture
     gloss: float
     """Share of the sky that is mirrored at normal incidence."""
     reflectivity: float
-    """LiDAR: diffuse, 1 is a white wall; retro-reflectors have more."""
+    """Diffuse reflectivity for the LiDAR: a white wall has 1, retro-reflectors have more."""
     dropout: float
-    """LiDAR: share of the rays that never come back."""
+    """Share of the LiDAR's rays that never come back."""
     label: str
-    """lidarseg category where it is part of the static world."""
+    """Category of lidarseg where the surface is part of the static world."""
 
 
 _ROAD, _WALK, _MADE, _GREEN = "flat.driveable_surface", "flat.sidewalk", "static.manmade", "static.vegetation"
@@ -81,7 +81,7 @@ _BY_NAME = {material.name: material for material in MATERIALS}
 
 
 def material(name: str) -> Material:
-    """A material by its name.
+    """Return the material of a name.
 
     Raises:
         KeyError: for an unknown name.

@@ -1,4 +1,4 @@
-"""Triangles with a look, and the one shape they are made from: a skin over a row of rings."""
+"""This module makes triangles with a look, and the one shape they are built from: a skin over a row of rings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from functools import cache
 
 import numpy as np
 import trimesh
-from numpy import ndarray
-
 from jaxtyping import Float
+from numpy import ndarray
 
 from .materials import MATERIALS, Material
 
@@ -18,30 +17,30 @@ Triple = Sequence[float] | ndarray
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles, each with a material and a colour of its own."""
+    """A `Mesh` is a set of triangles, each with a material and a colour of its own."""
 
     vertices: ndarray
-    """`[v, 3]` metres."""
+    """`[v, 3]` positions (m)."""
     faces: ndarray
-    """`[f, 3]` vertices of a triangle, counter-clockwise seen from outside."""
+    """`[f, 3]` vertices of each triangle, counter-clockwise seen from outside."""
     normals: ndarray
     """`[f, 3, 3]` unit normals at the three corners; the same three times where the surface is flat."""
     uv: ndarray
     """`[f, 3, 2]` texture coordinates at the three corners; zero for textures that go by place."""
-    colours: ndarray
-    """`[f, 3]` linear RGB."""
+    colors: ndarray
+    """`[f, 3]` colours in linear RGB."""
     materials: ndarray
-    """`[f]` number of a `Material`."""
+    """`[f]` numbers of a `Material`."""
 
     def moved(self, offset: Triple = (0.0, 0.0, 0.0), yaw: float = 0.0) -> "Mesh":
-        """Turned about z by `yaw` (rad), then shifted by `offset` (m)."""
+        """Return the mesh turned about z by `yaw` (rad) and then shifted by `offset` (m)."""
         c, s = np.cos(yaw), np.sin(yaw)
         turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
         vertices = self.vertices @ turn + np.asarray(offset, dtype=np.float64)
         return Mesh(vertices, self.faces, (self.normals @ turn).astype(np.float32), *self._look())
 
     def fitted(self, low: Triple, high: Triple) -> "Mesh":
-        """Stretched axis by axis until its bounds are `low` and `high` (m)."""
+        """Return the mesh stretched axis by axis until its bounds are `low` and `high` (m)."""
         lower, upper = self.vertices.min(axis=0), self.vertices.max(axis=0)
         scale = (np.asarray(high) - np.asarray(low)) / (upper - lower)
         normals = self.normals / scale.astype(np.float32)
@@ -49,11 +48,11 @@ class Mesh:
         return Mesh((self.vertices - lower) * scale + np.asarray(low), self.faces, normals, *self._look())
 
     def _look(self) -> tuple[ndarray, ndarray, ndarray]:
-        return self.uv, self.colours, self.materials
+        return self.uv, self.colors, self.materials
 
 
 def merged(meshes: Sequence[Mesh]) -> Mesh:
-    """All triangles in one mesh.
+    """Return all triangles in one mesh.
 
     Raises:
         ValueError: for no mesh at all.
@@ -66,7 +65,7 @@ def merged(meshes: Sequence[Mesh]) -> Mesh:
         np.concatenate([m.faces + start for m, start in zip(meshes, starts)]).astype(np.int32),
         np.concatenate([m.normals for m in meshes]),
         np.concatenate([m.uv for m in meshes]),
-        np.concatenate([m.colours for m in meshes]),
+        np.concatenate([m.colors for m in meshes]),
         np.concatenate([m.materials for m in meshes]),
     )
 
@@ -75,11 +74,11 @@ def from_triangles(
     vertices: Float[ndarray, "v 3"],
     faces: ndarray,
     material: Material,
-    colour: Triple | None = None,
+    color: Triple | None = None,
     smooth: bool = False,
     uv: ndarray | None = None,
 ) -> Mesh:
-    """A mesh of one material; `smooth` shares normals between the triangles at a vertex."""
+    """Build a mesh of one material; with `smooth`, the triangles at a vertex share one normal."""
     vertices, faces = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int32)
     corner = vertices[faces]
     flat = _cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
@@ -94,7 +93,7 @@ def from_triangles(
         normals = np.repeat(flat[:, None], 3, axis=1)
     normals = normals / np.sqrt(np.square(normals).sum(axis=-1, keepdims=True)).clip(1e-12)
     uv = np.zeros((len(faces), 3, 2)) if uv is None else uv[keep]
-    paint = np.asarray(material.colour if colour is None else colour, dtype=np.float32)
+    paint = np.asarray(material.color if color is None else color, dtype=np.float32)
     return Mesh(
         vertices,
         faces,
@@ -108,13 +107,13 @@ def from_triangles(
 def loft(
     rings: Float[ndarray, "k n 3"],
     material: Material,
-    colour: Triple | None = None,
+    color: Triple | None = None,
     smooth: bool = False,
     capped: bool = True,
 ) -> Mesh:
-    """A closed skin over `k` rings of `n` points; rings turn counter-clockwise seen from the last one.
+    """Build a closed skin over `k` rings of `n` points; rings turn counter-clockwise seen from the last one.
 
-    The two ends are flat lids, fans from their middles, so they must be star-shaped.
+    The two ends are flat lids. Each is a fan from its middle, so the end rings must be star-shaped.
     """
     rings = np.asarray(rings, dtype=np.float64)
     k, n, _ = rings.shape
@@ -122,21 +121,21 @@ def loft(
     turned = index[:, [*range(1, n), 0]]
     a, b, c, d = index[:-1], turned[:-1], turned[1:], index[1:]
     sides = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
-    parts = [from_triangles(rings.reshape(-1, 3), sides, material, colour, smooth)]
+    parts = [from_triangles(rings.reshape(-1, 3), sides, material, color, smooth)]
     if capped:
         fan = np.stack([np.full(n, n), index[0], turned[0]], axis=1)
         for ring, faces in ((rings[-1], fan), (rings[0], fan[:, [0, 2, 1]])):
             if np.ptp(ring, axis=0).max() > 1e-9:
                 lid = np.concatenate([ring, ring.mean(axis=0, keepdims=True)])
-                parts.append(from_triangles(lid, faces, material, colour))
+                parts.append(from_triangles(lid, faces, material, color))
     return merged(parts)
 
 
-def box(low: Triple, high: Triple, material: Material, colour: Triple | None = None) -> Mesh:
-    """A box along the axes between two corners (m)."""
+def box(low: Triple, high: Triple, material: Material, color: Triple | None = None) -> Mesh:
+    """Build a box along the axes between two corners (m)."""
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     unit = _unit_box()
-    paint = np.asarray(material.colour if colour is None else colour, dtype=np.float32)
+    paint = np.asarray(material.color if color is None else color, dtype=np.float32)
     return Mesh(
         low + unit.vertices * (high - low),
         unit.faces,
@@ -152,10 +151,10 @@ def tube(
     end: Triple,
     radius: float | tuple[float, float],
     material: Material,
-    colour: Triple | None = None,
+    color: Triple | None = None,
     sides: int = 8,
 ) -> Mesh:
-    """A round bar from `start` to `end`; two radii make it taper."""
+    """Build a round bar from `start` to `end`; two radii make it taper."""
     start, end = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
     first, last = radius if isinstance(radius, tuple) else (radius, radius)
     axis = (end - start) / np.linalg.norm(end - start)
@@ -164,40 +163,44 @@ def tube(
     across /= np.linalg.norm(across)
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)[:, None]
     circle = np.cos(angle) * across + np.sin(angle) * _cross(axis, across)
-    return loft(np.stack([start + first * circle, end + last * circle]), material, colour, smooth=True)
+    return loft(np.stack([start + first * circle, end + last * circle]), material, color, smooth=True)
 
 
 def ball(
-    centre: Triple,
+    center: Triple,
     radii: Triple,
     material: Material,
-    colour: Triple | None = None,
+    color: Triple | None = None,
     roughness: float = 0.0,
     rng: np.random.Generator | None = None,
     detail: int = 2,
 ) -> Mesh:
-    """An ellipsoid; `roughness` pushes its vertices in and out by that share of the radius, drawn from `rng`."""
+    """Build an ellipsoid; `roughness` pushes its vertices in and out by that share of the radius, drawn from `rng`."""
     vertices, faces = _unit_ball(detail)
     if roughness and rng is not None:
         vertices = vertices * (1 + roughness * rng.uniform(-1, 1, (len(vertices), 1)))
-    return from_triangles(vertices * np.asarray(radii) + np.asarray(centre), faces, material, colour, smooth=True)
+    return from_triangles(vertices * np.asarray(radii) + np.asarray(center), faces, material, color, smooth=True)
 
 
-def flat(outline: Float[ndarray, "n 2"], height: float, material: Material, colour: Triple | None = None) -> Mesh:
-    """A level convex polygon, counter-clockwise, that faces up."""
+def flat(outline: Float[ndarray, "n 2"], height: float, material: Material, color: Triple | None = None) -> Mesh:
+    """Build a level convex polygon that faces up; its outline is counter-clockwise."""
     vertices = np.column_stack([outline, np.full(len(outline), height)])
     fan = np.stack([np.zeros(len(outline) - 2, int), np.arange(1, len(outline) - 1), np.arange(2, len(outline))], 1)
-    return from_triangles(vertices, fan, material, colour)
+    return from_triangles(vertices, fan, material, color)
 
 
 def stations(
     rows: Sequence[tuple[float, float, float, float]],
     material: Material,
-    colour: Triple | None = None,
+    color: Triple | None = None,
     bevel: float = 0.12,
     smooth: bool = False,
 ) -> Mesh:
-    """A hull along x: each row is (x, half width, bottom, top) of a cross-section with bevelled corners, metres."""
+    """Build a hull along x from cross-sections with bevelled corners.
+
+    Args:
+        rows: x, half width, bottom and top (m) of each cross-section.
+    """
     rings = []
     for x, half, bottom, top in rows:
         cut = min(bevel, 0.45 * (top - bottom), 0.9 * half)
@@ -212,11 +215,11 @@ def stations(
             (cut - half, bottom),
         ]
         rings.append([[x, y, z] for y, z in points])
-    return loft(np.array(rings), material, colour, smooth)
+    return loft(np.array(rings), material, color, smooth)
 
 
 def _cross(a: ndarray, b: ndarray) -> ndarray:
-    """As `np.cross`, which is slow on the small arrays that this module lives on."""
+    """Return what `np.cross` returns, which is slow on the small arrays that this module lives on."""
     x, y, z = a[..., 0], a[..., 1], a[..., 2]
     u, v, w = b[..., 0], b[..., 1], b[..., 2]
     return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)

@@ -1,11 +1,10 @@
-"""Paths of straights and arcs, and motion along them."""
+"""This module defines paths of straights and arcs, and motion along them."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy import ndarray
-
 from jaxtyping import Float
+from numpy import ndarray
 
 from .town import ALONG_X, ALONG_Y, Block, Town
 
@@ -15,24 +14,24 @@ LEFT_TURN_RADIUS = 11.0
 
 @dataclass(frozen=True)
 class Path:
-    """A chain of straights and arcs of constant curvature."""
+    """A `Path` is a chain of straights and arcs of constant curvature."""
 
     starts: ndarray
-    """`[k, 3]` x, y (m) and heading (rad) where each piece begins."""
+    """`[k, 3]` x, y (m) and heading (rad) where each straight or arc begins."""
     curvatures: ndarray
-    """`[k]` 1/m, left turns positive, zero for straights."""
+    """`[k]` curvatures (1/m): positive for left turns, zero for straights."""
     lengths: ndarray
-    """`[k]` metres."""
+    """`[k]` lengths (m)."""
     closed: bool = False
-    """Whether the end is the beginning."""
+    """Whether the path ends where it begins."""
 
     @property
     def length(self) -> float:
-        """All of it, metres."""
+        """The length of the whole path, in metres."""
         return float(self.lengths.sum())
 
     def at(self, distance: ndarray) -> tuple[ndarray, ndarray]:
-        """x, y, heading `[n, 3]` and curvature `[n]` at distances `[n]` from the start."""
+        """Return x, y, heading `[n, 3]` and curvature `[n]` at distances `[n]` (m) from the start."""
         distance = np.asarray(distance, dtype=np.float64)
         if self.closed:
             distance = distance % self.length
@@ -51,29 +50,29 @@ class Path:
 
 @dataclass(frozen=True)
 class Still:
-    """Something that stays where it is."""
+    """`Still` is the motion of something that stays where it is."""
 
     x: float
     y: float
     yaw: float
 
     def at(self, times: Float[ndarray, " n"]) -> Float[ndarray, "n 3"]:
-        """x, y, yaw at times in seconds."""
+        """Return x, y (m) and yaw (rad) at times in seconds."""
         return np.broadcast_to([self.x, self.y, self.yaw], (len(times), 3)).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Along:
-    """Something that follows a path by a timetable."""
+    """`Along` is the motion of something that follows a path by a timetable."""
 
     path: Path
     times: ndarray
-    """`[m]` seconds, rising."""
+    """`[m]` rising times (s)."""
     distances: ndarray
-    """`[m]` metres along the path at these times."""
+    """`[m]` distances (m) along the path at these times."""
 
     def at(self, times: Float[ndarray, " n"]) -> Float[ndarray, "n 3"]:
-        """x, y, yaw at times in seconds."""
+        """Return x, y (m) and yaw (rad) at times in seconds."""
         return self.path.at(np.interp(times, self.times, self.distances))[0]
 
 
@@ -81,28 +80,28 @@ Motion = Still | Along
 
 
 class PathBuilder:
-    """Puts pieces behind one another."""
+    """A `PathBuilder` puts straights and turns behind one another."""
 
     def __init__(self, x: float, y: float, heading: float) -> None:
         self._pose = np.array([x, y, heading], dtype=np.float64)
         self._pieces: list[tuple[ndarray, float, float]] = []
 
     def straight(self, length: float) -> "PathBuilder":
-        """Go on for `length` metres."""
+        """Add a straight of `length` metres, and return this builder."""
         return self._add(length, 0.0)
 
     def turn(self, angle: float, radius: float) -> "PathBuilder":
-        """Turn by `angle` (rad, left positive) on a circle."""
+        """Add an arc that turns by `angle` (rad, left is positive) at `radius` metres, and return this builder."""
         return self._add(abs(angle) * radius, np.sign(angle) / radius)
 
     def build(self, closed: bool = False) -> Path:
-        """The path so far."""
+        """Return the path as it is so far."""
         starts, lengths, curvatures = zip(*self._pieces)
         return Path(np.array(starts), np.array(curvatures), np.array(lengths), closed)
 
     @property
     def length(self) -> float:
-        """So far, metres."""
+        """The length of the path so far, in metres."""
         return sum(length for _, length, _ in self._pieces)
 
     def _add(self, length: float, curvature: float) -> "PathBuilder":
@@ -115,25 +114,25 @@ class PathBuilder:
 
 @dataclass(frozen=True)
 class StreetStart:
-    """Where a drive begins: in a lane of a street."""
+    """A `StreetStart` says where a drive begins: in a lane of a street."""
 
     axis: int
     street: int
-    """Number among the streets of that axis."""
+    """Index among the streets of that axis."""
     direction: int
     along: float
-    """Coordinate along the street, metres."""
+    """Coordinate along the street (m)."""
     lane: int = 0
 
 
 def drive_through(
     town: Town, rng: np.random.Generator, start: StreetStart, length: float, turn_at_first: int = 0, turns: float = 0.5
 ) -> Path:
-    """A path in the lanes of the town, at least `length` metres long.
+    """Draw a path in the lanes of the town that is at least `length` metres long.
 
     Args:
-        turn_at_first: what to do at the first crossing: 1 left, -1 right, 0 whatever is drawn.
-        turns: probability of a turn at any other crossing. One that would leave the inner streets turns anyway.
+        turn_at_first: what to do at the first crossing: 1 turns left, -1 turns right, 0 leaves it to the draw.
+        turns: probability of a turn at any other crossing; a drive that would leave the inner streets turns anyway.
     """
     axis, direction, along = start.axis, start.direction, start.along
     street = town.streets(axis)[start.street]
@@ -171,7 +170,7 @@ def drive_through(
 def timetable(path: Path, cruise: float, begin: float, end: float, turn_speed: float = 4.0) -> Along:
     """Drive a path from time `begin` to `end` (s), at `cruise` m/s and in bends no faster than `turn_speed` m/s.
 
-    Slowing down and speeding up take 1.8 m/s².
+    The car slows down and speeds up by 1.8 m/s².
     """
     step = 0.2
     s = np.arange(0.0, path.length + step, step)
@@ -189,12 +188,12 @@ def timetable(path: Path, cruise: float, begin: float, end: float, turn_speed: f
 
 
 def steady(path: Path, speed: float, offset: float, begin: float, end: float) -> Along:
-    """Follow a path at one speed (m/s), starting `offset` metres in."""
+    """Follow a path at one speed (m/s), starting `offset` metres from its beginning."""
     return Along(path, np.array([begin, end]), np.array([offset, offset + speed * (end - begin)]))
 
 
 def around_block(block: Block, inset: float, clockwise: bool) -> Path:
-    """A walk around a block on its pavement, `inset` metres from the kerb."""
+    """Return a walk around a block on its pavement, `inset` metres from the kerb."""
     low, high = np.array(block.low) + inset, np.array(block.high) - inset
     radius = 3.0
     width, depth = high - low - 2 * radius
@@ -214,13 +213,13 @@ def _heading(axis: int, direction: int) -> float:
 
 
 def _turned(axis: int, direction: int, side: int) -> int:
-    """Direction along the other axis after a turn (side 1 is left)."""
+    """Return the direction along the other axis after a turn; side 1 is left."""
     # Left of +x is +y; left of +y is -x.
     return side * direction if axis == ALONG_X else -side * direction
 
 
 def _inward(town: Town, axis: int, direction: int, line: float) -> int:
-    """The turn that leads towards the middle of the town."""
+    """Return the turn that leads towards the middle of the town."""
     middle = town.size[1 if axis == ALONG_X else 0] / 2
     wanted = 1 if middle > line else -1
     return 1 if _turned(axis, direction, 1) == wanted else -1

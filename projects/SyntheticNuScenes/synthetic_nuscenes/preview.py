@@ -1,4 +1,4 @@
-"""Pictures of a data set in nuScenes' format: the six cameras with boxes and points, and the view from above."""
+"""This module draws a data set in nuScenes' format: six cameras with boxes and points, and the view from above."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pyquaternion import Quaternion
 
 from .tables import LIDAR_CHANNEL
 
-COLOURS = {
+COLORS = {
     "car": "#ffb000",
     "truck": "#ff6a3d",
     "bus": "#ff3d81",
@@ -31,15 +31,21 @@ COLOURS = {
 _ROWS = (("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"), ("CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"))
 _EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 _LARGEST = 390_000
-"""Bytes of a picture, so that it fits a README."""
+"""Largest number of bytes of a picture, so that it fits a README."""
 
 
 def draw_preview(root: Path, path: Path, sample: int | None = None) -> tuple[Path, Path]:
-    """Write `path` (six views) and the same name with `_top` (from above).
+    """Draw a key frame of a data set: `path` shows six views, the same name with `_top` the view from above.
 
     Args:
         root: folder of the data set.
         sample: number of the key frame; the middle one of the first scene by default.
+
+    Returns:
+        the paths of the two pictures.
+
+    Raises:
+        FileNotFoundError: when `root` has no folder `v1.0-*`.
     """
     versions = sorted(p.name for p in root.glob("v1.0-*"))
     if not versions:
@@ -54,7 +60,7 @@ def draw_preview(root: Path, path: Path, sample: int | None = None) -> tuple[Pat
 
 
 def draw_six_views(nuscenes: NuScenes, sample: dict, with_points: bool = True) -> ndarray:
-    """The images of a key frame with annotation boxes and LiDAR returns, uint8 RGB."""
+    """Draw the images of a key frame with annotation boxes and LiDAR returns, as uint8 RGB."""
     first = nuscenes.get("sample_data", sample["data"]["CAM_FRONT"])
     width, height = first["width"], first["height"]
     figure = Figure(figsize=(12.0, 8.0 * height / width + 0.06), dpi=110)
@@ -67,7 +73,10 @@ def draw_six_views(nuscenes: NuScenes, sample: dict, with_points: bool = True) -
 
 
 def draw_top_view(nuscenes: NuScenes, sample: dict, reach: float = 45.0) -> ndarray:
-    """LiDAR returns in the colours of their lidarseg classes, boxes and speeds, from above; uint8 RGB."""
+    """Draw a key frame from above, as uint8 RGB.
+
+    It shows LiDAR returns in the colours of their lidarseg classes, boxes, and speeds as arrows.
+    """
     data = sample["data"][LIDAR_CHANNEL]
     path, boxes, _ = nuscenes.get_sample_data(data, use_flat_vehicle_coordinates=True)
     points = np.fromfile(path, np.float32).reshape(-1, 5)
@@ -81,16 +90,16 @@ def draw_top_view(nuscenes: NuScenes, sample: dict, reach: float = 45.0) -> ndar
     order = np.argsort(points[:, 2])
     axis.scatter(*points[order, :2].T, c=palette[labels[order]], s=1.6, linewidths=0)
     for box in boxes:
-        colour = COLOURS[category_to_detection_name(box.name)]
+        color = COLORS[category_to_detection_name(box.name)]
         corners = box.bottom_corners()[:2].T
-        axis.plot(*corners[[0, 1, 2, 3, 0]].T, color=colour, linewidth=1.2)
+        axis.plot(*corners[[0, 1, 2, 3, 0]].T, color=color, linewidth=1.2)
         velocity = _velocity_in_car(nuscenes, data, box)
         if np.linalg.norm(velocity) > 0.3:
             axis.annotate(
-                "", box.center[:2] + velocity, box.center[:2], arrowprops=dict(arrowstyle="-|>", color=colour, lw=1.0)
+                "", box.center[:2] + velocity, box.center[:2], arrowprops=dict(arrowstyle="-|>", color=color, lw=1.0)
             )
     axis.fill([-1.0, -1.0, 3.1, 3.1], [-0.87, 0.87, 0.87, -0.87], color="#e9ecef", zorder=3)
-    handles = [axis.plot([], [], color=c, linewidth=3, label=name.replace("_", " "))[0] for name, c in COLOURS.items()]
+    handles = [axis.plot([], [], color=c, linewidth=3, label=name.replace("_", " "))[0] for name, c in COLORS.items()]
     axis.legend(
         handles=handles, loc="upper left", fontsize=8, facecolor="#101418", edgecolor="#444", labelcolor="white", ncol=2
     )
@@ -98,7 +107,7 @@ def draw_top_view(nuscenes: NuScenes, sample: dict, reach: float = 45.0) -> ndar
 
 
 def save_small(picture: ndarray, path: Path) -> None:
-    """Write a PNG of at most 390 kB: with fewer colours, and smaller if that is not enough."""
+    """Write a PNG of at most 390 kB: with 256 colours, and smaller if that is not enough."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(picture)
     for factor in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
@@ -126,14 +135,14 @@ def _draw_camera(axis: Axes, nuscenes: NuScenes, sample: dict, name: str, with_p
         row = nuscenes.get("sample_annotation", box.token)
         if row["num_lidar_pts"] == 0 or row["visibility_token"] == "1":
             continue
-        colour = COLOURS[category_to_detection_name(box.name)]
+        color = COLORS[category_to_detection_name(box.name)]
         for a, b in _edges_in_front(box):
             ends = view_points(np.stack([a, b], axis=1), intrinsic, normalize=True)[:2]
-            axis.plot(*ends, color=colour, linewidth=0.9, alpha=0.95)
+            axis.plot(*ends, color=color, linewidth=0.9, alpha=0.95)
 
 
 def _edges_in_front(box: Box, nearest: float = 0.5) -> list[tuple[ndarray, ndarray]]:
-    """Edges of a box in a camera's frame, cut where they come closer than `nearest` metres."""
+    """Return the edges of a box in a camera's frame, cut where they come closer than `nearest` metres."""
     corners = box.corners().T
     edges = []
     for i, j in _EDGES:
@@ -149,7 +158,7 @@ def _edges_in_front(box: Box, nearest: float = 0.5) -> list[tuple[ndarray, ndarr
 
 
 def _points_in_camera(nuscenes: NuScenes, sample: dict, data: str, intrinsic: ndarray) -> tuple[ndarray, ndarray]:
-    """Pixels and depths of the LiDAR returns that a camera has in view."""
+    """Return the pixels and depths of the LiDAR returns that a camera has in view."""
     lidar = sample["data"][LIDAR_CHANNEL]
     points = np.fromfile(nuscenes.get_sample_data_path(lidar), np.float32).reshape(-1, 5)[:, :3].astype(np.float64)
     for token, there in ((lidar, False), (data, True)):

@@ -1,4 +1,4 @@
-"""A scene as files and table rows: what each sensor of the car records, and the annotations."""
+"""This module turns a scene into files and table rows: what each sensor records, and the annotations."""
 
 import json
 from collections import defaultdict
@@ -33,7 +33,7 @@ Rows = dict[str, list[dict]]
 
 @dataclass(frozen=True)
 class Recording:
-    """What to record: everything that the bytes of a scene depend on."""
+    """A `Recording` says what to record: it holds everything that the bytes of a scene depend on."""
 
     seed: int
     keyframes: int
@@ -43,18 +43,18 @@ class Recording:
 
 
 def scene_times(keyframes: int) -> tuple[float, float]:
-    """First and last moment of a scene (s), with the ten sweeps before its first key frame."""
+    """Return the first and last moment of a scene (s), with the ten sweeps before its first key frame."""
     return -KEY_FRAME_GAP - 2 * PERIOD, KEY_FRAME_GAP * (keyframes - 1)
 
 
 def record_scene(root: Path, recording: Recording, scene: int, name: str, version: str) -> Rows:
-    """Write the files of scene number `scene` under `root`; returns its table rows."""
+    """Write the files of scene number `scene` under `root`, and return its table rows."""
     world = build_world(recording.seed, scene, *scene_times(recording.keyframes))
     return _Recorder(root, recording, scene, name, version, world).run()
 
 
 class _Recorder:
-    """Keeps what the rows of one scene share."""
+    """A `_Recorder` keeps what the rows of one scene share."""
 
     def __init__(self, root: Path, recording: Recording, scene: int, name: str, version: str, world: World) -> None:
         self.root, self.recording, self.scene, self.name = root, recording, scene, name
@@ -128,7 +128,7 @@ class _Recorder:
             )
 
     def _data_row(self, channel: str, index: int, count: int, time: float, sample: str, is_key: bool, **more) -> str:
-        """Append rows of `sample_data` and `ego_pose`; returns the name of the file, relative to the root."""
+        """Append rows of `sample_data` and `ego_pose`; return the name of the file, relative to the root."""
         name, before, after = (self.token(channel, k) if 0 <= k < count else "" for k in (index, index - 1, index + 1))
         pose = self.world.ego_poses(np.array([time]))[0]
         form = "pcd" if channel == LIDAR_CHANNEL else "jpg"
@@ -162,7 +162,7 @@ class _Recorder:
         return path
 
     def _lidar(self, samples: list[str]) -> list[Sweep]:
-        """All turns, ten before the first key frame included; returns those of the key frames."""
+        """Record all turns, with ten before the first key frame, and return those of the key frames."""
         count = SWEEPS_PER_KEY_FRAME * len(samples) + 1
         kept = []
         for index in range(count):
@@ -190,7 +190,7 @@ class _Recorder:
         self.rows["lidarseg"].append({"token": data, "sample_data_token": data, "filename": path})
 
     def _cameras(self, samples: list[str]) -> ndarray:
-        """All pictures; returns the visible share of each actor in each key frame, [key frames, actors]."""
+        """Take all pictures; return the visible share of each actor in each key frame, [key frames, actors]."""
         width, height = self.recording.width, self.recording.height
         actors = len(self.world.actors)
         seen, alone = (np.zeros((len(samples), actors)) for _ in range(2))
@@ -226,7 +226,7 @@ class _Recorder:
         tokens = [self.token("annotation", actor, k) for k in frames]
         attribute = who.attribute()
         for k, (annotation, before, after) in zip(frames, _chain(tokens)):
-            centre, yaw = self._box(actor, k * KEY_FRAME_GAP)
+            center, yaw = self._box(actor, k * KEY_FRAME_GAP)
             length, width, height = who.size.tolist()
             row = {
                 "token": annotation,
@@ -234,7 +234,7 @@ class _Recorder:
                 "instance_token": self.token("instance", actor),
                 "visibility_token": visibility_token(visible[k, actor]),
                 "attribute_tokens": [token("attribute", attribute)] if attribute else [],
-                "translation": centre.tolist(),
+                "translation": center.tolist(),
                 "size": [width, length, height],
                 "rotation": [float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))],
                 "prev": before,
@@ -254,17 +254,23 @@ class _Recorder:
         )
 
     def _box(self, actor: int, time: float) -> tuple[ndarray, float]:
-        """Middle and yaw when the LiDAR meets the actor, as who draws boxes round points has it."""
+        """Return the middle and yaw of an actor's box at the moment when the LiDAR meets the actor.
+
+        That is where an annotator, who sees the points, draws the box.
+        """
         moment = time
         for _ in range(2):
-            centre, yaw = self.world.actor_poses(actor, np.array([moment]))
+            center, yaw = self.world.actor_poses(actor, np.array([moment]))
             frame = np.linalg.inv(self.world.ego_poses(np.array([moment]))[0] @ lidar_to_ego())
-            x, y, _ = frame[:3, :3] @ centre[0] + frame[:3, 3]
+            x, y, _ = frame[:3, :3] @ center[0] + frame[:3, 3]
             moment = time + crossing_delay(float(np.arctan2(-x, y)))
-        return centre[0], float(np.angle(np.exp(1j * yaw[0])))
+        return center[0], float(np.angle(np.exp(1j * yaw[0])))
 
     def _points_inside(self, annotation: dict, frame: int, turn: Sweep) -> int:
-        """As the devkit counts: its own box in the LiDAR frame, its own test, on the points as they are stored."""
+        """Count the points in a box as the devkit does.
+
+        It takes the devkit's box in the LiDAR frame, the devkit's test, and the points as they are stored.
+        """
         pose = self.world.ego_poses(np.array([frame * KEY_FRAME_GAP]))[0]
         box = Box(annotation["translation"], annotation["size"], Quaternion(annotation["rotation"]))
         box.translate(-pose[:3, 3])
@@ -275,7 +281,7 @@ class _Recorder:
 
 
 def _chain(tokens: list[str]) -> list[tuple[str, str, str]]:
-    """Each token with the one before and the one after, "" at the ends."""
+    """Return each token with the one before and the one after; both are empty strings at the ends."""
     return list(zip(tokens, ["", *tokens[:-1]], [*tokens[1:], ""]))
 
 
@@ -285,7 +291,7 @@ def _made(path: Path) -> Path:
 
 
 def write_rows(folder: Path, rows: Rows) -> None:
-    """One JSON file a table."""
+    """Write one JSON file for each table."""
     folder.mkdir(parents=True, exist_ok=True)
     for table, content in rows.items():
         (folder / f"{table}.json").write_text(json.dumps(content, indent=0) + "\n")

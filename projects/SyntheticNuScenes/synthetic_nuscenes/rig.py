@@ -1,38 +1,40 @@
-"""The recording car: six cameras and a LiDAR, about where nuScenes' are."""
+"""This module describes the recording car: six cameras and a LiDAR, mounted about where nuScenes' are."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 from scipy.spatial.transform import Rotation
-
-from jaxtyping import Float
 
 
 @dataclass(frozen=True)
 class Camera:
-    """One pinhole camera, at nuScenes' full size of 1600 × 900 pixels."""
+    """A `Camera` is a pinhole camera, given at nuScenes' full size of 1600 × 900 pixels."""
 
     channel: str
     focal: float
-    """Pixels."""
-    centre: tuple[float, float]
-    """Principal point, pixels; integer coordinates are pixel centres."""
+    """Focal length (pixels)."""
+    center: tuple[float, float]
+    """Principal point (pixels); integer coordinates are pixel centres."""
     translation: tuple[float, float, float]
-    """Metres in the ego frame."""
+    """Position in the ego frame (m)."""
     rotation: tuple[float, float, float, float]
-    """Camera (x right, y down, z forward) to ego, quaternion w, x, y, z."""
+    """Rotation from the camera (x right, y down, z forward) to the ego frame, as a quaternion w, x, y, z."""
     delay: float
-    """Exposure after the end of the LiDAR's turn, seconds: when the LiDAR looks where the camera does."""
+    """Time of exposure (s) from the end of the LiDAR's turn: when the LiDAR looks where the camera does."""
 
     def intrinsic(self, width: int, height: int) -> Float[ndarray, "3 3"]:
-        """Camera matrix for an image size; resizing keeps the outer edges, hence the half pixels."""
+        """Return the camera matrix for an image size.
+
+        Resizing keeps the outer edges of the image, hence the half pixels.
+        """
         x, y = width / FULL_SIZE[0], height / FULL_SIZE[1]
-        u, v = (self.centre[0] + 0.5) * x - 0.5, (self.centre[1] + 0.5) * y - 0.5
+        u, v = (self.center[0] + 0.5) * x - 0.5, (self.center[1] + 0.5) * y - 0.5
         return np.array([[self.focal * x, 0.0, u], [0.0, self.focal * y, v], [0.0, 0.0, 1.0]])
 
     def to_ego(self) -> Float[ndarray, "4 4"]:
-        """Camera to ego."""
+        """Return the matrix from the camera to the ego frame."""
         return rigid(self.translation, self.rotation)
 
 
@@ -51,26 +53,26 @@ CAMERAS = (
         "CAM_BACK_RIGHT", 1260.0, (807.0, 501.0), (1.015, -0.481, 1.562), (0.1228, -0.1324, -0.7004, 0.6905), -0.0201
     ),
 )
-"""In the order of mmdet3d's info files."""
+"""The six cameras, in the order of mmdet3d's info files."""
 
 LIDAR_TRANSLATION = (0.944, 0.0, 1.84)
 LIDAR_ROTATION = (0.7077, -0.0065, 0.0107, -0.7064)
-"""LiDAR (x right, y forward, z up) to ego, quaternion w, x, y, z."""
+"""Rotation from the LiDAR (x right, y forward, z up) to the ego frame, as a quaternion w, x, y, z."""
 
 
 def lidar_to_ego() -> Float[ndarray, "4 4"]:
-    """LiDAR to ego."""
+    """Return the matrix from the LiDAR to the ego frame."""
     return rigid(LIDAR_TRANSLATION, LIDAR_ROTATION)
 
 
 def unit_quaternion(rotation: tuple[float, ...]) -> list[float]:
-    """w, x, y, z scaled to length one, as it goes into tables."""
+    """Return a quaternion w, x, y, z scaled to length one, as it goes into tables."""
     value = np.array(rotation)
     return (value / np.linalg.norm(value)).tolist()
 
 
 def quaternion(matrix: Float[ndarray, "3 3"]) -> list[float]:
-    """Rotation matrix to w, x, y, z with w ≥ 0."""
+    """Return the quaternion w, x, y, z with w ≥ 0 of a rotation matrix."""
     x, y, z, w = Rotation.from_matrix(matrix).as_quat()
     sign = -1.0 if w < 0 else 1.0
     return [float(sign * v) for v in (w, x, y, z)]
@@ -79,7 +81,7 @@ def quaternion(matrix: Float[ndarray, "3 3"]) -> list[float]:
 def rigid(
     translation: tuple[float, ...] | list[float], rotation: tuple[float, ...] | list[float]
 ) -> Float[ndarray, "4 4"]:
-    """4×4 matrix of a translation and a quaternion w, x, y, z."""
+    """Return the 4×4 matrix of a translation and a quaternion w, x, y, z."""
     w, x, y, z = rotation
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_quat([x, y, z, w]).as_matrix()

@@ -1,4 +1,4 @@
-"""Everything that never moves: streets with their markings, pavements, houses, trees, lamps, fences."""
+"""This module builds what never moves: streets with their markings, pavements, houses, trees, lamps, fences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ DETAIL_RANGE = 85.0
 
 @dataclass(frozen=True)
 class KeepOut:
-    """A circle that lamps and trees stay out of."""
+    """A `KeepOut` is a circle that lamps and trees stay out of."""
 
     x: float
     y: float
@@ -29,10 +29,10 @@ class KeepOut:
 def build_scenery(
     town: Town, rng: np.random.Generator, keep_out: list[KeepOut], nearness: Callable[[float, float], float]
 ) -> Mesh:
-    """The static world, one mesh.
+    """Build the static world as one mesh.
 
     Args:
-        nearness: metres from a point to the way of the ego car; far blocks are plain houses.
+        nearness: returns the distance (m) from a point to the way of the ego car; far blocks get plain houses.
     """
     season = np.array([rng.uniform(0.9, 1.35), rng.uniform(0.9, 1.05), rng.uniform(0.8, 1.1)])
     x, y = town.size
@@ -50,7 +50,7 @@ def build_scenery(
 
 
 def markings(town: Town) -> list[Mesh]:
-    """Lines between lanes, stop lines and zebra crossings, as thin quads on the asphalt."""
+    """Build the lines between lanes, stop lines and zebra crossings as thin quads on the asphalt."""
     quads = []
     for axis in (0, 1):
         crossings = town.streets(1 - axis)
@@ -69,12 +69,12 @@ def markings(town: Town) -> list[Mesh]:
     faces = np.concatenate([first + np.array(half) for half in ([0, 1, 2], [0, 2, 3])])
     yellow = np.array([quad[4] for quad in quads])
     mesh = from_triangles(vertices, faces, material("road_marking"))
-    mesh.colours[np.concatenate([yellow, yellow])] = (0.62, 0.42, 0.04)
+    mesh.colors[np.concatenate([yellow, yellow])] = (0.62, 0.42, 0.04)
     return [mesh]
 
 
 def _quad(street: Street, a0: float, a1: float, c0: float, c1: float, yellow: bool = False) -> tuple:
-    """A rectangle from along a0 to a1, across c0 to c1 (from the middle line): (x0, y0, x1, y1, yellow)."""
+    """Return the rectangle from along a0 to a1 and across c0 to c1 (from the middle line): (x0, y0, x1, y1, yellow)."""
     across = (street.position + c0, street.position + c1)
     if street.axis == ALONG_X:
         return (a0, across[0], a1, across[1], yellow)
@@ -98,7 +98,7 @@ def _lines(street: Street, start: float, stop: float) -> list[tuple]:
 
 
 def _zebra(street: Street, crossing: float, direction: int) -> list[tuple]:
-    """Bars across the street and a stop line before them; `direction` is that of the traffic that stops."""
+    """Return bars across the street and a stop line before them; `direction` is that of the traffic that stops."""
     near, far = crossing - direction * 1.0, crossing - direction * (1.0 + CROSSING_DEPTH)
     a0, a1 = sorted((near, far))
     bars = np.arange(-street.half_width + 0.7, street.half_width - 0.5, 1.1)
@@ -110,7 +110,7 @@ def _zebra(street: Street, crossing: float, direction: int) -> list[tuple]:
 
 
 def _pavement(block: Block) -> list[Mesh]:
-    """A slab with a kerb around it."""
+    """Build a slab with a kerb around it."""
     kerb, inner = block.outline(), block.outline(0.3)
     ring = np.stack([_raised(kerb, -0.1), _raised(kerb, KERB_HEIGHT), _raised(inner, KERB_HEIGHT)])
     n = len(kerb)
@@ -129,7 +129,7 @@ def _raised(outline: ndarray, height: float) -> ndarray:
 
 
 def _inside(block: Block, rng: np.random.Generator, season: ndarray, near: bool) -> list[Mesh]:
-    """What is behind the pavement: houses with yards, or a park."""
+    """Build what is behind the pavement: houses with yards, or a park."""
     low, high = np.array(block.low) + PAVEMENT_WIDTH, np.array(block.high) - PAVEMENT_WIDTH
     ground = KERB_HEIGHT + 0.03
     if (high - low).min() < 16:
@@ -148,7 +148,7 @@ def _inside(block: Block, rng: np.random.Generator, season: ndarray, near: bool)
 def _row_of_houses(
     low: ndarray, high: ndarray, side: int, ground: float, rng: np.random.Generator, season: ndarray, near: bool
 ) -> list[Mesh]:
-    """Houses along one side of a block, with gaps; the rows along y leave the corners to those along x."""
+    """Build houses along one side of a block, with gaps; rows along y leave the corners to those along x."""
     depth = 11.0
     axis = 0 if side in (0, 2) else 1
     start, stop = (low[0], high[0]) if axis == 0 else (low[1] + depth + 3, high[1] - depth - 3)
@@ -182,7 +182,7 @@ def _row_of_houses(
 
 
 def _fence(low: ndarray, high: ndarray, ground: float) -> list[Mesh]:
-    """Steel posts and two rails around a rectangle, with an opening in the middle of each side."""
+    """Build steel posts and two rails around a rectangle, with an opening in the middle of each side."""
     corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
     steel, parts = material("steel"), []
     for k in range(4):
@@ -204,7 +204,7 @@ def _fence(low: ndarray, high: ndarray, ground: float) -> list[Mesh]:
 def _kerbside(
     block: Block, rng: np.random.Generator, season: ndarray, keep_out: list[KeepOut], size: tuple[float, float]
 ) -> list[Mesh]:
-    """Trees, lamps, signs and tubs in a row behind the kerb."""
+    """Build trees, lamps, signs and tubs in a row behind the kerb."""
     low, high = np.array(block.low), np.array(block.high)
     parts = []
     for side in range(4):
@@ -245,7 +245,7 @@ def _lamp(x: float, y: float, arm: ndarray) -> Mesh:
 
 
 def _sign(x: float, y: float, rng: np.random.Generator, along: int) -> Mesh:
-    colour = ((0.03, 0.09, 0.33), (0.45, 0.03, 0.03), (0.55, 0.4, 0.03))[rng.integers(3)]
+    color = ((0.03, 0.09, 0.33), (0.45, 0.03, 0.03), (0.55, 0.4, 0.03))[rng.integers(3)]
     half = (0.03, 0.3) if along == 0 else (0.3, 0.03)
-    plate = box((x - half[0], y - half[1], 2.1), (x + half[0], y + half[1], 2.75), material("sign"), colour)
+    plate = box((x - half[0], y - half[1], 2.1), (x + half[0], y + half[1], 2.75), material("sign"), color)
     return merged([tube((x, y, 0), (x, y, 2.8), 0.035, material("steel"), sides=6), plate])

@@ -1,4 +1,4 @@
-"""People, two-wheelers, cones and barriers, in parts; x is forward, the ground is z = 0."""
+"""This module builds people, two-wheelers, cones and barriers in parts; x is forward, and the ground is z = 0."""
 
 from itertools import pairwise
 
@@ -24,12 +24,12 @@ HAIR = ((0.02, 0.015, 0.01), (0.07, 0.04, 0.02), (0.2, 0.13, 0.05), (0.15, 0.15,
 
 
 def pedestrian(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A walker in mid-stride."""
+    """Build a walker in mid-stride; `size` is length, width, height (m)."""
     return _walker(rng, size[2], _any(rng, CLOTHES), None)
 
 
 def worker(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A walker with a helmet and a signal vest."""
+    """Build a walker with a helmet and a signal vest."""
     return _walker(rng, size[2], (0.7, 0.27, 0.02), (0.7, 0.55, 0.04))
 
 
@@ -86,9 +86,9 @@ def _walker(rng: np.random.Generator, h: float, top: ndarray | tuple, helmet: tu
 
 
 def bicycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
-    """A bicycle, with or without its rider; both fit in `size`."""
+    """Build a bicycle with or without its rider; both fit in `size`."""
     length = size[0]
-    paint, colour = (
+    paint, color = (
         material("car_paint"),
         _any(rng, ((0.4, 0.03, 0.03), (0.03, 0.12, 0.35), (0.05, 0.05, 0.05), (0.1, 0.3, 0.2))),
     )
@@ -101,7 +101,7 @@ def bicycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
         (0.24 * length, 0, 0.5 * length),
     )
     for a, b in ((rear, crank), (crank, saddle), (rear, saddle), (crank, head), (saddle, head), (head, front)):
-        parts.append(tube(a, b, 0.02, paint, colour, sides=6))
+        parts.append(tube(a, b, 0.02, paint, color, sides=6))
     grip = 0.58 * length
     parts.append(tube(head, (0.22 * length, 0, grip), 0.017, material("chrome"), sides=6))
     parts.append(tube((0.19 * length, -0.28, grip), (0.19 * length, 0.28, grip), 0.018, material("trim"), sides=6))
@@ -114,9 +114,9 @@ def bicycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
 
 
 def motorcycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
-    """A motorcycle, with or without its rider; both fit in `size`."""
+    """Build a motorcycle with or without its rider; both fit in `size`."""
     length = size[0]
-    paint, colour = (
+    paint, color = (
         material("car_paint"),
         _any(rng, ((0.35, 0.02, 0.02), (0.02, 0.06, 0.22), (0.03, 0.03, 0.03), (0.5, 0.3, 0.02))),
     )
@@ -128,7 +128,7 @@ def motorcycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
         (0.2 * length, 0.12, 0.31 * length, 0.44 * length),
     ]
     parts += [
-        stations(tank, paint, colour, bevel=0.06),
+        stations(tank, paint, color, bevel=0.06),
         stations(
             [
                 (-0.4 * length, 0.09, 0.37 * length, 0.42 * length),
@@ -168,7 +168,7 @@ def motorcycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
 def _rider(
     rng: np.random.Generator, seat: tuple, grip: tuple, pedal: tuple, torso: float, helmet: tuple | None
 ) -> list[Mesh]:
-    """Someone between saddle, handlebar and pedals, each (x, z) metres."""
+    """Build someone between saddle, handlebar and pedals, each given as (x, z) in metres."""
     cloth, top, trousers, skin = material("cloth"), _any(rng, CLOTHES), _any(rng, TROUSERS), _any(rng, SKIN)
     x, z = seat
     neck = (x + 0.5 * torso, 0.0, z + 0.9 * torso)
@@ -196,7 +196,7 @@ def _rider(
 
 
 def _spoked_wheel(x: float, radius: float, half_width: float) -> Mesh:
-    """A ring with a hub and a few spokes."""
+    """Build a ring with a hub and a few spokes."""
     angle = np.linspace(0, 2 * np.pi, 18, endpoint=False)
     profile = ((1.0, -1), (1.0, 1), (0.84, 1), (0.84, -1), (1.0, -1))
     rings = [
@@ -214,7 +214,7 @@ def _spoked_wheel(x: float, radius: float, half_width: float) -> Mesh:
 
 
 def cone(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A traffic cone with two white bands."""
+    """Build a traffic cone with two white bands."""
     length, w, h = size
     radius = 0.38 * min(length, w)
     parts = [
@@ -237,20 +237,20 @@ def cone(rng: np.random.Generator, size: ndarray) -> Mesh:
 
 
 def barrier(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A road barrier across x: a plastic wall with red and white fields, on two feet."""
+    """Build a road barrier across x: a plastic wall with red and white fields stands on two feet."""
     length, w, h = size
     plastic = material("signal_plastic")
-    colours = ((0.62, 0.05, 0.03), (0.7, 0.7, 0.68))
+    colors = ((0.62, 0.05, 0.03), (0.7, 0.7, 0.68))
     parts = []
     edges = np.linspace(-0.5 * w, 0.5 * w, 7)
     for k, (a, b) in enumerate(pairwise(edges)):
-        parts.append(box((-0.16 * length, a, 0.55 * h), (0.16 * length, b, h), plastic, colours[k % 2]))
-    parts.append(box((-0.2 * length, -0.5 * w, 0.12 * h), (0.2 * length, 0.5 * w, 0.55 * h), plastic, colours[1]))
+        parts.append(box((-0.16 * length, a, 0.55 * h), (0.16 * length, b, h), plastic, colors[k % 2]))
+    parts.append(box((-0.2 * length, -0.5 * w, 0.12 * h), (0.2 * length, 0.5 * w, 0.55 * h), plastic, colors[1]))
     for y in (-0.34 * w, 0.34 * w):
         parts.append(box((-0.5 * length, y - 0.12, 0), (0.5 * length, y + 0.12, 0.14 * h), material("rubber")))
         parts.append(tube((0, y, 0.95 * h), (0, y, 1.06 * h), 0.06, material("lamp"), (0.75, 0.35, 0.02)))
     return merged(parts)
 
 
-def _any(rng: np.random.Generator, colours: tuple) -> ndarray:
-    return np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15)
+def _any(rng: np.random.Generator, colors: tuple) -> ndarray:
+    return np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.85, 1.15)

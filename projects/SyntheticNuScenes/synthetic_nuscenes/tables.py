@@ -1,4 +1,4 @@
-"""nuScenes' vocabulary: categories, attributes, visibility levels, sensors, scene names, tokens."""
+"""This module holds nuScenes' vocabulary: categories, attributes, visibility levels, sensors, scene names, tokens."""
 
 import hashlib
 
@@ -57,7 +57,7 @@ CATEGORIES = (
     "static.vegetation",
     "vehicle.ego",
 )
-"""By their lidarseg index."""
+"""Names of the categories, in the order of their lidarseg index."""
 
 ATTRIBUTES = (
     "vehicle.moving",
@@ -79,17 +79,17 @@ _NO_CAN_BUS = (*range(161, 169), *range(170, 177), *range(309, 315))
 
 
 def token(*parts: object) -> str:
-    """32 hexadecimal digits that depend on `parts` alone."""
+    """Return 32 hexadecimal digits that depend on `parts` alone."""
     return hashlib.md5("/".join(str(part) for part in parts).encode(), usedforsecurity=False).hexdigest()
 
 
 def visibility_token(share: float) -> str:
-    """nuScenes' level for the visible share of an object."""
+    """Return nuScenes' visibility level for the visible share of an object."""
     return "1234"[int(share >= 0.4) + int(share >= 0.6) + int(share >= 0.8)]
 
 
 def version_and_names(scenes: int) -> tuple[str, list[str]]:
-    """The devkit's version and official names for a number of scenes; about one in five is for validation.
+    """Return the devkit's version and official scene names; about one scene in five is for validation.
 
     Raises:
         ValueError: for less than one scene or more than there are names.
@@ -108,7 +108,7 @@ def version_and_names(scenes: int) -> tuple[str, list[str]]:
 
 
 def fixed_tables() -> dict[str, list[dict]]:
-    """The tables that are the same for all scenes."""
+    """Return the tables that are the same for all scenes."""
     channels = [(camera.channel, "camera") for camera in CAMERAS] + [(LIDAR_CHANNEL, "lidar")]
     return {
         "category": [

@@ -1,4 +1,4 @@
-"""Patterns over surfaces, from noise and arithmetic; they fade where they are finer than a pixel."""
+"""This module draws patterns over surfaces; they fade where they are finer than a pixel."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ _SIZE = 256
 
 
 def noise(x: ndarray, y: ndarray) -> ndarray:
-    """Smooth noise in [0, 1] with bumps about one unit wide; repeats after 256 units."""
+    """Return smooth noise in [0, 1] with bumps about one unit wide; it repeats after 256 units."""
     table = _table()
     x0, y0 = np.floor(x), np.floor(y)
     fx, fy = x - x0, y - y0
@@ -26,7 +26,7 @@ def noise(x: ndarray, y: ndarray) -> ndarray:
 
 
 def fractal(x: ndarray, y: ndarray, octaves: int = 3) -> ndarray:
-    """Noise in [0, 1] on `octaves` scales, each half as wide and half as strong as the one before."""
+    """Return noise in [0, 1] on `octaves` scales; each is half as wide and half as strong as the one before."""
     total, weight = 0.0, 0.0
     for k in range(octaves):
         total = total + noise(x * 2**k + 17.3 * k, y * 2**k + 5.1 * k) * 0.5**k
@@ -35,21 +35,21 @@ def fractal(x: ndarray, y: ndarray, octaves: int = 3) -> ndarray:
 
 
 def cell_value(x: ndarray, y: ndarray) -> ndarray:
-    """A number in [0, 1] for each unit square."""
+    """Return a number in [0, 1] for the unit square that each point is in."""
     i, j = np.floor(x).astype(np.int64) & (_SIZE - 1), np.floor(y).astype(np.int64) & (_SIZE - 1)
     return _table()[i, j]
 
 
 def pattern(
-    texture: Texture, colour: ndarray, place: ndarray, normal: ndarray, uv: ndarray, footprint: ndarray
+    texture: Texture, color: ndarray, place: ndarray, normal: ndarray, uv: ndarray, footprint: ndarray
 ) -> tuple[ndarray, ndarray]:
-    """Colour of `n` surface points and how much they mirror.
+    """Return the colour of `n` surface points, and how much they mirror.
 
     Args:
         texture: the pattern.
-        colour: `[n, 3]` linear RGB under it.
+        color: `[n, 3]` linear RGB under the pattern.
         place: `[n, 3]` metres, in a frame that moves with the surface.
-        normal: `[n, 3]`.
+        normal: `[n, 3]` unit normals.
         uv: `[n, 2]` texture coordinates.
         footprint: `[n]` metres that a pixel covers.
 
@@ -58,56 +58,56 @@ def pattern(
     """
     drawn = _PATTERNS.get(texture)
     if drawn is None:
-        return colour, np.zeros(len(colour), np.float32)
-    return drawn(colour, place, normal, uv, footprint)
+        return color, np.zeros(len(color), np.float32)
+    return drawn(color, place, normal, uv, footprint)
 
 
 def _fade(footprint: ndarray, scale: float) -> ndarray:
-    """How much of a pattern of `scale` metres is left where a pixel covers `footprint` metres."""
+    """Return how much of a pattern of `scale` metres is left where a pixel covers `footprint` metres."""
     return 1.0 / (1.0 + (footprint / (0.5 * scale)) ** 2)
 
 
-def _no_gloss(colour: ndarray) -> ndarray:
-    return np.zeros(len(colour), np.float32)
+def _no_gloss(color: ndarray) -> ndarray:
+    return np.zeros(len(color), np.float32)
 
 
-def _asphalt(colour, place, normal, uv, footprint):
+def _asphalt(color, place, normal, uv, footprint):
     x, y = place[:, 0], place[:, 1]
     grain = (noise(x * 38, y * 38) - 0.5) * 0.5 * _fade(footprint, 0.04)
     stains = (fractal(x * 0.35, y * 0.35) - 0.5) * 0.5 * _fade(footprint, 2.0)
     patches = (cell_value(x / 13.0 + 0.3, y / 9.0) > 0.83) * -0.16
     crack = np.abs(fractal(x * 0.22 + 40, y * 0.22, 4) - 0.5)
     crack = -0.45 * np.clip(1 - crack / 0.006, 0, 1) * _fade(footprint, 0.15)
-    return colour * (1 + grain + stains + patches + crack)[:, None], _no_gloss(colour)
+    return color * (1 + grain + stains + patches + crack)[:, None], _no_gloss(color)
 
 
-def _paint_on_road(colour, place, normal, uv, footprint):
+def _paint_on_road(color, place, normal, uv, footprint):
     x, y = place[:, 0], place[:, 1]
     worn = np.clip((fractal(x * 2.5, y * 2.5) - 0.56) * 6, 0, 0.75) * _fade(footprint, 0.5)
     grain = 1 + (noise(x * 30, y * 30) - 0.5) * 0.2 * _fade(footprint, 0.05)
     asphalt = np.array([0.09, 0.09, 0.095], np.float32)
-    return (colour * (1 - worn[:, None]) + asphalt * worn[:, None]) * grain[:, None], _no_gloss(colour)
+    return (color * (1 - worn[:, None]) + asphalt * worn[:, None]) * grain[:, None], _no_gloss(color)
 
 
-def _slabs(colour, place, normal, uv, footprint):
+def _slabs(color, place, normal, uv, footprint):
     u, v = place[:, 0] / 0.9, place[:, 1] / 0.9
     joint = np.minimum(np.abs(u - np.round(u)), np.abs(v - np.round(v))) < 0.018
     tone = (cell_value(u + 0.5, v + 0.5) - 0.5) * 0.2 * _fade(footprint, 1.0)
     stains = (fractal(place[:, 0] * 0.8, place[:, 1] * 0.8) - 0.5) * 0.3 * _fade(footprint, 1.0)
-    return colour * (1 + tone + stains - 0.45 * joint * _fade(footprint, 0.12))[:, None], _no_gloss(colour)
+    return color * (1 + tone + stains - 0.45 * joint * _fade(footprint, 0.12))[:, None], _no_gloss(color)
 
 
-def _grass(colour, place, normal, uv, footprint):
+def _grass(color, place, normal, uv, footprint):
     x, y = place[:, 0], place[:, 1]
     blades = (noise(x * 22, y * 22) - 0.5) * 0.9 * _fade(footprint, 0.08)
     tufts = (fractal(x * 1.7, y * 1.7) - 0.5) * 0.8 * _fade(footprint, 0.6)
     dry = np.clip((fractal(x * 0.12, y * 0.12) - 0.45) * 3, 0, 1)[:, None]
-    tint = colour * (1 - 0.6 * dry) + np.array([0.2, 0.17, 0.06], np.float32) * 0.6 * dry
-    return tint * (1 + blades + tufts)[:, None], _no_gloss(colour)
+    tint = color * (1 - 0.6 * dry) + np.array([0.2, 0.17, 0.06], np.float32) * 0.6 * dry
+    return tint * (1 + blades + tufts)[:, None], _no_gloss(color)
 
 
-def _facade(colour, uv, footprint, place, normal, wall, width, sill, lintel, trim):
-    """A wall colour with windows in every bay and floor; the ground floor has wider ones."""
+def _facade(color, uv, footprint, place, normal, wall, width, sill, lintel, trim):
+    """Draw a wall with windows in every bay and floor; the ground floor has wider ones."""
     bay, floor = np.floor(uv[:, 0]), np.floor(uv[:, 1])
     a, b = uv[:, 0] - bay, uv[:, 1] - floor
     ground = floor < 1
@@ -135,7 +135,7 @@ def _facade(colour, uv, footprint, place, normal, wall, width, sill, lintel, tri
     return result, mirror
 
 
-def _brick_facade(colour, place, normal, uv, footprint):
+def _brick_facade(color, place, normal, uv, footprint):
     along = np.where(np.abs(normal[:, 0]) > 0.5, place[:, 1], place[:, 0])
     row = place[:, 2] / 0.085
     brick = along / 0.26 + 0.5 * (np.floor(row) % 2)
@@ -143,34 +143,34 @@ def _brick_facade(colour, place, normal, uv, footprint):
     fine = _fade(footprint, 0.1)
     tone = (cell_value(brick, row) - 0.5) * 0.5 * fine
     stains = (fractal(along * 0.5, place[:, 2] * 0.3) - 0.5) * 0.3
-    wall = colour * (1 + tone + stains)[:, None]
+    wall = color * (1 + tone + stains)[:, None]
     mortar = (joint * fine * 0.6)[:, None]
     wall = wall * (1 - mortar) + 0.36 * mortar
-    return _facade(colour, uv, footprint, place, normal, wall, 0.26, 0.3, 0.82, np.float32([0.5, 0.48, 0.44]))
+    return _facade(color, uv, footprint, place, normal, wall, 0.26, 0.3, 0.82, np.float32([0.5, 0.48, 0.44]))
 
 
-def _plaster_facade(colour, place, normal, uv, footprint):
+def _plaster_facade(color, place, normal, uv, footprint):
     along = np.where(np.abs(normal[:, 0]) > 0.5, place[:, 1], place[:, 0])
     stains = (fractal(along * 0.6, place[:, 2] * 0.35, 4) - 0.5) * 0.28
     streaks = (noise(along * 2.2, place[:, 2] * 0.15) - 0.5) * 0.12 * _fade(footprint, 0.6)
-    wall = colour * (1 + stains + streaks)[:, None]
-    trim = np.clip(colour * 1.35 + 0.06, 0, 0.75)
-    return _facade(colour, uv, footprint, place, normal, wall, 0.24, 0.27, 0.84, trim)
+    wall = color * (1 + stains + streaks)[:, None]
+    trim = np.clip(color * 1.35 + 0.06, 0, 0.75)
+    return _facade(color, uv, footprint, place, normal, wall, 0.24, 0.27, 0.84, trim)
 
 
-def _glass_facade(colour, place, normal, uv, footprint):
+def _glass_facade(color, place, normal, uv, footprint):
     stains = (fractal(place[:, 0] * 0.2 + place[:, 1] * 0.2, place[:, 2] * 0.3) - 0.5) * 0.15
-    wall = colour * (1 + stains)[:, None]
-    return _facade(colour, uv, footprint, place, normal, wall, 0.46, 0.18, 0.93, np.float32([0.16, 0.165, 0.17]))
+    wall = color * (1 + stains)[:, None]
+    return _facade(color, uv, footprint, place, normal, wall, 0.46, 0.18, 0.93, np.float32([0.16, 0.165, 0.17]))
 
 
-def _bark(colour, place, normal, uv, footprint):
+def _bark(color, place, normal, uv, footprint):
     x = place[:, 0] + place[:, 1]
     lines = (noise(x * 26, place[:, 2] * 3.0) - 0.5) * 0.8 * _fade(footprint, 0.06)
-    return colour * (1 + lines)[:, None], _no_gloss(colour)
+    return color * (1 + lines)[:, None], _no_gloss(color)
 
 
-def _leaves(colour, place, normal, uv, footprint):
+def _leaves(color, place, normal, uv, footprint):
     x, y, z = place.T
     # Three slices of noise, so that no side of a crown shows stretched bumps.
     leaf = (noise(x * 11, y * 11) + noise(y * 11 + 7, z * 11) + noise(z * 11 + 3, x * 11)) / 3
@@ -178,26 +178,26 @@ def _leaves(colour, place, normal, uv, footprint):
     fine = (leaf - 0.5) * 3.2 * _fade(footprint, 0.16)
     lumps = (clump - 0.5) * 1.3 * _fade(footprint, 0.5)
     warm = 1 + (clump - 0.45)[:, None] * np.array([1.1, 0.35, -0.3], np.float32)
-    return colour * warm * np.clip(1 + fine + lumps, 0.12, 2.2)[:, None], _no_gloss(colour)
+    return color * warm * np.clip(1 + fine + lumps, 0.12, 2.2)[:, None], _no_gloss(color)
 
 
-def _grain(colour, place, normal, uv, footprint):
+def _grain(color, place, normal, uv, footprint):
     x, y = place[:, 0] + 0.37 * place[:, 2], place[:, 1] + 0.59 * place[:, 2]
     value = (fractal(x * 6, y * 6) - 0.5) * 0.35 * _fade(footprint, 0.2)
-    return colour * (1 + value)[:, None], _no_gloss(colour)
+    return color * (1 + value)[:, None], _no_gloss(color)
 
 
-def _stripes(colour, place, normal, uv, footprint):
+def _stripes(color, place, normal, uv, footprint):
     light = (uv[:, 0] / 0.36 % 1.0 < 0.5)[:, None] * _fade(footprint, 0.36)[:, None]
-    return colour * (1 - light) + 0.62 * light, _no_gloss(colour)
+    return color * (1 - light) + 0.62 * light, _no_gloss(color)
 
 
-def _hills(colour, place, normal, uv, footprint):
+def _hills(color, place, normal, uv, footprint):
     woods = fractal(place[:, 0] / 26, place[:, 1] / 26, 4)[:, None]
     dark, light = np.float32([0.035, 0.07, 0.025]), np.float32([0.15, 0.17, 0.06])
     share = np.clip((woods - 0.42) * 7, 0, 1)
     tufts = 1 + (noise(place[:, 0] / 3, place[:, 1] / 3) - 0.5)[:, None] * 0.5
-    return (light * (1 - share) + dark * share) * tufts, _no_gloss(colour)
+    return (light * (1 - share) + dark * share) * tufts, _no_gloss(color)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The plan of a town: a grid of streets, the blocks between them, and where lanes and kerbs run."""
+"""This module plans a town: a grid of streets, the blocks between them, and where lanes and kerbs run."""
 
 from dataclasses import dataclass
 
@@ -16,69 +16,72 @@ ALONG_X, ALONG_Y = 0, 1
 
 @dataclass(frozen=True)
 class Street:
-    """A straight street through the whole town; traffic keeps right."""
+    """A `Street` runs straight through the whole town; traffic keeps right."""
 
     axis: int
-    """`ALONG_X` or `ALONG_Y`."""
+    """Axis along which the street runs, `ALONG_X` or `ALONG_Y`."""
     position: float
-    """Its middle line: y of a street along x, x of one along y, metres."""
+    """Coordinate of the middle line (m): y of a street along x, x of one along y."""
     lanes: int
-    """Lanes in each direction; a parking lane on each side comes on top."""
+    """Number of lanes in each direction; a parking lane on each side comes on top."""
 
     @property
     def half_width(self) -> float:
-        """From the middle line to the kerb, metres."""
+        """The distance from the middle line to the kerb, in metres."""
         return self.lanes * LANE_WIDTH + PARKING_WIDTH
 
     def line(self, direction: int, offset: float) -> float:
-        """The coordinate across the street, `offset` metres right of its middle for who drives in `direction` (±1)."""
+        """Return the coordinate (m) across the street of a line that runs along it.
+
+        The line lies `offset` metres right of the middle for who drives in `direction` (±1).
+        """
         # Right of +x is -y; right of +y is +x.
         side = -direction if self.axis == ALONG_X else direction
         return self.position + side * offset
 
     def lane_offset(self, lane: int) -> float:
-        """From the middle line to the middle of a lane, metres; lane 0 is the inner one."""
+        """Return the distance (m) from the middle line to the middle of a lane; lane 0 is the inner one."""
         return LANE_WIDTH * (lane + 0.5)
 
 
 @dataclass(frozen=True)
 class Block:
-    """The rectangle between four kerbs, pavement included."""
+    """A `Block` is the rectangle between four kerbs, pavement included."""
 
     low: tuple[float, float]
     high: tuple[float, float]
     kind: str
-    """"houses" or "park"."""
+    """What the block holds, `houses` or `park`."""
 
     def outline(self, inset: float = 0.0, radius: float = CORNER_RADIUS, steps: int = 6) -> ndarray:
-        """Counter-clockwise outline `[n, 2]` with round corners, `inset` metres inside the kerb."""
+        """Return the counter-clockwise outline `[n, 2]` with round corners, `inset` metres inside the kerb."""
         low, high = np.array(self.low) + inset, np.array(self.high) - inset
         radius = max(radius - inset, 0.3)
         corners = [(high[0], low[1], -90), (high[0], high[1], 0), (low[0], high[1], 90), (low[0], low[1], 180)]
         points = []
         for x, y, start in corners:
-            centre = np.clip((x, y), low + radius, high - radius)
+            center = np.clip((x, y), low + radius, high - radius)
             angle = np.deg2rad(start + np.linspace(0, 90, steps))
-            points.append(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+            points.append(center + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
         return np.concatenate(points)
 
 
 @dataclass(frozen=True)
 class Town:
-    """Streets and blocks; all coordinates are positive metres, as on nuScenes' maps."""
+    """A `Town` consists of streets and blocks; all coordinates are positive metres, as on nuScenes' maps."""
 
     along_x: tuple[Street, ...]
     along_y: tuple[Street, ...]
     blocks: tuple[Block, ...]
     size: tuple[float, float]
-    """How far the town reaches in x and y."""
+    """Extent of the town in x and y (m)."""
 
     def streets(self, axis: int) -> tuple[Street, ...]:
-        """The streets that run along an axis, in order of position."""
+        """Return the streets that run along an axis, in order of position."""
         return self.along_x if axis == ALONG_X else self.along_y
 
     def is_drivable(self, x: ndarray, y: ndarray) -> ndarray:
-        """Whether points are on a street."""
+        """Return whether points are on a street."""
         on_street = np.zeros(np.broadcast(x, y).shape, bool)
         for street in self.along_x:
             on_street |= np.abs(y - street.position) < street.half_width
@@ -88,7 +91,7 @@ class Town:
 
 
 def lay_out_town(rng: np.random.Generator, streets: int = 5, margin: float = 60.0) -> Town:
-    """A town of `streets` streets each way, at uneven distances of 66 to 92 metres."""
+    """Draw a town with `streets` streets each way, at uneven distances of 66 to 92 metres."""
     lines = []
     for axis in (ALONG_X, ALONG_Y):
         positions = margin + np.concatenate([[0.0], np.cumsum(rng.uniform(66, 92, streets - 1))])
@@ -106,7 +109,7 @@ def lay_out_town(rng: np.random.Generator, streets: int = 5, margin: float = 60.
 
 
 def _edges(streets: list[Street], size: float) -> list[tuple[float, float]]:
-    """Spans between kerbs."""
+    """Return the spans between kerbs."""
     starts = [0.0] + [s.position + s.half_width for s in streets]
     ends = [s.position - s.half_width for s in streets] + [size]
     return list(zip(starts, ends))

@@ -1,4 +1,4 @@
-"""Who is where: parked and driving vehicles, walkers, and a building site, around the path of the ego car."""
+"""This module places parked and driving vehicles, walkers and a building site around the path of the ego car."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from .town import ALONG_X, KERB_HEIGHT, PARKING_WIDTH, Street, Town
 
 
 def plan_ego(town: Town, rng: np.random.Generator, begin: float, end: float) -> Along:
-    """A drive through the inner streets with a turn early on, 6.5 to 9 m/s fast between turns."""
+    """Plan a drive through the inner streets with a turn early on, at 6.5 to 9 m/s between turns."""
     cruise = rng.uniform(6.5, 9.0)
     axis, direction = int(rng.integers(2)), int(rng.choice([-1, 1]))
     streets, crossings = town.streets(axis), town.streets(1 - axis)
@@ -28,7 +28,7 @@ def plan_ego(town: Town, rng: np.random.Generator, begin: float, end: float) -> 
 
 
 def populate(plan: Plan) -> None:
-    """Fill the streets around the ego car; every class of the detection task is among the nearest."""
+    """Fill the streets around the ego car; every class of the detection task is among the nearest objects."""
     slots = _kerb_slots(plan)
     _building_site(plan, slots)
     _parked(plan, slots)
@@ -38,7 +38,7 @@ def populate(plan: Plan) -> None:
 
 @dataclass
 class _Slot:
-    """Free room in a parking lane."""
+    """A `_Slot` is free room in a parking lane."""
 
     street: Street
     direction: int
@@ -47,7 +47,7 @@ class _Slot:
     """Along the street, metres; start < stop."""
 
     def place(self, along: float, offset: float) -> tuple[float, float, float]:
-        """x, y, yaw at a distance right of the middle of the street, looking where traffic goes."""
+        """Return x, y, yaw at a distance right of the middle of the street, looking where traffic goes."""
         across = self.street.line(self.direction, offset)
         turn = 0.0 if self.direction > 0 else np.pi
         if self.street.axis == ALONG_X:
@@ -56,7 +56,7 @@ class _Slot:
 
 
 def _kerb_slots(plan: Plan) -> list[_Slot]:
-    """Parking lanes between crossings within 75 m of the ego car."""
+    """Return the parking lanes between crossings within 75 m of the ego car."""
     slots = []
     for axis in (0, 1):
         crossings = plan.town.streets(1 - axis)
@@ -75,7 +75,7 @@ def _kerb_slots(plan: Plan) -> list[_Slot]:
 
 
 def _nearest(plan: Plan, slots: list[_Slot], length: float, wanted: float) -> tuple[_Slot, float]:
-    """The free stretch of a length (m) whose middle is nearest to `wanted` metres from the ego car's way."""
+    """Return the free stretch of a length (m) whose middle is nearest to `wanted` metres from the ego car's way."""
     best = None
     for slot in slots:
         for along in np.arange(slot.start + length / 2, slot.stop - length / 2, 1.0):
@@ -96,7 +96,7 @@ def _take(slots: list[_Slot], slot: _Slot, along: float, length: float) -> None:
 
 
 def _building_site(plan: Plan, slots: list[_Slot]) -> None:
-    """A digger behind barriers, cones before it, workers beside it."""
+    """Place a digger behind barriers, cones before it and workers beside it."""
     rng, length = plan.rng, 17.0
     slot, along = _nearest(plan, slots, length, rng.uniform(6, 9))
     _take(slots, slot, along, length + 2)
@@ -153,7 +153,7 @@ def _parked(plan: Plan, slots: list[_Slot]) -> None:
 
 
 def _driving(plan: Plan, tries: int = 110, most: int = 16) -> None:
-    """Vehicles and riders in the lanes; whoever would hit somebody is left out."""
+    """Place vehicles and riders in the lanes; whoever would hit somebody is left out."""
     rng, town = plan.rng, plan.town
     names = ("car", "truck", "bus", "motorcyclist", "cyclist")
     count = 0

@@ -1,4 +1,4 @@
-"""Bodies of cars, trucks and buses, in parts; x is forward, the ground is z = 0."""
+"""This module builds cars, trucks and buses in parts; x is forward, and the ground is z = 0."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from numpy import ndarray
 from .materials import material
 from .mesh import Mesh, box, merged, stations, tube
 
-CAR_COLOURS = (
+CAR_COLORS = (
     (0.55, 0.56, 0.57),
     (0.7, 0.7, 0.69),
     (0.03, 0.032, 0.036),
@@ -20,14 +20,14 @@ CAR_COLOURS = (
     (0.27, 0.23, 0.17),
     (0.16, 0.035, 0.05),
 )
-TRUCK_COLOURS = ((0.6, 0.6, 0.6), (0.5, 0.06, 0.04), (0.06, 0.17, 0.4), (0.55, 0.4, 0.06), (0.07, 0.25, 0.12))
-BUS_COLOURS = ((0.5, 0.05, 0.04), (0.06, 0.2, 0.42), (0.6, 0.45, 0.06), (0.1, 0.33, 0.2))
+TRUCK_COLORS = ((0.6, 0.6, 0.6), (0.5, 0.06, 0.04), (0.06, 0.17, 0.4), (0.55, 0.4, 0.06), (0.07, 0.25, 0.12))
+BUS_COLORS = ((0.5, 0.05, 0.04), (0.06, 0.2, 0.42), (0.6, 0.45, 0.06), (0.1, 0.33, 0.2))
 
 
 def car(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A saloon, an estate or an off-roader of `size` (length, w, h) metres."""
+    """Build a saloon, an estate or an off-roader; `size` is length, width, height (m)."""
     length, w, h = size
-    paint, colour = material("car_paint"), pick(rng, CAR_COLOURS)
+    paint, color = material("car_paint"), pick(rng, CAR_COLORS)
     tall = h / w > 0.9 or rng.random() < 0.45
     waist = h * (0.58 if tall else 0.61)
     body = [
@@ -48,7 +48,7 @@ def car(rng: np.random.Generator, size: ndarray) -> Mesh:
         (front[1], 0.465 * w, 0.9 * waist, waist),
     ]
     parts = [
-        stations(body, paint, colour, bevel=0.16),
+        stations(body, paint, color, bevel=0.16),
         stations(cabin, material("glass"), bevel=0.05),
         stations(
             [
@@ -57,7 +57,7 @@ def car(rng: np.random.Generator, size: ndarray) -> Mesh:
                 (front[0] + 0.01 * length, 0.4 * w, 0.93 * h, 0.99 * h),
             ],
             paint,
-            colour,
+            color,
             bevel=0.05,
         ),
     ]
@@ -68,7 +68,7 @@ def car(rng: np.random.Generator, size: ndarray) -> Mesh:
     for side in (-1, 1):
         for foot, head in posts:
             start, end = (foot, side * 0.462 * w, 0.98 * waist), (head, side * 0.425 * w, 0.965 * h)
-            parts.append(tube(start, end, 0.035, paint, colour, sides=5))
+            parts.append(tube(start, end, 0.035, paint, color, sides=5))
         parts.append(
             box(
                 *ordered(
@@ -92,7 +92,7 @@ def car(rng: np.random.Generator, size: ndarray) -> Mesh:
                     (front[1] - 0.06 * length, side * 0.5 * w, waist + 0.12),
                 ),
                 paint,
-                colour,
+                color,
             )
         )
         for x in (-0.31 * length, 0.31 * length):
@@ -110,22 +110,22 @@ def car(rng: np.random.Generator, size: ndarray) -> Mesh:
 
 
 def wheel(x: float, y: float, side: int, radius: float, width: float) -> Mesh:
-    """A wheel that stands on the ground with its outer face at `y`."""
-    centre, inner = (x, y, radius), (x, y - side * width, radius)
+    """Build a wheel that stands on the ground with its outer face at `y`."""
+    center, inner = (x, y, radius), (x, y - side * width, radius)
     face = (x, y - side * 0.02, radius)
     return merged(
         [
             tube(inner, face, radius, material("rubber"), sides=14),
-            tube(inner, centre, 0.62 * radius, material("chrome"), (0.26, 0.26, 0.27), sides=10),
+            tube(inner, center, 0.62 * radius, material("chrome"), (0.26, 0.26, 0.27), sides=10),
             tube(inner, (x, y + side * 0.004, radius), 0.2 * radius, material("trim"), sides=6),
         ]
     )
 
 
 def truck(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A lorry: a cab, and a closed or an open load bed behind it."""
+    """Build a lorry: a cab, and a closed or an open load bed behind it."""
     length, w, h = size
-    colour = pick(rng, TRUCK_COLOURS)
+    color = pick(rng, TRUCK_COLORS)
     paint, panel = material("car_paint"), material("panel")
     cab = min(2.3, 0.3 * length)
     split = 0.5 * length - cab
@@ -139,7 +139,7 @@ def truck(rng: np.random.Generator, size: ndarray) -> Mesh:
                 (0.5 * length, 0.46 * w, 0.42, 0.5 * cab_height),
             ],
             paint,
-            colour,
+            color,
             bevel=0.1,
         ),
         box((-0.49 * length, -0.3 * w, 0.5), (split, 0.3 * w, 0.85), material("trim")),
@@ -173,18 +173,18 @@ def truck(rng: np.random.Generator, size: ndarray) -> Mesh:
             parts.append(wheel(x, side * 0.49 * w, side, 0.48, 0.28))
     bed = (-0.5 * length, split - 0.12)
     if rng.random() < 0.7:
-        load = pick(rng, ((0.62, 0.62, 0.6), colour, (0.5, 0.5, 0.46)))
+        load = pick(rng, ((0.62, 0.62, 0.6), color, (0.5, 0.5, 0.46)))
         parts.append(box((bed[0], -0.5 * w, 0.9), (bed[1], 0.5 * w, h), panel, load))
-        stripe = pick(rng, TRUCK_COLOURS)
+        stripe = pick(rng, TRUCK_COLORS)
         low, high = (bed[0] + 0.4, -0.502 * w, 0.42 * h), (bed[1] - 0.4, 0.502 * w, 0.55 * h)
         parts.append(box(low, high, panel, stripe))
     else:
         wall = 0.5 * h
-        parts.append(box((bed[0], -0.5 * w, 0.9), (bed[1], 0.5 * w, 1.05), panel, colour))
+        parts.append(box((bed[0], -0.5 * w, 0.9), (bed[1], 0.5 * w, 1.05), panel, color))
         for side in (-1, 1):
-            parts.append(box(*ordered((bed[0], side * 0.47 * w, 1.0), (bed[1], side * 0.5 * w, wall)), panel, colour))
-        parts.append(box((bed[0], -0.5 * w, 1.0), (bed[0] + 0.08, 0.5 * w, wall), panel, colour))
-        parts.append(box((bed[1] - 0.1, -0.5 * w, 1.0), (bed[1], 0.5 * w, h), panel, colour))
+            parts.append(box(*ordered((bed[0], side * 0.47 * w, 1.0), (bed[1], side * 0.5 * w, wall)), panel, color))
+        parts.append(box((bed[0], -0.5 * w, 1.0), (bed[0] + 0.08, 0.5 * w, wall), panel, color))
+        parts.append(box((bed[1] - 0.1, -0.5 * w, 1.0), (bed[1], 0.5 * w, h), panel, color))
         heap = [
             (bed[0] + 0.3, 0.3 * w, 1.0, 0.5 * h),
             (0.5 * sum(bed), 0.42 * w, 1.0, 0.72 * h),
@@ -195,9 +195,9 @@ def truck(rng: np.random.Generator, size: ndarray) -> Mesh:
 
 
 def bus(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """A city bus with a band of windows and two doors on its right side."""
+    """Build a city bus with a band of windows and two doors on its right side."""
     length, w, h = size
-    colour, glass = pick(rng, BUS_COLOURS), material("glass")
+    color, glass = pick(rng, BUS_COLORS), material("glass")
     parts = [
         stations(
             [
@@ -207,7 +207,7 @@ def bus(rng: np.random.Generator, size: ndarray) -> Mesh:
                 (0.5 * length, 0.48 * w, 0.36, 0.95 * h),
             ],
             material("car_paint"),
-            colour,
+            color,
             bevel=0.14,
         ),
         box(
@@ -260,11 +260,11 @@ def _windscreen(x_top: float, x_bottom: float, half: float, low: float, high: fl
     return stations(rows, material("glass"), bevel=0.02)
 
 
-def pick(rng: np.random.Generator, colours: tuple) -> ndarray:
-    """One of the colours, a little lighter or darker."""
-    return np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15)
+def pick(rng: np.random.Generator, colors: tuple) -> ndarray:
+    """Draw one of the colours, a little lighter or darker."""
+    return np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.85, 1.15)
 
 
 def ordered(a: tuple, b: tuple) -> tuple[ndarray, ndarray]:
-    """The lower and the upper corner of the box between two corners."""
+    """Return the lower and the upper corner of the box between two corners."""
     return np.minimum(a, b), np.maximum(a, b)

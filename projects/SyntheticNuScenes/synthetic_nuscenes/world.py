@@ -1,12 +1,11 @@
-"""One scene: a town, its weather, its actors and the drive through it; answers what a ray hits at what time."""
+"""This module joins a town, its weather, its actors and the drive through it; it tells what a ray hits at what time."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy import ndarray
-
 from jaxtyping import Float
+from numpy import ndarray
 
 from .actors import Actor
 from .casting import Caster
@@ -16,27 +15,27 @@ from .town import Town
 from .weather import Weather
 
 NOTHING, STATIC = -1, 0
-"""Bodies in `WorldHits` that are no actors; actor k is body k + 1."""
+"""Numbers in `WorldHits` of bodies that are no actors; actor k is body k + 1."""
 
 
 class WorldHits(NamedTuple):
-    """What `n` rays hit first."""
+    """`WorldHits` are what `n` rays hit first."""
 
     distance: ndarray
-    """`[n]` metres, inf for the sky."""
+    """`[n]` distances (m), inf for the sky."""
     body: ndarray
-    """`[n]` `NOTHING`, `STATIC` or the number of an actor plus one."""
+    """`[n]` bodies: `NOTHING`, `STATIC` or the number of an actor plus one."""
     face: ndarray
-    """`[n]` triangle of that body."""
+    """`[n]` triangles of that body."""
     weights: ndarray
-    """`[n, 2]` of the second and third corner of that triangle."""
+    """`[n, 2]` weights of the second and third corner of that triangle."""
 
 
 class Surfaces(NamedTuple):
-    """What is at the hits of `n` rays, in the frame of the body that was hit."""
+    """`Surfaces` describe what is at the hits of `n` rays, in the frame of the body that was hit."""
 
     material: ndarray
-    colour: ndarray
+    color: ndarray
     normal: ndarray
     """`[n, 3]` smooth normal in the world, on the side that the ray came from."""
     place: ndarray
@@ -45,7 +44,10 @@ class Surfaces(NamedTuple):
 
 @dataclass
 class World:
-    """A scene between the times `begin` and `end` (s); the world frame has z up and the streets at z = 0."""
+    """A `World` is a scene between the times `begin` and `end` (s).
+
+    Its frame has z up and the streets at z = 0.
+    """
 
     town: Town
     weather: Weather
@@ -60,27 +62,30 @@ class World:
         self._casters = [Caster(actor.mesh.vertices, actor.mesh.faces) for actor in self.actors]
 
     def ego_poses(self, times: Float[ndarray, " n"]) -> Float[ndarray, "n 4 4"]:
-        """Ego frame (x forward, origin on the street) to world; the body pitches and rolls a little."""
+        """Return the matrices from the ego frame (x forward, origin on the street) to the world.
+
+        The body of the car pitches and rolls a little.
+        """
         x, y, yaw = self.ego.at(times).T
         pitch = np.deg2rad(0.25) * np.sin(2 * np.pi * 0.9 * times + 1.0)
         roll = np.deg2rad(0.3) * np.sin(2 * np.pi * 0.6 * times)
         return pose_matrices(np.stack([x, y, np.zeros_like(x)], axis=1), yaw, pitch, roll)
 
     def actor_poses(self, actor: int, times: Float[ndarray, " n"]) -> tuple[ndarray, ndarray]:
-        """Middle of an actor's box `[n, 3]` and its yaw `[n]`."""
+        """Return the middle of an actor's box `[n, 3]` (m) and its yaw `[n]` (rad)."""
         x, y, yaw = self.actors[actor].motion.at(times).T
         return np.stack([x, y, np.full_like(x, self.actors[actor].height)], axis=1), yaw
 
     def cast(
         self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], times: Float[ndarray, " n"]
     ) -> tuple[WorldHits, ndarray]:
-        """What each ray hits at its own time.
+        """Return what each ray hits at its own time.
 
         Every actor is met in its own frame, so motion between rays is exact.
 
         Args:
-            origins: metres, world.
-            directions: unit vectors, world.
+            origins: metres, in the world.
+            directions: unit vectors, in the world.
             times: seconds.
 
         Returns:
@@ -96,9 +101,9 @@ class World:
         spread = float(np.abs(origins - start).max()) * 2
         single = directions.astype(np.float32)
         for k, actor in enumerate(self.actors):
-            centres, _ = self.actor_poses(k, spans)
-            reach = actor.radius + spread + np.linalg.norm(centres[2] - centres[0])
-            towards = centres[1] - start
+            centers, _ = self.actor_poses(k, spans)
+            reach = actor.radius + spread + np.linalg.norm(centers[2] - centers[0])
+            towards = centers[1] - start
             away = np.linalg.norm(towards)
             if away > reach:
                 if away > 150:
@@ -118,9 +123,9 @@ class World:
         return WorldHits(distance, body, face, weights), alone
 
     def surfaces(self, hits: WorldHits, origins: ndarray, directions: ndarray, times: ndarray) -> Surfaces:
-        """What is at the hits of rays that hit something."""
+        """Return what is at the hits of rays, all of which must have hit something."""
         n = len(origins)
-        material, colour = np.zeros(n, np.uint8), np.zeros((n, 3), np.float32)
+        material, color = np.zeros(n, np.uint8), np.zeros((n, 3), np.float32)
         normal, uv = np.zeros((n, 3), np.float32), np.zeros((n, 2), np.float32)
         place = origins + hits.distance[:, None] * directions
         for body in np.flatnonzero(np.bincount(hits.body)).tolist():
@@ -129,41 +134,44 @@ class World:
             face = hits.face[rays]
             second, third = hits.weights[rays].T
             share = ((1 - second - third)[:, None], second[:, None], third[:, None])
-            material[rays], colour[rays] = mesh.materials[face], mesh.colours[face]
+            material[rays], color[rays] = mesh.materials[face], mesh.colors[face]
             if body == STATIC:
                 # Nothing that moves has a texture that needs coordinates.
                 uv[rays] = sum(mesh.uv[face, k] * share[k] for k in range(3))
             local = sum(mesh.normals[face, k] * share[k] for k in range(3))
             if body != STATIC:
-                centre, yaw = self.actor_poses(body - 1, times[rays])
+                center, yaw = self.actor_poses(body - 1, times[rays])
                 local = _turned(local, yaw)
-                place[rays] = _turned(place[rays] - centre, -yaw)
+                place[rays] = _turned(place[rays] - center, -yaw)
             normal[rays] = local
         length = np.sqrt(dot(normal, normal)).clip(1e-6)
         normal *= np.where(dot(normal, directions) > 0, -1 / length, 1 / length)[:, None].astype(np.float32)
-        return Surfaces(material, colour, normal, place, uv)
+        return Surfaces(material, color, normal, place, uv)
 
     def actors_at(self, time: float) -> Caster:
-        """All actors where they are at one time (s); for shadows."""
+        """Return all actors where they are at one time (s); shadows are cast with it."""
         moved = []
         for k, actor in enumerate(self.actors):
-            centre, yaw = self.actor_poses(k, np.array([time]))
-            moved.append(actor.mesh.moved(centre[0], float(yaw[0])))
+            center, yaw = self.actor_poses(k, np.array([time]))
+            moved.append(actor.mesh.moved(center[0], float(yaw[0])))
         together = merged(moved)
         return Caster(together.vertices, together.faces)
 
     @property
     def static(self) -> Caster:
-        """The scenery alone."""
+        """The caster of the scenery alone."""
         return self._static
 
     def _into_frame(self, actor: int, origins: ndarray, directions: ndarray, times: ndarray) -> tuple[ndarray, ndarray]:
-        centre, yaw = self.actor_poses(actor, times)
-        return _turned(origins - centre, -yaw), _turned(directions, -yaw)
+        center, yaw = self.actor_poses(actor, times)
+        return _turned(origins - center, -yaw), _turned(directions, -yaw)
 
 
 def pose_matrices(position: ndarray, yaw: ndarray, pitch: ndarray, roll: ndarray) -> Float[ndarray, "n 4 4"]:
-    """Frames at `position` `[n, 3]`, turned by roll about x, then pitch about y, then yaw about z (rad)."""
+    """Return frames at `position` `[n, 3]`.
+
+    They are turned by roll about x, then pitch about y, then yaw about z (rad).
+    """
     (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, pitch, roll))
     matrices = np.zeros((len(position), 4, 4))
     matrices[:, 0, :3] = np.stack([cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr], axis=1)
@@ -175,12 +183,12 @@ def pose_matrices(position: ndarray, yaw: ndarray, pitch: ndarray, roll: ndarray
 
 
 def dot(a: ndarray, b: ndarray) -> ndarray:
-    """Products of vectors `[n, 3]`, `[n]`; much faster than a sum over the short axis."""
+    """Return the scalar products `[n]` of vectors `[n, 3]`; this is much faster than a sum over the short axis."""
     return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
 
 
 def _turned(vectors: ndarray, yaw: ndarray) -> ndarray:
-    """Vectors `[n, 3]` turned about z by an angle each."""
+    """Return vectors `[n, 3]`, each turned about z by its own angle."""
     c, s = np.cos(yaw), np.sin(yaw)
     x, y = vectors[:, 0], vectors[:, 1]
     return np.stack([c * x - s * y, s * x + c * y, vectors[:, 2]], axis=1)

@@ -1,21 +1,13 @@
 """The command line: outputs, exit codes, and no traceback for what a user can mend."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.factories.nuscenes_tables import write_made_up_tables
 
-from ponderv2.datasets import load_info_file
-from ponderv2.datasets.prepare import PasteDatabase
-
-
-def load_tool(repository: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, repository / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ponderv2.datasets import GroundTruthDatabase, load_info_file
+from tests.factories.nuscenes_tables import write_tables
+from tests.factories.tool_scripts import load_tool
 
 
 @pytest.fixture
@@ -32,18 +24,18 @@ def test_everything_is_made_and_listed(create_data, tables_root, tmp_path, capsy
     assert capsys.readouterr().out.splitlines()[-3:] == [
         f"ready: {tmp_path / 'nuscenes_infos_train.pkl'}",
         f"ready: {tmp_path / 'nuscenes_infos_val.pkl'}",
-        f"ready: {tmp_path / 'nuscenes_paste_train'}",
+        f"ready: {tmp_path / 'nuscenes_gt_database_train'}",
     ]
-    assert PasteDatabase(tmp_path / "nuscenes_paste_train").metainfo["lidar_sweeps"] == 9
+    assert GroundTruthDatabase(tmp_path / "nuscenes_gt_database_train").metainfo["lidar_sweeps"] == 9
 
 
-def test_cameras_need_no_paste_database(create_data, tables_root, tmp_path):
+def test_cameras_need_no_ground_truth_database(create_data, tables_root, tmp_path):
     assert create_data.main(arguments(tables_root, "--out", str(tmp_path), "--no-paste-database")) == 0
-    assert not (tmp_path / "nuscenes_paste_train").exists()
+    assert not (tmp_path / "nuscenes_gt_database_train").exists()
 
 
 def test_the_folder_of_the_data_is_where_outputs_go_by_default(create_data, tmp_path):
-    root = write_made_up_tables(tmp_path / "nuscenes", scenes=("scene-0103",))
+    root = write_tables(tmp_path / "nuscenes", scenes=("scene-0103",))
     assert create_data.main(arguments(root, "--lidar-sweeps", "1", "--camera-sweeps", "1")) == 0
     frame = load_info_file(root / "nuscenes_infos_val.pkl")["data_list"][0]
     assert (len(frame["lidar_sweeps"]), len(frame["image_sweeps"])) == (1, 1)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.factories.nuscenes_tables import INTERVAL, OBJECTS, car_pose, object_place, write_made_up_tables
 from mmdet3d.datasets import NuScenesDataset
 from nuscenes.utils.data_classes import LidarPointCloud
 from pyquaternion import Quaternion
 
 from ponderv2.datasets import DETECTION_CLASSES, LoadLidarSweeps, PonderNuScenesDataset, load_info_file
 from ponderv2.datasets.prepare import InfoSettings, PreparationError, create_info_files, open_tables
+from tests.factories.nuscenes_tables import INTERVAL, OBJECTS, car_pose, object_place, write_tables
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
 
@@ -75,7 +75,7 @@ def test_neighbours_in_time_are_named(train_info):
 
 
 def test_a_test_set_has_no_boxes(tmp_path):
-    root = write_made_up_tables(tmp_path / "nuscenes", "v1.0-test", scenes=("scene-0077",))
+    root = write_tables(tmp_path / "nuscenes", "v1.0-test", scenes=("scene-0077",))
     (root / "v1.0-test" / "sample_annotation.json").write_text("[]")
     files = create_info_files(open_tables(root, "v1.0-test"), tmp_path, InfoSettings())
     assert list(files) == ["test"]
@@ -254,7 +254,7 @@ def test_without_messages_the_motion_is_zero_and_that_is_said(train_info, scene,
 
 def test_a_scene_without_usable_can_bus_is_like_one_without_messages(tmp_path):
     # scene-0161 is on the devkit's list of scenes whose messages are of no use.
-    root = write_made_up_tables(tmp_path / "nuscenes", "v1.0-trainval", scenes=("scene-0161",))
+    root = write_tables(tmp_path / "nuscenes", "v1.0-trainval", scenes=("scene-0161",))
     assert (root / "can_bus" / "scene-0161_pose.json").is_file()
     files = create_info_files(open_tables(root, "v1.0-trainval"), tmp_path, InfoSettings())
     assert list(files) == ["train"]
@@ -263,7 +263,7 @@ def test_a_scene_without_usable_can_bus_is_like_one_without_messages(tmp_path):
 
 def test_labels_of_points_are_named_where_the_tables_have_them(tmp_path, train_info):
     assert all("pts_semantic_mask_path" not in frame for frame in train_info["data_list"])
-    root = write_made_up_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
+    root = write_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
     folder = root / "v1.0-mini"
     categories = json.loads((folder / "category.json").read_text())
     (folder / "category.json").write_text(json.dumps([c | {"index": k} for k, c in enumerate(categories)]))
@@ -285,7 +285,7 @@ def test_labels_of_points_are_named_where_the_tables_have_them(tmp_path, train_i
 
 @pytest.mark.parametrize("part", ["samples/CAM_BACK", "samples/LIDAR_TOP", "sweeps/LIDAR_TOP"])
 def test_a_missing_file_is_named(tmp_path, part):
-    root = write_made_up_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
+    root = write_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
     gone = sorted((root / part).iterdir())[0]
     gone.unlink()
     with pytest.raises(PreparationError, match=rf"{gone.name} is named in the tables and does not exist"):
@@ -293,14 +293,14 @@ def test_a_missing_file_is_named(tmp_path, part):
 
 
 def test_without_sweeps_no_folder_of_sweeps_is_needed(tmp_path):
-    root = write_made_up_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
+    root = write_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
     (root / "sweeps").rename(root / "elsewhere")
     files = create_info_files(open_tables(root, "v1.0-mini"), tmp_path, InfoSettings(lidar_sweeps=0))
     assert [frame["lidar_sweeps"] for frame in load_info_file(files["train"])["data_list"]] == [[]] * 3
 
 
 def test_tables_that_do_not_fit_together_are_named(tmp_path):
-    root = write_made_up_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
+    root = write_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
     path = root / "v1.0-mini" / "ego_pose.json"
     path.write_text(path.read_text().replace("scene-0061 LIDAR_TOP 6 pose", "renamed"))
     with pytest.raises(PreparationError, match=r"scene-0061: the tables refer to 'scene-0061 LIDAR_TOP 6 pose'"):

@@ -1,4 +1,4 @@
-"""Pictures in the paste database: the largest view, the right pixels, and databases with and without them."""
+"""Pictures in the ground-truth database: the largest view, the right pixels, and databases with and without them."""
 
 import json
 import math
@@ -7,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_create_data_tool import load_tool
 
-from ponderv2.datasets.transforms.image_boxes import image_boxes
-from ponderv2.datasets.prepare import PasteDatabase, PreparationError, create_paste_database
+from ponderv2.datasets import GroundTruthDatabase
+from ponderv2.datasets.prepare import PreparationError, create_gt_database
 from ponderv2.datasets.prepare.crops import MIN_SIDE, FrameCrops
+from ponderv2.datasets.transforms.image_boxes import image_boxes
+from tests.factories.tool_scripts import load_tool
 
 HEIGHT, WIDTH = 60, 100
 
@@ -110,15 +111,15 @@ def test_a_missing_image_is_named(frame):
 
 
 @pytest.fixture(scope="module")
-def with_crops(prepared: Path, tables_root: Path, tmp_path_factory: pytest.TempPathFactory) -> PasteDatabase:
+def with_crops(prepared: Path, tables_root: Path, tmp_path_factory: pytest.TempPathFactory) -> GroundTruthDatabase:
     out = tmp_path_factory.mktemp("with_crops")
-    return PasteDatabase(
-        create_paste_database(prepared / "nuscenes_infos_train.pkl", tables_root, out, image_crops=True)
+    return GroundTruthDatabase(
+        create_gt_database(prepared / "nuscenes_infos_train.pkl", tables_root, out, image_crops=True)
     )
 
 
 def test_a_database_with_crops_is_the_one_without_and_more(with_crops, prepared):
-    without = PasteDatabase(prepared / "nuscenes_paste_train")
+    without = GroundTruthDatabase(prepared / "nuscenes_gt_database_train")
     assert with_crops.has_crops
     assert not without.has_crops
     for name, entries in without.objects.items():
@@ -144,13 +145,13 @@ def test_crops_are_made_when_asked_and_never_silently(repository, tables_root, t
     create_data = load_tool(repository, "create_data")
     arguments = ["--root", str(tables_root), "--version", "v1.0-mini", "--workers", "1", "--out", str(tmp_path)]
     assert create_data.main([*arguments, "--image-crops"]) == 0
-    assert PasteDatabase(tmp_path / "nuscenes_paste_train").has_crops
-    record = json.loads((tmp_path / "prepared.json").read_text())["nuscenes_paste_train"]
+    assert GroundTruthDatabase(tmp_path / "nuscenes_gt_database_train").has_crops
+    record = json.loads((tmp_path / "prepared.json").read_text())["nuscenes_gt_database_train"]
     assert record["image_crops"] is True
     assert create_data.main([*arguments, "--image-crops"]) == 0
-    assert "nuscenes_paste_train is finished" in capsys.readouterr().out
+    assert "nuscenes_gt_database_train is finished" in capsys.readouterr().out
     # Without the option it is another database.
     assert create_data.main(arguments) == 2
     assert "with other settings; give --overwrite" in capsys.readouterr().err
     assert create_data.main([*arguments, "--overwrite"]) == 0
-    assert not PasteDatabase(tmp_path / "nuscenes_paste_train").has_crops
+    assert not GroundTruthDatabase(tmp_path / "nuscenes_gt_database_train").has_crops

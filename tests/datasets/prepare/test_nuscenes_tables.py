@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.factories.nuscenes_tables import write_made_up_tables
 
 from ponderv2.datasets.prepare import PreparationError, open_tables
 from ponderv2.datasets.prepare.nuscenes_tables import fingerprint, scenes_by_split
+from tests.factories.nuscenes_tables import write_tables
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def test_a_missing_map_is_an_error_of_the_data_set(root):
 
 
 def test_scenes_outside_the_official_splits_are_named(tmp_path):
-    root = write_made_up_tables(tmp_path / "nuscenes", scenes=("scene-9999",))
+    root = write_tables(tmp_path / "nuscenes", scenes=("scene-9999",))
     with pytest.raises(PreparationError, match=r"no scene of v1\.0-mini is in an official split; .*scene-9999"):
         scenes_by_split(open_tables(root, "v1.0-mini"))
 
 
 def test_a_split_without_scenes_is_left_out(tmp_path):
-    root = write_made_up_tables(tmp_path / "nuscenes", scenes=("scene-0103",))
+    root = write_tables(tmp_path / "nuscenes", scenes=("scene-0103",))
     assert list(scenes_by_split(open_tables(root, "v1.0-mini"))) == ["val"]
 
 

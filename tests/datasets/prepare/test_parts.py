@@ -9,7 +9,7 @@ import pytest
 
 from ponderv2.datasets import load_info_file
 from ponderv2.datasets.info_file import read_plain_pickle
-from ponderv2.datasets.prepare import InfoSettings, PreparationError, create_info_files, create_paste_database
+from ponderv2.datasets.prepare import InfoSettings, PreparationError, create_gt_database, create_info_files
 from ponderv2.datasets.prepare.frames import SceneFrames
 from ponderv2.datasets.prepare.parts import run_in_parts, write_atomically
 
@@ -93,16 +93,16 @@ def test_info_files_are_the_same_after_an_interruption_and_with_workers(tables, 
 
 def test_finished_outputs_are_recognised(tables, tables_root, tmp_path, monkeypatch, capsys):
     files = create_info_files(tables, tmp_path, InfoSettings())
-    create_paste_database(files["train"], tables_root, tmp_path)
+    create_gt_database(files["train"], tables_root, tmp_path)
     capsys.readouterr()
 
     def refuse(*_):
         raise AssertionError("a scene was made again")
 
     monkeypatch.setattr("ponderv2.datasets.prepare.infos.run_in_parts", refuse)
-    monkeypatch.setattr("ponderv2.datasets.prepare.create_gt_database.run_in_parts", refuse)
+    monkeypatch.setattr("ponderv2.datasets.prepare.gt_database_writer.run_in_parts", refuse)
     assert create_info_files(tables, tmp_path, InfoSettings()) == files
-    create_paste_database(files["train"], tables_root, tmp_path)
+    create_gt_database(files["train"], tables_root, tmp_path)
     assert capsys.readouterr().out.count("is finished") == 3
 
 
@@ -124,7 +124,7 @@ def test_a_file_of_another_tool_is_not_overwritten(tables, tmp_path):
 
 def test_a_new_info_file_asks_for_a_new_database(tables, tables_root, tmp_path):
     files = create_info_files(tables, tmp_path, InfoSettings(lidar_sweeps=2))
-    create_paste_database(files["train"], tables_root, tmp_path)
+    create_gt_database(files["train"], tables_root, tmp_path)
     create_info_files(tables, tmp_path, InfoSettings(lidar_sweeps=3), overwrite=True)
-    with pytest.raises(PreparationError, match=r"nuscenes_paste_train was made from another info file"):
-        create_paste_database(files["train"], tables_root, tmp_path)
+    with pytest.raises(PreparationError, match=r"nuscenes_gt_database_train was made from another info file"):
+        create_gt_database(files["train"], tables_root, tmp_path)

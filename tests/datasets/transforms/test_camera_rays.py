@@ -1,6 +1,5 @@
-"""Ray targets: where rays go and what they should see."""
+"""Rays of cameras: where they go and what they should see."""
 
-import hashlib
 import math
 
 import cv2
@@ -9,12 +8,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.factories.rays import RANGE, draw, equal, pixel_rays
 
-from ponderv2.datasets import MultiViewResizeCropFlipRotate, SampleRays, UnifiedRotScaleTransFlip
+from ponderv2.datasets import (
+    LoadCameras,
+    LoadLidarSweeps,
+    MultiViewResizeCropFlipRotate,
+    SampleCameraRays,
+    UnifiedRotScaleTransFlip,
+)
+from ponderv2.datasets.transforms import loading
 from ponderv2.datasets.transforms.loading import rig_of
 from ponderv2.geometry import project, visible_returns
 from ponderv2.structures import RayBatch
+from tests.factories.rays import RANGE, draw, equal, pixel_rays
 
 WIDE = (-500.0, -500.0, -500.0, 500.0, 500.0, 500.0)
 
@@ -227,7 +233,7 @@ def test_rays_stay_inside_the_image_without_its_padding(load):
 
 
 def test_a_seed_repeats_the_choice_whatever_numpy_s_generator_does(load):
-    sample = SampleRays(RANGE, rays_per_camera=64, seed=7)
+    sample = SampleCameraRays(RANGE, rays_per_camera=64, seed=7)
     np.random.seed(0)
     state = np.random.get_state()[1].copy()
     first = sample(load())["rays"]
@@ -238,7 +244,7 @@ def test_a_seed_repeats_the_choice_whatever_numpy_s_generator_does(load):
 
 
 def test_with_one_seed_every_sample_has_a_choice_of_its_own(load):
-    sample = SampleRays(RANGE, rays_per_camera=64, seed=7)
+    sample = SampleCameraRays(RANGE, rays_per_camera=64, seed=7)
     assert not equal(sample(load())["rays"], sample(load() | {"token": "another"})["rays"])
 
 
@@ -248,7 +254,7 @@ def test_cameras_have_choices_of_their_own(load):
 
 
 def test_without_a_seed_numpy_s_generator_decides(load):
-    sample = SampleRays(RANGE, rays_per_camera=64)
+    sample = SampleCameraRays(RANGE, rays_per_camera=64)
     np.random.seed(5)
     first, second = sample(load())["rays"], sample(load())["rays"]
     np.random.seed(5)
@@ -256,8 +262,36 @@ def test_without_a_seed_numpy_s_generator_decides(load):
     assert not equal(first, second)
 
 
-def test_a_seed_gives_the_same_rays_in_another_process():
-    # Python's own hash of text differs from process to process; the choice must not.
-    generator = SampleRays(RANGE, seed=3)._generator({"token": "abc"})
-    digest = int.from_bytes(hashlib.sha256(b"3 abc").digest()[:8], "little")
-    assert generator.integers(2**60) == np.random.default_rng(digest).integers(2**60)
+def test_no_image_is_opened_without_colour(dataset, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("an image was opened")
+
+    monkeypatch.setattr(loading, "_read_image", refuse)
+    monkeypatch.setattr("cv2.imread", refuse)
+    monkeypatch.setattr("cv2.imdecode", refuse)
+    results = LoadLidarSweeps()(LoadCameras(decode=False, image_size=(90, 160))(dataset.get_data_info(0)))
+    rays = draw(results, color=False)
+    assert rays.valid.any()
+    assert rays.rgb is None
+
+
+def test_with_no_lag_allowed_only_the_key_frame_has_targets(dataset):
+    results = LoadLidarSweeps(num_sweeps=2)(dataset.get_data_info(0))
+    results = LoadCameras(decode=False, image_size=(90, 160))(results)
+    points = results["points"].tensor
+    points[points[:, 4] > 0, 2] += 0.3  # the same world, otherwise
+    key = points[points[:, 4] == 0, :3].double()
+    for max_lag, low, high in ((0.0, 0.0, 1e-3), (math.inf, 0.05, math.inf)):
+        rays = draw(results, color=False, max_lag=max_lag, rays_per_camera=4000)
+        assert low <= torch.cdist(ends(rays)[rays.valid], key).min(dim=1).values.max() < high
+
+
+def test_a_sample_without_cameras_names_itself_and_the_way_out(dataset):
+    results = LoadLidarSweeps()(dataset.get_data_info(0))
+    with pytest.raises(ValueError, match=r"made-up: no cameras to start rays from; .* or use SampleLidarRays"):
+        draw(results)
+
+
+def test_a_range_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="point_cloud_range: every minimum must be below its maximum"):
+        SampleCameraRays((0.0, 0.0, 0.0, -1.0, 1.0, 1.0))

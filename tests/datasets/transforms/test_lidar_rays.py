@@ -1,4 +1,4 @@
-"""Ray targets without images, and rays that start at the LiDAR where there are no cameras."""
+"""Rays of the LiDAR, where there are no cameras."""
 
 import math
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ponderv2.datasets import LoadCameras, LoadLidarSweeps, SampleRays, UnifiedRotScaleTransFlip
-from ponderv2.datasets.transforms.rays import held_out_pixels, nearest_in_panorama
+from ponderv2.datasets import LoadLidarSweeps, RayHoldout, SampleLidarRays, UnifiedRotScaleTransFlip
+from ponderv2.datasets.transforms.lidar_rays import nearest_in_panorama
+from ponderv2.structures import RayBatch
 
 RANGE = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 
@@ -18,11 +19,11 @@ def swept(dataset):
     return LoadLidarSweeps(num_sweeps=2)(dataset.get_data_info(0))
 
 
-def draw(results: dict, **kwargs):
-    return SampleRays(RANGE, **(dict(color=False, origin="lidar", rays_per_camera=400) | kwargs))(results)["rays"]
+def draw(results: dict, **kwargs) -> RayBatch:
+    return SampleLidarRays(RANGE, **(dict(num_rays=400) | kwargs))(results)["rays"]
 
 
-def ends(rays) -> torch.Tensor:
+def ends(rays: RayBatch) -> torch.Tensor:
     return (rays.origins + rays.depth[..., None] * rays.directions)[rays.valid]
 
 
@@ -50,7 +51,7 @@ def test_of_returns_in_one_direction_only_the_nearest_is_a_target():
 
 
 def test_what_is_missing_is_invalid(swept):
-    rays = draw(swept, rays_per_camera=20000)
+    rays = draw(swept, num_rays=20000)
     assert 0 < rays.valid.sum() < 20000
     assert torch.equal(rays.valid, rays.has_depth)
     assert all(getattr(rays, f).isfinite().all() for f in ("origins", "directions", "depth", "pixels"))
@@ -58,10 +59,9 @@ def test_what_is_missing_is_invalid(swept):
 
 def test_held_out_and_training_directions_never_share_a_tile(swept):
     def tiles(split: str) -> set[tuple[int, ...]]:
-        rays = draw(swept, holdout=0.2, split=split, rays_per_camera=20000)
-        assert (
-            held_out_pixels(rays.pixels[rays.valid].double(), 0.2, 16) == (split == "heldout")
-        ).float().mean() > 0.99
+        rays = draw(swept, holdout=dict(share=0.2), split=split, num_rays=20000)
+        held_out = RayHoldout(0.2, 16).contains(rays.pixels[rays.valid].double())
+        assert (held_out == (split == "heldout")).float().mean() > 0.99
         return {tuple(t) for t in torch.floor((rays.pixels[rays.valid] + 0.5) / 16).int().tolist()}
 
     shared = tiles("train") & tiles("heldout")
@@ -74,15 +74,13 @@ def test_a_seed_repeats_the_choice(swept):
     assert not torch.equal(first.depth, other.depth)
 
 
-@pytest.mark.parametrize("origin", ["lidar", "cameras"])
-def test_with_no_lag_allowed_only_the_key_frame_has_targets(swept, origin):
-    swept = LoadCameras(decode=False, image_size=(90, 160))(swept)
+def test_with_no_lag_allowed_only_the_key_frame_has_targets(swept):
     points = swept["points"].tensor
     points[points[:, 4] > 0, 2] += 0.3  # the same world, otherwise
     key = points[points[:, 4] == 0, :3].double()
-    rays = draw(swept, max_lag=0.0, rays_per_camera=4000, origin=origin)
+    rays = draw(swept, max_lag=0.0, num_rays=4000)
     assert torch.cdist(ends(rays).double(), key).min(dim=1).values.max() < 1e-3
-    everything = draw(swept, rays_per_camera=4000, origin=origin)
+    everything = draw(swept, num_rays=4000)
     assert torch.cdist(ends(everything).double(), key).min(dim=1).values.max() > 0.05
 
 
@@ -93,33 +91,6 @@ def test_a_sweep_without_points_has_no_valid_ray(swept):
     assert not rays.valid.any()
 
 
-def test_no_image_is_opened_without_colour(dataset, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("an image was opened")
-
-    from ponderv2.datasets import loading
-
-    monkeypatch.setattr(loading, "_read_image", refuse)
-    monkeypatch.setattr("cv2.imread", refuse)
-    monkeypatch.setattr("cv2.imdecode", refuse)
-    results = LoadLidarSweeps()(LoadCameras(decode=False, image_size=(90, 160))(dataset.get_data_info(0)))
-    rays = draw(results, origin="cameras")
-    assert rays.valid.any()
-    assert rays.rgb is None
-
-
-def test_a_sample_without_cameras_names_itself_and_the_way_out(swept):
-    with pytest.raises(ValueError, match=r"made-up: no cameras to start rays from; .* origin='lidar'"):
-        draw(swept, origin="cameras")
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"origin": "radar"}, "origin: expected 'cameras' or 'lidar', got 'radar'"),
-        ({"origin": "lidar", "color": True}, "set color=False"),
-    ],
-)
-def test_contradictions_about_the_origin_are_refused(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        SampleRays(RANGE, **kwargs)
+def test_contradictions_are_refused():
+    with pytest.raises(ValueError, match="split 'heldout' needs a holdout"):
+        SampleLidarRays(RANGE, split="heldout")

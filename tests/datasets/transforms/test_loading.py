@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.factories.keyframe import CAMERAS, INFO_NAME
 
-from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset, loading
+from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset
 from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.datasets.transforms import loading
 from ponderv2.datasets.transforms.loading import rig_of
 from ponderv2.geometry import project
+from tests.factories.keyframe import CAMERAS, INFO_NAME
 
 MATRICES = ("lidar2cam", "cam2img", "img_aug")
 

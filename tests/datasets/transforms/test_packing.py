@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample
 
-from ponderv2.datasets import PackSensorInputs, SampleRays, UnifiedRotScaleTransFlip
+from ponderv2.datasets import PackSensorInputs, SampleCameraRays, UnifiedRotScaleTransFlip
 from ponderv2.datasets.transforms.loading import rig_of
 from ponderv2.structures import CameraRig, RayBatch
 
@@ -13,7 +13,7 @@ RANGE = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 
 
 def test_everything_that_was_gathered_is_packed(load):
-    results = SampleRays(RANGE, rays_per_camera=32)(UnifiedRotScaleTransFlip(rotation=(0.1, 0.2))(load()))
+    results = SampleCameraRays(RANGE, rays_per_camera=32)(UnifiedRotScaleTransFlip(rotation=(0.1, 0.2))(load()))
     packed = PackSensorInputs()(results)
     inputs, sample = packed["inputs"], packed["data_samples"]
     assert set(inputs) == {"img", "rig", "points", "rays"}

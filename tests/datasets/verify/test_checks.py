@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import pickle
 import shutil
 from collections.abc import Callable
@@ -10,98 +9,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_create_data_tool import load_tool
 
 from ponderv2.datasets import load_info_file
 from ponderv2.datasets.verify import LegacyInfoFile, Result, UnusableInput, check_info_file, exit_code
+from tests.datasets.verify.wrong_conventions import (
+    bottom_center,
+    failed,
+    findings_of,
+    forget_the_motion_of_the_car,
+    global_velocity,
+    half_size_intrinsics,
+    invert_lidar2cam,
+    invert_sweeps,
+    microseconds,
+    negate_yaw,
+    old_mmdet3d,
+    swap_width_and_length,
+    sweeps_for_the_published_formula,
+    turn_around,
+    turn_by_a_quarter,
+)
+from tests.factories.tool_scripts import load_tool
 
 KEYFRAME_INFOS = "nuscenes_infos_keyframe.pkl"
-
-
-def findings_of(path: Path, root: Path) -> dict:
-    return {finding.check: finding for finding in check_info_file(path, root)}
-
-
-def failed(findings: dict) -> set[str]:
-    return {name for name, finding in findings.items() if finding.result is Result.FAIL}
-
-
-# Each takes a key frame of a good info file and puts in what another convention would have there.
-
-
-def negate_yaw(frame: dict) -> None:
-    for instance in frame["instances"]:
-        instance["bbox_3d"][6] *= -1
-
-
-def swap_width_and_length(frame: dict) -> None:
-    for instance in frame["instances"]:
-        box = instance["bbox_3d"]
-        box[3], box[4] = box[4], box[3]
-
-
-def old_mmdet3d(frame: dict) -> None:
-    """Width first, yaw clockwise from -y: boxes before mmdet3d 1.0."""
-    swap_width_and_length(frame)
-    for instance in frame["instances"]:
-        instance["bbox_3d"][6] = -instance["bbox_3d"][6] - math.pi / 2
-
-
-def turn_by_a_quarter(frame: dict) -> None:
-    for instance in frame["instances"]:
-        instance["bbox_3d"][6] += math.pi / 2
-
-
-def turn_around(frame: dict) -> None:
-    for instance in frame["instances"]:
-        instance["bbox_3d"][6] += math.pi
-
-
-def bottom_centre(frame: dict) -> None:
-    for instance in frame["instances"]:
-        instance["bbox_3d"][2] -= instance["bbox_3d"][5] / 2
-
-
-def global_velocity(frame: dict) -> None:
-    to_global = (np.array(frame["ego2global"]) @ frame["lidar_points"]["lidar2ego"])[:2, :2]
-    for instance in frame["instances"]:
-        if instance["velocity"][0] is not None:
-            instance["velocity"] = (to_global @ instance["velocity"]).tolist()
-
-
-def invert_lidar2cam(frame: dict) -> None:
-    for image in frame["images"].values():
-        image["lidar2cam"] = np.linalg.inv(image["lidar2cam"]).tolist()
-
-
-def forget_the_motion_of_the_car(frame: dict) -> None:
-    """Camera matrices through one pose of the car for all sensors."""
-    for image in frame["images"].values():
-        image["lidar2cam"] = (np.linalg.inv(image["cam2ego"]) @ frame["lidar_points"]["lidar2ego"]).tolist()
-
-
-def half_size_intrinsics(frame: dict) -> None:
-    for image in frame["images"].values():
-        image["cam2img"] = (np.diag([0.5, 0.5, 1]) @ image["cam2img"]).tolist()
-
-
-def sweeps_for_the_published_formula(frame: dict) -> None:
-    """What lidar2sensor would have to be for p @ R - t to be right."""
-    for sweep in frame["lidar_sweeps"]:
-        matrix = np.array(sweep["lidar_points"]["lidar2sensor"])
-        matrix[:3, 3] = matrix[:3, :3].T @ matrix[:3, 3]
-        sweep["lidar_points"]["lidar2sensor"] = matrix.tolist()
-
-
-def invert_sweeps(frame: dict) -> None:
-    for sweep in frame["lidar_sweeps"]:
-        points = sweep["lidar_points"]
-        points["lidar2sensor"] = np.linalg.inv(points["lidar2sensor"]).tolist()
-
-
-def microseconds(frame: dict) -> None:
-    for sweep in frame["lidar_sweeps"]:
-        sweep["timestamp"] *= 1e6
 
 
 WRONG = [
@@ -117,7 +47,7 @@ WRONG = [
     ),
     (turn_by_a_quarter, {"box yaw": "off by a quarter turn", "heading and velocity": "a quarter turn too far"}),
     (turn_around, {"heading and velocity": "yaw points backwards"}),
-    (bottom_centre, {"box centre": "z is that of the bottom, not of the centre"}),
+    (bottom_center, {"box centre": "z is that of the bottom, not of the centre"}),
     (global_velocity, {"heading and velocity": "velocity in the global frame"}),
     (
         invert_lidar2cam,
@@ -322,7 +252,7 @@ REAL_WRONG = [
             ("lidar2cam", "lidar2cam and poses", "boxes in images", "LiDAR on image edges"), "lidar2cam inverted"
         ),
     ),
-    (bottom_centre, {"box centre": "z is that of the bottom, not of the centre"}),
+    (bottom_center, {"box centre": "z is that of the bottom, not of the centre"}),
 ]
 
 

@@ -1,11 +1,21 @@
-"""The synthetic data set from tables to a clean report, and the same faults found in it as in made-up tables."""
+"""The synthetic data set from tables to a clean report, and the same faults found in it as in factory tables."""
 
 import copy
 from pathlib import Path
 
 import pytest
-from test_checking import (
-    bottom_centre,
+
+from ponderv2.datasets import GroundTruthDatabase, PonderNuScenesDetDataset, load_info_file
+from ponderv2.datasets.prepare import (
+    InfoSettings,
+    create_gt_database,
+    create_info_files,
+    open_tables,
+)
+from ponderv2.datasets.verify import Result
+from synthetic_nuscenes import Recording, make_dataset
+from tests.datasets.verify.wrong_conventions import (
+    bottom_center,
     failed,
     findings_of,
     invert_lidar2cam,
@@ -14,25 +24,14 @@ from test_checking import (
     sweeps_for_the_published_formula,
 )
 
-from ponderv2.datasets import PonderNuScenesDetDataset, load_info_file
-from ponderv2.datasets.prepare import (
-    InfoSettings,
-    PasteDatabase,
-    create_info_files,
-    create_paste_database,
-    open_tables,
-)
-from ponderv2.datasets.verify import Result
-from synthetic_nuscenes import Recording, make_dataset
-
 
 @pytest.fixture(scope="session")
 def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a synthetic scene with its info file and paste database; do not write to it."""
+    """Folder of a synthetic scene with its info file and ground-truth database; do not write to it."""
     root = tmp_path_factory.mktemp("synthetic_set") / "set"
     make_dataset(root, 1, Recording(seed=3, keyframes=3, width=160, height=90), workers=0, progress=False)
     files = create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings())
-    create_paste_database(files["train"], root, root)
+    create_gt_database(files["train"], root, root)
     return root
 
 
@@ -54,7 +53,7 @@ WRONG = [
         sweeps_for_the_published_formula,
         {"sweep matrix and poses": "made for p @ R - t", "sweeps while turning": "moved by mmdet3d's p @ R - t"},
     ),
-    (bottom_centre, {"box centre": "z is that of the bottom, not of the centre"}),
+    (bottom_center, {"box centre": "z is that of the bottom, not of the centre"}),
 ]
 
 
@@ -77,5 +76,5 @@ def test_the_synthetic_set_is_ready_to_train_on(synthetic_set):
     assert len(frame["can_bus"]) == 18
     assert frame["can_bus_measured"]
     assert frame["pts_semantic_mask_path"].endswith("_lidarseg.bin")
-    database = PasteDatabase(synthetic_set / "nuscenes_paste_train")
+    database = GroundTruthDatabase(synthetic_set / "nuscenes_gt_database_train")
     assert sum(map(len, database.objects.values())) > 20

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.factories.lidar_models import fusion_model_config
-from tests.factories.camera_models import model_config, packed
 
 from ponderv2.encoders import DepthSupervision
 from ponderv2.encoders.image.depth_supervision import depth_bins, depth_cross_entropy, nearest_return
@@ -14,6 +12,8 @@ from ponderv2.geometry import compose_rig, rotation_z, scaling_matrix
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.structures import CameraRig
+from tests.factories.camera_models import model_config, packed
+from tests.factories.lidar_models import fusion_model_config
 
 HEIGHT, WIDTH, STRIDE = 60, 90, 8
 SIZE = (8, 12)  # of the map, padding included
@@ -225,7 +225,7 @@ def test_missing_points_are_one_clear_error_in_training_and_none_in_evaluation(s
     inputs = replace(batch["inputs"], points=None)
     with pytest.raises(ValueError, match=r"depth_loss: the batch has no points.*LoadLidarSweeps"):
         supervised.encoder.train()(inputs)
-    assert supervised.encoder.eval()(inputs).data.isfinite().all()
+    assert supervised.encoder.eval()(inputs).volume.data.isfinite().all()
 
 
 def test_pre_training_adds_the_loss_to_those_of_rendering(supervised, batch):
@@ -239,6 +239,6 @@ def test_fusion_hands_the_loss_on_also_where_the_cameras_are_dropped(frame_root)
     config["encoder"]["camera"]["depth_loss"] = dict()
     model = MODELS.build(config).train()
     inputs = model.data_preprocessor(packed(frame_root, samples=1))["inputs"]
-    volume = model.encoder(inputs, InputMasking(image_ratio=0.0, point_ratio=0.0, drop_camera=1.0))
-    assert list(volume.losses) == ["loss_lift_depth"]
-    assert volume.losses["loss_lift_depth"] > 0
+    output = model.encoder(inputs, InputMasking(image_ratio=0.0, point_ratio=0.0, drop_camera=1.0))
+    assert list(output.losses) == ["loss_lift_depth"]
+    assert output.losses["loss_lift_depth"] > 0

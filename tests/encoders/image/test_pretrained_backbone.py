@@ -15,7 +15,7 @@ from transformers import (
     ResNetForImageClassification,
 )
 
-from ponderv2.encoders import pretrained
+from ponderv2.encoders.image import pretrained_backbone
 from ponderv2.encoders.image.image_backbones import PonderConvNeXt, PonderResNet
 
 DEPTHS, CHANNELS = [1, 1, 1, 1], [8, 12, 16, 20]
@@ -44,7 +44,7 @@ def hub(monkeypatch):
     """A hub that answers or not, and does to a download what the test says."""
 
     def set_up(answers: bool, download: object) -> None:
-        monkeypatch.setattr(pretrained, "_answers", lambda url: answers)
+        monkeypatch.setattr(pretrained_backbone, "_answers", lambda url: answers)
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
 
     return set_up
@@ -186,7 +186,7 @@ def test_a_repository_without_weights_is_an_error(hub):
 
 
 def test_nothing_answers_at_a_closed_port():
-    assert not pretrained._answers("http://127.0.0.1:9")
+    assert not pretrained_backbone._answers("http://127.0.0.1:9")
 
 
 def _remote(kind: type[Exception]) -> Exception:

@@ -1,13 +1,13 @@
 """The height-keeping sparse encoder: equal to dense convolutions, right cells, nothing computed on hidden voxels."""
 
-from tests.factories import dense_reference
 import pytest
 import torch
-from tests.factories.voxels import made_up_voxels
 from torch.nn import functional as F
 
 from ponderv2.encoders import HeightKeepingSparseEncoder, Voxels
 from ponderv2.structures import VoxelGrid
+from tests.factories import dense_reference
+from tests.factories.voxels import random_voxels
 
 RANGE = (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0)
 VOXELS, CELLS = VoxelGrid(RANGE, (16, 16, 12)), VoxelGrid(RANGE, (4, 4, 3))
@@ -39,7 +39,7 @@ def dense_encoder(encoder: HeightKeepingSparseEncoder, voxels: Voxels) -> torch.
 
 @pytest.mark.usefixtures("threads")
 def test_values_and_gradients_equal_dense_convolutions(encoder):
-    voxels = made_up_voxels(VOXELS)
+    voxels = random_voxels(VOXELS)
     leaves = [voxels.features, *encoder.parameters()]
     actual, expected = encoder(voxels, CELLS), dense_encoder(encoder, voxels)
     assert actual.shape == (2, 5, 3, 4, 4)
@@ -84,7 +84,7 @@ def test_all_submanifold_convolutions_of_a_resolution_share_a_table(encoder):
 
 def test_a_sample_gives_the_same_alone_and_in_a_batch(encoder):
     encoder.eval()
-    voxels = made_up_voxels(VOXELS)
+    voxels = random_voxels(VOXELS)
     both = encoder(voxels, CELLS)
     for sample in range(2):
         mine = voxels.coordinates[:, 0] == sample
@@ -96,7 +96,7 @@ def test_a_sample_gives_the_same_alone_and_in_a_batch(encoder):
 
 @pytest.mark.parametrize("share", [0.0, 1e-3])
 def test_batches_of_no_voxel_or_one_train(encoder, share):
-    voxels = made_up_voxels(VOXELS, share=1.0)
+    voxels = random_voxels(VOXELS, share=1.0)
     voxels = voxels.keep(torch.arange(len(voxels)) < round(share * 1000))
     data = encoder.train()(voxels, CELLS)
     data.sum().backward()
@@ -106,7 +106,7 @@ def test_batches_of_no_voxel_or_one_train(encoder, share):
 
 def test_half_precision_input_is_computed_in_single():
     encoder = HeightKeepingSparseEncoder(3, stage_channels=(2, 3, 4), blocks=1, channels=5)
-    voxels = made_up_voxels(VOXELS)
+    voxels = random_voxels(VOXELS)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         data = encoder(voxels.with_features(voxels.features.bfloat16()), CELLS)
     assert data.dtype == torch.float32

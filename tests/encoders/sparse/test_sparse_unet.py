@@ -1,13 +1,13 @@
 """The sparse U-Net: equal to dense convolutions, a feature for every voxel, means in the cells that hold them."""
 
-from tests.factories import dense_reference
 import pytest
 import torch
-from tests.factories.voxels import made_up_voxels
 
 from ponderv2.encoders import Voxels, VoxelUNet
 from ponderv2.encoders.sparse.sparse_unet import pool_to_volume
 from ponderv2.structures import VoxelGrid
+from tests.factories import dense_reference
+from tests.factories.voxels import random_voxels
 
 RANGE = (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0)
 # Odd numbers of voxels on the way down: 10, 5.
@@ -44,7 +44,7 @@ def dense_unet(unet: VoxelUNet, voxels: Voxels) -> torch.Tensor:
 
 @pytest.mark.usefixtures("threads")
 def test_values_and_gradients_equal_dense_convolutions(unet):
-    voxels = made_up_voxels(VOXELS)
+    voxels = random_voxels(VOXELS)
     leaves = [voxels.features, *unet.parameters()]
     actual, expected = unet.features(voxels), dense_unet(unet, voxels)
     assert actual.shape == (len(voxels), 5)
@@ -77,7 +77,7 @@ def test_every_voxel_is_reached_by_the_deepest_level_whatever_the_number_of_voxe
 
 
 def test_a_cell_of_the_volume_holds_the_mean_of_its_voxels_and_empty_ones_zero():
-    voxels = made_up_voxels(VOXELS, share=0.1)
+    voxels = random_voxels(VOXELS, share=0.1)
     data = pool_to_volume(voxels, CELLS)
     assert data.shape == (2, 3, 3, 2, 5)
     step = torch.tensor([2, 5, 2])
@@ -90,7 +90,7 @@ def test_a_cell_of_the_volume_holds_the_mean_of_its_voxels_and_empty_ones_zero()
 
 def test_a_volume_that_does_not_divide_the_voxels_is_refused():
     with pytest.raises(ValueError, match="does not divide"):
-        pool_to_volume(made_up_voxels(VOXELS), VoxelGrid(RANGE, (4, 5, 3)))
+        pool_to_volume(random_voxels(VOXELS), VoxelGrid(RANGE, (4, 5, 3)))
 
 
 @pytest.mark.parametrize(("channels", "blocks"), [((4, 4, 4), (1, 1, 1)), ((4, 4), (1,)), ((), ())])

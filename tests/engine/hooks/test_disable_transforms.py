@@ -1,4 +1,4 @@
-"""Transforms that end before training does: in the right epochs, after resuming, in every process."""
+"""Transforms are switched off from an epoch on: in the right epochs, after resuming, in every process."""
 
 import copy
 from pathlib import Path
@@ -75,14 +75,14 @@ def runner_with(
         train_cfg=train_cfg,
         custom_hooks=[hook],
         default_hooks=dict(logger=None),
-        experiment_name=f"fade_{work_dir.name}_{np.random.randint(10**9)}",
+        experiment_name=f"disable_{work_dir.name}_{np.random.randint(10**9)}",
         log_level="WARNING",
         **more,
     )
 
 
 def train(runner: Runner) -> list[set[float]]:
-    """Trains and gives what was seen in each epoch."""
+    """Train, and return the values that the model got in each epoch."""
     runner.train()
     # Now, not when garbage is collected, which waits seconds for workers.
     runner.train_dataloader._iterator = None
@@ -164,7 +164,7 @@ def test_training_by_iterations_is_refused(tmp_path):
         workers=0,
         train_cfg=dict(type=IterBasedTrainLoop, max_iters=2),
     )
-    with pytest.raises(ValueError, match="counts epochs, and IterBasedTrainLoop does not"):
+    with pytest.raises(ValueError, match="counts epochs, and IterBasedTrainLoop does not train by epochs"):
         runner.train()
 
 

@@ -1,4 +1,4 @@
-"""What the hook that trains the head first refuses; that it does so is in `test_tiny_detectors.py`."""
+"""What the hook of the head's warm-up refuses; the warm-up itself is tested in `test_tiny_detectors.py`."""
 
 from unittest.mock import Mock
 
@@ -17,10 +17,10 @@ def test_a_model_that_is_not_frozen_is_refused():
 
 def test_several_processes_are_refused_for_they_would_drift_apart():
     wrapped = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
-    with pytest.raises(ValueError, match="MMDistributedDataParallel shares no gradients"):
+    with pytest.raises(ValueError, match="MMDistributedDataParallel reduces no gradients"):
         UnfreezeEncoderHook(after=3).before_train(Mock(spec=Runner, model=wrapped))
 
 
-def test_no_iterations_of_the_head_alone_are_refused():
+def test_a_warm_up_without_iterations_is_refused():
     with pytest.raises(ValueError, match="at least 1, got 0"):
         UnfreezeEncoderHook(after=0)

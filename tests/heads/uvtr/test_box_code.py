@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet3d.structures import LiDARInstance3DBoxes
-from tests.factories.uvtr import boxes_of
 
-from ponderv2.heads.uvtr.box_code import CENTER, decode_boxes, encode_boxes, gravity_boxes, lidar_boxes
+from ponderv2.heads.uvtr.box_code import CENTER, boxes_with_velocity, decode_boxes, encode_boxes, lidar_boxes
+from tests.factories.uvtr import boxes_of
 
 place = st.floats(-100, 100)
 size = st.floats(0.01, 100)
@@ -39,7 +39,7 @@ def test_code_has_the_documented_order():
 
 
 def test_unknown_velocity_stays_unknown_and_the_rest_known():
-    code = encode_boxes(gravity_boxes(LiDARInstance3DBoxes(boxes_of(2), box_dim=9)))
+    code = encode_boxes(boxes_with_velocity(LiDARInstance3DBoxes(boxes_of(2), box_dim=9)))
     assert torch.isnan(code[1, 8:]).all()
     assert torch.isfinite(code[1, :8]).all()
     assert torch.isfinite(code[0]).all()
@@ -48,14 +48,14 @@ def test_unknown_velocity_stays_unknown_and_the_rest_known():
 
 def test_boxes_of_mmdet3d_go_there_and_back_with_the_centre_half_a_height_up():
     boxes = LiDARInstance3DBoxes(boxes_of(4), box_dim=9)
-    rows = gravity_boxes(boxes)
+    rows = boxes_with_velocity(boxes)
     torch.testing.assert_close(rows[:, 2], boxes.tensor[:, 2] + boxes.tensor[:, 5] / 2)
     torch.testing.assert_close(lidar_boxes(rows).tensor, boxes.tensor, equal_nan=True)
     torch.testing.assert_close(lidar_boxes(rows).corners, boxes.corners)
 
 
 def test_boxes_without_velocity_have_an_unknown_one():
-    rows = gravity_boxes(LiDARInstance3DBoxes(boxes_of(3)[:, :7]))
+    rows = boxes_with_velocity(LiDARInstance3DBoxes(boxes_of(3)[:, :7]))
     assert rows.shape == (3, 9)
     assert torch.isnan(rows[:, 7:]).all()
 
@@ -63,7 +63,7 @@ def test_boxes_without_velocity_have_an_unknown_one():
 @pytest.mark.parametrize("count", [0, 1])
 def test_any_number_of_boxes_is_converted(count):
     boxes = LiDARInstance3DBoxes(torch.zeros(count, 9) + 1, box_dim=9)
-    assert lidar_boxes(decode_boxes(encode_boxes(gravity_boxes(boxes)))).tensor.shape == (count, 9)
+    assert lidar_boxes(decode_boxes(encode_boxes(boxes_with_velocity(boxes)))).tensor.shape == (count, 9)
 
 
 def test_absurd_sizes_stay_finite():

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from mmdet3d.structures import LiDARInstance3DBoxes
-from tests.factories.uvtr import boxes_of
 
-from ponderv2.heads.uvtr.box_code import encode_boxes, gravity_boxes
+from ponderv2.heads.uvtr.box_code import boxes_with_velocity, encode_boxes
 from ponderv2.heads.uvtr.box_decoding import BoxDecoder, best_pairs, iou_score
+from tests.factories.uvtr import boxes_of
 
 
 def _sure(labels, classes=10, sure=8.0):
@@ -18,7 +18,7 @@ def _sure(labels, classes=10, sure=8.0):
 def test_ground_truth_that_is_encoded_comes_out_as_it_was():
     boxes = LiDARInstance3DBoxes(boxes_of(6), box_dim=9)
     labels = torch.tensor([0, 3, 9, 3, 1, 7])
-    found = BoxDecoder(score_threshold=0.5)(_sure(labels), encode_boxes(gravity_boxes(boxes)))
+    found = BoxDecoder(score_threshold=0.5)(_sure(labels), encode_boxes(boxes_with_velocity(boxes)))
     assert sorted(found.labels_3d.tolist()) == sorted(labels.tolist())
     place = torch.cdist(found.bboxes_3d.gravity_center, boxes.gravity_center).argmin(dim=1)
     torch.testing.assert_close(found.bboxes_3d.tensor, boxes.tensor[place], equal_nan=True)
@@ -73,7 +73,7 @@ def test_duplicates_of_named_classes_go():
     assert sorted(decoder(_sure(labels), codes).labels_3d.tolist()) == [0, 0, 9]
 
 
-def test_wrong_options_are_told_when_they_are_given():
+def test_wrong_options_are_errors_when_they_are_given():
     with pytest.raises(ValueError, match="'lorry'"):
         BoxDecoder(nms=dict(lorry=0.2))
     with pytest.raises(ValueError, match="expected 6 numbers"):

@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from tests.factories.uvtr import boxes_of
 
-from ponderv2.heads import detection_losses
+from ponderv2.heads.uvtr import detection_losses
 from ponderv2.heads.uvtr.box_code import decode_boxes, encode_boxes
-from ponderv2.heads.uvtr.detection_losses import DetectionLoss, LayerSums, QueryTargets, by_layer, normalise
+from ponderv2.heads.uvtr.detection_losses import DetectionLoss, LayerSums, QueryTargets, by_layer, normalize
 from ponderv2.heads.uvtr.rotated_iou import paired_iou_3d
 from ponderv2.heads.uvtr.uvtr_decoder import QueryPredictions
+from tests.factories.uvtr import boxes_of
 
 WEIGHTS = (2, 2, 1, 1, 1, 1, 1, 1, 0.2, 0.2)
 
@@ -51,25 +51,25 @@ def test_sums_are_those_of_loops():
     for layer in range(2):
         focal = 2.0 * _focal(predictions.logits[layer], targets.labels[layer])
         assert sums["loss_cls"].total[layer].item() == pytest.approx(focal, rel=1e-5)
-        distance = overlap_error = meets = 0.0
+        distance = overlap_error = overlapping = 0.0
         for sample in range(2):
             code = predictions.codes[layer, sample, targets.query[layer, sample]]
-            wanted = targets.codes[layer, sample]
+            target = targets.codes[layer, sample]
             for d in range(10):
-                if not math.isnan(wanted[d]):
-                    distance += 0.25 * WEIGHTS[d] * abs(code[d].item() - wanted[d].item())
-            iou = paired_iou_3d(decode_boxes(code)[None], decode_boxes(wanted)[None]).item()
-            assert iou > 0  # the case is one where boxes meet
-            said = predictions.ious[layer, sample, targets.query[layer, sample]].item()
-            overlap_error += 0.5 * abs(said - (2 * iou - 1))
-            meets += 1
+                if not math.isnan(target[d]):
+                    distance += 0.25 * WEIGHTS[d] * abs(code[d].item() - target[d].item())
+            iou = paired_iou_3d(decode_boxes(code)[None], decode_boxes(target)[None]).item()
+            assert iou > 0  # the case is one where boxes overlap
+            predicted_iou = predictions.ious[layer, sample, targets.query[layer, sample]].item()
+            overlap_error += 0.5 * abs(predicted_iou - (2 * iou - 1))
+            overlapping += 1
         assert sums["loss_bbox"].total[layer].item() == pytest.approx(distance, rel=1e-5)
         assert sums["loss_iou"].total[layer].item() == pytest.approx(overlap_error, rel=1e-4)
-        assert sums["loss_iou"].count[layer].item() == meets
+        assert sums["loss_iou"].count[layer].item() == overlapping
     assert sums["loss_cls"].count.tolist() == sums["loss_bbox"].count.tolist() == [2, 2]
 
 
-def test_boxes_that_do_not_meet_say_nothing_about_overlap():
+def test_boxes_that_do_not_overlap_have_no_overlap_loss():
     predictions, targets = _case()
     far = targets.codes.clone()
     far[..., 0] += 1000
@@ -90,7 +90,7 @@ def test_an_unknown_velocity_has_no_gradient_and_the_rest_of_its_box_has():
     assert (unknown[8:] == 0).all()
 
 
-def test_the_overlap_loss_teaches_the_overlap_alone():
+def test_the_overlap_loss_has_a_gradient_for_the_overlap_alone():
     predictions, targets = _case()
     codes = predictions.codes.clone().requires_grad_()
     ious = predictions.ious.clone().requires_grad_()
@@ -113,7 +113,7 @@ def test_counts_are_exchanged_once_and_never_below_one(monkeypatch):
         "loss_cls": LayerSums(torch.tensor([6.0, 8.0]), torch.tensor([4.0, 8.0])),
         "loss_bbox": LayerSums(torch.tensor([3.0, 0.0]), torch.tensor([1.0, 0.0])),
     }
-    losses = normalise(sums)
+    losses = normalize(sums)
     assert len(calls) == 1
     assert losses["loss_cls"].tolist() == [3.0, 2.0]
     assert losses["loss_bbox"].tolist() == [3.0, 0.0]

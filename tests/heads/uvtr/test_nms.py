@@ -48,9 +48,9 @@ def test_every_near_duplicate_goes():
     boxes, scores, _ = _crowd(500)
     rows = boxes.tensor.clone()
     rows[:, 0] = 20.0 * torch.arange(500)
-    twins = torch.cat([rows, rows + 1e-6 * torch.randn(rows.shape, generator=torch.Generator().manual_seed(1))])
+    duplicates = torch.cat([rows, rows + 1e-6 * torch.randn(rows.shape, generator=torch.Generator().manual_seed(1))])
     labels = torch.zeros(1000, dtype=torch.long)
-    kept = classwise_nms(LiDARInstance3DBoxes(twins), torch.cat([scores, scores / 2]), labels, 0.1, CLASSES)
+    kept = classwise_nms(LiDARInstance3DBoxes(duplicates), torch.cat([scores, scores / 2]), labels, 0.1, CLASSES)
     assert sorted(kept.tolist()) == list(range(500))
 
 

@@ -1,13 +1,12 @@
-"""What the decoder reads, and what it learns through."""
+"""The decoder: what it reads from the volume, and where its gradients go."""
 
 import pytest
 import torch
-from tests.factories.uvtr import CHANNELS, GRID, volume_of
 
 from ponderv2.heads.uvtr.queries import EmbeddedQueries, ReferenceQueries
-from ponderv2.heads.uvtr.uvtr_decoder import QuerySelfAttention, UVTRDecoder, VolumeCrossAttention, sample_volume
-from ponderv2.rendering import trilinear
-from ponderv2.structures import FeatureVolume, VoxelGrid
+from ponderv2.heads.uvtr.uvtr_decoder import QuerySelfAttention, UVTRDecoder, VolumeCrossAttention
+from ponderv2.structures import FeatureVolume
+from tests.factories.uvtr import CHANNELS, GRID, volume_of
 
 
 def _decoder(**changes):
@@ -18,30 +17,13 @@ def _start(batch=1, queries=5):
     return torch.randn(batch, queries, 8), torch.randn(batch, queries, 8), torch.randn(batch, queries, 3)
 
 
-def test_a_volume_of_its_cell_centres_reads_back_the_places():
-    volume = FeatureVolume(GRID.centers().permute(3, 0, 1, 2)[None], GRID)
-    half = torch.tensor(GRID.voxel_size) / 2
-    lower, upper = torch.tensor(GRID.lower) + half, torch.tensor(GRID.upper) - half
-    points = lower + torch.rand(1, 100, 3) * (upper - lower)
-    torch.testing.assert_close(sample_volume(volume, points), points, rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("anchor", ["center", "corner"])
-def test_reading_is_that_of_the_renderer(anchor):
-    grid = VoxelGrid(GRID.point_cloud_range, GRID.size, anchor)
-    volume = FeatureVolume(volume_of(2).data, grid)
-    points = (torch.rand(2, 50, 3) - 0.5) * torch.tensor([36.0, 28, 7])  # some outside
-    expected = trilinear(volume.data, grid.to_index(points))
-    torch.testing.assert_close(sample_volume(volume, points), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_readings_start_half_open():
+def test_gates_start_half_open():
     attention = _decoder().layers[0].cross_attention
     content, position, _ = _start()
     assert (attention.gate(content + position) == 0).all()
 
 
-def test_an_empty_volume_adds_only_the_place():
+def test_an_empty_volume_adds_only_the_embedding_of_the_reference():
     attention = VolumeCrossAttention(CHANNELS, 8, dropout=0.0)
     content, position, references = _start()
     empty = FeatureVolume(torch.zeros(1, CHANNELS, *GRID.shape), GRID)
@@ -56,11 +38,11 @@ def test_self_attention_is_that_of_torch():
         theirs.in_proj_bias.copy_(torch.cat([ours.query_key.bias, ours.value.bias]))
         theirs.out_proj.load_state_dict(ours.output_proj.state_dict())
     content, position, _ = _start(2, 6)
-    visible = torch.rand(6, 6) > 0.3
-    visible.fill_diagonal_(True)
+    attn_mask = torch.rand(6, 6) > 0.3
+    attn_mask.fill_diagonal_(True)
     key = content + position
-    expected, _ = theirs(key, key, content, attn_mask=~visible)
-    torch.testing.assert_close(ours(content, position, visible.expand(2, -1, -1)), expected)
+    expected, _ = theirs(key, key, content, attn_mask=~attn_mask)
+    torch.testing.assert_close(ours(content, position, attn_mask.expand(2, -1, -1)), expected)
 
 
 def test_centres_are_refined_from_layer_to_layer_within_the_range():

@@ -6,10 +6,10 @@ import pytest
 import torch
 from mmdet3d.structures import LiDARInstance3DBoxes
 from mmengine.structures import InstanceData
-from tests.factories.uvtr import CHANNELS, DENOISING, FORMS, GRID, head_of, target_of, total, volume_of
 
-from ponderv2.heads import detection_losses
+from ponderv2.heads.uvtr import detection_losses
 from ponderv2.structures import FeatureVolume
+from tests.factories.uvtr import CHANNELS, DENOISING, FORMS, GRID, head_of, target_of, total, volume_of
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -50,26 +50,26 @@ def test_denoising_is_for_training_only():
     assert not any("dn" in name for name in head.loss(volume_of(), [target_of(3)]))
 
 
-def test_background_copies_have_no_box_loss():
+def test_background_denoising_queries_have_no_box_loss():
     head = head_of(**DENOISING | dict(denoising=dict(background_beyond=1e-6)))
     losses = head.loss(volume_of(), [target_of(3)])
     assert losses["dn_loss_bbox"] == losses["dn_loss_iou"] == 0
     assert losses["dn_loss_cls"] > 0
 
 
-def test_each_copy_is_asked_for_the_box_it_starts_at():
+def test_the_target_of_each_denoising_query_is_the_box_it_starts_at():
     head = head_of(**DENOISING | dict(num_queries=40, denoising=dict(noise_scale=0.0, background_beyond=1.0)))
-    asked = []
-    head.losses.register_forward_pre_hook(lambda _, args: asked.append(args[1]))
+    seen = []
+    head.losses.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
     targets = [target_of(3, seed=1), target_of(0), target_of(2, seed=2)]
     head.loss(volume_of(3), targets)
-    of_copies = asked[0]  # [0] because copies come first
-    assert set(of_copies.sample.tolist()) == {0, 2}
-    for k, sample in enumerate(of_copies.sample.tolist()):
-        copied = of_copies.query[0, k].item() % 3  # groups of three, the most boxes of a sample
+    dn_targets = seen[0]  # [0] because the losses of denoising queries are computed first
+    assert set(dn_targets.sample.tolist()) == {0, 2}
+    for k, sample in enumerate(dn_targets.sample.tolist()):
+        copied = dn_targets.query[0, k].item() % 3  # groups of three, the most boxes of a sample
         center = targets[sample].bboxes_3d.gravity_center[copied]
-        torch.testing.assert_close(of_copies.codes[0, k, [0, 1, 4]], center)
-        label = of_copies.labels[0, sample, of_copies.query[0, k]]
+        torch.testing.assert_close(dn_targets.codes[0, k, [0, 1, 4]], center)
+        label = dn_targets.labels[0, sample, dn_targets.query[0, k]]
         assert label == targets[sample].labels_3d[copied]
 
 
@@ -119,20 +119,20 @@ def test_with_a_normed_volume_the_size_of_features_does_not_matter():
 @pytest.mark.parametrize("form", FORMS)
 def test_autocast_changes_nothing(form):
     head, volume, target = head_of(**FORMS[form]).eval(), volume_of(), [target_of(3)]
-    exact, found_exactly = head.loss(volume, target), head.predict(volume)[0]
+    exact, exact_prediction = head.loss(volume, target), head.predict(volume)[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         under = head.loss(volume, target)
         found = head.predict(volume)[0]
     for name, value in exact.items():
         assert under[name].dtype == torch.float32
         torch.testing.assert_close(under[name], value)
-    torch.testing.assert_close(found.scores_3d, found_exactly.scores_3d)
-    torch.testing.assert_close(found.bboxes_3d.tensor, found_exactly.bboxes_3d.tensor)
+    torch.testing.assert_close(found.scores_3d, exact_prediction.scores_3d)
+    torch.testing.assert_close(found.bboxes_3d.tensor, exact_prediction.bboxes_3d.tensor)
     half = head.loss(volume.with_data(volume.data.bfloat16()), target)
     assert all(value.dtype == torch.float32 for value in half.values())
 
 
-def test_the_unknown_velocity_of_a_box_is_not_taught():
+def test_the_unknown_velocity_of_a_box_has_no_loss():
     head = head_of().eval()
     target = target_of(1)
     losses = [head.loss(volume_of(), [target])["loss_bbox"]]
@@ -209,12 +209,12 @@ def test_it_finds_the_boxes_of_a_volume_that_learns_with_it(form):
     target = InstanceData(bboxes_3d=LiDARInstance3DBoxes(rows, box_dim=9), labels_3d=labels)
     head = head_of(**FORMS[form] | dict(num_queries=20, channels=32, num_heads=4, ffn_channels=64, dropout=0.0))
     data = torch.nn.Parameter(torch.randn(1, CHANNELS, *GRID.shape))
-    optimiser = torch.optim.Adam([*head.parameters(), data], lr=6e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 150)
+    optimizer = torch.optim.Adam([*head.parameters(), data], lr=6e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 150)
     for _ in range(150):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         total(head.loss(FeatureVolume(data, GRID), [target])).backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     (found,) = head.eval().predict(FeatureVolume(data, GRID))
     distance = torch.cdist(target.bboxes_3d.gravity_center, found.bboxes_3d.gravity_center[:3])

@@ -1,19 +1,32 @@
-"""Weights from one model to another: an encoder keeps its names, so transfer is a prefix and not a mapping table."""
+"""Weights on disk: an encoder as one file that builds itself, and an encoder's weights from one model to another.
+
+An encoder keeps its names in every model, so transfer is a prefix and not a mapping table.
+"""
 
 from .checkpoint_files import load_weights, resolve_checkpoint
 from .coverage import Coverage, compare, coverage_table, shortcomings
-from .encoder_file import export_encoder, read_encoder, read_encoder_weights, weights_hash
-from .encoder_weights import load_encoder
+from .encoder_config import config_from_data, config_to_data
+from .encoder_file import EncoderHeader, read_encoder, read_encoder_weights, read_header, weights_hash
+from .encoder_weights import load_encoder_weights
+from .export import export_encoder
+from .loaded_encoder import EncoderReport, LoadedEncoder, load_encoder
 
 __all__ = [
     "Coverage",
+    "EncoderHeader",
+    "EncoderReport",
+    "LoadedEncoder",
     "compare",
+    "config_from_data",
+    "config_to_data",
     "coverage_table",
     "export_encoder",
     "load_encoder",
+    "load_encoder_weights",
     "load_weights",
     "read_encoder",
     "read_encoder_weights",
+    "read_header",
     "resolve_checkpoint",
     "shortcomings",
     "weights_hash",

@@ -10,10 +10,10 @@ from .coverage import compare
 
 
 def resolve_checkpoint(path: Path) -> Path:
-    """The checkpoint itself, where `path` is mmengine's `last_checkpoint` file or a work dir that has one.
+    """Return the checkpoint itself, where `path` is mmengine's `last_checkpoint` file or a work dir that has one.
 
     Raises:
-        FileNotFoundError: when there is none.
+        FileNotFoundError: there is none.
     """
     if path.is_dir():
         path = path / "last_checkpoint"
@@ -33,13 +33,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         ValueError: naming the first keys that are missing, left over or of another shape.
     """
     weights = load_checkpoint_file(path)["state_dict"]
-    coverage = compare(model.state_dict(), weights)
-    problems = {
-        "missing": coverage.missing,
-        "not in the model": coverage.unexpected,
-        "of another shape": coverage.shape,
-    }
-    text = "; ".join(f"{len(v)} {k}, the first {v[0]}" for k, v in problems.items() if v)
-    if text:
-        raise ValueError(f"checkpoint {path} is not of this recipe: {text}")
+    problems = compare(model.state_dict(), weights).problems()
+    if problems:
+        raise ValueError(f"checkpoint {path} is not of this recipe: {problems}")
     model.load_state_dict(weights)

@@ -11,10 +11,10 @@ class Coverage:
     """How the keys of some weights compare with those of a model.
 
     Attributes:
-        matched: in both, of one shape.
-        missing: of the model, not among the weights.
-        unexpected: among the weights, not of the model.
-        shape: in both, with different shapes; "key (theirs) instead of (the model's)".
+        matched: keys that both have, with one shape.
+        missing: keys of the model that the weights do not have.
+        unexpected: keys of the weights that the model does not have.
+        shape: keys that both have with different shapes; "key (theirs) instead of (the model's)".
     """
 
     matched: list[str] = field(default_factory=list)
@@ -22,9 +22,14 @@ class Coverage:
     unexpected: list[str] = field(default_factory=list)
     shape: list[str] = field(default_factory=list)
 
+    def problems(self) -> str:
+        """Say in words what keeps the weights from being all of the model's, and nothing else; "" where they are."""
+        kinds = {"missing": self.missing, "not in the model": self.unexpected, "of another shape": self.shape}
+        return "; ".join(f"{len(keys)} {kind}, the first {keys[0]}" for kind, keys in kinds.items() if keys)
+
 
 def compare(own: dict[str, Tensor], weights: dict[str, Tensor]) -> Coverage:
-    """Coverage of a model's state dict by weights."""
+    """Compare a model's state dict with weights."""
     return Coverage(
         matched=[k for k in own if k in weights and weights[k].shape == own[k].shape],
         missing=[k for k in own if k not in weights],
@@ -40,7 +45,17 @@ def compare(own: dict[str, Tensor], weights: dict[str, Tensor]) -> Coverage:
 def coverage_table(
     own: dict[str, Tensor], weights: dict[str, Tensor], prefixes: tuple[str, ...], title: str
 ) -> tuple[Table, dict[str, Coverage]]:
-    """Coverage of the parts of a model, as a table and as values by prefix; what is in no part comes last, as ""."""
+    """Compare the parts of a model with weights.
+
+    Args:
+        own: state dict of the model.
+        weights: what is compared with it.
+        prefixes: of the names of each part.
+        title: heading of the table.
+
+    Returns:
+        A table to print, and the values behind it by prefix; what is in no part comes last, under "".
+    """
     table = Table("part", "matched", "missing", "unexpected", "shape", title=title)
     parts = {prefix: compare(_under(own, prefix), _under(weights, prefix)) for prefix in prefixes}
     own, weights = ({k: v for k, v in names.items() if not k.startswith(prefixes)} for names in (own, weights))
@@ -52,7 +67,7 @@ def coverage_table(
 
 
 def shortcomings(parts: dict[str, Coverage], new: tuple[str, ...] = ()) -> list[str]:
-    """What keeps weights from covering the parts, in words; keys that start with one of `new` may be missing."""
+    """Say in words what keeps weights from covering the parts; keys that start with one of `new` may be missing."""
     found = []
     for prefix, coverage in parts.items():
         if not prefix:

@@ -1,66 +1,110 @@
-"""Handing an encoder to others: a safetensors file that says where it comes from."""
+"""The file that hands an encoder to others: safetensors, with everything that is needed to build it in the header."""
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 
+from .allow_list import MAX_HEADER_CHARACTERS
 from .checkpoint_files import resolve_checkpoint
 
-FORMAT = "ponderv2.encoder.v1"
+FORMAT = "ponderv2.encoder.v2"
 
 
-def export_encoder(encoder: nn.Module, path: Path, recipe: str) -> str:
-    """Write the encoder's weights, with the recipe's text and a hash of the weights in the header.
+@dataclass(frozen=True)
+class EncoderHeader:
+    """The header of an encoder file.
 
-    Args:
-        encoder: its own key names are used, without a prefix.
-        path: `.safetensors` file to write; replaced in one step.
-        recipe: text of the resolved configuration.
-
-    Returns:
-        The SHA-256 of the weights (names, types, shapes, bytes), hexadecimal.
+    Attributes:
+        encoder: config of the encoder as plain values, see `encoder_config`.
+        preprocessor: config of the preprocessor as plain values.
+        sha256: hash of the weights, see `weights_hash`.
+        tensors: number of tensors in the file.
+        version: version of this package that wrote the file.
+        name: name of the recipe.
+        recipe: text of the resolved recipe, for people to read. Nothing executes it.
     """
-    weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    digest = weights_hash(weights)
-    header = {"format": FORMAT, "recipe": recipe, "sha256": digest, "tensors": str(len(weights))}
+
+    encoder: dict
+    preprocessor: dict
+    sha256: str
+    tensors: int
+    version: str
+    name: str
+    recipe: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the header as texts by key, which is what safetensors stores."""
+        texts = {k: v if isinstance(v, str) else json.dumps(v, allow_nan=False) for k, v in vars(self).items()}
+        return {"format": FORMAT} | texts
+
+    @staticmethod
+    def from_metadata(metadata: dict[str, str], where: str) -> "EncoderHeader":
+        """Read the header; its two configs are read as JSON, but not checked yet.
+
+        Raises:
+            ValueError: the format is another one, a key is missing or unknown, or a value is not of its kind.
+        """
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"{where}: expected format {FORMAT} in its header, found {metadata.get('format')}")
+        keys = EncoderHeader.__dataclass_fields__.keys()
+        if metadata.keys() != keys | {"format"}:
+            wrong = sorted(metadata.keys() ^ (keys | {"format"}))[0]
+            raise ValueError(f"{where}: header key {wrong!r} is {'unknown' if wrong in metadata else 'missing'}")
+        values = {k: metadata[k] for k in keys}
+        for key, kind in {"encoder": dict, "preprocessor": dict, "tensors": int}.items():
+            values[key] = _parsed(values[key], kind, f"{where}: header key {key!r}")
+        return EncoderHeader(**values)
+
+
+def write_encoder(path: Path, weights: dict[str, Tensor], header: EncoderHeader) -> None:
+    """Write weights and header, replacing `path` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(path.suffix + ".part")
-    save_file(weights, part, metadata=header)
+    save_file(weights, part, metadata=header.to_metadata())
     part.replace(path)
-    return digest
 
 
-def read_encoder(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Weights and header of an exported encoder.
+def read_header(path: Path) -> tuple[EncoderHeader, dict[str, Tensor]]:
+    """Read the header, and the names and shapes of the weights as tensors without memory.
 
     Raises:
         FileNotFoundError: naming the file.
-        ValueError: when it is no exported encoder, or the weights do not match the hash in its header.
+        ValueError: the file is cut short, or is no encoder file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"exported encoder {path} does not exist")
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata() or {}
-        if header.get("format") != FORMAT:
-            raise ValueError(f"{path}: expected format {FORMAT} in its header, found {header.get('format')}")
+    with _opened(path) as (file, header):
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    return header, {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
+def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderHeader]:
+    """Read the weights and the header.
+
+    Raises:
+        FileNotFoundError: naming the file.
+        ValueError: the file is cut short or no encoder file, or its weights do not match the hash in its header.
+    """
+    with _opened(path) as (file, header):
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if weights_hash(weights) != header["sha256"]:
+    if len(weights) != header.tensors or weights_hash(weights) != header.sha256:
         raise ValueError(f"{path}: the weights do not match the hash in the header; the file is damaged")
     return weights, header
 
 
 def read_encoder_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of the encoder alone, without a prefix, of an exported encoder or of a checkpoint with an encoder.
+    """Read the weights of the encoder alone, without a prefix, from an encoder file or from a checkpoint.
 
     Args:
-        path: `.safetensors` file of `export_encoder`, or a checkpoint or work dir of training.
+        path: `.safetensors` file of `export_encoder`, or a checkpoint or work dir of a model with an encoder.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing or damaged, or holds no encoder.
@@ -79,7 +123,7 @@ def read_encoder_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_hash(weights: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of names."""
+    """Return the SHA-256 over names, types, shapes and bytes, in the order of names; hexadecimal."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         value = weights[name].contiguous()
@@ -87,3 +131,27 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
         # Byte views work for every dtype, bfloat16 included, which numpy does not know.
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[safe_open, EncoderHeader]]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"encoder file {path} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file, EncoderHeader.from_metadata(file.metadata() or {}, str(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no whole safetensors file ({error}); copy or export it again") from error
+
+
+def _parsed(text: str, kind: type, where: str) -> object:
+    if len(text) > MAX_HEADER_CHARACTERS:
+        raise ValueError(f"{where}: expected at most {MAX_HEADER_CHARACTERS} characters, found {len(text)}")
+    try:
+        # Python also reads NaN and infinity, which are no JSON; the check of the config refuses them by name.
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: expected JSON, {error}") from error
+    if not isinstance(value, kind):
+        raise ValueError(f"{where}: expected a {kind.__name__}, found {text[:40]}")
+    return value

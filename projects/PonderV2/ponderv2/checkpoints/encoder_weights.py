@@ -1,4 +1,4 @@
-"""A fine-tuned model's start: the encoder of another model."""
+"""A fine-tuned model starts from the encoder of another model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,18 +13,18 @@ from .encoder_file import read_encoder_weights
 PREFIX = "encoder."
 
 
-def load_encoder(model: nn.Module, path: Path | str, new: Sequence[str] = ()) -> None:
-    """Load the encoder of a checkpoint into `model.encoder` and log what covers what.
+def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] = ()) -> None:
+    """Load the encoder of a checkpoint into `model.encoder`, and log which part of it the checkpoint covers.
 
     Args:
-        model: with an `encoder`; the rest of it is left as it is.
-        path: exported `encoder.safetensors`, or a checkpoint or work dir of any model with an encoder.
+        model: has an `encoder`; the rest of it is left as it is.
+        path: an exported `encoder.safetensors`, or a checkpoint or work dir of any model with an encoder.
         new: parts of the encoder that may be missing and then start new, as `("convs",)` for the convolutions that
             published fine-tuning puts after the lift.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file's encoder does not cover this one; nothing is loaded then.
+        FileNotFoundError: there is no such file.
+        ValueError: the file's encoder does not cover this one; nothing is loaded then.
     """
     weights = {PREFIX + k: v for k, v in read_encoder_weights(Path(path)).items()}
     own = model.state_dict()

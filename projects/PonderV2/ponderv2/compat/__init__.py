@@ -19,8 +19,8 @@ def install() -> None:
 
     check_versions()
 
-    from ponderv2.compat.safe_checkpoint import install_checkpoint_loader
     from ponderv2.compat.cpu_distributed import install_cpu_distributed
+    from ponderv2.compat.safe_checkpoint import install_checkpoint_loader
 
     install_checkpoint_loader()
     install_cpu_distributed()

@@ -27,7 +27,7 @@ class RefusedGlobal(Exception):
 
 
 class _OneCycleName:
-    """Stands for the scheduler class, whose name a file gives only to name one of its functions."""
+    """Stands for the scheduler class. A file gives its name only to name one of its functions."""
 
 
 def allowed_globals() -> dict[str, Callable]:

@@ -63,16 +63,16 @@ def _no_cuda_device() -> Iterator[None]:
         torch.cuda.set_device = set_device
 
 
-def _without_device_ids(initialise: Callable) -> Callable:
+def _without_device_ids(initialize: Callable) -> Callable:
     """Wrap the constructor of mmengine's DDP so that a module on CPU gets no device ids, as torch demands."""
 
-    @functools.wraps(initialise)
-    def initialise_on_cpu(self: nn.Module, module: nn.Module, *args: Any, **kwargs: Any) -> None:
+    @functools.wraps(initialize)
+    def initialize_on_cpu(self: nn.Module, module: nn.Module, *args: Any, **kwargs: Any) -> None:
         if all(parameter.device.type == "cpu" for parameter in module.parameters()):
             kwargs.update(device_ids=None, output_device=None)
-        initialise(self, module, *args, **kwargs)
+        initialize(self, module, *args, **kwargs)
 
-    return initialise_on_cpu
+    return initialize_on_cpu
 
 
 def _replace(owner: Any, name: str, wrap: Callable[[Callable], Callable]) -> None:

@@ -65,7 +65,7 @@ def install_checkpoint_loader() -> None:
 
 # mmengine logs what follows "load_from_" in the name of its loader.
 def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
-    """Load a local checkpoint; the form that mmengine's `CheckpointLoader` calls."""
+    """Load a local checkpoint. This is the form that mmengine's `CheckpointLoader` calls."""
     return load_checkpoint_file(filename, map_location)
 
 
@@ -73,14 +73,14 @@ def load_checkpoint_file(path: str | os.PathLike, map_location: MapLocation = "c
     """Load a checkpoint of torch, mmengine or safetensors from a local file.
 
     Args:
-        path: the file; `~` is expanded. A name that ends in `.safetensors` is read as such.
-        map_location: as `torch.load`; None puts every tensor where it was saved from.
+        path: the file; `~` is expanded. A file whose name ends in `.safetensors` is read as such.
+        map_location: where the tensors go, as in `torch.load`; None puts every tensor where it was saved from.
 
     Returns:
-        What the file holds; for safetensors `{"state_dict": tensors}`.
+        What the file holds; of a safetensors file this is `{"state_dict": tensors}`.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: there is no such file.
         CorruptCheckpointError: the file is cut short, damaged, or holds something other than a dict.
         UnsafeCheckpointError: the file asks for a class or function that no checkpoint needs.
     """

@@ -58,24 +58,24 @@ def cpu_indice_conv(
     act_beta: float = 0.0,
     act_type: Any = None,
 ) -> Tensor:  # [num_activate_out, C_out]
-    """Sparse convolution from an index table; the signature is that of `spconv.pytorch.ops.indice_conv`.
+    """Compute a sparse convolution from an index table; the signature is that of `spconv.pytorch.ops.indice_conv`.
 
     `indice_pairs[0, k, i]` and `indice_pairs[1, k, i]` are the input and output row of pair i of kernel cell
     k; an inverse convolution reads them the other way round. Sums are taken in fp32 or wider, and in a fixed
     order over the kernel cells, whatever the number of threads.
 
     Raises:
-        NotImplementedError: for quantised features, for a table other than the native one, or for an
-            activation other than none, ReLU, sigmoid and leaky ReLU.
+        NotImplementedError: the features are quantised, the table is not the native one, or the activation is none of
+            ReLU, sigmoid and leaky ReLU.
     """
     _check_supported(features, algo)
     weight, dtype = _prepare(features, filters)
-    centre = weight.shape[1] // 2
+    center = weight.shape[1] // 2
     # Autocast would turn the product below into bf16, and index_add_ does not mix types.
     with torch.autocast("cpu", enabled=False):
         source = features.to(dtype)
         if subm:
-            out = source @ weight[:, centre].T
+            out = source @ weight[:, center].T
         else:
             out = source.new_zeros(num_activate_out, weight.shape[0])
         for cell, rows_in, rows_out in _pairs(indice_pairs, indice_pair_num, inverse, subm):
@@ -97,20 +97,20 @@ def cpu_indice_conv_backward(
     algo: Any = None,
     timer: Any = None,
 ) -> tuple[Tensor, Tensor]:  # gradients of the features and of the filters
-    """Gradients of `cpu_indice_conv`, without bias and activation, as `spconv.pytorch.ops` defines them.
+    """Compute the gradients of `cpu_indice_conv`, without bias and activation, as `spconv.pytorch.ops` defines them.
 
     Raises:
-        NotImplementedError: as `cpu_indice_conv`.
+        NotImplementedError: as `cpu_indice_conv` does.
     """
     _check_supported(features, algo)
     weight, dtype = _prepare(features, filters)
-    centre = weight.shape[1] // 2
+    center = weight.shape[1] // 2
     with torch.autocast("cpu", enabled=False):
         source, grad_out = features.to(dtype), out_bp.to(dtype)
         grad_weight = torch.zeros_like(weight)
         if subm:
-            grad_source = grad_out @ weight[:, centre]
-            grad_weight[:, centre] = grad_out.T @ source
+            grad_source = grad_out @ weight[:, center]
+            grad_weight[:, center] = grad_out.T @ source
         else:
             grad_source = torch.zeros_like(source)
         for cell, rows_in, rows_out in _pairs(indice_pairs, indice_pair_num, inverse, subm):
@@ -125,15 +125,15 @@ def _pairs(
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yield (kernel cell, input rows, output rows) of every kernel cell that has pairs.
 
-    A submanifold table counts only the cells before the centre. The cell opposite has as many pairs, by
-    symmetry; at the centre the input and output row are the same, which callers do in one product.
+    A submanifold table counts only the cells before the center. The cell opposite has as many pairs, by
+    symmetry; at the center the input and output row are the same, which callers do in one product.
     """
     counts = indice_pair_num.tolist()
-    centre = len(counts) // 2
+    center = len(counts) // 2
     for cell, count in enumerate(counts):
-        if subm and cell == centre:
+        if subm and cell == center:
             continue
-        used = counts[len(counts) - 1 - cell] if subm and cell > centre else count
+        used = counts[len(counts) - 1 - cell] if subm and cell > center else count
         if used > 0:
             rows_in = indice_pairs[int(inverse), cell, :used].long()
             rows_out = indice_pairs[int(not inverse), cell, :used].long()

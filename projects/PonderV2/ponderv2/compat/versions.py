@@ -42,7 +42,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def find_problems(installed: Mapping[str, str]) -> list[str]:
-    """Compare versions with `SUPPORTED`.
+    """Compare versions with `SUPPORTED`, and say what is wrong.
 
     Args:
         installed: version by package name; a package that is not installed is absent.

@@ -1,44 +1,55 @@
-"""From info files to packed samples: data sets, transforms, ground-truth database; `prepare` and `verify` info files."""
+"""Data sets, their transforms and the ground-truth database; `prepare` makes info files and `verify` checks them.
+
+Modules of this folder do not import `transforms`, which imports them; `prepare` and `verify` may import both.
+"""
 
 from .cbgs import PonderCBGSDataset
-from .detection_dataset import DETECTION_CLASSES, PonderNuScenesDetDataset
-from .gt_database import PasteDatabase
+from .detection_dataset import PonderNuScenesDetDataset
+from .gravity_boxes import gravity_boxes
+from .gt_database import GroundTruthDatabase
 from .info_file import load_info_file
 from .label_fractions import choose_fraction
+from .nuscenes_constants import CAMERAS, DETECTION_CLASSES
 from .nuscenes_dataset import PonderNuScenesDataset
 from .transforms import (
-    PASTE_GROUPS,
+    SAMPLE_GROUPS,
+    GroundTruthSampling,
     LoadCameras,
     LoadLidarSweeps,
     MultiViewGridMask,
     MultiViewPhotometricDistortion,
     MultiViewResizeCropFlipRotate,
     PackSensorInputs,
-    PasteObjects,
-    SampleRays,
+    RayHoldout,
+    SampleCameraRays,
+    SampleLidarRays,
     SharedSwitch,
     SwitchableTransform,
     UnifiedRotScaleTransFlip,
 )
 
 __all__ = [
+    "CAMERAS",
     "DETECTION_CLASSES",
-    "PASTE_GROUPS",
+    "SAMPLE_GROUPS",
+    "GroundTruthDatabase",
+    "GroundTruthSampling",
     "LoadCameras",
     "LoadLidarSweeps",
     "MultiViewGridMask",
     "MultiViewPhotometricDistortion",
     "MultiViewResizeCropFlipRotate",
     "PackSensorInputs",
-    "PasteDatabase",
-    "PasteObjects",
     "PonderCBGSDataset",
     "PonderNuScenesDataset",
     "PonderNuScenesDetDataset",
-    "SampleRays",
+    "RayHoldout",
+    "SampleCameraRays",
+    "SampleLidarRays",
     "SharedSwitch",
     "SwitchableTransform",
     "UnifiedRotScaleTransFlip",
     "choose_fraction",
+    "gravity_boxes",
     "load_info_file",
 ]

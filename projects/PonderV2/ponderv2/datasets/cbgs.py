@@ -1,4 +1,4 @@
-"""Class-balanced grouping and sampling."""
+"""Class-balanced grouping and sampling (CBGS)."""
 
 from logging import WARNING
 
@@ -12,7 +12,7 @@ from ponderv2.registry import DATASETS
 
 @DATASETS.register_module()
 class PonderCBGSDataset(CBGSDataset):
-    """Frames drawn so that every class is drawn for equally often (Zhu et al. 2019, arXiv 1908.09492 §3.1).
+    """A data set whose frames are drawn for every class equally often (Zhu et al. 2019, arXiv 1908.09492 §3.1).
 
     With D the sum over classes of the frames that show the class, and K classes, D // K frames are drawn for each
     class, with replacement, from those that show it; on nuScenes' training split 28,130 frames become about
@@ -22,15 +22,15 @@ class PonderCBGSDataset(CBGSDataset):
     the draw depends on `seed` and the frames alone: all ranks and resumed runs have the same frames. As published
     it is drawn once, not anew every epoch.
 
-    What it comes to is logged.
+    The numbers of frames and classes are logged.
 
     Args:
-        dataset: a detection data set, or its config.
-        seed: of the draw.
-        lazy_init: as in mmdet3d.
+        dataset: detection data set, or its config.
+        seed: seed of the draw.
+        lazy_init: whether annotations are loaded later, as in mmdet3d.
 
     Raises:
-        ValueError: when no frame shows any class.
+        ValueError: no frame shows any class.
     """
 
     def __init__(self, dataset: BaseDataset | dict, seed: int = 0, lazy_init: bool = False) -> None:
@@ -40,7 +40,7 @@ class PonderCBGSDataset(CBGSDataset):
 
     @property
     def ratio(self) -> float:
-        """Frames drawn, by frames there are."""
+        """The number of frames drawn over the number of frames there are."""
         return len(self) / len(self.dataset)
 
     def _get_sample_indices(self, dataset: BaseDataset) -> list[int]:

@@ -12,29 +12,30 @@ from ponderv2.registry import DATASETS
 from .info_file import InfoFileError
 from .nuscenes_dataset import PonderNuScenesDataset
 
-DETECTION_CLASSES = tuple(PonderNuScenesDataset.METAINFO["classes"])
-"""nuScenes' ten detection classes in mmdet3d's order, which is not the published configs'."""
-
 
 @DATASETS.register_module()
 class PonderNuScenesDetDataset(PonderNuScenesDataset):
     """Key frames with `LiDARInstance3DBoxes` of mmdet3d 1.x: (x, y, z, l, w, h, yaw, vx, vy).
 
-    `ann_info` has, one entry a box that is kept: `gt_bboxes_3d`, `gt_labels_3d`, `gt_velocity_known`,
+    `ann_info` has, with one entry for each box that is kept: `gt_bboxes_3d`, `gt_labels_3d`, `gt_velocity_known`,
     `num_lidar_pts` and `instances`. Boxes of other categories (label -1) are never kept. A velocity that the
     tables do not tell stays NaN in the boxes, through filters and augmentation, so that a loss can leave it out;
     as 0, the published way, it teaches that unknown boxes stand still.
 
     Args:
-        use_valid_flag: leave out boxes without any LiDAR or radar point; published.
-        min_lidar_points: leave out boxes with fewer LiDAR points; mmdet3d without the valid flag: 1.
-        unknown_velocity: what unknown velocities are in the boxes, "nan" or "zero".
-        filter_empty_gt: training takes another frame instead of one without boxes; off, as frames without boxes
-            teach what is background.
-        **kwargs: of `PonderNuScenesDataset`.
+        data_root: folder that holds the info file, `samples/` and `sweeps/`.
+        ann_file: info file or files, see `PonderNuScenesDataset`.
+        pipeline: transforms, or their configs.
+        use_valid_flag: whether boxes without any LiDAR or radar point are left out; published.
+        min_lidar_points: smallest number of LiDAR points of a box that is kept; mmdet3d without the valid flag: 1.
+        unknown_velocity: value of unknown velocities in the boxes, "nan" or "zero".
+        filter_empty_gt: whether training takes another frame instead of one without boxes; off, as frames without
+            boxes teach what is background.
+        **kwargs: arguments of `PonderNuScenesDataset`.
 
     Raises:
-        InfoFileError: when the file numbers its categories otherwise than the class does.
+        InfoFileError: the file numbers its categories otherwise than the class does.
+        ValueError: `unknown_velocity` is neither word.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
         )
 
     def check_info(self, info: dict, path: Path) -> None:
-        """The labels of the file must mean the same classes."""
+        """Check that the labels of the file mean the classes of the data set."""
         classes = self.METAINFO["classes"]
         for name, label in info["metainfo"].get("categories", {}).items():
             if name in classes and classes.index(name) != label:
@@ -72,7 +73,7 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
                 )
 
     def parse_ann_info(self, info: dict) -> dict:
-        """Boxes, labels and what is known of them, of the instances that are kept."""
+        """Make boxes, labels and what is known of them from the instances that are kept."""
         kept = [instance for instance in info["instances"] if self._keep(instance)]
         labels = np.array([self.label_mapping[i["bbox_label_3d"]] for i in kept], dtype=np.int64)
         for label in labels:

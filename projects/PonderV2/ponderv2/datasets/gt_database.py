@@ -1,9 +1,9 @@
-"""Reading a database of annotated objects: `ponderv2.datasets.prepare.create_paste_database` writes it.
+"""The ground-truth database: annotated objects for ground-truth sampling; `prepare.create_gt_database` writes it.
 
-A folder holds one `lidar_<class>.bin` a class, points of all its objects one after another (float32: x, y, z
-relative to the gravity centre in the axes of the LiDAR frame, intensity, time lag in seconds), and `index.pkl`,
-which says where each object's points are. A database with images has `image_<class>.bin` beside: JPEG files of the
-objects, one after another.
+A folder holds one file `lidar_<class>.bin` for each class, with the points of all its objects one after another
+(float32: x, y, z relative to the gravity centre in the axes of the LiDAR frame, intensity, time lag in seconds), and
+`index.pkl`, which says where each object's points are. A database with images also holds `image_<class>.bin`: JPEG
+files of the objects, one after another.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,17 @@ from ponderv2.shapes import Float
 from .info_file import read_plain_pickle
 
 COLUMNS = ("x", "y", "z", "intensity", "lag")
+"""What the float32 numbers of a point mean."""
 
 
 @dataclass(frozen=True)
-class PasteFiles:
-    """Where points and crops lie. No file is kept open, so that processes can share it.
+class GroundTruthFiles:
+    """The files of a database. None is kept open, so that processes can share the object.
 
     Attributes:
-        folder: of the database.
-        lidar: file of points a class.
-        image: file of crops a class; empty without crops.
+        folder: folder of the database.
+        lidar: names of the files of points by class name.
+        image: names of the files of crops by class name; empty without crops.
     """
 
     folder: Path
@@ -35,10 +36,10 @@ class PasteFiles:
     image: dict[str, str]
 
     def points(self, class_name: str, first_point: int, num_points: int) -> Float[np.ndarray, "q 5"]:
-        """A fresh copy of an object's points, see `COLUMNS`.
+        """Read an object's points, see `COLUMNS`.
 
         Raises:
-            ValueError: when the file ends before.
+            ValueError: the file ends before them.
         """
         width = len(COLUMNS)
         path = self.folder / self.lidar[class_name]
@@ -48,10 +49,10 @@ class PasteFiles:
         return values.reshape(-1, width)
 
     def crop(self, class_name: str, first_byte: int, num_bytes: int) -> np.ndarray:
-        """The picture of an object, uint8 RGB `[h, w, 3]`.
+        """Read the picture of an object, uint8 RGB `[h, w, 3]`.
 
         Raises:
-            ValueError: when the file ends before, or holds no picture there.
+            ValueError: the file ends before it, or holds no picture there.
         """
         path = self.folder / self.image[class_name]
         with path.open("rb") as file:
@@ -64,11 +65,11 @@ class PasteFiles:
             raise ValueError(f"{path} holds no picture in the bytes {first_byte} to {end}; make it anew") from error
 
 
-class PasteDatabase:
-    """Objects of a database by class, and the points and picture of each.
+class GroundTruthDatabase:
+    """Annotated objects by class, and the points and picture of each.
 
     Attributes:
-        metainfo: what it was made from, `columns`, `lidar_files` and, with crops, `image_files`.
+        metainfo: record of what the database was made from, `columns`, `lidar_files` and, with crops, `image_files`.
         objects: entries by class name: `class_name`, `label` (place in nuScenes' list of classes), `bbox_3d`
             (x, y, z, l, w, h, yaw; gravity centre), `velocity`, `first_point`, `num_points`,
             `num_key_frame_points`, tokens; with crops `crop`, None where no camera shows the object well:
@@ -76,31 +77,33 @@ class PasteDatabase:
             the optical axis, `first_byte`, `num_bytes`.
 
     Args:
-        folder: that `create_paste_database` wrote.
+        folder: folder that `create_gt_database` wrote.
 
     Raises:
-        FileNotFoundError: when the folder holds no finished database.
+        FileNotFoundError: the folder holds no finished database.
     """
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "index.pkl").is_file():
-            raise FileNotFoundError(f"{folder} holds no finished paste database (index.pkl); run tools/create_data.py")
+            raise FileNotFoundError(
+                f"{folder} holds no finished ground-truth database (index.pkl); run tools/create_data.py"
+            )
         index = read_plain_pickle(folder / "index.pkl")
         self.metainfo: dict = index["metainfo"]
         self.objects: dict[str, list[dict]] = index["objects"]
-        self.files = PasteFiles(folder, self.metainfo["lidar_files"], self.metainfo.get("image_files", {}))
+        self.files = GroundTruthFiles(folder, self.metainfo["lidar_files"], self.metainfo.get("image_files", {}))
 
     @property
     def has_crops(self) -> bool:
-        """Whether it was made with pictures of the objects."""
+        """Whether the database was made with pictures of the objects."""
         return bool(self.files.image)
 
     def points(self, entry: dict) -> Float[np.ndarray, "q 5"]:
-        """A fresh copy of an object's points (see `COLUMNS`), relative to the centre of its box."""
+        """Read an object's points (see `COLUMNS`), relative to the centre of its box; every call returns a copy."""
         return self.files.points(entry["class_name"], entry["first_point"], entry["num_points"])
 
     def crop(self, entry: dict) -> np.ndarray | None:
-        """The picture of an object, uint8 RGB `[h, w, 3]`; None where there is none."""
+        """Read the picture of an object, uint8 RGB `[h, w, 3]`; None where there is none."""
         where = entry.get("crop")
         if where is None:
             return None

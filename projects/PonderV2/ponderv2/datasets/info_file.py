@@ -1,4 +1,4 @@
-"""Reading info files without trusting them.
+"""Reading of info files that are not trusted.
 
 Info files of the mmdet3d family are pickles. A pickle may run any code when it is loaded, so only plain
 Python containers and numpy values are let through; JSON is read as well.
@@ -23,7 +23,7 @@ _ALLOWED = {
 }
 
 
-# What damaged pickles and JSON raise, besides errors of pickle itself: see the documentation of `pickle`.
+# Damaged pickles and JSON raise these, besides errors of pickle itself: see the documentation of `pickle`.
 _DAMAGED = (
     pickle.UnpicklingError,
     EOFError,
@@ -42,14 +42,14 @@ class InfoFileError(ValueError):
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """What old pickle protocols write bytes as: `_codecs.encode(text, "latin1")`, and nothing else of codecs."""
+    """Return bytes, which old pickle protocols write as `_codecs.encode(text, "latin1")`; others are refused."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it wants to encode text as {encoding}")
     return text.encode("latin1")
 
 
 def _no_bytes() -> bytes:
-    """How protocols before 3 write empty bytes, as those of an empty array: `bytes()`."""
+    """Return empty bytes, which protocols before 3 write as `bytes()`, as those of an empty array."""
     return b""
 
 
@@ -75,21 +75,21 @@ def _numpy_core(module: str) -> str:
 
 
 def read_plain_pickle(path: Path) -> Any:
-    """Containers and numpy values of a pickle; anything else in it is refused.
+    """Read the containers and numpy values of a pickle; anything else in it is refused.
 
     Raises:
-        pickle.UnpicklingError: when the file wants to load anything but plain data.
+        pickle.UnpicklingError: the file wants to load anything but plain data.
     """
     with path.open("rb") as file:
         return _PlainUnpickler(file).load()
 
 
 def load_info_file(path: str | Path) -> dict:
-    """`{metainfo, data_list}` of an info file in mmdet3d's v2 format (`.pkl` or `.json`).
+    """Read `{metainfo, data_list}` from an info file in mmdet3d's v2 format (`.pkl` or `.json`).
 
     Raises:
-        FileNotFoundError: naming the path.
-        InfoFileError: when the file is damaged, holds anything but plain data, or is of another format.
+        FileNotFoundError: the file does not exist.
+        InfoFileError: the file is damaged, holds anything but plain data, or is of another format.
     """
     path = Path(path)
     if not path.is_file():

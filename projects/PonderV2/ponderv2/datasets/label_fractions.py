@@ -1,13 +1,13 @@
-"""Parts of a training set for label-efficient protocols: so many per cent of the frames, or of the scenes."""
+"""Fractions of a training set for label-efficient protocols: a share of the frames, or of the scenes."""
 
 import hashlib
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.25, 0.5)
-"""What papers report; any other share works as well."""
+"""The shares that papers report; any other works as well."""
 
 
 def choose_fraction(frames: list[dict], fraction: float, by: str = "frames", seed: int = 0) -> list[dict]:
-    """A share of the key frames, in the order they came.
+    """Choose a share of the key frames; they stay in the order they came in.
 
     Frames, or scenes, are put into an order by a hash of the seed and their token, and the first ones of it are
     taken. So the choice is the same on every machine, it does not depend on the other frames, and a smaller
@@ -15,12 +15,12 @@ def choose_fraction(frames: list[dict], fraction: float, by: str = "frames", see
 
     Args:
         frames: entries of an info file, with `token`, and for scenes with `scene_token`.
-        fraction: share in (0, 1]; at least one frame or scene is taken.
+        fraction: share in (0, 1] of the frames or scenes; at least one is taken.
         by: "frames" takes single frames from everywhere; "scenes" takes whole drives, which see less of the world.
-        seed: of the choice.
+        seed: seed of the choice.
 
     Raises:
-        ValueError: for a fraction outside (0, 1], another `by`, or frames without the token that is needed.
+        ValueError: the fraction is outside (0, 1], `by` is neither word, or frames lack the token that is needed.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction: expected a share in (0, 1], got {fraction}")

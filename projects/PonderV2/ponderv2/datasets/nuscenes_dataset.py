@@ -7,16 +7,14 @@ from mmdet3d.datasets import NuScenesDataset
 
 from ponderv2.registry import DATASETS
 
-from .label_fractions import choose_fraction
 from .info_file import InfoFileError, load_info_file
-
-CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
-"""nuScenes' six cameras, in the order of its info files."""
+from .label_fractions import choose_fraction
+from .nuscenes_constants import CAMERAS, LIDAR
 
 
 @DATASETS.register_module()
 class PonderNuScenesDataset(NuScenesDataset):
-    """mmdet3d's `NuScenesDataset`, reading info files safely and in the order of time.
+    """mmdet3d's `NuScenesDataset`, which reads info files safely and gives key frames in the order of time.
 
     Samples without boxes are kept: pre-training needs none.
 
@@ -24,11 +22,18 @@ class PonderNuScenesDataset(NuScenesDataset):
         data_root: folder that holds the info file, `samples/` and `sweeps/`.
         ann_file: info file, relative to `data_root`; or several of one version, as train and val together for a
             submission.
-        load_interval: take every n-th key frame in order of time (published: 2 for "50 %" of the data).
+        pipeline: transforms, or their configs.
+        load_interval: distance n of the key frames that are used, every n-th in the order of time (published: 2 for
+            "50 %" of the data).
         fraction: share of the frames or scenes that is used, see `choose_fraction`; before `load_interval`.
-        fraction_by: "frames" or "scenes".
-        fraction_seed: of the choice.
-        **kwargs: of `NuScenesDataset`.
+        fraction_by: unit of the fraction, "frames" or "scenes".
+        fraction_seed: seed of the choice.
+        test_mode: whether the pipeline gets no annotations, as in mmdet3d.
+        **kwargs: arguments of `NuScenesDataset`.
+
+    Raises:
+        InfoFileError: an info file is damaged, of another format or without key frames, or one of several is of
+            another version.
     """
 
     def __init__(
@@ -48,14 +53,14 @@ class PonderNuScenesDataset(NuScenesDataset):
         files = [ann_file] if isinstance(ann_file, str) else list(ann_file)
         self.info_files = [Path(data_root, file) for file in files]
         self._version_given = "version" in (kwargs.get("metainfo") or {})
-        prefix = {"pts": "samples/LIDAR_TOP", "sweeps": "sweeps/LIDAR_TOP"} | {c: f"samples/{c}" for c in CAMERAS}
+        prefix = {"pts": f"samples/{LIDAR}", "sweeps": f"sweeps/{LIDAR}"} | {c: f"samples/{c}" for c in CAMERAS}
         kwargs.setdefault("data_prefix", prefix)
         kwargs.setdefault("modality", {"use_lidar": True, "use_camera": True})
         kwargs.setdefault("filter_empty_gt", False)
         super().__init__(data_root=data_root, ann_file=files[0], pipeline=pipeline, test_mode=test_mode, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Parsed key frames, sorted by time stamp: every `load_interval`-th of the chosen fraction."""
+        """Load and parse the key frames, sorted by time stamp: every `load_interval`-th of the chosen fraction."""
         infos = [(path, load_info_file(path)) for path in self.info_files]
         self._check_files(infos)
         # An error about a frame names the file it is from.
@@ -65,14 +70,14 @@ class PonderNuScenesDataset(NuScenesDataset):
         return [self.parse_data_info(frame) for frame in frames[:: self.load_interval]]
 
     def check_info(self, info: dict, path: Path) -> None:
-        """What a kind of data set asks of an info file as a whole.
+        """Check an info file as a whole; subclasses say what they ask of it.
 
         Raises:
-            InfoFileError: naming the file and the key.
+            InfoFileError: the file cannot be used; the message names the file and the key.
         """
 
     def _check_files(self, infos: list[tuple[Path, dict]]) -> None:
-        """All have key frames, of one version, which becomes that of the data set."""
+        """Check that all have key frames, of one version, which becomes that of the data set."""
         first, version = infos[0][0], infos[0][1]["metainfo"].get("version")
         for path, info in infos:
             if not info["data_list"]:
@@ -90,7 +95,7 @@ class PonderNuScenesDataset(NuScenesDataset):
             self._metainfo["version"] = version
 
     def parse_data_info(self, info: dict) -> dict:
-        """mmdet3d's parsing, on a copy (it joins paths in place), with errors that name the key."""
+        """Parse a key frame as mmdet3d does, on a copy (it joins paths in place), with errors that name the key."""
         info = info | {
             "images": {name: dict(camera) for name, camera in info.get("images", {}).items()},
             "lidar_points": dict(info.get("lidar_points", {})),

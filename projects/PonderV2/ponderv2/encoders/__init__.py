@@ -1,4 +1,4 @@
-"""Sensors to one feature volume. A fine-tuned model keeps an encoder key by key."""
+"""Encoders: they turn sensors into one feature volume. A fine-tuned model keeps an encoder key by key."""
 
 from .camera_encoder import CameraEncoder
 from .fusion_encoder import FusionEncoder

@@ -1,33 +1,33 @@
-"""Cameras to a feature volume."""
+"""The camera encoder: it turns images into a feature volume."""
 
-from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList
 from torch import nn
 
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
-from ponderv2.structures import FeatureVolume, SensorBatch, VoxelGrid
+from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, VoxelGrid
 
-from ponderv2.encoders.image.depth_supervision import DepthSupervision
+from .blocks import conv3d_block
+from .image.depth_supervision import DepthSupervision
 
 
 @MODELS.register_module()
 class CameraEncoder(BaseModule):
-    """Image backbone, neck, depth head and lift (UniPAD §3.1; PonderV2 §4.2).
+    """Runs an image backbone, a neck, a depth network and a lift (UniPAD §3.1; PonderV2 §4.2).
 
     Args:
-        grid: the volume to fill, arguments of `VoxelGrid`.
-        img_backbone: gives maps for `[N, 3, H, W]` images and an optional visibility of blocks; has
-            `channels` and `strides`.
-        img_neck: maps to maps with `channels` channels, for example mmdet's FPN.
-        neck_strides: pixels a cell of each map of the neck.
-        depth_net: maps to depth probabilities.
-        lift: maps and depth probabilities to a volume.
-        channels: of the volume.
-        num_convs: 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
+        grid: arguments of the `VoxelGrid` that the encoder fills.
+        img_backbone: config of a module that turns `[N, 3, H, W]` images and an optional visibility of blocks into
+            maps; it has `channels` and `strides`.
+        img_neck: config of a module that turns these maps into maps with `channels` channels, such as mmdet's FPN.
+        neck_strides: width of a cell of each map of the neck, pixels.
+        depth_net: config of a module that turns maps into depth probabilities.
+        lift: config of a module that turns maps and depth probabilities into a volume.
+        channels: channels of the volume.
+        num_convs: number of 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
             they are new).
-        norm_cfg: their norm, in mmcv's terms; published BN3d.
-        depth_loss: arguments of `DepthSupervision`; in training the volume then has a loss `loss_lift_depth`, for
+        norm_cfg: norm of these convolutions, in mmcv's terms; published BN3d.
+        depth_loss: arguments of `DepthSupervision`; in training the output then has a loss `loss_lift_depth`, for
             which the batch needs points. None supervises no depth; published in pre-training and with the pull
             lift.
     """
@@ -58,12 +58,12 @@ class CameraEncoder(BaseModule):
         self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
         self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss)
 
-    def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> FeatureVolume:
+    def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> EncoderOutput:
         """Encode a batch.
 
         Args:
-            batch: with `images` and `rig`; in training with `points` for a `depth_loss`.
-            masking: which part of the input to hide; None hides nothing.
+            batch: sensor data with `images` and `rig`; for a `depth_loss` in training also with `points`.
+            masking: says which part of the input is hidden; None hides nothing.
 
         Raises:
             ValueError: when the batch has no images, no points for a `depth_loss`, or the neck does not give one
@@ -88,10 +88,4 @@ class CameraEncoder(BaseModule):
         data = self.lift([m.unflatten(0, shape) for m in maps], depths, self.neck_strides, batch.rig, self.grid)
         for conv in self.convs:
             data = conv(data)
-        return FeatureVolume(data, self.grid, losses)
-
-
-def conv3d_block(in_channels: int, out_channels: int, norm_cfg: dict | None = None) -> ConvModule:
-    """3×3×3 convolution, norm (batch norm unless said otherwise), ReLU."""
-    norm_cfg = norm_cfg or dict(type="BN3d")
-    return ConvModule(in_channels, out_channels, 3, padding=1, conv_cfg=dict(type="Conv3d"), norm_cfg=norm_cfg)
+        return EncoderOutput(FeatureVolume(data, self.grid), losses)

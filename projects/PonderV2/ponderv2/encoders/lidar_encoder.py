@@ -1,4 +1,4 @@
-"""LiDAR sweeps to a feature volume."""
+"""The LiDAR encoder: it turns sweeps into a feature volume."""
 
 from collections.abc import Sequence
 from logging import WARNING
@@ -11,36 +11,41 @@ from torch import Tensor, nn
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
-from ponderv2.structures import FeatureVolume, SensorBatch, VoxelGrid
+from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, VoxelGrid
 
-from .camera_encoder import conv3d_block
-from ponderv2.encoders.sparse.voxelize import Voxels, voxelize
+from .blocks import conv3d_block
+from .sparse.voxelize import Voxels, voxelize
 
 
 @MODELS.register_module()
 class LidarEncoder(BaseModule):
-    """Voxels, a sparse encoder and, where there is one, a dense backbone with its neck (UniPAD §3.1; PonderV2 §4.2).
+    """Runs voxelization, a sparse encoder and, if there is one, a dense backbone with its neck.
 
-    In training the plan hides blocks of voxels. Hidden voxels are dropped, so that the sparse encoder does not
-    compute on them; or a learnable token takes the place of their features, which keeps their places known.
+    It implements UniPAD §3.1 and PonderV2 §4.2. In training the masking hides blocks of voxels. Hidden voxels are
+    dropped, so that the sparse encoder does not compute on them; or a learnable token takes the place of their
+    features, which keeps their places known.
 
     Args:
-        grid: the volume to fill, arguments of `VoxelGrid`.
-        voxel_size: (x, y, z) in metres; published (0.075, 0.075, 0.2), an eighth of a cell of the volume.
-        pts_middle_encoder: voxels to a volume; has `channels` and `stride`, the voxels a cell of the volume.
-        pts_backbone, pts_neck: volume to maps to volume, for example `SECOND3D` and `SECOND3DFPN`; None for none.
-        channels: of the volume.
-        feature_scale: what each column of the points is multiplied by; as many columns are used. UniPAD takes
+        grid: arguments of the `VoxelGrid` that the encoder fills.
+        voxel_size: size (x, y, z) of a voxel, metres; published (0.075, 0.075, 0.2), an eighth of a cell of the volume.
+        pts_middle_encoder: config of a module that turns voxels into a volume; it has `channels` and `stride`, the
+            number of voxels in a cell of the volume along each axis.
+        channels: channels of the volume.
+        pts_backbone: config of a module that turns the volume into maps, such as `SECOND3D`; None for none.
+        pts_neck: config of a module that turns these maps into a volume, such as `SECOND3DFPN`; None for none.
+        feature_scale: factor of each column of the points; as many columns are used. UniPAD takes
             (x, y, z, intensity, time lag) as they are, PonderV2 the first four with intensity / 255.
-        max_points: of a voxel, published 10; None for all, as for 0.1 m voxels of a single sweep.
-        max_voxels: of a sample in training and otherwise, published (120000, 160000); None for all.
-        mask_token: replace the features of hidden voxels instead of dropping them (PonderV2).
-        num_convs: 3×3×3 convolutions at the end; published 0 in pre-training, 3 in fine-tuning (there they are
-            new).
-        norm_cfg: their norm, in mmcv's terms; published BN3d.
+        max_points: largest number of points of a voxel, published 10; None for all, as for 0.1 m voxels of a single
+            sweep.
+        max_voxels: largest numbers of voxels of a sample in training and outside it, published (120000, 160000); None
+            for all.
+        mask_token: True to replace the features of hidden voxels instead of dropping them (PonderV2).
+        num_convs: number of 3×3×3 convolutions at the end; published 0 in pre-training, 3 in fine-tuning (there they
+            are new).
+        norm_cfg: norm of these convolutions, in mmcv's terms; published BN3d.
 
     Raises:
-        ValueError: voxels and volume do not fit.
+        ValueError: when voxels and volume do not fit.
     """
 
     def __init__(
@@ -76,15 +81,15 @@ class LidarEncoder(BaseModule):
         self.channels = channels
         self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
 
-    def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> FeatureVolume:
+    def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> EncoderOutput:
         """Encode a batch.
 
         A sample without a point in the range, or without a visible voxel, is encoded as an empty scene and
         logged.
 
         Args:
-            batch: with `points`.
-            masking: which part of the input to hide; None hides nothing.
+            batch: sensor data with `points`.
+            masking: says which part of the input is hidden; None hides nothing.
 
         Raises:
             ValueError: when the batch has no points, or points with too few columns.
@@ -94,10 +99,14 @@ class LidarEncoder(BaseModule):
         data = self.encode_voxels(self.mask(self.voxelize(batch.points), masking))
         for conv in self.convs:
             data = conv(data)
-        return FeatureVolume(data, self.grid)
+        return EncoderOutput(FeatureVolume(data, self.grid))
 
     def voxelize(self, points: list[Tensor]) -> Voxels:
-        """Scaled means of the points in each voxel."""
+        """Compute the scaled means of the points in each voxel.
+
+        Raises:
+            ValueError: when points have too few columns.
+        """
         count = len(self.feature_scale)
         if min(p.shape[1] for p in points) < count:
             raise ValueError(
@@ -110,7 +119,7 @@ class LidarEncoder(BaseModule):
         return voxels.with_features(voxels.features * self.feature_scale)
 
     def mask(self, voxels: Voxels, masking: InputMasking | None) -> Voxels:
-        """Voxels as the plan shows them."""
+        """Hide voxels as the masking says: drop them, or replace their features by the mask token."""
         visible = None
         if masking is not None:
             visible = masking.draw_voxel_mask(voxels.coordinates, voxels.batch_size)
@@ -126,7 +135,7 @@ class LidarEncoder(BaseModule):
         return kept
 
     def encode_voxels(self, voxels: Voxels) -> Float[Tensor, "b c z y x"]:
-        """The volume before the convolutions at the end."""
+        """Compute the volume before the convolutions at the end."""
         empty = len(voxels) == 0
         if empty:
             # Sparse convolution on CUDA refuses a tensor without rows: it gets one, whose result is wiped out, so
@@ -143,15 +152,15 @@ class LidarEncoder(BaseModule):
 
 
 def voxel_grid_of(grid: VoxelGrid, voxel_size: Sequence[float], stride: int | None) -> VoxelGrid:
-    """The voxels of a volume's range.
+    """Make the grid of the voxels in the range of a volume.
 
     Args:
-        grid: the volume.
-        voxel_size: (x, y, z) in metres.
-        stride: voxels a cell of the volume on each axis; None for any whole number.
+        grid: grid of the volume.
+        voxel_size: size (x, y, z) of a voxel in metres.
+        stride: number of voxels in a cell of the volume along each axis; None allows any whole number.
 
     Raises:
-        ValueError: the range is no whole number of voxels, or a cell of the volume is not `stride` voxels.
+        ValueError: when the range is no whole number of voxels, or a cell of the volume is not `stride` voxels.
     """
     counts = [(hi - lo) / s for lo, hi, s in zip(grid.lower, grid.upper, voxel_size, strict=True)]
     size = tuple(round(c) for c in counts)
@@ -161,11 +170,11 @@ def voxel_grid_of(grid: VoxelGrid, voxel_size: Sequence[float], stride: int | No
             f"{tuple(round(c, 3) for c in counts)} voxels (x, y, z)"
         )
     per_cell = [n / m for n, m in zip(size, grid.size, strict=True)]
-    wanted = "a whole number of voxels" if stride is None else f"{stride} voxels"
+    needed = "a whole number of voxels" if stride is None else f"{stride} voxels"
     if any(p != (round(p) if stride is None else stride) for p in per_cell):
         raise ValueError(
             f"voxel_size: {tuple(voxel_size)} m gives {size} voxels (x, y, z) in the range, for a volume of "
-            f"{grid.size} cells: a cell must be {wanted} wide on every axis, not {tuple(round(p, 3) for p in per_cell)}"
+            f"{grid.size} cells: a cell must be {needed} wide on every axis, not {tuple(round(p, 3) for p in per_cell)}"
         )
     return VoxelGrid(grid.point_cloud_range, size)
 

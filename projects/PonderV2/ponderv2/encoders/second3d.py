@@ -1,4 +1,4 @@
-"""SECOND's dense backbone and neck, run on each level of height by itself.
+"""SECOND's dense backbone and neck, which run on each level of height by itself.
 
 Kernels are one cell high, so that levels never mix: the (1, 3, 3) convolutions of the published code are 2-D
 convolutions over all levels of all samples.
@@ -18,14 +18,17 @@ PUBLISHED_NORM = dict(type="BN2d", eps=1e-3, momentum=0.01)
 
 @MODELS.register_module()
 class SECOND3D(BaseModule):
-    """Parallel branches of convolutions at several resolutions of the plane, all from the same input (UVTR).
+    """Runs parallel branches of convolutions at several resolutions of the plane, all on the same input (UVTR).
 
     Args:
-        in_channels: of the volume.
-        channels: of each branch, published (128, 256, 512).
-        strides: of the first convolution of each branch, in the plane alone, published (1, 2, 4).
-        blocks: further convolutions of each branch, published 5.
-        norm_cfg: in mmcv's terms, for `[B * Z, C, Y, X]`; published batch norm, over samples and levels alike.
+        in_channels: channels of the volume.
+        channels: channels of each branch, published (128, 256, 512).
+        strides: stride of the first convolution of each branch, in the plane alone; published (1, 2, 4).
+        blocks: number of further convolutions of each branch, published 5.
+        norm_cfg: norm of `[B * Z, C, Y, X]`, in mmcv's terms; published batch norm, over samples and levels alike.
+
+    Raises:
+        ValueError: when `channels`, `strides` and `blocks` have different lengths.
     """
 
     def __init__(
@@ -51,20 +54,20 @@ class SECOND3D(BaseModule):
             self.branches.append(nn.Sequential(*convs))
 
     def forward(self, volume: Float[Tensor, "b c z y x"]) -> tuple[Tensor, ...]:
-        """Maps `[B * Z, C, Y / stride, X / stride]`, one a branch, rounded up."""
+        """Compute a map `[B * Z, C, Y / stride, X / stride]` for each branch, its sizes rounded up."""
         planes = volume.transpose(1, 2).flatten(0, 1)
         return tuple(branch(planes) for branch in self.branches)
 
 
 @MODELS.register_module()
 class SECOND3DFPN(BaseModule):
-    """Branches brought to one resolution and width, and summed (UVTR; SECOND concatenates).
+    """Brings the branches to one resolution and width and adds them (UVTR; SECOND concatenates).
 
     Args:
-        in_channels: of the branches, published (128, 256, 512).
-        channels: of the volume, published 256.
-        strides: of the branches; published (1, 2, 4).
-        norm_cfg: as in `SECOND3D`.
+        in_channels: channels of each branch, published (128, 256, 512).
+        channels: channels of the volume, published 256.
+        strides: stride of each branch, published (1, 2, 4).
+        norm_cfg: norm, as in `SECOND3D`.
     """
 
     def __init__(
@@ -89,10 +92,14 @@ class SECOND3DFPN(BaseModule):
             )
 
     def forward(self, maps: tuple[Tensor, ...], levels: int) -> Float[Tensor, "b c z y x"]:
-        """The volume of maps `[B * levels, C, Y / stride, X / stride]`.
+        """Compute the volume from maps `[B * levels, C, Y / stride, X / stride]`.
+
+        Args:
+            maps: one map for each branch.
+            levels: number of levels of height.
 
         Raises:
-            ValueError: as many maps as branches are expected, of sizes that their strides make equal.
+            ValueError: when there is not one map for each branch, or their strides do not make their sizes equal.
         """
         if len(maps) != len(self.lateral):
             raise ValueError(f"SECOND3DFPN: expected {len(self.lateral)} maps, got {len(maps)}")

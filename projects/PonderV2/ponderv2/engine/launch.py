@@ -1,4 +1,4 @@
-"""From a command line to an mmengine runner; what tools/train.py and tools/test.py share."""
+"""From a command line to an mmengine runner, for tools/train.py and tools/test.py."""
 
 import argparse
 import copy
@@ -12,21 +12,30 @@ from ponderv2 import compat
 from ponderv2.checkpoints import resolve_checkpoint
 
 from .allocator import keep_freed_memory
+from .hooks import DetectionPreviewHook
+from .recipe_datasets import set_data_root
 from .test_time_augmentation import with_tta
 
 
 def parse_arguments(description: str, train: bool) -> argparse.Namespace:
-    """Arguments of tools/train.py (`train`) or tools/test.py."""
+    """Parse the command line of tools/train.py or tools/test.py.
+
+    Args:
+        description: description of the tool, for `--help`.
+        train: True for tools/train.py, False for tools/test.py.
+    """
     parser = argparse.ArgumentParser(description=description)
     add_common_arguments(parser)
     if not train:
         parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
         parser.add_argument("--tta", action="store_true", help="test-time augmentation, of a recipe that has it")
+        parser.add_argument("--draw", type=Path, metavar="DIR", help="pictures of the boxes in the first frames")
     parser.add_argument("--work-dir", type=Path, help="logs and checkpoints; default work_dirs/<config name>")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
-    # torchrun hands it over on older versions; the environment says the same.
+    # Older versions of torchrun pass this rank; it is also in the environment, where mmengine reads it.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     if train:
+        add_scratch_argument(parser)
         parser.add_argument("--amp", action="store_true", help="automatic mixed precision (CUDA)")
         parser.add_argument(
             "--resume",
@@ -39,7 +48,7 @@ def parse_arguments(description: str, train: bool) -> argparse.Namespace:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Recipe, data folder and changes: what every tool that reads data takes."""
+    """Add the arguments of every tool that reads data: recipe, data folder, and changes to the recipe."""
     parser.add_argument("config", type=Path, help="recipe, a file under configs/")
     parser.add_argument("--data-root", type=Path, help="folder of the data, for all data sets and metrics")
     parser.add_argument(
@@ -51,16 +60,34 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(path: Path, data_root: Path | None = None, options: dict | None = None) -> Config:
-    """The recipe with the data folder and changes put in.
+def add_scratch_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--scratch`, which trains the baseline that a recipe names."""
+    parser.add_argument("--scratch", action="store_true", help="the recipe's baseline without pre-training")
+
+
+def load_config(
+    path: Path, data_root: Path | None = None, options: dict | None = None, scratch: bool = False
+) -> Config:
+    """Load a recipe and put the data folder and changes into it.
+
+    Args:
+        path: the recipe, a file under `configs/`.
+        data_root: folder that takes the place of every `data_root` in the recipe.
+        options: changes by key, with dots; they come after those of `scratch`.
+        scratch: apply the changes that the recipe's `scratch` names: the baseline without pre-training.
 
     Raises:
         FileNotFoundError: when the recipe or the data folder does not exist.
+        ValueError: when the baseline is asked of a recipe that names none.
     """
     compat.install()
     if not path.is_file():
         raise FileNotFoundError(f"recipe {path} does not exist")
     config = Config.fromfile(str(path))
+    if scratch:
+        if "scratch" not in config:
+            raise ValueError(f"--scratch: {path} names no baseline (scratch = {{...}}): it does not start from weights")
+        config.merge_from_dict(dict(config.scratch))
     if options:
         config.merge_from_dict(options)
     if data_root is not None:
@@ -70,29 +97,18 @@ def load_config(path: Path, data_root: Path | None = None, options: dict | None 
     return config
 
 
-def set_data_root(config: object, root: str) -> None:
-    """Put `root` in place of every `data_root` at any depth of a recipe: data sets, databases, metrics."""
-    if isinstance(config, list | tuple):
-        for item in config:
-            set_data_root(item, root)
-        return
-    if not isinstance(config, Config | dict):
-        return
-    for key in list(config.keys()):
-        if key == "data_root":
-            config[key] = root
-        else:
-            set_data_root(config[key], root)
-
-
 def build_runner(args: argparse.Namespace, train: bool) -> Runner:
-    """A runner for the arguments of `parse_arguments`.
+    """Build the runner of a command line.
+
+    Args:
+        args: arguments of `parse_arguments`.
+        train: True to train, False to test.
 
     Raises:
-        SystemExit: for `--amp` on a machine without CUDA.
+        SystemExit: when `--amp` is given on a machine without CUDA.
     """
     keep_freed_memory()
-    config = load_config(args.config, args.data_root, args.cfg_options)
+    config = load_config(args.config, args.data_root, args.cfg_options, train and args.scratch)
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / args.config.stem)
     if not torch.cuda.is_available() and args.launcher != "none":
@@ -107,7 +123,10 @@ def build_runner(args: argparse.Namespace, train: bool) -> Runner:
         config.load_from = str(resolve_checkpoint(args.checkpoint))
         if args.tta:
             config = with_tta(config)
-    return Runner.from_cfg(config)
+    runner = Runner.from_cfg(config)
+    if not train and args.draw is not None:
+        runner.register_hook(DetectionPreviewHook(args.draw))
+    return runner
 
 
 def _use_amp(config: Config) -> None:

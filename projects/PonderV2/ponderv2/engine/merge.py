@@ -1,4 +1,4 @@
-"""A fusion model's start from a camera and a LiDAR encoder that were pre-trained apart."""
+"""A fusion model starts from a camera and a LiDAR encoder that were pre-trained apart."""
 
 import argparse
 from pathlib import Path
@@ -7,8 +7,8 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ponderv2.registry import MODELS
 from ponderv2.checkpoints import coverage_table, read_encoder_weights, shortcomings, weights_hash
+from ponderv2.registry import MODELS
 
 from .launch import load_config
 
@@ -16,7 +16,11 @@ PARTS = ("camera", "lidar")
 
 
 def merge_encoders(camera: Path, lidar: Path) -> dict[str, Tensor]:
-    """Both encoders under the names they have in a model with a `FusionEncoder`.
+    """Read both encoders and put them under the names that they have in a model with a `FusionEncoder`.
+
+    Args:
+        camera: work dir, checkpoint or encoder file of the camera encoder.
+        lidar: the same of the LiDAR encoder.
 
     Raises:
         ValueError: one of the files holds a fusion encoder already.
@@ -32,7 +36,7 @@ def merge_encoders(camera: Path, lidar: Path) -> dict[str, Tensor]:
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
-    """Arguments of tools/merge_checkpoints.py."""
+    """Read the command line of tools/merge_checkpoints.py."""
     parser = argparse.ArgumentParser(description=description)
     source = "work dir, checkpoint or encoder.safetensors of "
     parser.add_argument("camera", type=Path, help=source + "camera pre-training")
@@ -50,7 +54,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
 
 
 def merge(args: argparse.Namespace) -> Path:
-    """Merge, print the coverage, and write the checkpoint.
+    """Merge the two encoders of the command line, print which weights fit, and write the checkpoint; return its path.
 
     Raises:
         SystemExit: the recipe has no `FusionEncoder`, or the weights do not cover both of its encoders; nothing is
@@ -69,10 +73,10 @@ def merge(args: argparse.Namespace) -> Path:
 
 
 def write_merged(model: nn.Module, weights: dict[str, Tensor], out: Path, allow_missing: tuple[str, ...] = ()) -> None:
-    """Print the coverage of `model` by `weights` and write them, replacing `out` in one step.
+    """Print which weights of `model` are among `weights`, and write these, replacing `out` in one step.
 
     Raises:
-        SystemExit: see `merge`.
+        SystemExit: the weights do not cover both encoders but for `allow_missing`; nothing is written then.
     """
     prefixes = tuple(f"encoder.{part}." for part in PARTS)
     table, parts = coverage_table(model.state_dict(), weights, prefixes, "weights of the fusion model")

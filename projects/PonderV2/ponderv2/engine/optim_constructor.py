@@ -1,4 +1,4 @@
-"""Parameter groups whose names are checked."""
+"""Parameter groups of the optimiser, with a check of their names."""
 
 import difflib
 
@@ -11,33 +11,34 @@ from ponderv2.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class CheckedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """mmengine's constructor, refusing `custom_keys` that match no parameter.
+    """mmengine's constructor, which here raises an error for `custom_keys` that match no parameter.
 
-    A key matches the parameters that have it anywhere in their names, and the longest key that matches counts. One
-    that matches none has no effect and says nothing: in UVTR's published fusion config two such entries leave the
-    view transform and the depth head at ten times the rate that was meant.
+    A key matches the parameters that have it anywhere in their names, and of several keys the longest one counts.
+    mmengine's own constructor silently ignores a key that matches none: because of two such keys, UVTR's published
+    fusion config trains the view transform and the depth head at ten times the intended rate.
 
-    Args: as mmengine's.
+    The arguments are those of mmengine's constructor.
 
     Raises:
-        ValueError: on calling it, naming each such key and the names that come closest.
+        ValueError: when it is called and a key matches no parameter; the message names each such key and the parts of
+            the model with the closest names.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         if is_model_wrapper(model):
             model = model.module
         names = [name for name, _ in model.named_parameters()]
-        lost = [key for key in self.paramwise_cfg.get("custom_keys", {}) if not any(key in name for name in names)]
-        if lost:
+        unmatched = [key for key in self.paramwise_cfg.get("custom_keys", {}) if not any(key in name for name in names)]
+        if unmatched:
             raise ValueError(
                 "paramwise_cfg.custom_keys: "
-                + "; ".join(f"{key!r} matches no parameter{_hint(key, names)}" for key in lost)
+                + "; ".join(f"{key!r} matches no parameter{_hint(key, names)}" for key in unmatched)
             )
         return super().__call__(model)
 
 
 def _hint(key: str, names: list[str]) -> str:
-    """What a key may have meant: a part of the model with a similar path or a similar last name."""
+    """Name the parts of the model whose path, or last part of the path, is similar to a key."""
     modules = {name[:end] for name in names for end in range(len(name)) if name[end] == "."} | set(names)
     by_last_name: dict[str, str] = {}
     for path in sorted(modules, key=lambda path: (path.count("."), path)):

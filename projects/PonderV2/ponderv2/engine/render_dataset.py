@@ -1,19 +1,22 @@
 """Rendering a data set with a trained model: pictures and numbers."""
 
 import argparse
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
-from tqdm import tqdm
+from torch.utils.data import DataLoader
 
-from ponderv2.evaluation.mesh_extraction import extract_mesh
-from ponderv2.evaluation.render_metric import render_result, summarise
-from ponderv2.registry import MODELS
 from ponderv2.checkpoints import load_weights, resolve_checkpoint
+from ponderv2.evaluation.mesh_extraction import extract_mesh
+from ponderv2.evaluation.render_metric import render_result, summarize
+from ponderv2.progress_bar import progress_bar
+from ponderv2.registry import MODELS
 from ponderv2.visualization import sample_panel, save_png
 
 from .allocator import keep_freed_memory
@@ -21,7 +24,7 @@ from .launch import add_common_arguments, load_config
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
-    """Arguments of tools/render.py."""
+    """Read the arguments of tools/render.py."""
     parser = argparse.ArgumentParser(description=description)
     add_common_arguments(parser)
     parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
@@ -35,11 +38,15 @@ def parse_arguments(description: str) -> argparse.Namespace:
 
 
 def render(args: argparse.Namespace) -> dict[str, float]:
-    """Render the recipe's test data; writes `panel_*.png`, `mesh_*.ply` with `--mesh`, and `metrics.json`; returns
-    the metrics.
+    """Render the recipe's test data; write `panel_*.png`, with `--mesh` also `mesh_*.ply`, and `metrics.json`.
 
-    `psnr`, `abs_rel`, `rmse`, `delta1` are over the rays of the recipe's test pipeline (held-out ones, in the
-    recipes of this project); `image_psnr` and `ssim` over the rendered pixel lattice of whole images.
+    Args:
+        args: what `parse_arguments` gives.
+
+    Returns:
+        The metrics. `psnr`, `abs_rel`, `rmse` and `delta1` are measured along the rays of the recipe's test pipeline,
+        none of which is trained on in the recipes of this project; `image_psnr` and `ssim` on the rendered lattice of
+        pixels of whole images. `guess_psnr` and `guess_abs_rel` are what the mean colour and the median depth reach.
     """
     keep_freed_memory()
     config = load_config(args.config, args.data_root, args.cfg_options)
@@ -47,22 +54,17 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     loader = Runner.build_dataloader(config.test_dataloader)
     total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
     results = []
-    with tqdm(total=total, desc="rendering", unit="sample") as progress:
-        for data in loader:
-            for k in range(len(data["data_samples"])):
-                if len(results) == total:
-                    break
-                one = {"inputs": {n: v[k : k + 1] for n, v in data["inputs"].items()}}
-                one["data_samples"] = data["data_samples"][k : k + 1]
-                results.append(_render_sample(model, one, args, len(results)))
-                progress.update()
-    metrics = summarise(results)
+    with progress_bar(total, "rendering", "sample") as progress:
+        for data in itertools.islice(_single_samples(loader), total):
+            results.append(_render_sample(model, data, args, len(results)))
+            progress.update()
+    metrics = summarize(results)
     (args.out / "metrics.json").write_text(json.dumps(metrics | {"samples": len(results)}, indent=2) + "\n")
     return metrics
 
 
 def describe(metrics: dict[str, float]) -> str:
-    """What the metrics mean, in sentences for someone who sees them for the first time."""
+    """Say what the metrics mean, in sentences for someone who sees them for the first time."""
     lines = []
     if "abs_rel" in metrics:
         lines.append(
@@ -82,10 +84,16 @@ def describe(metrics: dict[str, float]) -> str:
 
 
 def load_model(config: Config, checkpoint: Path, device: str) -> nn.Module:
-    """The recipe's model with a checkpoint's weights, in evaluation mode."""
+    """Build the recipe's model and load a checkpoint's weights; it is in evaluation mode."""
     model = MODELS.build(config.model)
     load_weights(model, checkpoint)
     return model.to(device).eval()
+
+
+def _single_samples(loader: DataLoader) -> Iterator[dict]:
+    for data in loader:
+        for k, sample in enumerate(data["data_samples"]):
+            yield {"inputs": {n: v[k : k + 1] for n, v in data["inputs"].items()}, "data_samples": [sample]}
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""A recipe with test-time augmentation instead of plain testing."""
+"""Putting test-time augmentation into a recipe."""
 
 import copy
 
@@ -6,15 +6,15 @@ from mmengine.config import Config
 
 
 def with_tta(config: Config) -> Config:
-    """The recipe with its `tta_pipeline` as the test pipeline and its model wrapped in its `tta_model` for testing.
+    """Return a copy of a recipe that tests with its `tta_pipeline` and with its model wrapped in its `tta_model`.
 
-    The model is wrapped when testing starts, after the weights were loaded, so checkpoints keep their names.
+    The model is wrapped when testing starts, after its weights are loaded, so their names in checkpoints stay the same.
 
     Args:
-        config: is not changed.
+        config: the recipe.
 
     Raises:
-        ValueError: the recipe lacks one of the two; see `configs/_base_/tta_detection.py`.
+        ValueError: when the recipe has no `tta_model` or no `tta_pipeline`, see `configs/_base_/tta_detection.py`.
     """
     missing = [key for key in ("tta_model", "tta_pipeline") if key not in config]
     if missing:
@@ -24,7 +24,7 @@ def with_tta(config: Config) -> Config:
         )
     config = copy.deepcopy(config)
     config.test_dataloader.dataset.pipeline = config.tta_pipeline
-    # By name: mmengine writes the recipe down when it starts, and can only write classes that came from a file.
+    # A name, not the class: mmengine dumps the recipe when it starts, and can only dump classes that came from a file.
     hook = dict(type="mmengine.PrepareTTAHook", tta_cfg=config.tta_model)
     config.custom_hooks = [*config.get("custom_hooks", []), hook]
     return config

@@ -1,4 +1,4 @@
-"""Metrics: how well a volume renders, and nuScenes' official detection score."""
+"""Metrics: the quality of rendering, and nuScenes' official detection score."""
 
 from .functional import DepthErrors, depth_errors, psnr, ssim
 from .nuscenes_metric import PonderNuScenesMetric

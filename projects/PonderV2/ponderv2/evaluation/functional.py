@@ -1,4 +1,4 @@
-"""Quality of colours and depths, as functions."""
+"""Errors of colours and depths, as functions of tensors."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from ponderv2.shapes import Bool, Float
 
 
 def psnr(mean_squared_error: float) -> float:
-    """Peak signal-to-noise ratio in dB of colours in [0, 1]."""
+    """Return the peak signal-to-noise ratio in dB of colours in [0, 1]."""
     return float("inf") if mean_squared_error == 0 else float(-10 * torch.tensor(mean_squared_error).log10())
 
 
 def ssim(rendered: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> float:
-    """Structural similarity of two images in [0, 1], Gaussian window of σ = 1.5 (Wang et al. 2004).
+    """Return the structural similarity of two images in [0, 1], with a Gaussian window of σ = 1.5 (Wang et al. 2004).
 
     Raises:
         ValueError: when the images are smaller than the window of 11×11 pixels.
@@ -39,7 +39,14 @@ def ssim(rendered: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> fl
 
 @dataclass(frozen=True)
 class DepthErrors:
-    """Sums over `count` rays, so that errors of many samples can be added; see `metrics`."""
+    """Sums of depth errors over rays, which can be added up over samples; `metrics` turns them into means.
+
+    Attributes:
+        relative: sum of |d - D| / D.
+        squared: sum of (d - D)², in square metres.
+        within: number of rays with max(d/D, D/d) < 1.25.
+        count: number of rays.
+    """
 
     relative: float
     squared: float
@@ -50,7 +57,10 @@ class DepthErrors:
         return DepthErrors(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     def metrics(self) -> dict[str, float]:
-        """`abs_rel` (mean |d - D| / D), `rmse` in metres, `delta1` (share with max(d/D, D/d) < 1.25)."""
+        """Return `abs_rel` (mean of |d - D| / D), `rmse` in metres and `delta1` (share with max(d/D, D/d) < 1.25).
+
+        All are NaN when there is no ray.
+        """
         count = self.count or float("nan")
         return {
             "abs_rel": self.relative / count,
@@ -60,7 +70,7 @@ class DepthErrors:
 
 
 def depth_errors(rendered: Float[Tensor, "*r"], target: Float[Tensor, "*r"], mask: Bool[Tensor, "*r"]) -> DepthErrors:
-    """Errors of the depths (metres) of the rays in `mask`."""
+    """Return the errors of rendered depths (metres) over the rays in `mask`."""
     d, truth = rendered[mask].double(), target[mask].double()
     ratio = torch.maximum(d / truth, truth / d.clamp(min=1e-6))
     return DepthErrors(

@@ -1,4 +1,4 @@
-"""The surface that a signed-distance field believes in, as triangles."""
+"""The zero level of a signed-distance field, as a triangle mesh."""
 
 import numpy as np
 import torch
@@ -10,19 +10,21 @@ from ponderv2.structures import FeatureVolume
 
 
 @torch.no_grad()
-def extract_mesh(renderer: VolumeRenderer, volume: FeatureVolume, step: float, chunk: int = 262144) -> trimesh.Trimesh:
-    """Marching cubes of the zero level within the volume's range; coloured when there is a colour network.
+def extract_mesh(
+    renderer: VolumeRenderer, volume: FeatureVolume, step: float, chunk_size: int = 262144
+) -> trimesh.Trimesh:
+    """Extract the zero level within the volume's range by marching cubes, coloured when the field has a colour network.
 
-    A vertex has the colour it shows when looked at straight on.
+    The colour of a vertex is that seen along its normal.
 
     Args:
-        renderer: whose field is asked.
-        volume: one sample, in the decoder's channels (`RenderHead.project`).
+        renderer: renderer with the field.
+        volume: volume of one sample, in the channels of the field (`RenderHead.project`).
         step: metres between the corners of the cubes.
-        chunk: points asked at once, to bound memory.
+        chunk_size: number of points that are evaluated at a time, which bounds the memory.
 
     Returns:
-        Vertices in metres in the volume's frame; triangles wind so that their normals point into free space.
+        A mesh with vertices in metres in the volume's frame; the normals of its triangles point into free space.
 
     Raises:
         ValueError: when the volume holds several samples, the step is not positive or leaves fewer than two
@@ -41,7 +43,7 @@ def extract_mesh(renderer: VolumeRenderer, volume: FeatureVolume, step: float, c
     ]
     corners = torch.from_numpy(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
     device = volume.data.device
-    sdf = torch.cat([renderer.field.sdf(volume, part[None].to(device))[0].cpu() for part in corners.split(chunk)])
+    sdf = torch.cat([renderer.field.sdf(volume, part[None].to(device))[0].cpu() for part in corners.split(chunk_size)])
     sdf = sdf.reshape([len(axis) for axis in axes]).numpy()
     if min(sdf.shape) < 2 or not sdf.min() < 0 < sdf.max():
         raise ValueError(
@@ -51,15 +53,17 @@ def extract_mesh(renderer: VolumeRenderer, volume: FeatureVolume, step: float, c
     vertices, faces, _, _ = marching_cubes(sdf, 0.0, spacing=(step,) * 3, gradient_direction="descent")
     vertices = (vertices + lower + inset).astype(np.float32)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
-    colors = _colors(renderer, volume, torch.from_numpy(vertices), chunk)
+    colors = _colors(renderer, volume, torch.from_numpy(vertices), chunk_size)
     if colors is not None:
         mesh.visual.vertex_colors = colors
     return mesh
 
 
-def _colors(renderer: VolumeRenderer, volume: FeatureVolume, vertices: torch.Tensor, chunk: int) -> np.ndarray | None:
+def _colors(
+    renderer: VolumeRenderer, volume: FeatureVolume, vertices: torch.Tensor, chunk_size: int
+) -> np.ndarray | None:
     colors = []
-    for part in vertices.split(chunk):
+    for part in vertices.split(chunk_size):
         points = part[None].to(volume.data.device)
         normal = renderer.field(volume, points, torch.zeros_like(points)).normal
         out = renderer.field(volume, points, -torch.nn.functional.normalize(normal, dim=-1))

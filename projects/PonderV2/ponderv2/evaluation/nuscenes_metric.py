@@ -11,7 +11,8 @@ from mmengine.logging import MMLogger
 from nuscenes.eval.detection.config import config_factory
 
 from ponderv2.datasets import load_info_file
-from ponderv2.datasets.prepare.nuscenes_tables import SPLITS, open_tables
+from ponderv2.datasets.prepare.nuscenes_tables import open_tables
+from ponderv2.datasets.splits import SPLITS
 from ponderv2.registry import METRICS
 
 from .nuscenes_score import score_submission, split_of, split_tokens
@@ -23,30 +24,33 @@ SUBMISSION = "results_nusc.json"
 
 @METRICS.register_module()
 class PonderNuScenesMetric(BaseMetric):
-    """`NDS`, `mAP`, `mATE`, … of `pred_instances_3d`, computed by nuScenes' own devkit (`detection_cvpr_2019`).
+    """Scores `pred_instances_3d` with nuScenes' own devkit (`detection_cvpr_2019`): `NDS`, `mAP`, `mATE` and others.
 
-    The boxes become a submission file, and that file is what is scored. The version and with it the official split
-    come from the info file: mini, trainval, or test, for which the submission is written and nothing is scored. Keys
-    are under the prefix "nuscenes", see `DetectionScore.flat`; `save_best="nuscenes/NDS"` works. A table a class goes
-    to the log.
+    The boxes are written to a submission file, and the devkit scores that file. The info file says which version the
+    data are, and its samples which official split. Of v1.0-test the submission is written and nothing is scored. Keys
+    have the prefix "nuscenes", see `DetectionScore.flat`; `save_best="nuscenes/NDS"` works. A table with a row for each
+    class goes to the log.
 
-    Samples that come twice, as in padded distributed evaluation, count once.
+    Samples that are predicted twice, as in padded distributed evaluation, count once.
 
     Args:
-        data_root: folder of the tables (`v1.0-…/`) and the info file.
+        data_root: folder of the tables (`v1.0-…/`) and of the info file.
         ann_file: info file of the evaluated data set, relative to `data_root`.
-        sensors: what the model uses, declared in the submission: of "camera", "lidar", "radar", "map", "external".
-        submission_dir: folder that keeps `results_nusc.json` and the devkit's `metrics_summary.json`; None keeps
+        sensors: sensors that the model uses, which the submission declares: some of "camera", "lidar", "radar", "map",
+            "external".
+        submission_dir: folder in which `results_nusc.json` and the devkit's `metrics_summary.json` are kept; None keeps
             neither. v1.0-test needs it.
-        partial: score only the samples that were predicted, to look at a model on part of a split. Such numbers are
-            not the official ones, and a warning says so.
-        collect_device, prefix: of mmengine's `BaseMetric`.
+        partial: whether only the samples that were predicted are scored, to evaluate a model on part of a split. Such
+            numbers are not official, and a warning says so.
+        collect_device: device on which ranks collect results, see mmengine's `BaseMetric`.
+        prefix: prefix of the keys, see mmengine's `BaseMetric`.
 
     Raises:
-        ValueError: at the first sample: the version is unknown, or v1.0-test has no `submission_dir`; a prediction
-            cannot be scored (see `read_detections`) or is of a sample that the info file lacks. At the end: samples of
-            the split have no prediction.
-        InfoFileError, PreparationError: info file or tables are missing or damaged.
+        ValueError: at the first sample, when the version is unknown, v1.0-test has no `submission_dir`, or a prediction
+            cannot be scored (see `read_detections`) or is of a sample that the info file does not have. At the end,
+            when samples of the split have no prediction.
+        InfoFileError: when the info file is missing or damaged.
+        PreparationError: when the tables are missing.
     """
 
     default_prefix = "nuscenes"
@@ -75,62 +79,64 @@ class PonderNuScenesMetric(BaseMetric):
         self._version = ""
 
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
-        """Keep the checked boxes of each sample."""
+        """Check the boxes of each sample and keep them."""
         frames = self._read_frames()
         for sample in data_samples:
-            found = read_detections(sample, len(self._classes()))
-            if found.token not in frames:
-                raise ValueError(f"sample {found.token} was predicted, but {self.info_file} does not have it")
-            self.results.append(found)
+            detections = read_detections(sample, len(self._classes()))
+            if detections.token not in frames:
+                raise ValueError(f"sample {detections.token} was predicted, but {self.info_file} does not have it")
+            self.results.append(detections)
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """As mmengine's, but without cutting the collected results to `size`.
+        """Compute the metrics as mmengine does, but of all collected results instead of the first `size`.
 
-        mmengine cuts because padded samples are at the end when ranks are interleaved; with a contiguous sampler real
-        ones are. Here samples that came twice are recognised by their token.
+        mmengine drops the rest because padded samples come last when the ranks' samples are interleaved; a contiguous
+        sampler has real samples there. Here, samples that were predicted twice are recognised by their token.
         """
         return super().evaluate(sys.maxsize)
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
-        """Write the submission, and score it where there is ground truth."""
+        """Write the submission, and score it unless it is of v1.0-test, whose ground truth is not public."""
         frames, logger = self._read_frames(), MMLogger.get_current_instance()
-        found = {}
+        by_token: dict[str, Detections] = {}
         for detections in results:
-            found.setdefault(detections.token, detections)
+            by_token.setdefault(detections.token, detections)
         if self._version == _TEST:
-            self._check_complete(found, set(frames), "test")
-            logger.info("submission of %d samples written to %s", len(found), self._write(found, self.submission_dir))
+            self._check_complete(by_token, set(frames), "test")
+            logger.info(
+                "submission of %d samples written to %s", len(by_token), self._write(by_token, self.submission_dir)
+            )
             return {}
         tables = open_tables(self.data_root, self._version)
         split = split_of(tables, list(frames), self.info_file)
         if not self.partial:
-            self._check_complete(found, split_tokens(tables, split), split)
-        elif len(found) < len(split_tokens(tables, split)):
-            logger.warning("scored are %d samples of %s only: these are not official numbers", len(found), split)
+            self._check_complete(by_token, split_tokens(tables, split), split)
+        elif len(by_token) < len(split_tokens(tables, split)):
+            logger.warning("scored are %d samples of %s only: these are not official numbers", len(by_token), split)
         with tempfile.TemporaryDirectory() as scratch:
-            submission = self._write(found, self.submission_dir or Path(scratch))
+            submission = self._write(by_token, self.submission_dir or Path(scratch))
             score = score_submission(tables, self.config, submission, split, self.partial)
         if self.submission_dir is not None:
             summary = score.metrics.serialize() | {"meta": self.meta, "truth": score.truth, "split": split}
             (self.submission_dir / "metrics_summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        logger.info("nuScenes detection, %s, %d samples\n%s", split, len(found), score.table())
+        logger.info("nuScenes detection, %s, %d samples\n%s", split, len(by_token), score.table())
         return score.flat()
 
-    def _write(self, found: dict[str, Detections], folder: Path) -> Path:
+    def _write(self, by_token: dict[str, Detections], folder: Path) -> Path:
         boxes = {
             token: submission_boxes(detections, self._read_frames()[token], self._classes(), self.config)
-            for token, detections in found.items()
+            for token, detections in by_token.items()
         }
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / SUBMISSION
         path.write_text(json.dumps({"meta": self.meta, "results": boxes}))
         return path
 
-    def _check_complete(self, found: dict[str, Detections], wanted: set[str], split: str) -> None:
-        missing = sorted(wanted - set(found))
+    def _check_complete(self, by_token: dict[str, Detections], expected: set[str], split: str) -> None:
+        missing = sorted(expected - set(by_token))
         if missing:
             raise ValueError(
-                f"{len(missing)} of the {len(wanted)} samples of {split} have no prediction, the first {missing[0]}: "
+                f"{len(missing)} of the {len(expected)} samples of {split} have no prediction, the first {missing[0]}: "
                 "the official score needs every sample. Evaluate the whole split (load_interval=1, fraction=1.0, the "
                 f"evaluated data set's ann_file the one of the metric, {self.info_file.name}), or set partial=True "
                 "for numbers that are not official"
@@ -147,7 +153,7 @@ class PonderNuScenesMetric(BaseMetric):
         return classes
 
     def _read_frames(self) -> dict[str, dict]:
-        """Poses of the info file's key frames by token; read at the first sample, so that errors come early."""
+        """Return the poses of the info file's key frames by token; the first call, at the first sample, reads them."""
         if self._frames is None:
             info = load_info_file(self.info_file)
             self._version = info["metainfo"].get("version")

@@ -9,30 +9,29 @@ from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.common.loaders import add_center_dist, filter_eval_boxes, load_gt, load_prediction
 from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig, DetectionMetrics
 from nuscenes.eval.detection.evaluate import DetectionEval
-from nuscenes.utils.splits import create_splits_scenes
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from ponderv2.datasets.prepare.nuscenes_tables import SPLITS
+from ponderv2.datasets.splits import SPLITS, scenes_of
 
 ERRORS = {"trans_err": "mATE", "scale_err": "mASE", "orient_err": "mAOE", "vel_err": "mAVE", "attr_err": "mAAE"}
-"""The devkit's true-positive errors, and what papers call their means over classes."""
+"""The devkit's true-positive errors, and the names of their means over classes in papers."""
 
 
 class SubmissionEval(DetectionEval):
-    """The devkit's evaluation of a submission, which also accepts that there is no box at all.
+    """The devkit's evaluation of a submission, which also accepts submissions without any box.
 
-    The devkit's constructor raises "Invalid box type: None" when no sample has a box (its filter takes the kind of
-    boxes from the first one). There is nothing to filter then, and `evaluate` gives the official answer: mAP 0, all
+    The devkit's constructor raises "Invalid box type: None" when no sample has a box, because its filter takes the kind
+    of boxes from the first one. There is nothing to filter then, and `evaluate` returns the official result: mAP 0, all
     errors 1, NDS 0. Everything else is the devkit's.
 
     Args:
-        tables: of the data set.
+        tables: tables of the data set.
         config: official settings.
         submission: file in the official format.
         split: official name of the split.
-        partial: score only the samples of the submission, instead of asking for every sample of the split.
+        partial: whether only the samples of the submission are scored, instead of every sample of the split.
     """
 
     def __init__(
@@ -53,16 +52,21 @@ class SubmissionEval(DetectionEval):
 
 @dataclass(frozen=True)
 class DetectionScore:
-    """The official result, and how many boxes of each class there were to find."""
+    """The official result.
+
+    Attributes:
+        metrics: metrics of the devkit.
+        truth: number of true boxes of each class.
+    """
 
     metrics: DetectionMetrics
     truth: dict[str, int]
 
     def flat(self) -> dict[str, float]:
-        """`NDS`, `mAP`, `mATE`, `mASE`, `mAOE`, `mAVE`, `mAAE` and `<class>_AP`, as the devkit has them.
+        """Return `NDS`, `mAP`, `mATE`, `mASE`, `mAOE`, `mAVE`, `mAAE`, `<class>_AP` of the devkit, and `mAP_occurring`.
 
-        `mAP_occurring` is not official: the mean over the classes that have ground truth. The official mean counts an
-        absent class as 0, which matters in small data sets only.
+        `mAP_occurring` is not official: it is the mean over the classes that have ground truth. The official mean
+        counts an absent class as 0, which matters in small data sets only.
         """
         aps = {name: float(ap) for name, ap in self.metrics.mean_dist_aps.items()}
         occurring = [ap for name, ap in aps.items() if self.truth[name]]
@@ -75,7 +79,7 @@ class DetectionScore:
         }
 
     def table(self) -> str:
-        """A row a class: boxes to find, AP at each matching distance and their mean, true-positive errors at 2 m.
+        """Return a table with a row for each class: true boxes, AP by matching distance, mean AP, and errors at 2 m.
 
         "–" stands where the devkit defines no value, and for errors of classes without ground truth.
         """
@@ -100,7 +104,7 @@ class DetectionScore:
 def score_submission(
     tables: NuScenes, config: DetectionConfig, submission: Path, split: str, partial: bool = False
 ) -> DetectionScore:
-    """Official evaluation of a submission file; arguments as in `SubmissionEval`."""
+    """Evaluate a submission file officially; arguments as in `SubmissionEval`."""
     evaluation = SubmissionEval(tables, config, submission, split, partial)
     metrics, _ = evaluation.evaluate()
     names = [box.detection_name for box in evaluation.gt_boxes.all]
@@ -108,22 +112,26 @@ def score_submission(
 
 
 def split_of(tables: NuScenes, tokens: list[str], info_file: Path) -> str:
-    """The official split that holds the samples of an info file.
+    """Return the official split that holds the samples of an info file.
+
+    Args:
+        tables: tables of the data set.
+        tokens: tokens of the samples.
+        info_file: the info file, which errors name.
 
     Raises:
-        ValueError: a sample is not in the tables, or the samples are not all of one split.
+        ValueError: when a sample is not in the tables, or the samples are not all of one split.
     """
     scene_of = {sample["token"]: tables.get("scene", sample["scene_token"])["name"] for sample in tables.sample}
-    strange = [token for token in tokens if token not in scene_of]
-    if strange:
+    unknown = [token for token in tokens if token not in scene_of]
+    if unknown:
         raise ValueError(
-            f"{len(strange)} of {len(tokens)} samples of {info_file} are not in the tables of {tables.version} at "
-            f"{tables.dataroot}, the first {strange[0]}; is data_root right?"
+            f"{len(unknown)} of {len(tokens)} samples of {info_file} are not in the tables of {tables.version} at "
+            f"{tables.dataroot}, the first {unknown[0]}; is data_root right?"
         )
     scenes = {scene_of[token] for token in tokens}
-    official = create_splits_scenes()
     for split in SPLITS[tables.version].values():
-        if scenes <= set(official[split]):
+        if scenes <= scenes_of(split):
             return split
     raise ValueError(
         f"{info_file} has samples of {len(scenes)} scenes that are not all of one split of "
@@ -132,8 +140,8 @@ def split_of(tables: NuScenes, tokens: list[str], info_file: Path) -> str:
 
 
 def split_tokens(tables: NuScenes, split: str) -> set[str]:
-    """Tokens of all samples of an official split."""
-    members = set(create_splits_scenes()[split])
+    """Return the tokens of all samples of an official split."""
+    members = scenes_of(split)
     return {s["token"] for s in tables.sample if tables.get("scene", s["scene_token"])["name"] in members}
 
 

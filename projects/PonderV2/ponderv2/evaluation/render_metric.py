@@ -1,4 +1,4 @@
-"""PSNR, SSIM and depth errors of what `RenderingPretrainer.predict` returns."""
+"""PSNR, SSIM and depth errors of the predictions of `RenderingPretrainer`."""
 
 from collections.abc import Sequence
 
@@ -13,29 +13,29 @@ from .functional import DepthErrors, depth_errors, psnr, ssim
 
 @METRICS.register_module()
 class RenderMetric(BaseMetric):
-    """Rendering quality over the rays of the pipeline, and over whole images where they were rendered.
+    """Measures the quality of rendering over the rays of the pipeline, and over whole images where they were rendered.
 
-    `psnr` is that of the mean squared error over all valid rays of a sample, averaged over samples; `abs_rel`,
-    `rmse`, `delta1` are over all rays with a LiDAR return. With `image_stride` set in the model, `image_psnr`
-    and `ssim` are means over images. `guess_psnr` and `guess_abs_rel` are what each sample's own mean colour and
-    median depth would score over the same rays: what a model has to beat.
+    `psnr` is computed from the mean squared error over all valid rays of a sample, and averaged over samples.
+    `abs_rel`, `rmse` and `delta1` are computed over all rays with a LiDAR return. With `image_stride` set in the model,
+    `image_psnr` and `ssim` are means over images. `guess_psnr` and `guess_abs_rel` are the scores of a constant guess,
+    each sample's own mean colour and median depth, over the same rays; a model has to beat them.
 
-    Whether the rays were trained on is up to the pipeline: use `SampleRays(split="heldout")`.
+    The pipeline decides whether these rays were trained on: it should sample held-out rays.
     """
 
     default_prefix = "render"
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep a few numbers a sample."""
+        """Keep a few sums of each sample."""
         self.results.extend(render_result(sample) for sample in data_samples)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Over all samples.
+        """Compute the metrics over all samples, and log them.
 
         Raises:
-            ValueError: when not one ray was valid.
+            ValueError: when no ray was valid.
         """
-        metrics = summarise(results)
+        metrics = summarize(results)
         MMLogger.get_current_instance().info(
             "rendering over %d samples: %s",
             len(results),
@@ -45,7 +45,7 @@ class RenderMetric(BaseMetric):
 
 
 def render_result(sample: dict) -> dict:
-    """Sums of one predicted sample: fields of `RenderingPretrainer.predict`."""
+    """Return the errors of one sample, whose fields are those of `RenderingPretrainer.predict`; see `summarize`."""
     valid, target = sample["valid"], sample["target_depth"]
     measured = valid & (target > 0)
     result: dict = {"depth": depth_errors(sample["depth"], target, measured)}
@@ -62,8 +62,15 @@ def render_result(sample: dict) -> dict:
     return result
 
 
-def summarise(results: Sequence[dict]) -> dict[str, float]:
-    """Metrics of many `render_result`s."""
+def summarize(results: Sequence[dict]) -> dict[str, float]:
+    """Return the metrics over many samples.
+
+    Args:
+        results: results of `render_result`.
+
+    Raises:
+        ValueError: when no ray of any sample was valid.
+    """
     none = DepthErrors(0.0, 0.0, 0.0, 0)
     depth = sum((r["depth"] for r in results), none)
     metrics = {}

@@ -1,4 +1,4 @@
-"""Predicted boxes as a nuScenes submission: global frame, official names, at most 500 boxes a sample."""
+"""Predicted boxes in the format of a nuScenes submission: global frame, official names, at most 500 a sample."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from mmdet3d.structures import LiDARInstance3DBoxes
 from nuscenes.eval.detection.data_classes import DetectionConfig
 
 _MOVING = 0.2
-"""Metres a second above which a box counts as moving: mmdet3d's and the published rule."""
+"""Speed in metres a second above which a box counts as moving: mmdet3d's rule, the published one."""
 
 SENSORS = ("camera", "lidar", "radar", "map", "external")
-"""What a submission has to declare; in the order of the official format."""
+"""The sensors whose use a submission declares, in the order of the official format."""
 
 
 @dataclass(frozen=True)
 class Detections:
-    """The boxes found in one sample, on the CPU.
+    """The predicted boxes of one sample, on the CPU.
 
     Attributes:
-        token: of the sample.
-        boxes: `[n, 9]` float32 (x, y, z of the bottom centre, l, w, h, yaw, vx, vy) in the sample's LiDAR frame.
-        scores: `[n]` float32.
-        labels: `[n]` int64, places in the class names.
+        token: token of the sample.
+        boxes: boxes, `[n, 9]` float32 (x, y, z of the bottom centre, l, w, h, yaw, vx, vy) in the sample's LiDAR frame.
+        scores: scores of the boxes, `[n]` float32.
+        labels: indices of their classes among the class names, `[n]` int64.
     """
 
     token: str
@@ -34,15 +34,15 @@ class Detections:
 
 
 def read_detections(sample: dict, num_classes: int) -> Detections:
-    """What a model predicted for one sample, checked.
+    """Check the prediction of a model for one sample and return it.
 
     Args:
         sample: a `Det3DDataSample` as a dict, with `token` and `pred_instances_3d`.
-        num_classes: labels are below it.
+        num_classes: number of classes; labels have to be below it.
 
     Raises:
-        ValueError: naming the sample: no prediction, another kind of boxes, values that are not finite, sizes that
-            are not positive, labels out of range, or a prediction in an augmented frame.
+        ValueError: when there is no prediction, boxes are of another kind, values are not finite, sizes are not
+            positive, labels are out of range, or boxes are in an augmented frame; the message names the sample.
     """
     if not isinstance(sample.get("token"), str):
         raise ValueError(
@@ -57,8 +57,8 @@ def read_detections(sample: dict, num_classes: int) -> Detections:
             f"{where} is in an augmented LiDAR frame (lidar_aug is not the identity): leave 3-D augmentation out of "
             "the evaluated pipeline, or test with DetectionTTAModel, which maps boxes back"
         )
-    found = sample["pred_instances_3d"]
-    boxes, scores, labels = found["bboxes_3d"], found["scores_3d"], found["labels_3d"]
+    predicted = sample["pred_instances_3d"]
+    boxes, scores, labels = predicted["bboxes_3d"], predicted["scores_3d"], predicted["labels_3d"]
     if not isinstance(boxes, LiDARInstance3DBoxes) or boxes.box_dim != 9:
         raise ValueError(
             f"{where}: expected LiDARInstance3DBoxes with 9 values a box, velocity included, got "
@@ -86,14 +86,14 @@ def read_detections(sample: dict, num_classes: int) -> Detections:
 def submission_boxes(
     detections: Detections, frame: dict, classes: tuple[str, ...], config: DetectionConfig
 ) -> list[dict]:
-    """The boxes of one sample in the official format, best first.
+    """Return the boxes of one sample in the official format, by descending score.
 
-    Boxes beyond the class's range around the car are left out, and of the rest the best `max_boxes_per_sample` are
-    kept. Attributes follow from the speed (mmdet3d's rule, the published one).
+    Boxes beyond the range of their class around the car are left out, and the best `max_boxes_per_sample` of the others
+    are kept. Attributes follow from the speed (mmdet3d's rule, the published one).
 
     Args:
-        detections: of the sample.
-        frame: its entry of the info file, with `lidar_points.lidar2ego` and `ego2global`.
+        detections: predicted boxes of the sample.
+        frame: entry of the sample in the info file, with `lidar_points.lidar2ego` and `ego2global`.
         classes: names of the labels.
         config: official settings.
     """
@@ -122,7 +122,7 @@ def submission_boxes(
 
 
 def attribute_of(name: str, speed: float) -> str:
-    """The likeliest attribute of a class at a speed (metres a second): the rule of mmdet3d's `NuScenesMetric`."""
+    """Return the likeliest attribute of a class at a speed in m/s, by the rule of mmdet3d's `NuScenesMetric`."""
     if speed > _MOVING:
         if name in ("car", "construction_vehicle", "bus", "truck", "trailer"):
             return "vehicle.moving"

@@ -1,4 +1,4 @@
-"""Projection, rays, augmentation matrices and the box convention, in torch and numpy alone.
+"""Projection, rays of pixels, interpolation, augmentation matrices and the box convention, in torch and numpy alone.
 
 Calibration and augmentation are composed here, once, in float64 (`compose_rig`).
 """
@@ -15,11 +15,14 @@ from .augmentation import (
     translation_matrix,
 )
 from .boxes import box_corners
-from .projection import compose_rig, project, rays_through_pixels, transform_points
-from .sampling import sample_image
-from .visibility import visible_returns
+from .interpolation import sample_image, sample_volume
+from .pixel_rays import lattice_rays, rays_through_pixels
+from .points_in_boxes import points_in_box, to_box_frame
+from .projection import MIN_DEPTH, compose_rig, in_image, project, transform_points
+from .visibility import nearest_per_cell, visible_returns
 
 __all__ = [
+    "MIN_DEPTH",
     "box_corners",
     "compose_rig",
     "flip_matrix",
@@ -28,11 +31,17 @@ __all__ = [
     "image_flip",
     "image_resize",
     "image_rotate",
+    "in_image",
+    "lattice_rays",
+    "nearest_per_cell",
+    "points_in_box",
     "project",
     "rays_through_pixels",
     "rotation_z",
     "sample_image",
+    "sample_volume",
     "scaling_matrix",
+    "to_box_frame",
     "transform_points",
     "translation_matrix",
     "visible_returns",

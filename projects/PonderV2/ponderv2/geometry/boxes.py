@@ -12,7 +12,10 @@ from ponderv2.shapes import Float
 
 
 def box_corners(boxes: Float[Tensor, "n 7"]) -> Float[Tensor, "n 8 3"]:
-    """Corners of boxes (gravity centre) in metres, x fastest: bit 0 of the index is +x, 1 is +y, 2 is +z."""
+    """Compute the corners, metres, of boxes that are given by their gravity centre.
+
+    The x axis of the box runs fastest: bit 0 of a corner's number stands for +x, bit 1 for +y, bit 2 for +z.
+    """
     signs = torch.tensor([[(k >> a & 1) - 0.5 for a in range(3)] for k in range(8)]).to(boxes)
     local = signs * boxes[:, None, 3:6]
     c, s = torch.cos(boxes[:, 6]), torch.sin(boxes[:, 6])

@@ -1,13 +1,13 @@
-"""Points to pixels and back."""
+"""Projection of points into images, and the cameras' matrices, which are composed in one place."""
 
 import torch
 from torch import Tensor
 
-from ponderv2.shapes import Float, Int
+from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig
 
 MIN_DEPTH = 1e-5
-"""Points closer than this to the image plane (metres) have no pixel; the published threshold."""
+"""Points closer than this to the image plane (metres) have no pixel; the threshold is the published one."""
 
 
 def transform_points(matrix: Float[Tensor, "*b 4 4"], points: Float[Tensor, "*b p 3"]) -> Float[Tensor, "*b p 3"]:
@@ -18,7 +18,7 @@ def transform_points(matrix: Float[Tensor, "*b 4 4"], points: Float[Tensor, "*b 
 def project(
     points: Float[Tensor, "*b p 3"], lidar2img: Float[Tensor, "*b 4 4"]
 ) -> tuple[Float[Tensor, "*b p 2"], Float[Tensor, "*b p"]]:
-    """Pixels (u, v) and depths along the optical axis of points.
+    """Compute the pixels (u, v) of points, and their depths along the optical axis.
 
     Where the depth is not above `MIN_DEPTH` the pixel is meaningless; it is finite all the same.
     """
@@ -27,14 +27,9 @@ def project(
     return uvd[..., :2] / depth.clamp(min=MIN_DEPTH)[..., None], depth
 
 
-def rays_through_pixels(
-    pixels: Float[Tensor, "*b r 2"], img2lidar: Float[Tensor, "*b 4 4"]
-) -> tuple[Float[Tensor, "*b r 3"], Float[Tensor, "*b r 3"]]:
-    """Origins and unit directions of the rays that pixels (u, v) see."""
-    origins = img2lidar[..., None, :3, 3].expand(*pixels.shape[:-1], 3)
-    uv1 = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-    directions = uv1 @ img2lidar[..., :3, :3].transpose(-1, -2)
-    return origins, torch.nn.functional.normalize(directions, dim=-1)
+def in_image(pixels: Float[Tensor, "*b p 2"], image_size: Int[Tensor, "*b 2"]) -> Bool[Tensor, "*b p"]:
+    """Tell which pixels (u, v) lie in an image of (height, width) pixels, whose centres have integer coordinates."""
+    return ((pixels >= -0.5) & (pixels < image_size.flip(-1)[..., None, :] - 0.5)).all(dim=-1)
 
 
 def compose_rig(
@@ -45,15 +40,15 @@ def compose_rig(
     image_size: Int[Tensor, "n 2"],
     padded_size: tuple[int, int],
 ) -> CameraRig:
-    """Calibration and augmentation, composed once in float64.
+    """Compose calibration and augmentation to the matrices of a rig, once and in float64.
 
     Args:
-        lidar2cam: key-frame LiDAR → camera at its own time stamp, as calibrated.
-        cam2img: intrinsics padded to 4×4, as calibrated.
-        lidar_aug: original → augmented LiDAR frame.
-        img_aug: original → augmented pixels, see `augmentation`.
+        lidar2cam: calibrated transform from the LiDAR frame of the key frame to each camera at its own time stamp.
+        cam2img: calibrated intrinsics, padded to 4×4.
+        lidar_aug: transform from the original to the augmented LiDAR frame.
+        img_aug: transform from original to augmented pixels, see `augmentation`.
         image_size: (height, width) of the augmented images without padding.
-        padded_size: (height, width) with padding.
+        padded_size: (height, width) of the images with padding.
 
     Raises:
         TypeError: when a matrix is not float64.

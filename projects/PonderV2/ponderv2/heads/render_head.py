@@ -1,16 +1,15 @@
-"""The pre-training head: render the volume, compare with pixels and LiDAR returns."""
+"""The pre-training head: it renders the volume and compares the result with pixels and LiDAR returns."""
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ponderv2.encoders.camera_encoder import conv3d_block
+from ponderv2.encoders.blocks import conv3d_block
 from ponderv2.registry import MODELS
 from ponderv2.rendering import (
     BoxCollider,
     HierarchicalSampler,
     NeuSOpacity,
-    RayTargets,
     RenderingObjective,
     RenderOutput,
     SDFField,
@@ -21,21 +20,22 @@ from ponderv2.structures import FeatureVolume, RayBatch
 
 @MODELS.register_module()
 class RenderHead(BaseModule):
-    """Projection of the volume to few channels, the rendering decoder, and the losses (UniPAD §3.2–3.3).
+    """Projects the volume to few channels, renders it, and computes the losses (UniPAD §3.2–3.3).
 
     Args:
-        in_channels: of the volume.
-        render_channels: after the projection, published 32.
+        in_channels: channels of the volume.
+        render_channels: channels after the projection, published 32.
         hidden_channels: width of the decoder's perceptrons; 16 in the published code, 32 in the paper.
-        sdf_layers, color_layers: their depths, published 6 and 4.
+        sdf_layers: layers of the signed-distance network, published 6.
+        color_layers: layers of the colour network, published 4.
         opacity: `NeuSOpacity` (published), `VolSDFOpacity` or `UniSurfOpacity` and its arguments.
         sampler: any sampler of `ponderv2.rendering` and its arguments; published 72 + 24 hierarchical.
         collider: `BoxCollider` (published) or `NearFarCollider` and its arguments.
-        objective: name of a preset of `RenderingObjective`, or its attributes, with the preset they change under
-            "preset" ("reference" unless said). A colour weight of 0 builds no colour network, and rays then
+        objective: name of a preset of `RenderingObjective`, or its attributes, with the preset that they change under
+            "preset" ("reference" unless given). A colour weight of 0 builds no colour network, and rays then
             need no colours.
         norm_cfg: norm of the projection, in mmcv's terms; published BN3d.
-        chunk: rays a camera that are rendered at once outside training.
+        chunk_size: number of rays of a camera that are rendered at once outside training.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class RenderHead(BaseModule):
         collider: dict | None = None,
         objective: str | dict = "reference",
         norm_cfg: dict | None = None,
-        chunk: int = 512,
+        chunk_size: int = 512,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         changes = {"preset": objective} if isinstance(objective, str) else {"preset": "reference"} | objective
         self.objective = RenderingObjective.preset(changes.pop("preset"), **changes)
-        self.chunk = chunk
+        self.chunk_size = chunk_size
         self.render_conv = conv3d_block(in_channels, render_channels, norm_cfg)
         field = SDFField(
             render_channels,
@@ -73,27 +73,33 @@ class RenderHead(BaseModule):
         )
 
     def project(self, volume: FeatureVolume) -> FeatureVolume:
-        """The volume in the decoder's channels: what `renderer` reads."""
+        """Project the volume to the channels of the decoder, in which `renderer` reads it."""
         return volume.with_data(self.render_conv(volume.data))
 
     def loss(self, volume: FeatureVolume, rays: RayBatch) -> dict[str, Tensor]:
-        """Weighted losses `loss_...` of the objective, and `opacity`, the mean opacity, to watch.
+        """Compute the weighted losses `loss_...` of the objective, and `opacity`, the mean opacity, to watch.
+
+        Args:
+            volume: what the encoder has computed.
+            rays: rays with their measurements, `[B, N, R]`.
 
         Raises:
             ValueError: when colour has a weight and the rays have no colours.
         """
-        projected = self.project(volume)
-        out = self._render_projected(projected, rays)
-        targets = RayTargets(
-            rays.depth.flatten(1, 2),
-            rays.has_depth.flatten(1, 2),
-            rays.valid.flatten(1, 2),
-            None if rays.rgb is None else rays.rgb.flatten(1, 2),
-        )
-        return self.objective(out, targets, self.renderer, projected) | {"opacity": out.opacity.detach().mean()}
+        projected, rays = self.project(volume), rays.flatten_cameras()
+        out = self.renderer(projected, rays.origins, rays.directions)
+        sdf_at_return = log_free = log_occupied_at_return = None
+        if self.objective.needs_sdf_at_return:
+            sdf_at_return = self.renderer.sdf_along(projected, rays.origins, rays.directions, rays.depth)
+        if self.objective.needs_occupancy:
+            _, log_free = self.renderer.opacity.log_occupancy(out.sdf)
+            log_occupied_at_return, _ = self.renderer.opacity.log_occupancy(sdf_at_return)
+        scene_scale = volume.grid.scene_scale
+        losses = self.objective(out, rays, scene_scale, sdf_at_return, log_free, log_occupied_at_return)
+        return losses | {"opacity": out.opacity.detach().mean()}
 
     def render(self, volume: FeatureVolume, rays: RayBatch) -> RenderOutput:
-        """Render all rays at once; fields are shaped `[B, N, R, ...]`."""
+        """Render all rays `[B, N, R]` at once; the fields of the output are shaped `[B, N, R, ...]`."""
         out = self._render_projected(self.project(volume), rays)
         cameras = rays.valid.shape[1:]
         return RenderOutput(
@@ -102,17 +108,22 @@ class RenderHead(BaseModule):
 
     @torch.no_grad()
     def render_chunked(self, volume: FeatureVolume, rays: RayBatch) -> dict[str, Tensor]:
-        """Render many rays in bounded memory: `rgb`, `depth`, `opacity`, `hit`, shaped `[B, N, R, ...]`."""
+        """Render many rays in bounded memory.
+
+        Returns:
+            `rgb` (where there is a colour network), `depth`, `opacity` and `hit`, shaped `[B, N, R, ...]`.
+        """
         projected = self.project(volume)
-        pieces: dict[str, list[Tensor]] = {}
-        for part in rays.split(self.chunk):
-            out = self._render_projected(projected, part)
+        chunks: dict[str, list[Tensor]] = {}
+        for chunk in rays.split(self.chunk_size):
+            out = self._render_projected(projected, chunk)
             for name in ("rgb", "depth", "opacity", "hit"):
                 value = getattr(out, name)
                 if value is not None:
-                    pieces.setdefault(name, []).append(value.unflatten(1, part.valid.shape[1:]))
-        return {name: torch.cat(parts, dim=2) for name, parts in pieces.items()}
+                    chunks.setdefault(name, []).append(value.unflatten(1, chunk.valid.shape[1:]))
+        return {name: torch.cat(parts, dim=2) for name, parts in chunks.items()}
 
-    def _render_projected(self, volume: FeatureVolume, rays: RayBatch) -> RenderOutput:
-        # To the renderer a batch of rays is [B, Q]: which camera a ray belongs to does not matter.
-        return self.renderer(volume, rays.origins.flatten(1, 2), rays.directions.flatten(1, 2))
+    def _render_projected(self, projected: FeatureVolume, rays: RayBatch) -> RenderOutput:
+        # Which camera a ray belongs to does not matter to the renderer.
+        flat = rays.flatten_cameras()
+        return self.renderer(projected, flat.origins, flat.directions)

@@ -1,6 +1,6 @@
-"""Image features to a volume: one class a method, one interface.
+"""Lifts: they turn image features into a volume. Each class is a method; all have one interface.
 
-`lift(features, depths, strides, rig, grid) -> [B, C, Z, Y, X]`, with `features` and `depths` a list over levels.
+`lift(features, depths, strides, rig, grid) -> [B, C, Z, Y, X]`, where `features` and `depths` are lists over levels.
 """
 
 from .pull import PullLift

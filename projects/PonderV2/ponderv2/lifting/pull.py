@@ -6,14 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ponderv2.geometry import project
-from ponderv2.geometry.projection import MIN_DEPTH
+from ponderv2.geometry import MIN_DEPTH, in_image, project
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig, VoxelGrid
 
 
 class PullLift(nn.Module):
-    """Depth-weighted pull, UVTR's view transform (UniPAD "Uni3DViewTrans").
+    """Pulls image features into cells, weighted by depth: UVTR's view transform (UniPAD "Uni3DViewTrans").
 
     The centre of every cell is projected into every camera. Where it lies inside the image (padding
     excluded) and inside the depth range, the bilinear feature of each level, times the probability that the
@@ -24,8 +23,8 @@ class PullLift(nn.Module):
     host synchronisation of a batch.
 
     Args:
-        depth_range: metres covered by the depth bins, published (0, 64) with 64 bins.
-        average_hits: divide by the number of cameras that see a cell. Published: a plain sum, so cells seen
+        depth_range: range of depths, metres, that the bins cover evenly; published (0, 64) with 64 bins.
+        average_hits: True to divide by the number of cameras that see a cell. Published is a plain sum, so cells seen
             twice are twice as large.
     """
 
@@ -42,14 +41,14 @@ class PullLift(nn.Module):
         rig: CameraRig,
         grid: VoxelGrid,
     ) -> Float[Tensor, "b c z y x"]:
-        """Lift.
+        """Lift the features of all cameras and levels.
 
         Args:
-            features: a level each, `[B, N, C, H_l, W_l]`.
-            depths: a level each, probabilities of the bins, `[B, N, D, H_l, W_l]`.
-            strides: pixels a cell of each level; cell k of a level is centred on pixel `(k + 0.5) * stride - 0.5`.
-            rig: batched cameras.
-            grid: cells to fill.
+            features: feature maps `[B, N, C, H_l, W_l]`, one for each level.
+            depths: probabilities of the depth bins `[B, N, D, H_l, W_l]`, one map for each level.
+            strides: width of a cell of each level in pixels; cell k is centred on pixel `(k + 0.5) * stride - 0.5`.
+            rig: cameras of the batch.
+            grid: cells that are filled.
         """
         batch, cameras, channels = features[0].shape[:3]
         device = features[0].device
@@ -76,11 +75,8 @@ class PullLift(nn.Module):
     def _visible(
         self, pixels: Float[Tensor, "b n v 2"], depth: Float[Tensor, "b n v"], rig: CameraRig
     ) -> Bool[Tensor, "b n v"]:
-        height, width = rig.image_size[..., 0, None], rig.image_size[..., 1, None]
-        u, v = pixels.unbind(dim=-1)
-        inside = (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
         low, high = self.depth_range
-        return inside & (depth > max(low, MIN_DEPTH)) & (depth < high)
+        return in_image(pixels, rig.image_size) & (depth > max(low, MIN_DEPTH)) & (depth < high)
 
     def _pull_level(
         self,
@@ -103,7 +99,7 @@ class PullLift(nn.Module):
 
 @dataclass(frozen=True)
 class _Pairs:
-    """For each view the cells it sees, side by side; views with fewer are filled up with invalid entries."""
+    """The cells that each view sees, side by side; views with fewer are filled up with invalid entries."""
 
     cell: Int[Tensor, "bn p"]
     pixels: Float[Tensor, "bn p 2"]

@@ -9,7 +9,7 @@ from ponderv2.structures import CameraRig, VoxelGrid
 
 
 class SplatLift(nn.Module):
-    """Lift and splat (LSS; BEVDet; BEVDepth), the view transform of UniPAD's final camera and fusion models.
+    """Lifts and splats (LSS; BEVDet; BEVDepth): the view transform of UniPAD's final camera and fusion models.
 
     Every cell of a feature map stands for the pixel at its centre, every depth bin for the distance at its middle
     along the optical axis: together a frustum of points, 6 × 29 × 50 × 118 = 1,026,600 of them at the published
@@ -22,12 +22,12 @@ class SplatLift(nn.Module):
     bins (1 GB) never exist. Counting the points inside the grid is the one host synchronisation of a level.
 
     Args:
-        depth_range: metres along the optical axis that the depth bins cover evenly; published (1, 60) with 118.
-        average_hits: divide by the number of points in a cell. Published: a plain sum, so cells close to a
+        depth_range: range along the optical axis, metres, that the depth bins cover evenly; published (1, 60) with 118.
+        average_hits: True to divide by the number of points in a cell. Published is a plain sum, so cells close to a
             camera are larger.
 
     Raises:
-        ValueError: a range that is empty or starts behind the camera.
+        ValueError: when the range is empty or starts behind the camera.
     """
 
     def __init__(self, depth_range: tuple[float, float] = (1.0, 60.0), average_hits: bool = False) -> None:
@@ -46,14 +46,14 @@ class SplatLift(nn.Module):
         rig: CameraRig,
         grid: VoxelGrid,
     ) -> Float[Tensor, "b c z y x"]:
-        """Lift.
+        """Lift the features of all cameras and levels.
 
         Args:
-            features: a level each, `[B, N, C, H_l, W_l]`.
-            depths: a level each, probabilities of the bins, `[B, N, D, H_l, W_l]`.
-            strides: pixels a cell of each level; cell k of a level is centred on pixel `(k + 0.5) * stride - 0.5`.
-            rig: batched cameras.
-            grid: cells to fill.
+            features: feature maps `[B, N, C, H_l, W_l]`, one for each level.
+            depths: probabilities of the depth bins `[B, N, D, H_l, W_l]`, one map for each level.
+            strides: width of a cell of each level in pixels; cell k is centred on pixel `(k + 0.5) * stride - 0.5`.
+            rig: cameras of the batch.
+            grid: cells that are filled.
         """
         batch, device = len(features[0]), features[0].device
         count = batch * grid.size[0] * grid.size[1] * grid.size[2]
@@ -86,13 +86,15 @@ def frustum_cells(
     depth_range: tuple[float, float],
     bins: int,
 ) -> Int[Tensor, "b n h w d"]:
-    """The cell of the grid in which each point of the cameras' frustums lies.
+    """Find the cell of the grid in which each point of the cameras' frustums lies.
 
     Args:
-        rig: batched cameras. `img2lidar` leads to the augmented LiDAR frame, so no augmentation is left to undo.
+        rig: cameras of the batch. `img2lidar` leads to the augmented LiDAR frame, so no augmentation is left to undo.
+        grid: cells of the volume.
         size: (height, width) of the feature map.
-        stride: pixels a cell of it.
-        depth_range: metres along the optical axis, cut into `bins` equal ones.
+        stride: width of a cell of the feature map, pixels.
+        depth_range: range along the optical axis, metres, that is cut into equal bins.
+        bins: number of bins.
 
     Returns:
         `((b * Z + z) * Y + y) * X + x`, sample by sample through the batch, or -1 where the pixel is in the
@@ -107,14 +109,10 @@ def frustum_cells(
     # (u * d, v * d, d, 1) to the LiDAR frame is d times this, plus the camera's centre.
     direction = uv1.flatten(0, 1) @ to_lidar[..., :3, :3].transpose(-1, -2)
     points = direction[..., None, :] * depth[:, None] + rig.origins.float()[..., None, None, :]
-    lower, upper = (torch.tensor(end, device=device) for end in (grid.lower, grid.upper))
-    number = torch.tensor(grid.size, device=device)
-    # Rounded down, never cut off: cutting would put points just below the range into the first cells.
-    index = torch.floor((points - lower) * (number / (upper - lower)))
-    inside = ((index >= 0) & (index < number)).all(dim=-1)
+    index, inside = grid.cell_of(points)
     on_image = (u < rig.image_size[..., 1, None, None] - 0.5) & (v[:, None] < rig.image_size[..., 0, None, None] - 0.5)
     inside &= on_image.flatten(2)[..., None]
-    x, y, z = index.where(inside[..., None], 0).long().unbind(dim=-1)
+    x, y, z = index.unbind(dim=-1)
     nx, ny, nz = grid.size
     sample = torch.arange(len(to_lidar), device=device).reshape(-1, 1, 1, 1)
     cell = ((sample * nz + z) * ny + y) * nx + x
@@ -124,15 +122,19 @@ def frustum_cells(
 def splat(
     features: Float[Tensor, "p c"], weights: Float[Tensor, "p d"], cells: Int[Tensor, "p d"], count: int
 ) -> tuple[Float[Tensor, "v c"], Int[Tensor, "v"]]:
-    """Sums of weight × feature over the entries of each cell, and their numbers.
+    """Sum weight × feature over the entries of each cell.
 
-    Differentiable in features and weights, exactly; no tensor of entries × channels is made in either direction.
+    The result has exact gradients for features and weights; no tensor of entries × channels is made in either
+    direction.
 
     Args:
-        features: a row a pixel.
-        weights: of its entries, one a depth bin.
-        cells: where each entry goes, in [0, count); a negative one goes nowhere.
-        count: V, number of cells.
+        features: features of each pixel.
+        weights: weights of the entries of each pixel, one for each depth bin.
+        cells: cell of each entry, in [0, count); an entry with a negative cell is left out.
+        count: number V of cells.
+
+    Returns:
+        The sum and the number of the entries of each cell.
     """
     entry = (cells.flatten() >= 0).nonzero()[:, 0]
     # A cell is then a run of entries; sums over runs need no atomics, so they are the same at every call.

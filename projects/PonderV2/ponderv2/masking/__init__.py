@@ -1,4 +1,4 @@
-"""What part of the input an encoder may see: masks are drawn from a generator, returned, never stored.
+"""Masking: it hides parts of the input from an encoder. Masks are drawn from a generator, returned, never stored.
 
 True means visible.
 """

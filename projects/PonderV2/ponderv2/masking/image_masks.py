@@ -24,14 +24,14 @@ def draw_block_mask(
         block: edge of a block in pixels.
         ratio: share of hidden blocks, in [0, 1).
         generator: source of randomness; None is torch's default one of the CPU.
-        device: where the mask goes. It is drawn where the generator lives, so that one seed gives the same
-            mask whatever the device of the model.
+        device: device of the mask that is returned. It is drawn where the generator lives, so that one seed gives the
+            same mask whatever the device of the model.
 
     Returns:
-        True where a block is visible, `[num_images, H / block, W / block]`.
+        A mask `[num_images, H / block, W / block]`, True where a block is visible.
 
     Raises:
-        ValueError: `ratio` is outside [0, 1), `block` is below 1, or H or W is not a multiple of `block`.
+        ValueError: when `ratio` is outside [0, 1), `block` is below 1, or H or W is not a multiple of `block`.
     """
     height, width = image_size
     if not 0 <= ratio < 1:
@@ -55,17 +55,17 @@ def draw_block_mask(
 
 
 def resize_block_mask(mask: Bool[Tensor, "n h w"], size: tuple[int, int]) -> Bool[Tensor, "n h2 w2"]:
-    """The block mask at another resolution, by nearest neighbour.
+    """Bring a block mask to another resolution, by nearest neighbour.
 
     Enlarging repeats each block. Shrinking keeps the upper left block of every group: the position that the
     strided 1×1 shortcut of a ResNet reads.
 
     Args:
         mask: visibility of the blocks.
-        size: (rows, columns) wanted, such as those of a feature map or of the pixels.
+        size: (rows, columns) of the result, such as those of a feature map or of the pixels.
 
     Raises:
-        ValueError: `size` is neither a whole multiple nor a whole fraction of the block grid.
+        ValueError: when `size` is neither a whole multiple nor a whole fraction of the block grid.
     """
     rows, columns = mask.shape[-2:]
     height, width = size

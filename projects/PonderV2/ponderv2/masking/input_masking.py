@@ -1,4 +1,4 @@
-"""How much of the input is hidden, as a value that is passed down."""
+"""The masking of a training: how much of the input is hidden, as a value that is passed down to the encoders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from .voxel_masks import draw_voxel_mask
 
 @dataclass(frozen=True)
 class InputMasking:
-    """The plan of input masking; encoders draw their masks from it at every call.
+    """The shares of the input that are hidden; encoders draw their masks from it at every call.
 
     Attributes:
-        image_ratio: share of image blocks hidden, published 0.3 (best of 0.1–0.7); 0 hides none.
+        image_ratio: share of the image blocks that is hidden, published 0.3 (best of 0.1–0.7); 0 hides none.
         image_block: edge of a block in pixels, published 32: one cell of the coarsest ConvNeXt stage.
-        point_ratio: share of the occupied voxel blocks hidden, published 0.8; 0 hides none.
-        point_block: edge of a block in voxels, or one an axis (x, y, z); published 8: one cell of the volume.
-        drop_camera, drop_lidar: probabilities that a sample of a fusion encoder loses the volume of that sensor;
-            never both.
+        point_ratio: share of the occupied voxel blocks that is hidden, published 0.8; 0 hides none.
+        point_block: edge of a block in voxels, or an edge for each axis (x, y, z); published 8: one cell of the volume.
+        drop_camera: probability that a sample of a fusion encoder loses the volume of its cameras.
+        drop_lidar: probability that it loses the volume of its LiDAR instead; it never loses both.
         generator: source of randomness; None is torch's default one, seeded by the runner.
 
     Raises:
-        ValueError: the two probabilities are negative or their sum is more than 1.
+        ValueError: when one of the two probabilities is negative or their sum is more than 1.
     """
 
     image_ratio: float = 0.3
@@ -48,7 +48,7 @@ class InputMasking:
             object.__setattr__(self, "point_block", tuple(self.point_block))
 
     def draw_image_mask(self, images: Float[Tensor, "n 3 h w"]) -> Bool[Tensor, "n hb wb"] | None:
-        """Visibility of the blocks of each image, every image with its own draw; None when none is hidden."""
+        """Draw which blocks of each image are visible, for every image anew; None when none is hidden."""
         if self.image_ratio == 0:
             return None
         return draw_block_mask(
@@ -56,13 +56,13 @@ class InputMasking:
         )
 
     def draw_voxel_mask(self, coordinates: Int[Tensor, "v 4"], batch_size: int) -> Bool[Tensor, "v"] | None:
-        """Visibility of voxels (sample, z, y, x), every sample with its own draw; None when none is hidden."""
+        """Draw which voxels (sample, z, y, x) are visible, for every sample anew; None when none is hidden."""
         if self.point_ratio == 0:
             return None
         return draw_voxel_mask(coordinates, batch_size, self.point_block, self.point_ratio, self.generator)
 
     def draw_sensors(self, batch_size: int, device: torch.device | str = "cpu") -> Bool[Tensor, "b 2"] | None:
-        """Which samples keep their (camera, LiDAR) volume, at least one each; None when none is dropped."""
+        """Draw which samples keep their (camera, LiDAR) volume, at least one each; None when none is dropped."""
         if self.drop_camera == 0 and self.drop_lidar == 0:
             return None
         source = self.generator.device if self.generator is not None else "cpu"

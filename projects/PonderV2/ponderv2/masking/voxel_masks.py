@@ -21,16 +21,16 @@ def draw_voxel_mask(
     Args:
         coordinates: (sample, z, y, x) of the voxels, in any order.
         batch_size: number of samples.
-        block: edge of a block in voxels, or one an axis (x, y, z); blocks start at voxel 0.
+        block: edge of a block in voxels, or an edge for each axis (x, y, z); blocks start at voxel 0.
         ratio: share of hidden blocks, in [0, 1).
         generator: source of randomness; None is torch's default one of the CPU. The mask is drawn where the
             generator lives, so that one seed gives the same mask whatever the device of the model.
 
     Returns:
-        True where a voxel is visible.
+        A mask of the voxels, True where a voxel is visible.
 
     Raises:
-        ValueError: `ratio` is outside [0, 1), or an edge is below 1.
+        ValueError: when `ratio` is outside [0, 1), or an edge is below 1.
     """
     edges = (block,) * 3 if isinstance(block, int) else tuple(block)
     if not 0 <= ratio < 1:

@@ -1,4 +1,4 @@
-"""Packed samples to one batch on the model's device: stacking, normalising, padding."""
+"""The data preprocessor: it makes one batch of packed samples, on the model's device, normalised and padded."""
 
 import math
 
@@ -20,8 +20,10 @@ class SensorPreprocessor(BaseDataPreprocessor):
     right, so that a padded pixel equals the mean colour.
 
     Args:
-        mean, std: per RGB channel, 0–255; the default is ImageNet's.
-        pad_divisor: height and width become multiples of it; 32 makes 900×1600 928×1600.
+        mean: mean of each RGB channel, 0–255; the default is ImageNet's.
+        std: standard deviation of each RGB channel, 0–255; the default is ImageNet's.
+        pad_divisor: number whose multiples height and width become; 32 makes 900×1600 928×1600.
+        non_blocking: True to copy to the device without waiting, see mmengine's `BaseDataPreprocessor`.
     """
 
     def __init__(
@@ -37,12 +39,12 @@ class SensorPreprocessor(BaseDataPreprocessor):
         self.register_buffer("std", torch.tensor(std).reshape(3, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """`{inputs: {name: a list over samples}, data_samples: list}` to `{inputs: SensorBatch, data_samples}`."""
+        """Turn `{inputs: {name: list over samples}, data_samples: list}` into `{inputs: SensorBatch, data_samples}`."""
         inputs = data["inputs"]
         images, rig = None, None
         padded = None
         if "img" in inputs:
-            images = self._normalise(inputs["img"])
+            images = self._normalize(inputs["img"])
             padded = tuple(images.shape[-2:])
         if "rig" in inputs:
             padded = padded or self._padded_size([r.padded_size for r in inputs["rig"]])
@@ -52,10 +54,10 @@ class SensorPreprocessor(BaseDataPreprocessor):
         return {"inputs": SensorBatch(rig, images, points, rays), "data_samples": data.get("data_samples")}
 
     def to_rgb(self, images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-        """Undo the normalisation: RGB in [0, 1]; padding becomes the mean colour."""
+        """Undo the normalisation, to RGB in [0, 1]; padding becomes the mean colour."""
         return ((images * self.std + self.mean) / 255).clamp(0, 1)
 
-    def _normalise(self, samples: list[Tensor]) -> Float[Tensor, "b n 3 h w"]:
+    def _normalize(self, samples: list[Tensor]) -> Float[Tensor, "b n 3 h w"]:
         counts = {s.shape[0] for s in samples}
         if len(counts) > 1:
             raise ValueError(f"samples of one batch have different numbers of cameras: {sorted(counts)}")

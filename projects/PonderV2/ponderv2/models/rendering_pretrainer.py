@@ -1,14 +1,14 @@
-"""Pre-training: hide a part of the input, encode, render, compare."""
+"""Pre-training: a part of the input is hidden, the rest is encoded, rendered and compared with what was measured."""
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from ponderv2.geometry import rays_through_pixels
+from ponderv2.geometry import lattice_rays
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
-from ponderv2.structures import CameraRig, FeatureVolume, RayBatch, SensorBatch
+from ponderv2.structures import EncoderOutput, FeatureVolume, RayBatch, SensorBatch
 
 
 @MODELS.register_module()
@@ -16,12 +16,12 @@ class RenderingPretrainer(BaseModel):
     """An encoder that learns by rendering its volume (UniPAD; PonderV2).
 
     Args:
-        encoder: sensors to a `FeatureVolume`.
-        head: a `RenderHead`.
+        encoder: config of an encoder, such as `CameraEncoder`.
+        head: config of a `RenderHead`.
         masking: arguments of `InputMasking`; None hides nothing.
-        mask_in_eval: hide the input also outside training.
-        image_stride: prediction also renders every pixel of a lattice of this many pixels, for whole-image
-            metrics; None renders only the given rays.
+        mask_in_eval: True to hide the input also outside training.
+        image_stride: distance, in pixels, of the lattice on which prediction also renders whole images, for metrics of
+            images; None renders only the given rays.
     """
 
     def __init__(
@@ -44,7 +44,16 @@ class RenderingPretrainer(BaseModel):
     def forward(
         self, inputs: SensorBatch, data_samples: list | None = None, mode: str = "tensor"
     ) -> dict[str, Tensor] | list[BaseDataElement] | FeatureVolume:
-        """`loss`: losses by name; `predict`: a result a sample; `tensor`: the feature volume."""
+        """Run the model in one of mmengine's modes.
+
+        Args:
+            inputs: the batch.
+            data_samples: the samples of the batch, whose metainfo predictions carry on.
+            mode: "loss" gives losses by name, "predict" a result for each sample, "tensor" the feature volume.
+
+        Raises:
+            ValueError: for another mode.
+        """
         if mode == "tensor":
             return self.encode(inputs)
         if mode == "loss":
@@ -54,24 +63,33 @@ class RenderingPretrainer(BaseModel):
         raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
 
     def encode(self, inputs: SensorBatch) -> FeatureVolume:
-        """The feature volume, of masked input in training and of the whole input otherwise."""
-        masked = self.training or self.mask_in_eval
-        return self.encoder(inputs, self.masking if masked else None)
+        """Encode the masked input in training, and the whole input otherwise."""
+        return self._encode(inputs).volume
 
     def loss(self, inputs: SensorBatch) -> dict[str, Tensor]:
-        """Losses of rendering the rays of the batch, and those of the encoder itself."""
-        volume = self.encode(inputs)
-        return self.head.loss(volume, _rays(inputs)) | volume.losses
+        """Compute the losses of rendering the rays of the batch, and those by which the encoder supervises itself."""
+        encoded = self._encode(inputs)
+        return self.head.loss(encoded.volume, _rays(inputs)) | encoded.losses
+
+    def _encode(self, inputs: SensorBatch) -> EncoderOutput:
+        masked = self.training or self.mask_in_eval
+        return self.encoder(inputs, self.masking if masked else None)
 
     @torch.no_grad()
     def predict(
         self, inputs: SensorBatch, data_samples: list | None = None, volume: FeatureVolume | None = None
     ) -> list[BaseDataElement]:
-        """Rendered rays of each sample beside their targets, and whole images with `image_stride`.
+        """Render the rays of each sample, and with `image_stride` whole images.
 
-        Fields, all `[N, R, ...]`: `rgb`, `depth`, `opacity`, `target_rgb`, `target_depth`, `valid`; with whole
-        images `image`, `target_image` `[N, h, w, 3]` and `image_depth` `[N, h, w]`. Depths in metres. `volume`
-        is that of the batch, where it is known already.
+        Args:
+            inputs: the batch.
+            data_samples: the samples of the batch, whose metainfo the results carry on.
+            volume: feature volume of the batch, if it is known already.
+
+        Returns:
+            An element for each sample with the fields `rgb`, `depth`, `opacity`, `target_rgb`, `target_depth` and
+            `valid`, all `[N, R, ...]`; with whole images also `image`, `target_image` `[N, h, w, 3]` and `image_depth`
+            `[N, h, w]`. Depths are metres.
         """
         volume = self.encode(inputs) if volume is None else volume
         rays = _rays(inputs)
@@ -96,7 +114,12 @@ class RenderingPretrainer(BaseModel):
 
     @torch.no_grad()
     def render_images(self, inputs: SensorBatch, stride: int, volume: FeatureVolume | None = None) -> dict[str, Tensor]:
-        """Every camera's picture on a pixel lattice.
+        """Render the picture of every camera on a lattice of pixels.
+
+        Args:
+            inputs: the batch.
+            stride: distance of the lattice, pixels.
+            volume: feature volume of the batch, if it is known already.
 
         Returns:
             `image_depth`, `image_opacity` `[B, N, h, w]` in metres and [0, 1]; `image` and `target_image`
@@ -122,26 +145,9 @@ class RenderingPretrainer(BaseModel):
         return fields
 
 
-def lattice_rays(rig: CameraRig, stride: int) -> tuple[RayBatch, tuple[int, int]]:
-    """Rays through the pixels (stride // 2 + k * stride) of all cameras, and the (height, width) of the lattice.
-
-    The lattice covers the largest image of the batch; pixels beyond a smaller one are not valid.
-    """
-    device = rig.lidar2img.device
-    height, width = (int(v) for v in rig.image_size.flatten(0, -2).amax(dim=0))
-    v = torch.arange(stride // 2, height, stride, device=device)
-    u = torch.arange(stride // 2, width, stride, device=device)
-    grid = torch.stack(torch.meshgrid(v, u, indexing="ij"), dim=-1).flip(-1).reshape(-1, 2)
-    pixels = grid.to(rig.lidar2img.dtype).expand(*rig.lidar2img.shape[:2], -1, 2)
-    origins, directions = rays_through_pixels(pixels, rig.img2lidar)
-    inside = (pixels < rig.image_size.flip(-1)[:, :, None]).all(dim=-1)
-    rays = RayBatch(origins, directions, inside, torch.zeros_like(pixels[..., 0]), pixels)
-    return rays, (len(v), len(u))
-
-
 def _rays(inputs: SensorBatch) -> RayBatch:
     if inputs.rays is None:
         raise ValueError(
-            "RenderingPretrainer: the batch has no rays; does the pipeline end in SampleRays, PackSensorInputs?"
+            "RenderingPretrainer: the batch has no rays; does the pipeline sample rays before PackSensorInputs?"
         )
     return inputs.rays

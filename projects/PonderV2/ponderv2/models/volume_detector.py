@@ -1,4 +1,4 @@
-"""Detection: encode, then let a head find boxes in the volume."""
+"""Detection: an encoder computes a volume, and a head predicts boxes from it."""
 
 import numpy as np
 import torch
@@ -6,31 +6,34 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from ponderv2.checkpoints import load_encoder_weights
 from ponderv2.registry import MODELS
-from ponderv2.structures import FeatureVolume, SensorBatch
-from ponderv2.checkpoints import load_encoder
+from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch
 
 
 @MODELS.register_module()
 class VolumeDetector(BaseModel):
-    """An encoder and a head that finds boxes in its volume (UVTR; UniPAD §4.1).
+    """An encoder, and a head that predicts boxes from its volume (UVTR; UniPAD §4.1).
 
-    Nothing is masked. What the encoder supervises by itself, such as depth, is part of the loss.
+    The input is not masked. The encoder's own losses, such as that of its depths, are added to those of the head.
 
     Args:
-        encoder: sensors to a `FeatureVolume`; its state-dict names are those of pre-training.
-        head: a `UVTRHead`.
-        init_cfg: `dict(checkpoint=..., new=(...))`: where the encoder starts, see `ponderv2.checkpoints.load_encoder`;
-            None leaves it as it is built ("from scratch": with an image backbone's own weights, if it has any).
-        freeze_encoder: train the head alone, on features as they are at the start; the encoder then also keeps the
-            running statistics of its norms. A probe of what pre-training has learned, not a published protocol; with
-            `ponderv2.engine.UnfreezeEncoderHook` also a start, until the head is worth the encoder's gradients.
-        keep_volumes: of a frozen encoder, keep each training frame's volume in memory, in half precision, instead of
-            computing it again: hundreds of steps a minute on a CPU. Needs a pipeline that augments
-            nothing; turned, scaled or flipped scenes are refused, changed colours would go unnoticed.
+        encoder: config of an encoder, which turns a `SensorBatch` into an `EncoderOutput`; its state-dict names are
+            those of pre-training.
+        head: config of a `UVTRHead`.
+        data_preprocessor: config of the preprocessor.
+        init_cfg: `dict(checkpoint=..., new=(...))`, the weights that the encoder starts from, see
+            `load_encoder_weights`. None trains from scratch, with an image backbone's own weights if it has any.
+        freeze_encoder: whether the head is trained alone; the encoder then also keeps the running statistics of its
+            norms. It shows what pre-training has learned and is not a published protocol. With
+            `ponderv2.engine.UnfreezeEncoderHook` it is the warm-up of the head, after which all is trained.
+        cache_volumes: whether the volume of each training frame is computed once and then kept in memory, in half
+            precision: hundreds of steps a minute on a CPU. It needs a frozen encoder and a pipeline without
+            augmentation. Frames that are rotated, scaled, shifted or flipped are refused; changed colours would not be
+            noticed. Losses of the encoder are not computed.
 
     Raises:
-        ValueError: `init_cfg` has other keys, or `keep_volumes` is asked of an encoder that changes.
+        ValueError: when `init_cfg` has other keys, or `cache_volumes` is set for an encoder that is not frozen.
     """
 
     def __init__(
@@ -40,52 +43,62 @@ class VolumeDetector(BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
         freeze_encoder: bool = False,
-        keep_volumes: bool = False,
+        cache_volumes: bool = False,
     ) -> None:
         if init_cfg is not None and not {"checkpoint"} <= set(init_cfg) <= {"checkpoint", "new"}:
-            raise ValueError(f"VolumeDetector: init_cfg takes checkpoint and new, got {sorted(init_cfg)}")
-        if keep_volumes and not freeze_encoder:
-            raise ValueError("VolumeDetector: keep_volumes needs freeze_encoder=True, else volumes change")
+            raise ValueError(f"VolumeDetector: init_cfg: expected the keys checkpoint and new, got {sorted(init_cfg)}")
+        if cache_volumes and not freeze_encoder:
+            raise ValueError("VolumeDetector: cache_volumes needs freeze_encoder=True, because volumes must not change")
         super().__init__(data_preprocessor)
         self.encoder = MODELS.build(encoder)
         self.head = MODELS.build(head)
         self.pretrained = None if init_cfg is None else dict(init_cfg)
         self.freeze_encoder = freeze_encoder
-        self._kept: dict[str, Tensor] | None = {} if keep_volumes else None
+        self._cached_volumes: dict[str, Tensor] | None = {} if cache_volumes else None
         self._frozen = [p for p in self.encoder.parameters() if p.requires_grad] if freeze_encoder else []
         for parameter in self._frozen:
             parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "VolumeDetector":
-        """Also what a frozen encoder must not do: update statistics, drop parts."""
+        """Set the mode, but leave a frozen encoder in evaluation mode, which keeps its statistics as they are."""
         super().train(mode)
         if self.freeze_encoder:
             self.encoder.eval()
         return self
 
     def unfreeze_encoder(self) -> None:
-        """Undo `freeze_encoder`, but for what the encoder itself holds fixed; volumes are kept no longer."""
+        """Undo `freeze_encoder`, except for parameters that the encoder itself freezes, and empty the volume cache."""
         for parameter in self._frozen:
             parameter.requires_grad_(True)
-        self._frozen, self._kept, self.freeze_encoder = [], None, False
+        self._frozen, self._cached_volumes, self.freeze_encoder = [], None, False
         self.train(self.training)
 
     def init_weights(self) -> None:
-        """Initialise all parts, then load the encoder that `init_cfg` names; mmengine calls it before training.
+        """Initialise all parts, then load the weights that `init_cfg` names; mmengine calls it before training.
 
         Raises:
-            FileNotFoundError, ValueError: as `load_encoder`.
+            FileNotFoundError: when the checkpoint does not exist.
+            ValueError: when it does not cover the encoder, see `load_encoder_weights`.
         """
         super().init_weights()
         if self.pretrained is not None:
-            load_encoder(self, self.pretrained["checkpoint"], self.pretrained.get("new", ()))
+            load_encoder_weights(self, self.pretrained["checkpoint"], self.pretrained.get("new", ()))
 
     def forward(
         self, inputs: SensorBatch, data_samples: list[Det3DDataSample] | None = None, mode: str = "tensor"
     ) -> dict[str, Tensor] | list[Det3DDataSample] | FeatureVolume:
-        """`loss`: losses by name; `predict`: the samples with `pred_instances_3d`; `tensor`: the feature volume."""
+        """Run the model in one of mmengine's modes.
+
+        Args:
+            inputs: the batch, from the preprocessor.
+            data_samples: its samples, for "loss" with `gt_instances_3d`.
+            mode: "loss" returns losses by name, "predict" the samples with `pred_instances_3d`, "tensor" the volume.
+
+        Raises:
+            ValueError: when there is no such mode.
+        """
         if mode == "tensor":
-            return self.encoder(inputs)
+            return self.encoder(inputs).volume
         if mode == "loss":
             return self.loss(inputs, data_samples)
         if mode == "predict":
@@ -93,10 +106,10 @@ class VolumeDetector(BaseModel):
         raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
 
     def loss(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> dict[str, Tensor]:
-        """Losses of the head, and of the encoder where it has any.
+        """Return the losses of the head, and those of the encoder.
 
         Raises:
-            ValueError: when a sample has no `gt_instances_3d`; a frame without boxes has empty ones.
+            ValueError: when a sample has no `gt_instances_3d`; a frame without boxes must have empty ones.
         """
         without = [k for k, sample in enumerate(data_samples) if "gt_instances_3d" not in sample]
         if without:
@@ -104,27 +117,34 @@ class VolumeDetector(BaseModel):
                 f"VolumeDetector: sample {without[0]} of the batch has no gt_instances_3d; "
                 "does the pipeline load boxes?"
             )
-        volume = self.encoder(inputs) if self._kept is None else self._kept_volume(inputs, data_samples)
-        device = volume.data.device
-        return volume.losses | self.head.loss(volume, [sample.gt_instances_3d.to(device) for sample in data_samples])
+        if self._cached_volumes is None:
+            encoded = self.encoder(inputs)
+        else:
+            encoded = EncoderOutput(self._cached_volume(inputs, data_samples))
+        device = encoded.volume.data.device
+        targets = [sample.gt_instances_3d.to(device) for sample in data_samples]
+        return encoded.losses | self.head.loss(encoded.volume, targets)
 
     @torch.no_grad()
     def predict(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> list[Det3DDataSample]:
-        """The samples with `pred_instances_3d`: `bboxes_3d`, `scores_3d`, `labels_3d`, in the augmented LiDAR frame."""
-        for sample, found in zip(data_samples, self.head.predict(self.encoder(inputs)), strict=True):
-            sample.pred_instances_3d = found
+        """Return the samples with `pred_instances_3d`, whose boxes are in the augmented LiDAR frame."""
+        predictions = self.head.predict(self.encoder(inputs).volume)
+        for sample, prediction in zip(data_samples, predictions, strict=True):
+            sample.pred_instances_3d = prediction
         return data_samples
 
     @torch.no_grad()
-    def _kept_volume(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> FeatureVolume:
+    def _cached_volume(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> FeatureVolume:
+        """Put the volume of a batch together from the cache; if a frame is missing there, encode the batch first."""
         for sample in data_samples:
             if not np.array_equal(sample.get("lidar_aug", np.eye(4)), np.eye(4)):
                 raise ValueError(
-                    f"VolumeDetector: keep_volumes, but sample {sample.token} is augmented; take rotation, scale, "
-                    "translation and flips out of the pipeline"
+                    f"VolumeDetector: cache_volumes is set, but sample {sample.token} is augmented; take rotation, "
+                    "scale, translation and flips out of the pipeline"
                 )
         tokens = [sample.token for sample in data_samples]
-        if not all(token in self._kept for token in tokens):
-            for token, data in zip(tokens, self.encoder(inputs).data, strict=True):
-                self._kept[token] = data.half()
-        return FeatureVolume(torch.stack([self._kept[token] for token in tokens]).float(), self.encoder.grid)
+        cache = self._cached_volumes
+        if not all(token in cache for token in tokens):
+            for token, data in zip(tokens, self.encoder(inputs).volume.data, strict=True):
+                cache[token] = data.half()
+        return FeatureVolume(torch.stack([cache[token] for token in tokens]).float(), self.encoder.grid)

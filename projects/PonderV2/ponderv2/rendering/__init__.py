@@ -1,12 +1,13 @@
-"""The rendering decoder: a feature volume and rays in, colour and depth out. Torch alone.
+"""The rendering decoder: it turns a feature volume and rays into colour and depth. It needs torch alone.
 
-lookup → fields → (collider, sampler) → opacity → compositing, put together by `VolumeRenderer`; then losses.
+`VolumeRenderer` puts it together: a collider and a sampler choose points, a field evaluates them by trilinear
+interpolation and perceptrons, an opacity model and compositing sum them up. `RenderingObjective` weighs the losses.
 """
 
+from ._trilinear import trilinear
 from .colliders import BoxCollider, NearFarCollider
 from .compositing import RenderOutput, composite, transmittance_weights
 from .fields import ConditionedMLP, FieldOutput, SDFField
-from .trilinear import Places, as_table, locate, read, read_slope, trilinear
 from .losses import (
     color_loss,
     depth_loss,
@@ -16,7 +17,7 @@ from .losses import (
     sdf_loss,
     surface_loss,
 )
-from .objective import PRESETS, RayTargets, RenderingObjective
+from .objective import PRESETS, RenderingObjective
 from .opacity import NeuSOpacity, UniSurfOpacity, VolSDFOpacity
 from .renderer import VolumeRenderer
 from .samplers import HierarchicalSampler, LinearDisparitySampler, RaySamples, UniformSampler
@@ -32,9 +33,7 @@ __all__ = [
     "LinearDisparitySampler",
     "NearFarCollider",
     "NeuSOpacity",
-    "Places",
     "RaySamples",
-    "RayTargets",
     "RenderOutput",
     "RenderingObjective",
     "RootFindingSampler",
@@ -43,16 +42,12 @@ __all__ = [
     "UniformSampler",
     "VolSDFOpacity",
     "VolumeRenderer",
-    "as_table",
     "color_loss",
     "composite",
     "depth_loss",
     "eikonal_loss",
     "free_space_loss",
-    "locate",
     "occupancy_loss",
-    "read",
-    "read_slope",
     "sdf_loss",
     "surface_loss",
     "transmittance_weights",

@@ -1,4 +1,4 @@
-"""Bounded memory and warm caches: a function of rows, applied piece by piece."""
+"""Chunking: a function of rows is applied to a chunk of them at a time, for bounded memory and warm caches."""
 
 from collections.abc import Callable
 
@@ -6,52 +6,52 @@ import torch
 from torch import Tensor, nn
 
 
-def in_pieces(
-    function: Callable[..., tuple[Tensor, ...]], module: nn.Module, size: int | None, *rows: Tensor
+def apply_in_chunks(
+    function: Callable[..., tuple[Tensor, ...]], module: nn.Module, chunk_size: int | None, *rows: Tensor
 ) -> tuple[Tensor, ...]:
-    """`function(*rows)` for `size` rows at a time, computed again in the backward pass instead of being kept.
+    """Compute `function(*rows)` chunk by chunk, and compute it again in the backward pass instead of keeping it.
 
-    The intermediate values of a piece stay in the processor's cache, which on a CPU saves more time than the
-    second computation costs. `torch.compile` plans memory itself, and sees one call; so does `size=None`.
+    The intermediate values of a chunk stay in the processor's cache, which on a CPU saves more time than the
+    second computation costs. `torch.compile` plans memory itself, so it sees one call without chunks.
 
     Args:
-        function: rows to a tuple of rows, without randomness.
-        module: what holds the parameters that the function uses.
-        size: rows a piece.
-        *rows: `[P, ...]` each.
+        function: maps rows to a tuple of rows, without randomness.
+        module: holds the parameters that the function uses.
+        chunk_size: number of rows in a chunk; None applies the function to all rows at once.
+        *rows: inputs of the function, `[P, ...]` each.
     """
-    if size is None or torch.compiler.is_compiling():
+    if chunk_size is None or torch.compiler.is_compiling():
         return function(*rows)
-    return _Pieces.apply(function, size, len(rows), *rows, *module.parameters())
+    return _Chunks.apply(function, chunk_size, len(rows), *rows, *module.parameters())
 
 
-class _Pieces(torch.autograd.Function):
+class _Chunks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, function: Callable, size: int, num_rows: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.function, ctx.size, ctx.num_rows = function, size, num_rows
+    def forward(ctx, function: Callable, chunk_size: int, num_rows: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.function, ctx.chunk_size, ctx.num_rows = function, chunk_size, num_rows
         ctx.save_for_backward(*tensors)
         rows, count = tensors[:num_rows], len(tensors[0])
         outputs: tuple[Tensor, ...] = ()
-        for part in _parts(count, size):
-            piece = function(*(r[part] for r in rows))
-            # Whole outputs are made once: pieces kept until the end would leave the heap full of holes.
-            outputs = outputs or tuple(p.new_empty(count, *p.shape[1:]) for p in piece)
-            for output, value in zip(outputs, piece, strict=True):
+        for part in _slices(count, chunk_size):
+            chunk = function(*(r[part] for r in rows))
+            # Whole outputs are made once: chunks kept until the end would leave the heap full of holes.
+            outputs = outputs or tuple(c.new_empty(count, *c.shape[1:]) for c in chunk)
+            for output, value in zip(outputs, chunk, strict=True):
                 output[part] = value
         return outputs
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:
         rows, parameters = ctx.saved_tensors[: ctx.num_rows], ctx.saved_tensors[ctx.num_rows :]
-        wanted = ctx.needs_input_grad[3:]
-        by_row = [torch.empty_like(r) if w else None for r, w in zip(rows, wanted, strict=False)]
-        trained = [p for p, w in zip(parameters, wanted[ctx.num_rows :], strict=True) if w]
+        needed = ctx.needs_input_grad[3:]
+        by_row = [torch.empty_like(r) if n else None for r, n in zip(rows, needed, strict=False)]
+        trained = [p for p, n in zip(parameters, needed[ctx.num_rows :], strict=True) if n]
         by_parameter = [torch.zeros_like(p) for p in trained]
-        for part in _parts(len(rows[0]), ctx.size):
+        for part in _slices(len(rows[0]), ctx.chunk_size):
             with torch.enable_grad():
-                piece = [r[part].detach().requires_grad_(g is not None) for r, g in zip(rows, by_row, strict=True)]
-                outputs = ctx.function(*piece)
-            inputs = [p for p in piece if p.requires_grad]
+                chunk = [r[part].detach().requires_grad_(g is not None) for r, g in zip(rows, by_row, strict=True)]
+                outputs = ctx.function(*chunk)
+            inputs = [c for c in chunk if c.requires_grad]
             found = iter(torch.autograd.grad(outputs, inputs + trained, [g[part] for g in grads], allow_unused=True))
             for whole in by_row:
                 if whole is not None:
@@ -61,11 +61,11 @@ class _Pieces(torch.autograd.Function):
                 if value is not None:
                     total += value
         totals = iter(by_parameter)
-        return None, None, None, *by_row, *(next(totals) if w else None for w in wanted[ctx.num_rows :])
+        return None, None, None, *by_row, *(next(totals) if n else None for n in needed[ctx.num_rows :])
 
 
-def _parts(count: int, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, max(count, 1), size)]
+def _slices(count: int, chunk_size: int) -> list[slice]:
+    return [slice(start, start + chunk_size) for start in range(0, max(count, 1), chunk_size)]
 
 
 class _Reorder(torch.autograd.Function):
@@ -81,7 +81,7 @@ class _Reorder(torch.autograd.Function):
 
 
 def restore_order(values: Tensor, order: Tensor) -> Tensor:
-    """Undo `values = original[order]` for a permutation; gathers in both directions, never scatters."""
+    """Undo `values = original[order]` for a permutation; it gathers in both directions and never scatters."""
     inverse = torch.empty_like(order)
     inverse[order] = torch.arange(len(order), device=order.device)
     return _Reorder.apply(values, order, inverse)

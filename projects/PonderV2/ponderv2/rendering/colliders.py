@@ -1,4 +1,4 @@
-"""Which part of a ray is looked at."""
+"""Colliders: they choose the part of a ray, from a near to a far end, in which samples are placed."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from ponderv2.shapes import Bool, Float
 
 @dataclass(frozen=True)
 class BoxCollider:
-    """The axis-aligned box of the scene (slab test).
+    """Keeps the part of a ray that lies in the axis-aligned box of the scene (slab test).
 
     Attributes:
-        near: no sample is closer than this, metres; published 1.
+        near: smallest distance of a sample, metres; published 1.
     """
 
     near: float = 1.0
@@ -24,7 +24,7 @@ class BoxCollider:
         directions: Float[Tensor, "*r 3"],
         point_cloud_range: tuple[float, ...],
     ) -> tuple[Float[Tensor, "*r"], Float[Tensor, "*r"], Bool[Tensor, "*r"]]:
-        """Near and far ends in metres, and which rays hit the box.
+        """Compute the near and far ends of rays in metres, and which rays hit the box.
 
         A ray that misses gets the unit interval from `near` on, so that it can be computed and then masked.
         """
@@ -43,10 +43,14 @@ class BoxCollider:
 
 @dataclass(frozen=True)
 class NearFarCollider:
-    """The same two distances for every ray, wherever the box is.
+    """Keeps the same part of every ray, wherever the box is.
 
     Attributes:
-        near, far: metres.
+        near: distance at which a ray begins, metres.
+        far: distance at which it ends, metres.
+
+    Raises:
+        ValueError: when `near` is negative or not below `far`.
     """
 
     near: float = 1.0
@@ -62,6 +66,6 @@ class NearFarCollider:
         directions: Float[Tensor, "*r 3"],
         point_cloud_range: tuple[float, ...],
     ) -> tuple[Float[Tensor, "*r"], Float[Tensor, "*r"], Bool[Tensor, "*r"]]:
-        """Near and far ends in metres; every ray counts as a hit. The range is not used."""
+        """Return the near and far ends in metres; every ray counts as a hit, and the range is not used."""
         near = torch.full_like(origins[..., 0], self.near)
         return near, torch.full_like(near, self.far), torch.ones_like(near, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Samples along a ray to one colour and one depth."""
+"""Compositing: the samples along a ray become one colour and one depth."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,19 @@ from ponderv2.shapes import Bool, Float
 
 @dataclass(frozen=True)
 class RenderOutput:
-    """What rays see. Depths in metres.
+    """What has been rendered of rays. Depths are metres.
 
     Attributes:
         rgb: colour in [0, 1], over black; None without a colour network.
         depth: expected distance, divided by the opacity (the published form).
         opacity: sum of the weights, in [0, 1].
-        depth_to_far: expected distance with what is left of the ray placed at its far end: transparent rays
-            do not get away with a good depth.
-        hit: rays that meet the scene's box at all; the others are meaningless.
-        weights, sdf, normal, t: of every sample; sdf and normal in scene units, t in metres.
-        origins, directions: the rays themselves, origins in metres.
+        depth_to_far: expected distance when the light that is left is placed at the far end of the ray, so that a
+            transparent ray cannot have a good depth.
+        hit: mask of the rays that meet the scene's box; everything else is meaningless for the other rays.
+        weights: rendering weight of every sample.
+        sdf: signed distance at every sample, scene units.
+        normal: gradient of the signed distance at every sample, not normalised.
+        t: distance of every sample from the origin of its ray, metres.
     """
 
     rgb: Float[Tensor, "*r 3"] | None
@@ -32,12 +34,10 @@ class RenderOutput:
     sdf: Float[Tensor, "*r s"]
     normal: Float[Tensor, "*r s 3"]
     t: Float[Tensor, "*r s"]
-    origins: Float[Tensor, "*r 3"]
-    directions: Float[Tensor, "*r 3"]
 
 
 def transmittance_weights(log_transparency: Float[Tensor, "*r s"]) -> Float[Tensor, "*r s"]:
-    """Weights `T_i alpha_i` from `log(1 - alpha_i)`; they sum to `1 - T_end` ≤ 1.
+    """Compute the rendering weights `T_i alpha_i` from `log(1 - alpha_i)`; they sum to `1 - T_end` ≤ 1.
 
     `T_i` is the exponential of an exclusive cumulative sum, so nothing underflows to a false zero and no
     epsilon is needed.
@@ -52,9 +52,17 @@ def composite(
     far: Float[Tensor, "*r"],
     rgb: Float[Tensor, "*r s 3"] | None,
 ) -> tuple[Float[Tensor, "*r 3"] | None, Float[Tensor, "*r"], Float[Tensor, "*r"], Float[Tensor, "*r"]]:
-    """Colour over black, depth / opacity, opacity, and depth with the rest at the far end.
+    """Sum up the samples of rays (UniPAD Eq. 5–6). All lengths are in one unit, whichever it is.
 
-    Lengths in any one unit (UniPAD Eq. 5–6).
+    Args:
+        weights: rendering weight of each sample.
+        t: distance of each sample.
+        far: far end of each ray.
+        rgb: colour of each sample, or None.
+
+    Returns:
+        Colour over black (None without colours), depth divided by the opacity, opacity, and depth with the light that
+        is left at the far end.
     """
     opacity = weights.sum(dim=-1)
     moment = (weights * t).sum(dim=-1)

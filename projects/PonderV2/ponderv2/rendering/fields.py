@@ -2,8 +2,8 @@
 
 The normal is the gradient of the signed distance in space. It is computed in closed form: a reverse sweep
 through the perceptron with ordinary operations gives the derivatives by position and by feature, and the
-second meets the spatial derivative of the feature (`lookup`). So training needs a single backward pass, and
-normals exist under `no_grad`, autocast, checkpointing and `torch.compile` alike.
+second is multiplied by the spatial derivative of the feature (`gather_gradient`). So training needs a single backward
+pass, and normals exist under `no_grad`, autocast, checkpointing and `torch.compile` alike.
 """
 
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume
 
-from .trilinear import as_table, locate, read, read_slope, trilinear
-from .chunking import in_pieces, restore_order
+from ._trilinear import flatten_cells, gather, gather_gradient, trilinear, trilinear_index
+from .chunking import apply_in_chunks, restore_order
 
 SOFTPLUS_BETA = 100.0
 
 
 @dataclass(frozen=True)
 class FieldOutput:
-    """What the field says of points, lengths in scene units (metres × scene scale).
+    """The values of a field at points. Lengths are scene units (metres × scene scale).
 
     Attributes:
         sdf: signed distance, positive in free space.
-        normal: its spatial gradient, not normalised.
-        rgb: colour in [0, 1], or None.
+        normal: spatial gradient of the signed distance, not normalised.
+        rgb: colour in [0, 1]; None without a colour network.
     """
 
     sdf: Float[Tensor, "b q"]
@@ -46,9 +46,12 @@ class ConditionedMLP(nn.Module):
     Args:
         condition_channels: size of the condition.
         out_channels: size of the output.
-        num_layers: L.
-        hidden_channels: width.
+        num_layers: number L of layers.
+        hidden_channels: width of the hidden layers.
         activation: "softplus" (β = 100) or "relu".
+
+    Raises:
+        ValueError: for another activation.
     """
 
     def __init__(
@@ -70,13 +73,13 @@ class ConditionedMLP(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(hidden_channels, size) for size in sizes)
 
     def forward(self, points: Float[Tensor, "*p 3"], condition: Float[Tensor, "*p c"]) -> Float[Tensor, "*p o"]:
-        """Outputs for points (scene units) and their conditions."""
+        """Compute the outputs for points (scene units) and their conditions."""
         return self._sweep(points, condition)[0]
 
     def with_gradient(
         self, points: Float[Tensor, "*p 3"], condition: Float[Tensor, "*p c"]
     ) -> tuple[Float[Tensor, "*p o"], Float[Tensor, "*p 3"], Float[Tensor, "*p c"]]:
-        """Outputs, and the derivatives of output 0 by point and by condition.
+        """Compute the outputs, and the derivatives of output 0 by point and by condition.
 
         All three can be differentiated by the parameters and the condition with one backward pass.
         """
@@ -104,16 +107,16 @@ class ConditionedMLP(nn.Module):
 
 
 class SDFField(nn.Module):
-    """Signed distance, normal and colour of points in a feature volume (UniPAD §3.2; PonderV2 Eq. 5–6).
+    """Computes signed distance, normal and colour of points in a feature volume (UniPAD §3.2; PonderV2 Eq. 5–6).
 
     Args:
         feature_channels: channels of the volume, published 32.
         hidden_channels: width of both perceptrons; published code 16, paper 32 (accuracy hardly differs).
         geometry_channels: size of the geometry feature given to the colour network.
-        sdf_layers: published 6.
-        color_layers: published 4; 0 builds no colour network, so that it has no idle parameters.
-        piece: points that the perceptrons take at a time on a CPU, see `in_pieces`; sixteen times as many elsewhere,
-            where it is the number of kernels that costs. None for all at once.
+        sdf_layers: layers of the signed-distance network, published 6.
+        color_layers: layers of the colour network, published 4; 0 builds none, so that it has no idle parameters.
+        chunk_size: number of points that the perceptrons take at a time on a CPU, see `apply_in_chunks`; sixteen times
+            as many elsewhere, where it is the number of kernels that costs. None takes all at once.
     """
 
     def __init__(
@@ -123,10 +126,10 @@ class SDFField(nn.Module):
         geometry_channels: int = 16,
         sdf_layers: int = 6,
         color_layers: int = 4,
-        piece: int | None = 16384,
+        chunk_size: int | None = 16384,
     ) -> None:
         super().__init__()
-        self.piece = piece
+        self.chunk_size = chunk_size
         self.sdf_mlp = ConditionedMLP(feature_channels, 1 + geometry_channels, sdf_layers, hidden_channels)
         self.color_mlp = None
         if color_layers > 0:
@@ -134,39 +137,39 @@ class SDFField(nn.Module):
             self.color_mlp = ConditionedMLP(condition, 3, color_layers, hidden_channels, activation="relu")
 
     def sdf(self, volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q"]:
-        """Signed distances alone (scene units) of points in metres; for proposals."""
+        """Compute the signed distances alone (scene units) of points in metres, as samplers need them for proposals."""
         features = trilinear(volume.data, volume.grid.to_index(points)).flatten(0, 1)
         scaled = (points * volume.grid.scene_scale).flatten(0, 1)
-        (sdf,) = in_pieces(self._distance, self.sdf_mlp, self._piece(scaled), scaled, features)
+        (sdf,) = apply_in_chunks(self._distance, self.sdf_mlp, self._chunk_size(scaled), scaled, features)
         return sdf.unflatten(0, points.shape[:2])
 
     def forward(
         self, volume: FeatureVolume, points: Float[Tensor, "b q 3"], directions: Float[Tensor, "b q 3"]
     ) -> FieldOutput:
-        """Everything the renderer needs, at points in metres seen along unit directions."""
+        """Compute all that the renderer needs, at points in metres that are seen along unit directions."""
         grid = volume.grid
         # By cell, not by ray: neighbours then read the same rows, and the backward pass adds up runs.
-        places, order = locate(volume.data.shape, grid.to_index(points)).sorted()
+        index, order = trilinear_index(volume.data.shape, grid.to_index(points)).sorted()
         scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
-        seen_along = directions.flatten(0, 1).index_select(0, order)
-        table = as_table(volume.data)
-        features = read(table, places)
-        geometry, by_point, by_feature = in_pieces(
-            self.sdf_mlp.with_gradient, self.sdf_mlp, self._piece(scaled), scaled, features
+        view_directions = directions.flatten(0, 1).index_select(0, order)
+        cells = flatten_cells(volume.data)
+        features = gather(cells, index)
+        geometry, by_point, by_feature = apply_in_chunks(
+            self.sdf_mlp.with_gradient, self.sdf_mlp, self._chunk_size(scaled), scaled, features
         )
         # The index changes by `index_scale` a metre, that is by `index_scale / scene_scale` a scene unit.
         index_scale, _ = grid.index_map(points.device, points.dtype)
-        normal = by_point + read_slope(table, places, by_feature) * (index_scale / grid.scene_scale)
+        normal = by_point + gather_gradient(cells, index, by_feature) * (index_scale / grid.scene_scale)
         outputs = [geometry[:, :1], normal]
         if self.color_mlp is not None:
-            outputs += in_pieces(
-                self._color, self.color_mlp, self._piece(scaled), scaled, seen_along, features, normal, geometry[:, 1:]
-            )
+            condition = (view_directions, features, normal, geometry[:, 1:])
+            outputs += apply_in_chunks(self._color, self.color_mlp, self._chunk_size(scaled), scaled, *condition)
         outputs = restore_order(torch.cat(outputs, dim=-1), order).unflatten(0, points.shape[:2])
         return FieldOutput(outputs[..., 0], outputs[..., 1:4], outputs[..., 4:] if self.color_mlp is not None else None)
 
-    def _piece(self, points: Tensor) -> int | None:
-        return self.piece if self.piece is None or points.device.type == "cpu" else 16 * self.piece
+    def _chunk_size(self, points: Tensor) -> int | None:
+        on_cpu = points.device.type == "cpu"
+        return self.chunk_size if self.chunk_size is None or on_cpu else 16 * self.chunk_size
 
     def _distance(self, scaled: Tensor, features: Tensor) -> tuple[Tensor]:
         return (self.sdf_mlp(scaled, features)[:, 0],)

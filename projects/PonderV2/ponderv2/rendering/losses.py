@@ -1,5 +1,8 @@
-"""What rendered rays are compared by. Each is a mean over what counts in a sample, 0 when nothing does, and
-then over the batch. Lengths are scene units (metres × `VoxelGrid.scene_scale`)."""
+"""The losses by which rendered rays learn.
+
+Each is a mean over the rays or samples of a scene that count, or 0 when none does, and then a mean over the batch.
+Lengths are scene units (metres × `VoxelGrid.scene_scale`) unless a function says otherwise.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -8,17 +11,18 @@ from torch import Tensor
 from ponderv2.shapes import Bool, Float
 
 COLOR_DIFFERENCES = {"l1": torch.abs, "l2": torch.square}
-"""What is averaged over the channels of a colour, by mode."""
+"""The function of a difference of colours that is averaged over the channels, by mode."""
 
 
 def color_loss(
     rendered: Float[Tensor, "b *r 3"], target: Float[Tensor, "b *r 3"], mask: Bool[Tensor, "b *r"], mode: str = "l1"
 ) -> Float[Tensor, ""]:
-    """Difference of colours in [0, 1].
+    """Compute the mean difference of colours.
 
     Args:
-        rendered, target: colours.
-        mask: rays that count.
+        rendered: rendered colours in [0, 1].
+        target: colours of the pixels, in [0, 1].
+        mask: True for rays that count.
         mode: "l1", the mean absolute difference, published with weight 10 (UniPAD Eq. 8); "l2", the mean square
             (NeRF Eq. 6), which is what PSNR measures.
 
@@ -36,9 +40,15 @@ def depth_loss(
     mask: Bool[Tensor, "b *r"],
     scene_scale: float,
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of depths in scene units; published weight 10 (UniPAD Eq. 8).
+    """Compute the mean absolute difference of depths in scene units; published weight 10 (UniPAD Eq. 8).
 
-    `rendered` and `target` are metres; at a scale of 1/54 a metre costs 1/54.
+    At a scale of 1/54 a difference of one metre costs 1/54.
+
+    Args:
+        rendered: rendered depths, metres.
+        target: measured depths, metres.
+        mask: True for rays that count.
+        scene_scale: scene units in a metre.
     """
     return _masked_mean((rendered - target).abs() * scene_scale, mask)
 
@@ -50,7 +60,17 @@ def free_space_loss(
     mask: Bool[Tensor, "b *r"],
     truncation: float,
 ) -> Float[Tensor, ""]:
-    """How far signed distances fall short of the truncation before it begins (PonderV2 Eq. 11, indoors 1.0)."""
+    """Compute by how much signed distances in free space fall short of the truncation (PonderV2 Eq. 11, indoors 1.0).
+
+    Free space ends one truncation before the measured depth.
+
+    Args:
+        sdf: signed distance at each sample.
+        t: distance of each sample.
+        depth: measured depth of each ray.
+        mask: True for rays with a measured depth.
+        truncation: length of the band before a surface.
+    """
     before = t < (depth - truncation)[..., None]
     return _masked_mean(F.relu(truncation - sdf), before & mask[..., None])
 
@@ -62,20 +82,23 @@ def sdf_loss(
     mask: Bool[Tensor, "b *r"],
     truncation: float,
 ) -> Float[Tensor, ""]:
-    """|t + s - D| within the truncation of the measured depth D (PonderV2 Eq. 10, indoors 10)."""
+    """Compute |t + s - D| within the truncation of the measured depth D (PonderV2 Eq. 10, indoors 10).
+
+    The arguments are those of `free_space_loss`.
+    """
     ahead = depth[..., None] - t
     return _masked_mean((sdf - ahead).abs(), (ahead.abs() <= truncation) & mask[..., None])
 
 
 def eikonal_loss(normal: Float[Tensor, "b *r s 3"], mask: Bool[Tensor, "b *r"]) -> Float[Tensor, ""]:
-    """(‖∇s‖ - 1)² of the samples of rays in the mask (PonderV2 Eq. 9, indoors 0.01)."""
+    """Compute (‖∇s‖ - 1)² of the samples of all rays in the mask (PonderV2 Eq. 9, indoors 0.01)."""
     # The gradient of a norm is not defined at zero, where a freshly made field may well be.
     norm = (normal.square().sum(dim=-1) + 1e-12).sqrt()
     return _masked_mean((norm - 1).square(), mask[..., None].expand_as(norm))
 
 
 def surface_loss(sdf: Float[Tensor, "b *r"], mask: Bool[Tensor, "b *r"]) -> Float[Tensor, ""]:
-    """|s| at LiDAR returns: they lie on the surface (in UniPAD's code, switched off)."""
+    """Compute |s| at LiDAR returns, which lie on a surface (in UniPAD's code, switched off)."""
     return _masked_mean(sdf.abs(), mask)
 
 
@@ -87,10 +110,18 @@ def occupancy_loss(
     mask: Bool[Tensor, "b *r"],
     margin: float,
 ) -> Float[Tensor, ""]:
-    """Binary cross entropy of occupancy from LiDAR: free along the ray up to `margin` before the return, occupied
-    at the return.
+    """Compute the binary cross entropy of occupancy from LiDAR.
 
-    Both halves are means of their own, so the many free samples do not outweigh the one return.
+    A ray is free up to `margin` before its return, and occupied at the return. Both halves are means of their own, so
+    the many free samples do not outweigh the one return.
+
+    Args:
+        log_free: log-probability that each sample is free.
+        log_occupied_at_return: log-probability that the place of the LiDAR return is occupied.
+        t: distance of each sample.
+        depth: measured depth of each ray.
+        mask: True for rays with a measured depth.
+        margin: length before the return about which nothing is said.
     """
     before = t < (depth - margin)[..., None]
     free = _masked_mean(-log_free, before & mask[..., None])
@@ -98,7 +129,7 @@ def occupancy_loss(
 
 
 def _masked_mean(values: Float[Tensor, "b *n"], mask: Bool[Tensor, "b *n"]) -> Float[Tensor, ""]:
-    """Mean over what counts in a sample, then over the samples: a batch is the mean of its samples."""
+    """Average over what counts in a sample, then over the samples: the loss of a batch is the mean of its samples'."""
     # `where`, not a product: a value that does not count may be anything, NaN included.
     total = torch.where(mask, values, torch.zeros_like(values)).flatten(1).sum(dim=1)
     return (total / mask.flatten(1).sum(dim=1).clamp(min=1)).mean()

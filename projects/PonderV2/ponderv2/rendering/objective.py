@@ -1,11 +1,11 @@
-"""Which losses count how much: the published weights and named presets."""
+"""The objective of rendering: how much each loss counts. Weights are the published ones; presets have names."""
 
 from dataclasses import dataclass, fields, replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ponderv2.shapes import Bool, Float
-from ponderv2.structures import FeatureVolume
+from ponderv2.shapes import Float
+from ponderv2.structures import RayBatch
 
 from .compositing import RenderOutput
 from .losses import (
@@ -21,34 +21,26 @@ from .losses import (
 
 
 @dataclass(frozen=True)
-class RayTargets:
-    """What rays should see; shapes `[B, Q]` as the rays were rendered.
-
-    Attributes:
-        depth: measured distance, metres.
-        has_depth: rays with a measured distance.
-        valid: rays that count at all.
-        rgb: colour in [0, 1], or None.
-    """
-
-    depth: Float[Tensor, "b q"]
-    has_depth: Bool[Tensor, "b q"]
-    valid: Bool[Tensor, "b q"]
-    rgb: Float[Tensor, "b q 3"] | None = None
-
-
-@dataclass(frozen=True)
 class RenderingObjective:
-    """Weights of the losses; 0 leaves a loss, and what only it needs, out. The default is UniPAD's.
+    """A weighted sum of losses. The weight 0 leaves a loss out, and all that only it needs. The default is UniPAD's.
 
     Attributes:
-        color, depth, free_space, sdf, eikonal, surface, occupancy: weights, see `losses`.
+        color: weight of `color_loss`.
+        depth: weight of `depth_loss`.
+        free_space: weight of `free_space_loss`.
+        sdf: weight of `sdf_loss`.
+        eikonal: weight of `eikonal_loss`.
+        surface: weight of `surface_loss`.
+        occupancy: weight of `occupancy_loss`.
         color_mode: "l1" as published; "l2" for the mean square, with a weight some six times as large: at a
             difference of 0.08 the two then pull alike.
-        depth_mode: "reference" compares depth divided by opacity, as published; "opacity_aware" puts what is
-            left of a ray at its far end, so that transparent rays are no way out.
+        depth_mode: "reference" compares depth divided by opacity, as published; "opacity_aware" puts the light that
+            is left at the far end of the ray, so that a transparent ray cannot have a good depth.
         truncation: metres; the band of `sdf`, the margin of `free_space` and `occupancy`. A metre is about
             the distance between samples of a 54 m ray, as PonderV2's 5 cm is indoors.
+
+    Raises:
+        ValueError: for an unknown mode, or a truncation that is not above 0.
     """
 
     color: float = 10.0
@@ -69,9 +61,19 @@ class RenderingObjective:
         if self.truncation <= 0:
             raise ValueError(f"truncation: expected metres above 0, got {self.truncation}")
 
+    @property
+    def needs_sdf_at_return(self) -> bool:
+        """True when a loss needs the signed distance at the LiDAR return of each ray."""
+        return self.surface > 0 or self.needs_occupancy
+
+    @property
+    def needs_occupancy(self) -> bool:
+        """True when a loss needs probabilities of occupancy."""
+        return self.occupancy > 0
+
     @staticmethod
     def preset(name: str, **changes: float | str) -> "RenderingObjective":
-        """A named preset of `PRESETS`, with some attributes changed.
+        """Make the objective of a name in `PRESETS`, with some of its attributes changed.
 
         Raises:
             ValueError: for an unknown preset or attribute.
@@ -85,40 +87,59 @@ class RenderingObjective:
         return replace(PRESETS[name], **changes)
 
     def __call__(
-        self, output: RenderOutput, targets: RayTargets, renderer: nn.Module, volume: FeatureVolume
+        self,
+        output: RenderOutput,
+        rays: RayBatch,
+        scene_scale: float,
+        sdf_at_return: Float[Tensor, "b q"] | None = None,
+        log_free: Float[Tensor, "b q s"] | None = None,
+        log_occupied_at_return: Float[Tensor, "b q"] | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted losses by name, `loss_...`, of rays as `renderer` gave them for `volume`.
+        """Compute the weighted losses of rendered rays.
+
+        Args:
+            output: what has been rendered of the rays, `[B, Q]`.
+            rays: the rays and their measurements, their cameras flattened: `[B, Q]`.
+            scene_scale: scene units in a metre, see `VoxelGrid.scene_scale`.
+            sdf_at_return: signed distance at the LiDAR return of each ray, scene units; see `needs_sdf_at_return`.
+            log_free: log-probability that each sample is free; see `needs_occupancy`.
+            log_occupied_at_return: log-probability that the place of the LiDAR return of each ray is occupied; see
+                `needs_occupancy`.
+
+        Returns:
+            Losses by name, `loss_...`, those with a weight alone.
 
         Raises:
-            ValueError: when colour has a weight and the rays have no colours.
+            ValueError: when a loss has a weight and what it needs is missing.
         """
-        scale = volume.grid.scene_scale
-        valid, measured = targets.valid & output.hit, targets.has_depth & output.hit
-        t, depth, truncation = output.t * scale, targets.depth * scale, self.truncation * scale
+        valid, measured = rays.valid & output.hit, rays.has_depth & output.hit
+        t, depth, truncation = output.t * scene_scale, rays.depth * scene_scale, self.truncation * scene_scale
         losses = {}
         if self.color > 0:
-            if targets.rgb is None or output.rgb is None:
-                raise ValueError("color > 0 but the rays have no colours; set SampleRays(color=True)")
-            losses["loss_color"] = self.color * color_loss(output.rgb, targets.rgb, valid, self.color_mode)
+            if rays.rgb is None or output.rgb is None:
+                raise ValueError(
+                    "color > 0 but the rays have no colours: set color=True in the transform that samples rays"
+                )
+            losses["loss_color"] = self.color * color_loss(output.rgb, rays.rgb, valid, self.color_mode)
         if self.depth > 0:
             rendered = output.depth if self.depth_mode == "reference" else output.depth_to_far
-            losses["loss_depth"] = self.depth * depth_loss(rendered, targets.depth, measured, scale)
+            losses["loss_depth"] = self.depth * depth_loss(rendered, rays.depth, measured, scene_scale)
         if self.free_space > 0:
             losses["loss_free_space"] = self.free_space * free_space_loss(output.sdf, t, depth, measured, truncation)
         if self.sdf > 0:
             losses["loss_sdf"] = self.sdf * sdf_loss(output.sdf, t, depth, measured, truncation)
         if self.eikonal > 0:
             losses["loss_eikonal"] = self.eikonal * eikonal_loss(output.normal, valid)
-        if self.surface > 0 or self.occupancy > 0:
-            at_return = renderer.sdf_along(volume, output.origins, output.directions, targets.depth)
-            if self.surface > 0:
-                losses["loss_surface"] = self.surface * surface_loss(at_return, measured)
-            if self.occupancy > 0:
-                _, log_free = renderer.opacity.log_occupancy(output.sdf)
-                log_occupied, _ = renderer.opacity.log_occupancy(at_return)
-                losses["loss_occupancy"] = self.occupancy * occupancy_loss(
-                    log_free, log_occupied, t, depth, measured, truncation
-                )
+        if self.surface > 0:
+            if sdf_at_return is None:
+                raise ValueError("surface > 0: expected sdf_at_return, got None")
+            losses["loss_surface"] = self.surface * surface_loss(sdf_at_return, measured)
+        if self.occupancy > 0:
+            if log_free is None or log_occupied_at_return is None:
+                raise ValueError("occupancy > 0: expected log_free and log_occupied_at_return, got None")
+            losses["loss_occupancy"] = self.occupancy * occupancy_loss(
+                log_free, log_occupied_at_return, t, depth, measured, truncation
+            )
         return losses
 
 

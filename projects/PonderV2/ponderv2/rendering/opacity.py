@@ -1,6 +1,6 @@
-"""From signed distances to opacity, as `log(1 - alpha)` of each sample. Interchangeable.
+"""Opacity models: they turn signed distances into opacity, as `log(1 - alpha)` of each sample. All are interchangeable.
 
-Each model also says how probably a point is occupied (`log_occupancy`), for losses on occupancy.
+Each model also gives the probability that a point is occupied (`log_occupancy`), for losses on occupancy.
 """
 
 import math
@@ -13,7 +13,7 @@ from ponderv2.shapes import Float
 
 
 class _SharpOpacity(nn.Module):
-    """What NeuS and UNISURF share: a learned sharpness k, and σ(-k·s) as the probability of being inside."""
+    """The base of NeuS and UNISURF: a learned sharpness k, and σ(-k·s) as the probability of being inside."""
 
     def __init__(self, init: float) -> None:
         super().__init__()
@@ -21,16 +21,16 @@ class _SharpOpacity(nn.Module):
 
     @property
     def sharpness(self) -> Float[Tensor, ""]:
-        """k, per scene unit; within [1e-6, 1e6]."""
+        """The sharpness k, per scene unit; it is kept within [1e-6, 1e6]."""
         return torch.exp(10.0 * self.log_sharpness).clamp(1e-6, 1e6)
 
     def log_occupancy(self, sdf: Float[Tensor, "*p"]) -> tuple[Float[Tensor, "*p"], Float[Tensor, "*p"]]:
-        """Logarithms of σ(-k·s), being inside, and of its opposite."""
+        """Compute the logarithms of the probability σ(-k·s) of being inside, and of its complement."""
         return F.logsigmoid(-self.sharpness * sdf), F.logsigmoid(self.sharpness * sdf)
 
 
 class NeuSOpacity(_SharpOpacity):
-    """Opacity of NeuS (Wang et al. 2021, Eq. 13) in log space.
+    """The opacity model of NeuS (Wang et al. 2021, Eq. 13) in log space.
 
     A sample stands in the middle of a section of length `delta`. With the slope of the signed distance along
     the ray, c = -relu(-d·n), the section runs from s - c·delta/2 to s + c·delta/2, and
@@ -38,8 +38,8 @@ class NeuSOpacity(_SharpOpacity):
     where the published quotient needs an epsilon, and never positive.
 
     Args:
-        init: published 0.3; the sharpness starts at k = exp(10 · init) ≈ 20 per scene unit, a transition of
-            2.7 m at a scale of 1/54.
+        init: initial value of the parameter, published 0.3; the sharpness starts at k = exp(10 · init) ≈ 20 per scene
+            unit, a transition of 2.7 m at a scale of 1/54.
     """
 
     def __init__(self, init: float = 0.3) -> None:
@@ -52,20 +52,20 @@ class NeuSOpacity(_SharpOpacity):
         directions: Float[Tensor, "*r 3"],
         delta: Float[Tensor, "*r s"],
     ) -> Float[Tensor, "*r s"]:
-        """`log(1 - alpha)` a sample; lengths in scene units."""
+        """Compute `log(1 - alpha)` of every sample; lengths are scene units."""
         slope = -F.relu(-(normal * directions[..., None, :]).sum(dim=-1))
         return neus_log_transparency(sdf, slope, delta, self.sharpness)
 
 
 class VolSDFOpacity(nn.Module):
-    """Opacity of VolSDF (Yariv et al. 2021, Eq. 2–3).
+    """The opacity model of VolSDF (Yariv et al. 2021, Eq. 2–3).
 
     The density is the cumulative Laplace distribution of -s with scale β, over β; 1 - alpha =
     exp(-density · delta). Neither normal nor direction matters.
 
     Args:
-        init: of β in scene units; 0.1 as in VolSDF (UniPAD's code starts at 0.3).
-        minimum: added to the learned |β|; published 1e-4.
+        init: initial value of β in scene units; 0.1 as in VolSDF (UniPAD's code starts at 0.3).
+        minimum: smallest β, which is added to the learned |β|; published 1e-4.
     """
 
     def __init__(self, init: float = 0.1, minimum: float = 1e-4) -> None:
@@ -75,7 +75,7 @@ class VolSDFOpacity(nn.Module):
 
     @property
     def beta(self) -> Float[Tensor, ""]:
-        """β, scene units: how thick a surface is."""
+        """The thickness β of a surface, scene units."""
         return self.raw_beta.abs() + self.minimum
 
     def forward(
@@ -85,25 +85,25 @@ class VolSDFOpacity(nn.Module):
         directions: Float[Tensor, "*r 3"],
         delta: Float[Tensor, "*r s"],
     ) -> Float[Tensor, "*r s"]:
-        """`log(1 - alpha)` a sample; lengths in scene units."""
+        """Compute `log(1 - alpha)` of every sample; lengths are scene units."""
         return -laplace_density(sdf, self.beta) * delta
 
     def log_occupancy(self, sdf: Float[Tensor, "*p"]) -> tuple[Float[Tensor, "*p"], Float[Tensor, "*p"]]:
-        """Logarithms of the Laplace probability that -s is exceeded, and of its opposite."""
+        """Compute the logarithms of the Laplace probability of being inside, and of its complement."""
         tail = math.log(0.5) - sdf.abs() / self.beta
         rest = torch.log1p(-torch.exp(tail))
         return torch.where(sdf > 0, tail, rest), torch.where(sdf > 0, rest, tail)
 
 
 class UniSurfOpacity(_SharpOpacity):
-    """Opacity of UNISURF (Oechsle et al. 2021, Eq. 7): alpha is the occupancy itself, σ(-k·s).
+    """The opacity model of UNISURF (Oechsle et al. 2021, Eq. 7): alpha is the occupancy σ(-k·s) itself.
 
     It does not depend on the length of a section: surfaces, not media. The signed distance takes the place
     of the occupancy logit, as in UniPAD's sampler.
 
     Args:
-        init: the sharpness starts at k = exp(10 · init); 0.23 is 10 per scene unit, the constant in that
-            sampler.
+        init: initial value of the parameter; the sharpness starts at k = exp(10 · init). 0.23 gives 10 per scene unit,
+            the constant in that sampler.
     """
 
     def __init__(self, init: float = 0.23) -> None:
@@ -116,7 +116,7 @@ class UniSurfOpacity(_SharpOpacity):
         directions: Float[Tensor, "*r 3"],
         delta: Float[Tensor, "*r s"],
     ) -> Float[Tensor, "*r s"]:
-        """`log(1 - alpha)` a sample; lengths in scene units."""
+        """Compute `log(1 - alpha)` of every sample; lengths are scene units."""
         return F.logsigmoid(self.sharpness * sdf)
 
 
@@ -126,12 +126,12 @@ def neus_log_transparency(
     delta: Float[Tensor, "*r s"],
     sharpness: Float[Tensor, ""] | float,
 ) -> Float[Tensor, "*r s"]:
-    """`log(1 - alpha)` of sections of length `delta` about samples with signed distance and slope ≤ 0."""
+    """Compute `log(1 - alpha)` of sections of length `delta` about samples, from signed distance and slope (≤ 0)."""
     half = slope * delta / 2
     return F.logsigmoid(sharpness * (sdf + half)) - F.logsigmoid(sharpness * (sdf - half))
 
 
 def laplace_density(sdf: Float[Tensor, "*p"], beta: Float[Tensor, "*#p"]) -> Float[Tensor, "*p"]:
-    """VolSDF's density per unit length: the cumulative Laplace distribution of -s with scale β, over β."""
+    """Compute VolSDF's density per unit length: the cumulative Laplace distribution of -s with scale β, over β."""
     tail = 0.5 * torch.exp(-sdf.abs() / beta)
     return torch.where(sdf > 0, tail, 1 - tail) / beta

@@ -1,4 +1,4 @@
-"""The decoder as one module: a feature volume and rays in, colour and depth out."""
+"""The rendering decoder as one module: it renders rays through a feature volume to colour and depth."""
 
 from collections.abc import Callable
 
@@ -21,10 +21,10 @@ class VolumeRenderer(nn.Module):
     cameras and samples are one program.
 
     Args:
-        field: signed distance, normal and colour; called and asked for `sdf` as `SDFField` is.
-        opacity: signed distance to opacity, called as `NeuSOpacity` is.
-        sampler: where to ask along a ray, called as `HierarchicalSampler` is.
-        collider: which part of a ray to look at.
+        field: signed distance, normal and colour of points; it is called, and asked for `sdf`, as `SDFField` is.
+        opacity: opacity model; it is called as `NeuSOpacity` is.
+        sampler: chooses the samples along a ray; it is called as `HierarchicalSampler` is.
+        collider: chooses the part of a ray that is sampled; `BoxCollider()` unless given.
     """
 
     def __init__(
@@ -47,7 +47,14 @@ class VolumeRenderer(nn.Module):
         directions: Float[Tensor, "b q 3"],
         generator: torch.Generator | None = None,
     ) -> RenderOutput:
-        """Render rays: origins in metres, unit directions. In training mode samples are jittered."""
+        """Render rays. In training mode the samples are jittered.
+
+        Args:
+            volume: features, in the channels of the field.
+            origins: start points of the rays, metres.
+            directions: unit vectors.
+            generator: source of the jitter's randomness; None is torch's default one.
+        """
         with torch.autocast(device_type=origins.device.type, enabled=False):
             volume = volume.with_data(volume.data.float())
             return self._render(volume, origins.float(), directions.float(), generator)
@@ -59,7 +66,7 @@ class VolumeRenderer(nn.Module):
         directions: Float[Tensor, "b q 3"],
         distance: Float[Tensor, "b q"],
     ) -> Float[Tensor, "b q"]:
-        """Signed distance (scene units) at one distance (metres) along each ray."""
+        """Compute the signed distance (scene units) at one distance (metres) along each ray."""
         with torch.autocast(device_type=origins.device.type, enabled=False):
             points = origins.float() + directions.float() * distance.float()[..., None]
             return self.field.sdf(volume.with_data(volume.data.float()), points)
@@ -77,15 +84,15 @@ class VolumeRenderer(nn.Module):
         samples = self.sampler(near * scale, far * scale, sdf_along_rays, self.training, generator, self.opacity)
         shape = samples.t.shape
         points = _points(origins, directions, samples.t / scale)
-        seen_along = directions[:, :, None].expand(*shape, 3).reshape(shape[0], -1, 3)
-        out = self.field(volume, points, seen_along)
+        view_directions = directions[:, :, None].expand(*shape, 3).reshape(shape[0], -1, 3)
+        out = self.field(volume, points, view_directions)
         sdf, normal = out.sdf.reshape(shape), out.normal.reshape(*shape, 3)
         log_transparency = self.opacity(sdf, normal, directions, samples.delta)
         weights = transmittance_weights(log_transparency)
         t = samples.t / scale
         rgb = None if out.rgb is None else out.rgb.reshape(*shape, 3)
         color, depth, opacity, depth_to_far = composite(weights, t, far, rgb)
-        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t, origins, directions)
+        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t)
 
 
 def _points(

@@ -1,4 +1,7 @@
-"""Where along a ray the field is asked. All shapes are fixed; nothing here carries gradients."""
+"""Samplers: they choose the positions along a ray at which the field is evaluated.
+
+All shapes are fixed, and nothing here carries gradients.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +17,11 @@ from .opacity import neus_log_transparency
 
 @dataclass(frozen=True)
 class RaySamples:
-    """Positions along rays, ascending, in the unit of the near and far they were made from.
+    """Ascending positions along rays, in the unit of the near and far ends from which they were made.
 
     Attributes:
-        t: distance from the origin.
-        delta: length of the section that a sample stands for: up to the next sample, for the last one up to
+        t: distance of each sample from the origin of its ray.
+        delta: length of the section for which a sample stands: up to the next sample, for the last one up to
             the far end.
     """
 
@@ -27,22 +30,22 @@ class RaySamples:
 
     @staticmethod
     def from_positions(t: Float[Tensor, "*r s"], far: Float[Tensor, "*r"]) -> "RaySamples":
-        """Sections between neighbours."""
+        """Make samples whose sections reach from each position to the next."""
         ends = torch.cat([t[..., 1:], far[..., None].clamp(min=t[..., -1:])], dim=-1)
         return RaySamples(t, ends - t)
 
 
 SDFAlongRays = Callable[[Float[Tensor, "*r s"]], Float[Tensor, "*r s"]]
-"""Signed distances at distances along the rays, both in scene units."""
+"""A function from distances along the rays to the signed distances there, both in scene units."""
 
 
 @dataclass(frozen=True)
 class UniformSampler:
-    """Equal sections, each sample at a random place of its own when `stratified`.
+    """Cuts rays into equal sections and puts a sample into each: in its middle, or at a random place if `stratified`.
 
     Attributes:
-        num_samples: published 72 as proposals.
-        single_jitter: one random shift a ray (published for cameras) rather than one a sample.
+        num_samples: number of samples on a ray; published 72 as proposals.
+        single_jitter: True for one random shift for a whole ray (published for cameras), False for one for each sample.
     """
 
     num_samples: int
@@ -57,19 +60,19 @@ class UniformSampler:
         generator: torch.Generator | None = None,
         opacity: nn.Module | None = None,
     ) -> RaySamples:
-        """Samples from near to far; mid-section without `stratified`. `sdf` and `opacity` are not used."""
+        """Place samples from near to far. `sdf` and `opacity` are not used."""
         unit = _unit_steps(near, self.num_samples, self.single_jitter, stratified, generator)
         return RaySamples.from_positions(self._spread(unit, near[..., None], far[..., None]), far)
 
     def _spread(self, unit: Tensor, near: Tensor, far: Tensor) -> Tensor:
-        """Places in [0, 1) to distances."""
+        """Map places in [0, 1) to distances."""
         return near + (far - near) * unit
 
 
 class LinearDisparitySampler(UniformSampler):
-    """Equal sections of 1 / distance: dense near the sensor, sparse far away. Needs near > 0.
+    """Cuts rays into equal sections of 1 / distance: dense near the sensor, sparse far away. It needs near > 0.
 
-    Attributes are those of `UniformSampler`.
+    The attributes are those of `UniformSampler`.
     """
 
     def _spread(self, unit: Tensor, near: Tensor, far: Tensor) -> Tensor:
@@ -79,7 +82,7 @@ class LinearDisparitySampler(UniformSampler):
 def _unit_steps(
     like: Float[Tensor, "*r"], count: int, single_jitter: bool, stratified: bool, generator: torch.Generator | None
 ) -> Float[Tensor, "*r s"]:
-    """`count` ascending numbers in [0, 1) a ray: the middles of equal sections, or random places in them."""
+    """Make `count` ascending numbers in [0, 1) for each ray: middles of equal sections, or random places in them."""
     shape = (*like.shape, 1 if single_jitter else count)
     if stratified:
         jitter = torch.rand(shape, device=like.device, dtype=like.dtype, generator=generator)
@@ -90,17 +93,21 @@ def _unit_steps(
 
 @dataclass(frozen=True)
 class HierarchicalSampler:
-    """Uniform proposals, then more samples where they see a surface (NeuS §4.1; the published sampler).
+    """Places uniform proposals, then more samples where these find a surface (NeuS §4.1; the published sampler).
 
     The signed distances of the proposals give opacities with a fixed sharpness; the resulting weights are
     the density from which further positions are drawn; both sets together, sorted, are the samples.
 
     Attributes:
-        num_proposals: published 72.
-        num_important: published 24 in one step.
-        num_steps: upsampling steps; each adds `num_important / num_steps` and doubles the sharpness.
-        sharpness: of the first step, per scene unit; published 64.
-        single_jitter: as in `UniformSampler`.
+        num_proposals: number of uniform proposals, published 72.
+        num_important: number of samples that are drawn from the density, published 24 in one step.
+        num_steps: number of upsampling steps; each adds `num_important / num_steps` and doubles the sharpness.
+        sharpness: sharpness with which the first step turns signed distances into opacities, per scene unit; published
+            64.
+        single_jitter: True for one random shift for a whole ray, see `UniformSampler`.
+
+    Raises:
+        ValueError: when `num_important` is not a multiple of `num_steps`.
     """
 
     num_proposals: int = 72
@@ -117,7 +124,7 @@ class HierarchicalSampler:
 
     @property
     def num_samples(self) -> int:
-        """Samples of a ray in the end."""
+        """The number of samples on a ray."""
         return self.num_proposals + self.num_important
 
     @torch.no_grad()
@@ -130,7 +137,7 @@ class HierarchicalSampler:
         generator: torch.Generator | None = None,
         opacity: nn.Module | None = None,
     ) -> RaySamples:
-        """Samples from near to far, given the signed distance along the rays. `opacity` is not used."""
+        """Place samples from near to far, given the signed distance along the rays. `opacity` is not used."""
         uniform = UniformSampler(self.num_proposals, self.single_jitter)
         t = uniform(near, far, stratified=stratified, generator=generator).t
         values = sdf(t)
@@ -145,7 +152,7 @@ class HierarchicalSampler:
 
 
 def _section_weights(t: Float[Tensor, "*r s"], sdf: Float[Tensor, "*r s"], sharpness: float) -> Float[Tensor, "*r s-1"]:
-    """Rendering weights of the sections between neighbouring samples."""
+    """Compute the rendering weights of the sections between neighbouring samples."""
     delta = (t[..., 1:] - t[..., :-1]).clamp(min=1e-7)
     slope = (sdf[..., 1:] - sdf[..., :-1]) / delta
     # The steeper of this section and the one before: a surface between samples is not missed.
@@ -162,7 +169,7 @@ def sample_from_weights(
     stratified: bool = False,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "*r n"]:
-    """`count` positions between the edges, distributed as the weights, linear within a section.
+    """Draw `count` positions between the edges, distributed as the weights and evenly within a section.
 
     Weights that sum to less than 1e-5 are filled up evenly, so that an empty ray is sampled uniformly.
     """

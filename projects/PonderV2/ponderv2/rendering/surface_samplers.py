@@ -1,6 +1,6 @@
-"""Samplers that look for the surface: VolSDF's with bounded error, UNISURF's with root finding.
+"""Samplers that search for the surface: VolSDF's with bounded error, UNISURF's with root finding.
 
-Fixed shapes: rays that are done early go through the remaining rounds, which does them no harm.
+All shapes are fixed: rays that are done early go through the remaining rounds, which does them no harm.
 """
 
 import math
@@ -18,20 +18,20 @@ from .samplers import RaySamples, SDFAlongRays, UniformSampler, sample_from_weig
 
 @dataclass(frozen=True)
 class ErrorBoundedSampler:
-    """Samples such that the opacity along the ray is known to within an error (VolSDF, Algorithm 1).
+    """Places samples such that the opacity along the ray is known to within an error (VolSDF, Algorithm 1).
 
     Each round finds, for every ray, the smallest β whose opacity error is bounded by `epsilon`, and puts more
     positions where the bound is large; the final samples follow the rendering weights at that β, a few more
-    are spread evenly. Needs an opacity model with a `beta` (`VolSDFOpacity`).
+    are spread evenly. It needs an opacity model with a `beta` (`VolSDFOpacity`).
 
     Attributes:
-        num_final: samples by weight in the end; VolSDF 64.
-        num_extra: samples spread evenly besides; VolSDF 32.
-        num_evaluated: positions that start and that each round adds; VolSDF 128.
+        num_final: number of final samples that follow the weights; VolSDF 64.
+        num_extra: number of final samples that are spread evenly; VolSDF 32.
+        num_evaluated: number of positions at the start, and of those that each round adds; VolSDF 128.
         epsilon: bound of the opacity error; VolSDF 0.1.
-        num_rounds: VolSDF at most 5.
-        num_bisections: steps of the search for β, VolSDF 10.
-        single_jitter: as in `UniformSampler`.
+        num_rounds: number of rounds; VolSDF has at most 5.
+        num_bisections: number of steps of the search for β; VolSDF 10.
+        single_jitter: True for one random shift for a whole ray, see `UniformSampler`.
     """
 
     num_final: int = 64
@@ -44,7 +44,7 @@ class ErrorBoundedSampler:
 
     @property
     def num_samples(self) -> int:
-        """Samples of a ray in the end."""
+        """The number of samples on a ray."""
         return self.num_final + self.num_extra
 
     @torch.no_grad()
@@ -57,7 +57,7 @@ class ErrorBoundedSampler:
         generator: torch.Generator | None = None,
         opacity: nn.Module | None = None,
     ) -> RaySamples:
-        """Samples from near to far, given the signed distance along the rays.
+        """Place samples from near to far, given the signed distance along the rays.
 
         Raises:
             TypeError: when the opacity model has no `beta`.
@@ -93,7 +93,7 @@ class ErrorBoundedSampler:
         low: Float[Tensor, "*r 1"],
         high: Float[Tensor, "*r 1"],
     ) -> Float[Tensor, "*r 1"]:
-        """The model's β (`low`) where its bound holds already, else the smallest that bisection finds."""
+        """Return the model's β (`low`) where its bound holds already, else the smallest that bisection finds."""
         done = self._holds(t, values, low)
         model, high = low, torch.maximum(low, high)
         for _ in range(self.num_bisections):
@@ -109,7 +109,7 @@ class ErrorBoundedSampler:
 def opacity_error_bound(
     t: Float[Tensor, "*r s"], sdf: Float[Tensor, "*r s"], beta: Float[Tensor, "*r 1"]
 ) -> Float[Tensor, "*r s-1"]:
-    """Bound of the opacity error at the end of each section (VolSDF, Eq. 12–14)."""
+    """Compute the bound of the opacity error at the end of each section (VolSDF, Eq. 12–14)."""
     delta = t[..., 1:] - t[..., :-1]
     start, end = sdf[..., :-1].abs(), sdf[..., 1:].abs()
     # How near the surface can come to the section: the height of the triangle of its length and both distances.
@@ -128,7 +128,7 @@ def opacity_error_bound(
 
 @dataclass(frozen=True)
 class RootFindingSampler:
-    """Samples around the first surface, which is found by marching (UNISURF §3.2).
+    """Places samples around the first surface, which is found by marching (UNISURF §3.2).
 
     The first change of sign from free to occupied, refined linearly, is the root; even samples fill an
     interval about it, or the whole ray where there is none. More samples follow the weights that the marched
@@ -136,12 +136,12 @@ class RootFindingSampler:
     gives the numbers.
 
     Attributes:
-        num_march: positions marched.
-        num_interval: even samples about the root.
-        num_important: samples by weight.
-        interval: half the interval, as a share of the way from near to far.
-        sharpness: of the marched occupancy σ(-k·s), published 10.
-        single_jitter: as in `UniformSampler`.
+        num_march: number of positions at which the march evaluates the field.
+        num_interval: number of even samples about the root.
+        num_important: number of samples that follow the weights.
+        interval: half the length of the interval, as a share of the way from near to far.
+        sharpness: sharpness k of the marched occupancy σ(-k·s), published 10.
+        single_jitter: True for one random shift for a whole ray, see `UniformSampler`.
     """
 
     num_march: int = 72
@@ -153,7 +153,7 @@ class RootFindingSampler:
 
     @property
     def num_samples(self) -> int:
-        """Samples of a ray in the end."""
+        """The number of samples on a ray."""
         return self.num_interval + self.num_important
 
     @torch.no_grad()
@@ -166,7 +166,7 @@ class RootFindingSampler:
         generator: torch.Generator | None = None,
         opacity: nn.Module | None = None,
     ) -> RaySamples:
-        """Samples from near to far, given the signed distance along the rays. `opacity` is not used."""
+        """Place samples from near to far, given the signed distance along the rays. `opacity` is not used."""
         marched = UniformSampler(self.num_march, self.single_jitter)(near, far, None, stratified, generator).t
         values = sdf(marched)
         root, found = first_root(marched, values)
@@ -180,10 +180,10 @@ class RootFindingSampler:
 
 
 def first_root(t: Float[Tensor, "*r s"], sdf: Float[Tensor, "*r s"]) -> tuple[Tensor, Tensor]:
-    """Where the signed distance first turns from positive to negative, linearly between samples.
+    """Find where the signed distance first turns from positive to negative; it is linear between samples.
 
     Returns:
-        positions `[*r]`, meaningless where there is none, and whether there is one `[*r]`.
+        The positions `[*r]`, meaningless on rays without a root, and a mask `[*r]` of the rays that have one.
     """
     enters = (sdf[..., :-1] > 0) & (sdf[..., 1:] <= 0)
     found = enters.any(dim=-1)

@@ -1,12 +1,14 @@
-"""Typed carriers: what flows between data, encoder, volume and head.
+"""The typed carriers that flow between data, encoder and head.
 
-sensors (`SensorBatch` with a `CameraRig` and `RayBatch`) → encoder → `FeatureVolume` on a `VoxelGrid` → head.
+A `SensorBatch` (with a `CameraRig` and a `RayBatch`) goes into an encoder; its `EncoderOutput` holds a `FeatureVolume`
+on a `VoxelGrid`, which a head reads.
 """
 
 from .camera_rig import CameraRig
+from .encoder_output import EncoderOutput
+from .feature_volume import FeatureVolume
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
-from .feature_volume import FeatureVolume
 from .voxel_grid import VoxelGrid
 
-__all__ = ["CameraRig", "FeatureVolume", "RayBatch", "SensorBatch", "VoxelGrid"]
+__all__ = ["CameraRig", "EncoderOutput", "FeatureVolume", "RayBatch", "SensorBatch", "VoxelGrid"]

@@ -1,4 +1,4 @@
-"""Calibrated cameras around the LiDAR, with augmentation already composed in."""
+"""Calibrated cameras around the LiDAR; augmentation is already part of their matrices."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class CameraRig:
     coordinates at pixel centres.
 
     Attributes:
-        lidar2cam: augmented LiDAR frame → camera frame (x right, y down, z forward).
-        cam2img: camera frame → `(u * d, v * d, d, 1)`, 2-D augmentation included.
-        lidar2img: `cam2img @ lidar2cam`.
-        img2lidar: its inverse.
+        lidar2cam: transform from the augmented LiDAR frame to the camera frame (x right, y down, z forward).
+        cam2img: transform from the camera frame to `(u * d, v * d, d, 1)`, 2-D augmentation included.
+        lidar2img: the product `cam2img @ lidar2cam`.
+        img2lidar: the inverse of `lidar2img`.
         image_size: (height, width) in pixels without padding.
-        padded_size: (height, width) of the tensor the images are in; one for all.
+        padded_size: (height, width) of the tensor that holds the images; one for all cameras.
     """
 
     lidar2cam: Float[Tensor, "*b n 4 4"]
@@ -37,21 +37,22 @@ class CameraRig:
 
     @property
     def num_cameras(self) -> int:
+        """The number of cameras of a sample."""
         return self.lidar2cam.shape[-3]
 
     @property
     def origins(self) -> Float[Tensor, "*b n 3"]:
-        """Camera centres in the augmented LiDAR frame."""
+        """The camera centres in the augmented LiDAR frame, metres."""
         # The centre is what the projection sends to d = 0, u*d = 0, v*d = 0.
         return self.img2lidar[..., :3, 3]
 
     def first(self) -> "CameraRig":
-        """The rig of the first sample of a batch."""
+        """Take the rig of the first sample of a batch."""
         return CameraRig(**{f: getattr(self, f)[0] for f in _TENSORS}, padded_size=self.padded_size)
 
     @staticmethod
     def stack(rigs: "list[CameraRig]", padded_size: tuple[int, int]) -> "CameraRig":
-        """A batch of rigs with the same number of cameras.
+        """Stack the rigs of samples, which have equally many cameras, to that of a batch.
 
         Raises:
             ValueError: when the numbers of cameras differ.
@@ -63,7 +64,7 @@ class CameraRig:
         return CameraRig(**stacked, padded_size=padded_size)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "CameraRig":
-        """The same rig elsewhere; `dtype` is that of the matrices."""
+        """Copy the rig to a device, its matrices with another `dtype` if one is given."""
         matrices = (self.lidar2cam, self.cam2img, self.lidar2img, self.img2lidar)
         return CameraRig(
             *(m.to(device=device, dtype=dtype) for m in matrices),

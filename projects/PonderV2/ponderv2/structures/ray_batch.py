@@ -1,4 +1,4 @@
-"""Rays with what they should see."""
+"""Rays, and what the sensors have measured along them."""
 
 from dataclasses import dataclass, fields
 
@@ -10,46 +10,54 @@ from ponderv2.shapes import Bool, Float
 
 @dataclass(frozen=True)
 class RayBatch:
-    """R rays for each of N cameras, of one sample or (leading axis) of a batch.
+    """R rays for each of N cameras, of one sample or (leading axis) of a batch; or Q rays of no particular camera.
 
     The number of rays is fixed; what a camera lacks is filled with rays whose `valid` is false. Lengths are
-    metres of the augmented LiDAR frame, measured from the camera centre along the ray.
+    metres of the augmented LiDAR frame, measured from the origin along the ray.
 
     Attributes:
-        origins: start points.
+        origins: start points of the rays; for camera rays the camera's centre.
         directions: unit vectors.
-        valid: rays that count.
+        valid: mask of the rays that count.
         depth: Euclidean distance to the LiDAR return on the ray; 0 where there is none.
+        pixels: pixel (u, v) of the augmented image through which a ray runs.
         rgb: colour of the pixel, RGB in [0, 1]; None when no loss needs colour and no image was decoded.
-        pixels: (u, v) on the augmented image.
     """
 
-    origins: Float[Tensor, "*b n r 3"]
-    directions: Float[Tensor, "*b n r 3"]
-    valid: Bool[Tensor, "*b n r"]
-    depth: Float[Tensor, "*b n r"]
-    pixels: Float[Tensor, "*b n r 2"]
-    rgb: Float[Tensor, "*b n r 3"] | None = None
+    origins: Float[Tensor, "*n r 3"]
+    directions: Float[Tensor, "*n r 3"]
+    valid: Bool[Tensor, "*n r"]
+    depth: Float[Tensor, "*n r"]
+    pixels: Float[Tensor, "*n r 2"]
+    rgb: Float[Tensor, "*n r 3"] | None = None
 
     @property
-    def has_depth(self) -> Bool[Tensor, "*b n r"]:
-        """Valid rays with a LiDAR return."""
+    def has_depth(self) -> Bool[Tensor, "*n r"]:
+        """Mask of the valid rays on which there is a LiDAR return."""
         return self.valid & (self.depth > 0)
 
     @staticmethod
     def stack(batches: "list[RayBatch]") -> "RayBatch":
-        """A batch of samples; all with colour or all without."""
+        """Stack the rays of samples to those of a batch.
+
+        Raises:
+            ValueError: when some samples have colours and others have none.
+        """
         with_rgb = {b.rgb is not None for b in batches}
         if len(with_rgb) > 1:
             raise ValueError("samples of one batch must all have ray colours, or none")
         return RayBatch(**{f: torch.stack([getattr(b, f) for b in batches]) for f in _present(batches[0])})
 
     def to(self, device: torch.device | str) -> "RayBatch":
-        """The same rays elsewhere."""
+        """Copy the rays to a device."""
         return RayBatch(**{f: getattr(self, f).to(device) for f in _present(self)})
 
+    def flatten_cameras(self) -> "RayBatch":
+        """Put the rays of all cameras of a sample into one row: `[B, N, R]` becomes `[B, N * R]`."""
+        return RayBatch(**{f: getattr(self, f).flatten(1, 2) for f in _present(self)})
+
     def split(self, size: int) -> "list[RayBatch]":
-        """Pieces of at most `size` rays a camera, for rendering in bounded memory."""
+        """Split the rays of each camera into parts of at most `size`, to render them in bounded memory."""
         count = self.valid.shape[-1]
         axis = self.valid.ndim - 1
         return [

@@ -1,4 +1,4 @@
-"""What the data preprocessor hands to a model."""
+"""The sensor data that the data preprocessor hands to a model."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,11 @@ class SensorBatch:
     """One batch of sensor data on the model's device.
 
     Attributes:
-        rig: the cameras; None without any.
+        rig: the cameras; None when the batch has none.
         images: normalised, padded images, `[B, N, 3, H, W]`; None when none were decoded.
-        points: a sweep a sample, (x, y, z, intensity, time lag) in the augmented LiDAR frame; or None.
-        rays: what rendering is compared with; None outside pre-training.
+        points: one point cloud `[P, 5]` for each sample, (x, y, z, intensity, time lag) in the augmented LiDAR frame;
+            None when none were loaded.
+        rays: rays with the colours and depths that rendering is compared with; None outside pre-training.
     """
 
     rig: CameraRig | None = None
@@ -28,7 +29,7 @@ class SensorBatch:
 
     @property
     def batch_size(self) -> int:
-        """Number of samples; known also when a sample has no point at all."""
+        """The number of samples; it is known also when a sample has no point at all."""
         if self.images is not None:
             return self.images.shape[0]
         if self.points is not None:

@@ -1,4 +1,4 @@
-"""The regular grid of cells around the ego car that all volumes share."""
+"""The regular grid of cells around the ego car, in which every volume stores its values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ponderv2.shapes import Bool, Float
+from ponderv2.shapes import Bool, Float, Int
 
 
 @dataclass(frozen=True)
 class VoxelGrid:
-    """A box of the LiDAR frame cut into equal cells.
+    """A box of the LiDAR frame that is cut into equal cells.
 
     Cell `k` of an axis spans `[k, k + 1) * voxel_size` from the lower end of the range, and what a volume
     stores for it belongs to its centre. Lift, sparse encoder, renderer and heads all place their values
@@ -20,8 +20,9 @@ class VoxelGrid:
     Attributes:
         point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max) in metres.
         size: number of cells (nx, ny, nz).
-        anchor: "center"; or "corner" to read weights published with UniPAD, whose lift filled the lower
-            corner of a cell while its renderer spread the cells from end to end of the range.
+        anchor: place in a cell to which its value belongs: "center"; or "corner", to read weights published with
+            UniPAD, whose lift filled the lower corner of a cell while its renderer spread the cells from end to end
+            of the range.
     """
 
     point_cloud_range: Sequence[float | int]
@@ -47,33 +48,33 @@ class VoxelGrid:
 
     @property
     def lower(self) -> tuple[float, float, float]:
-        """Lower corner of the box (x, y, z), metres."""
+        """The lower corner of the box (x, y, z), metres."""
         return self.point_cloud_range[:3]
 
     @property
     def upper(self) -> tuple[float, float, float]:
-        """Upper corner of the box (x, y, z), metres."""
+        """The upper corner of the box (x, y, z), metres."""
         return self.point_cloud_range[3:]
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
-        """Edge lengths of a cell (x, y, z), metres."""
+        """The edge lengths of a cell (x, y, z), metres."""
         return tuple((hi - lo) / n for lo, hi, n in zip(self.lower, self.upper, self.size, strict=True))
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Cells in the memory order of a volume: (nz, ny, nx)."""
+        """The numbers of cells in the memory order of a volume: (nz, ny, nx)."""
         return self.size[::-1]
 
     @property
     def scene_scale(self) -> float:
-        """1 / the largest absolute coordinate of the range: metres to the renderer's unit scene, 1/m."""
+        """The factor from metres to the renderer's scene units: 1 / the largest absolute coordinate of the range."""
         return 1.0 / max(abs(v) for v in self.point_cloud_range)
 
     def centers(
         self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "z y x 3"]:
-        """Where each cell's value belongs (x, y, z), metres: the cell centre, or its lower corner."""
+        """Compute the place (x, y, z) in metres to which each cell's value belongs: its centre, or its lower corner."""
         offset = 0.5 if self.anchor == "center" else 0.0
         axes = [
             lo + (torch.arange(n, device=device, dtype=dtype) + offset) * step
@@ -85,7 +86,7 @@ class VoxelGrid:
     def index_map(
         self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-        """`scale, shift` with `index = point * scale + shift`: metres to continuous cell indices (x, y, z).
+        """Compute `scale, shift` of `index = point * scale + shift`, from metres to continuous cell indices (x, y, z).
 
         Index `k` is where cell `k`'s value is read, so `k + 0.5` lies half-way to its neighbour. With the corner
         anchor that is not where `centers` puts it, as in the published code.
@@ -100,11 +101,36 @@ class VoxelGrid:
         return scale, -lower * scale
 
     def to_index(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
-        """Continuous cell indices (x, y, z) of points in metres."""
+        """Convert points in metres to continuous cell indices (x, y, z), see `index_map`."""
         scale, shift = self.index_map(points.device, points.dtype)
         return points * scale + shift
 
+    def to_fraction(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Convert points (x, y, z) in metres to fractions of the range, which are not in [0, 1] for points outside."""
+        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
+        return (points - lower) / (upper - lower)
+
+    def from_fraction(self, fraction: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Convert fractions (x, y, z) of the range to metres: 0 is the lower end of an axis, 1 the upper end."""
+        lower, upper = fraction.new_tensor(self.lower), fraction.new_tensor(self.upper)
+        return lower + fraction * (upper - lower)
+
+    def cell_of(self, points: Float[Tensor, "*n 3"]) -> tuple[Int[Tensor, "*n 3"], Bool[Tensor, "*n"]]:
+        """Find the cell in which each point (metres) lies.
+
+        Indices are rounded down, never cut off: cutting would put points just below the range into the first cells.
+        They are computed in the precision of the points.
+
+        Returns:
+            Cell indices (x, y, z), int64 and 0 for points outside the grid; and which points are inside.
+        """
+        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
+        count = points.new_tensor(self.size)
+        index = torch.floor((points - lower) * (count / (upper - lower)))
+        inside = ((index >= 0) & (index < count)).all(dim=-1)
+        return index.where(inside[..., None], 0).long(), inside
+
     def contains(self, points: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
-        """Which points (metres) lie in the half-open box `[lower, upper)`."""
+        """Tell which points (metres) lie in the half-open box `[lower, upper)`."""
         lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
         return ((points >= lower) & (points < upper)).all(dim=-1)

@@ -1,19 +1,13 @@
-"""From a data set's official tables to info files and a database of objects to paste, and checks of what they say.
+"""From a data set's official tables to info files, and from those to a ground-truth database."""
 
-`checking` needs no tables: it reads any info file of mmdet3d's v2 format.
-"""
-
-from ponderv2.datasets.gt_database import PasteDatabase
-
+from .gt_database_writer import create_gt_database
 from .infos import InfoSettings, create_info_files
-from .create_gt_database import create_paste_database
 from .nuscenes_tables import PreparationError, open_tables
 
 __all__ = [
     "InfoSettings",
-    "PasteDatabase",
     "PreparationError",
+    "create_gt_database",
     "create_info_files",
-    "create_paste_database",
     "open_tables",
 ]

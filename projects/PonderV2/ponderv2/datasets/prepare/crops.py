@@ -1,4 +1,4 @@
-"""Pictures of annotated objects, to paste into the images of other frames."""
+"""Pictures of annotated objects for ground-truth sampling in images."""
 
 from pathlib import Path
 
@@ -12,19 +12,20 @@ from ponderv2.shapes import Float
 from .nuscenes_tables import PreparationError
 
 MIN_SIDE = 10
-"""A crop is used when both its sides have more pixels; published."""
+"""Number of pixels that both sides of a crop must exceed; published."""
+
 JPEG_QUALITY = 95
 
 
 class FrameCrops:
-    """The images of a key frame, and what they show of its objects.
+    """The images of a key frame, from which pictures of its objects are cut.
 
     The published code means to keep the largest crop over the cameras and keeps that of the last camera, as it
     never notes the largest area; and it looks at the wrong axis to find out what is behind a camera.
 
     Args:
         root: folder of the data set.
-        frame: entry of an info file.
+        frame: entry of the key frame in an info file.
 
     Raises:
         PreparationError: an image is missing or damaged.
@@ -45,11 +46,14 @@ class FrameCrops:
         self.lidar2img = results["cam2img"] @ results["lidar2cam"]
 
     def cut(self, boxes: Float[np.ndarray, "n 7"]) -> list[tuple[dict, bytes] | None]:
-        """The largest picture of each box, over the cameras that have all of it in front of them.
+        """Cut the largest picture of each box, over the cameras that have all of it in front of them.
+
+        Args:
+            boxes: boxes (x, y, z, l, w, h, yaw) of the LiDAR frame, gravity centre.
 
         Returns:
-            Camera, rectangle and depth (see `PasteDatabase`), and a JPEG file; None for boxes without a rectangle
-            that is large enough.
+            For each box its camera, rectangle and depth (see `GroundTruthDatabase`), and a JPEG file; None for boxes
+            without a rectangle that is large enough.
         """
         views = [
             image_boxes(boxes, matrix, image.shape[:2])

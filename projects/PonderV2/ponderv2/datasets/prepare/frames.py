@@ -1,4 +1,4 @@
-"""One key frame of the tables as an entry of an info file: mmdet3d's v2 keys, and more.
+"""Entries of an info file, made from the tables: mmdet3d's v2 keys, and more.
 
 Everything is a plain Python value, so that an info file needs no library to be read.
 """
@@ -9,24 +9,22 @@ from pathlib import Path
 import numpy as np
 from nuscenes import NuScenes
 
-from ponderv2.datasets.nuscenes_dataset import CAMERAS
+from ponderv2.datasets.nuscenes_constants import CAMERAS, LIDAR
 from ponderv2.shapes import Float
 
 from .can_bus_signals import CanBus, can_bus_vector
 from .instances import instances_of
-from .poses import sensor_poses
 from .nuscenes_tables import PreparationError
-
-LIDAR = "LIDAR_TOP"
+from .poses import sensor_poses
 
 
 class SceneFrames:
-    """Makes the entries of a scene's key frames, in the order of time.
+    """Make the entries of a scene's key frames, in the order of time.
 
     Args:
-        tables: of the devkit.
-        lidar_sweeps: earlier LiDAR sweeps a key frame, at most.
-        camera_sweeps: earlier images a camera and key frame, at most.
+        tables: tables that the devkit opened.
+        lidar_sweeps: largest number of earlier LiDAR sweeps of a key frame.
+        camera_sweeps: largest number of earlier images of a camera and key frame.
 
     Raises:
         PreparationError: on calling it, when a file or a sensor of the scene is missing.
@@ -106,11 +104,11 @@ class SceneFrames:
         return self.tables.get("sample_data", sample["data"][channel])
 
     def _location(self, scene: dict) -> str:
-        # The official tables always say; made-up ones may leave logs out.
+        # The official tables always say; those of tests may leave logs out.
         return self.tables.get("log", scene["log_token"])["location"] if scene.get("log_token") else ""
 
     def _earlier(self, recording: dict, count: int) -> Iterator[dict]:
-        """Up to `count` recordings of the same sensor before this one, the nearest first."""
+        """Go through up to `count` recordings of the same sensor before this one, the nearest first."""
         for _ in range(count):
             if not recording["prev"]:
                 return
@@ -149,7 +147,7 @@ class SceneFrames:
         }
 
     def _image_sweeps(self, sample: dict, key_lidar2global: Float[np.ndarray, "4 4"]) -> list[dict]:
-        """The k-th entry holds the k-th image before the key frame of each camera that has so many."""
+        """Make entries whose k-th holds the k-th image before the key frame of each camera that has so many."""
         sweeps = [{"images": {}} for _ in range(self.camera_sweeps)]
         for camera in CAMERAS:
             recordings = self._earlier(self._recording(sample, camera), self.camera_sweeps)

@@ -6,24 +6,24 @@ from pathlib import Path
 
 from nuscenes import NuScenes
 
-from ponderv2.datasets import DETECTION_CLASSES
 from ponderv2.datasets.info_file import load_info_file, read_plain_pickle
+from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
 
 from .frames import SceneFrames
-from .parts import Record, remove_parts, run_in_parts, write_atomically
 from .nuscenes_tables import PreparationError, fingerprint, scenes_by_split
+from .parts import Record, remove_parts, run_in_parts, write_atomically
 
 LAYOUT = 1
-"""Raised when the entries of an info file change, so that files made before are made anew."""
+"""Number of the layout of the entries; it goes up when they change, so that older info files are made anew."""
 
 
 @dataclass(frozen=True)
 class InfoSettings:
-    """What the content of an info file depends on, besides the tables.
+    """Settings that the content of an info file depends on, besides the tables.
 
     Attributes:
-        lidar_sweeps: earlier LiDAR sweeps a key frame, at most.
-        camera_sweeps: earlier images a camera and key frame, at most.
+        lidar_sweeps: largest number of earlier LiDAR sweeps of a key frame.
+        camera_sweeps: largest number of earlier images of a camera and key frame.
     """
 
     lidar_sweeps: int = 10
@@ -38,14 +38,14 @@ def create_info_files(
     Finished files are recognised and left alone; an interrupted run goes on with the scenes that are missing.
 
     Args:
-        tables: of the devkit.
+        tables: tables that the devkit opened.
         out: folder of the info files.
-        settings: see there.
-        workers: processes.
-        overwrite: replace info files that were made from other tables or with other settings.
+        settings: numbers of earlier sweeps.
+        workers: number of processes.
+        overwrite: whether info files that were made from other tables or with other settings are replaced.
 
     Returns:
-        The file of each split.
+        Paths of the info files by split, such as "train".
 
     Raises:
         PreparationError: files of the data set are missing, or an info file made from something else is in the way.
@@ -95,7 +95,7 @@ def _joined(parts: list[Path], version: str, settings: InfoSettings) -> dict:
 
 
 def frames_by_scene(info_file: Path) -> dict[str, list[dict]]:
-    """The key frames of an info file, grouped by scene name, in the order of the file."""
+    """Read the key frames of an info file, grouped by scene name, in the order of the file."""
     scenes: dict[str, list[dict]] = {}
     for frame in load_info_file(info_file)["data_list"]:
         scenes.setdefault(frame["scene_name"], []).append(frame)

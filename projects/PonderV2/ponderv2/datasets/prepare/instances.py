@@ -7,12 +7,12 @@ from nuscenes import NuScenes
 from nuscenes.eval.detection.utils import category_to_detection_name
 from pyquaternion import Quaternion
 
-from ponderv2.datasets import DETECTION_CLASSES
+from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
 from ponderv2.shapes import Float
 
 
 def instances_of(tables: NuScenes, sample: dict, lidar2global: Float[np.ndarray, "4 4"]) -> list[dict]:
-    """One plain dict an annotation. A label is a place in `DETECTION_CLASSES`, and -1 any other category."""
+    """Make a plain dict of each annotation; a label is a place in `DETECTION_CLASSES`, or -1 for any other category."""
     global2lidar = np.linalg.inv(lidar2global)
     return [_instance(tables, tables.get("sample_annotation", token), global2lidar) for token in sample["anns"]]
 
@@ -39,16 +39,16 @@ def _instance(tables: NuScenes, annotation: dict, global2lidar: Float[np.ndarray
 
 
 def _box(annotation: dict, global2lidar: Float[np.ndarray, "4 4"]) -> list[float]:
-    """(x, y, z, l, w, h, yaw): gravity centre; the tables give width first."""
-    centre = global2lidar[:3, :3] @ annotation["translation"] + global2lidar[:3, 3]
+    """Return (x, y, z, l, w, h, yaw) with the gravity centre; the tables give width first."""
+    center = global2lidar[:3, :3] @ annotation["translation"] + global2lidar[:3, 3]
     # Where the box's own x axis, along which it drives, points in the LiDAR frame.
     ahead = global2lidar[:3, :3] @ Quaternion(annotation["rotation"]).rotation_matrix[:, 0]
     width, length, height = annotation["size"]
-    return [*map(float, centre), float(length), float(width), float(height), math.atan2(ahead[1], ahead[0])]
+    return [*map(float, center), float(length), float(width), float(height), math.atan2(ahead[1], ahead[0])]
 
 
 def _velocity(tables: NuScenes, annotation: dict, global2lidar: Float[np.ndarray, "4 4"]) -> list[float | None]:
-    """Metres a second in the LiDAR frame; (None, None) where the neighbouring frames do not tell.
+    """Return the velocity, metres a second, in the LiDAR frame; (None, None) where the neighbouring frames do not tell.
 
     The vertical part is left out before turning, as mmdet3d does, so that numbers agree with its info files.
     """

@@ -4,14 +4,8 @@ import hashlib
 from pathlib import Path
 
 from nuscenes import NuScenes
-from nuscenes.utils.splits import create_splits_scenes
 
-SPLITS = {
-    "v1.0-trainval": {"train": "train", "val": "val"},
-    "v1.0-mini": {"train": "mini_train", "val": "mini_val"},
-    "v1.0-test": {"test": "test"},
-}
-"""For each version the info files to make, and the official split each holds."""
+from ponderv2.datasets.splits import SPLITS, scenes_of
 
 TABLES = (
     "category",
@@ -28,6 +22,7 @@ TABLES = (
     "sample_annotation",
     "map",
 )
+"""Names of the files, without `.json`, that the devkit needs."""
 
 
 class PreparationError(ValueError):
@@ -35,10 +30,14 @@ class PreparationError(ValueError):
 
 
 def open_tables(root: Path, version: str) -> NuScenes:
-    """The tables of one version.
+    """Open the tables of one version.
+
+    Args:
+        root: folder of the data set.
+        version: "v1.0-trainval", "v1.0-mini" or "v1.0-test".
 
     Raises:
-        PreparationError: for an unknown version, a folder without tables, or tables that do not fit together.
+        PreparationError: the version is unknown, the folder has no tables, or they do not fit together.
     """
     if version not in SPLITS:
         raise PreparationError(f"unknown version {version!r}; expected one of {sorted(SPLITS)}")
@@ -62,15 +61,14 @@ def open_tables(root: Path, version: str) -> NuScenes:
 
 
 def scenes_by_split(tables: NuScenes) -> dict[str, list[dict]]:
-    """Scene records of each info file to make, in the order of time; splits without scenes are left out.
+    """Find the scene records of each info file to make, in the order of time; splits without scenes are left out.
 
     Raises:
-        PreparationError: when no scene of the tables is in an official split.
+        PreparationError: no scene of the tables is in an official split.
     """
-    official = create_splits_scenes()
     found = {}
     for name, split in SPLITS[tables.version].items():
-        members = set(official[split])
+        members = scenes_of(split)
         scenes = [scene for scene in tables.scene if scene["name"] in members]
         if scenes:
             found[name] = sorted(scenes, key=lambda s: tables.get("sample", s["first_sample_token"])["timestamp"])
@@ -81,7 +79,7 @@ def scenes_by_split(tables: NuScenes) -> dict[str, list[dict]]:
 
 
 def fingerprint(root: Path, version: str) -> str:
-    """A hash that changes when the tables do: of the sizes of all, and of what is in three that are short."""
+    """Compute a hash that changes when the tables do: of the sizes of all, and of the content of three short ones."""
     digest = hashlib.sha256()
     for name in TABLES:
         path = root / version / f"{name}.json"

@@ -1,4 +1,4 @@
-"""Work scene by scene that can be interrupted: what is finished lies in a folder of parts, and is not done again."""
+"""Work that can be interrupted: the result of each scene is a file in a folder of parts, and is not made again."""
 
 import json
 import multiprocessing
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from ponderv2.progress_bar import progress_bar
 
 Job = Callable[[Any], Any]
 
-# Set in worker processes alone, once, when they start: what they are to do with each task.
+# The job of a worker process: set in worker processes alone, once, when they start.
 _worker_job: Job | None = None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that under its name there is never half of it."""
+    """Write a file so that there is never half of it under its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     unfinished.write_bytes(content)
@@ -29,18 +29,18 @@ def run_in_parts(job: Job, tasks: dict[str, Any], folder: Path, workers: int, de
     """Run `job(task)` for each named task whose part is not there yet, and pickle what it returns as its part.
 
     Args:
-        job: returns plain containers or numpy values.
-        tasks: by the names of their parts.
-        folder: of the parts.
-        workers: processes; 1 works in this one.
-        description: of the progress bar.
+        job: function that returns plain containers or numpy values.
+        tasks: tasks by the names of their parts.
+        folder: folder of the parts.
+        workers: number of processes; 1 works in this one.
+        description: text of the progress bar.
 
     Returns:
-        The parts, in the order of the tasks.
+        Paths of the parts, in the order of the tasks.
     """
     parts = {name: folder / f"{name}.pkl" for name in tasks}
     missing = [(task, parts[name]) for name, task in tasks.items() if not parts[name].is_file()]
-    with tqdm(total=len(tasks), initial=len(tasks) - len(missing), desc=description, unit="scene") as progress:
+    with progress_bar(len(tasks), description, "scene", initial=len(tasks) - len(missing)) as progress:
         for _ in _run(job, missing, min(workers, len(missing))):
             progress.update()
     return list(parts.values())
@@ -71,21 +71,21 @@ def _finish_part(job: Job, task: Any, part: Path) -> None:
 
 
 class Record:
-    """`prepared.json`: which outputs of a folder are finished, and what each was made from.
+    """The file `prepared.json`, which notes the finished outputs of a folder and what each was made from.
 
     Args:
-        folder: of the outputs.
+        folder: folder of the outputs.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "prepared.json"
 
     def matches(self, output: Path, made_from: dict) -> bool:
-        """Whether an output is there, and was made from just this."""
+        """Tell whether an output is there and was made from just this."""
         return output.exists() and self.made_from(output) == made_from
 
     def made_from(self, output: Path) -> dict | None:
-        """What an output was made from; None if that was not noted."""
+        """Read what an output was made from; None if that was not noted."""
         return self._read().get(output.name)
 
     def add(self, output: Path, made_from: dict) -> None:

@@ -1,24 +1,28 @@
-"""Transforms of a pipeline: loading, augmentation, ground-truth sampling, ray targets, packing."""
+"""Transforms of a pipeline: loading, augmentation, ground-truth sampling, rays, packing."""
 
 from .augment_2d import MultiViewPhotometricDistortion, MultiViewResizeCropFlipRotate
 from .augment_3d import UnifiedRotScaleTransFlip
+from .camera_rays import SampleCameraRays
 from .grid_mask import MultiViewGridMask
-from .gt_sampling import PASTE_GROUPS, PasteObjects
+from .gt_sampling import SAMPLE_GROUPS, GroundTruthSampling
+from .lidar_rays import SampleLidarRays
 from .loading import LoadCameras, LoadLidarSweeps
 from .packing import PackSensorInputs
-from .rays import SampleRays
+from .ray_holdout import RayHoldout
 from .switchable import SharedSwitch, SwitchableTransform
 
 __all__ = [
-    "PASTE_GROUPS",
+    "SAMPLE_GROUPS",
+    "GroundTruthSampling",
     "LoadCameras",
     "LoadLidarSweeps",
     "MultiViewGridMask",
     "MultiViewPhotometricDistortion",
     "MultiViewResizeCropFlipRotate",
     "PackSensorInputs",
-    "PasteObjects",
-    "SampleRays",
+    "RayHoldout",
+    "SampleCameraRays",
+    "SampleLidarRays",
     "SharedSwitch",
     "SwitchableTransform",
     "UnifiedRotScaleTransFlip",

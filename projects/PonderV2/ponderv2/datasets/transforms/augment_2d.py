@@ -1,4 +1,4 @@
-"""Augmentation of images, view by view, that keeps track of where each pixel came from."""
+"""Augmentation of images, view by view; it records where each pixel came from."""
 
 import cv2
 import numpy as np
@@ -13,16 +13,19 @@ from ponderv2.registry import TRANSFORMS
 class MultiViewResizeCropFlipRotate(BaseTransform):
     """Resize, crop, flip and rotate each view, with a draw of its own; `img_aug` records it.
 
-    All views end with the same size. Works on calibration alone when no images were decoded.
+    All views end with the same size. Where no images were decoded, the transform changes the calibration alone.
 
     Args:
         final_size: (height, width) of the result; None keeps the size that `resize` gives (then `resize` must
             be a single factor).
-        resize: (low, high) factor of the original size.
-        crop: where the crop window sits between the top and the bottom of what is left over, (low, high) in
-            [0, 1]: 1 keeps the bottom. Left and right are drawn evenly, or centred when `resize` is fixed.
+        resize: (low, high) of the factor of the original size.
+        crop: (low, high) in [0, 1] of the place of the crop window between the top and the bottom of what is left
+            over; 1 keeps the bottom. Left and right are drawn evenly, or centred when `resize` is fixed.
         flip: probability of mirroring left and right.
-        rotate: (low, high) in radians, counter-clockwise, about the centre; uncovered pixels are black.
+        rotate: (low, high) of the angle in radians, counter-clockwise, about the centre; uncovered pixels are black.
+
+    Raises:
+        ValueError: `resize` is a range, and no `final_size` is given.
     """
 
     def __init__(
@@ -94,12 +97,12 @@ def _crop(image: np.ndarray, left: int, top: int, height: int, width: int) -> np
 
 @TRANSFORMS.register_module()
 class MultiViewPhotometricDistortion(BaseTransform):
-    """mmdet's `PhotoMetricDistortion`, drawn anew for each view, on uint8 RGB images.
+    """Distort the colours of uint8 RGB images by mmdet's `PhotoMetricDistortion`, drawn anew for each view.
 
-    Rays sampled after it have the distorted colours as targets.
+    Rays that are sampled after it have the distorted colours as targets.
 
     Args:
-        **kwargs: of mmdet's transform.
+        **kwargs: arguments of mmdet's transform.
     """
 
     def __init__(self, **kwargs) -> None:

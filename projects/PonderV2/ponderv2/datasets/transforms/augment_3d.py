@@ -1,4 +1,4 @@
-"""One augmentation for points, boxes and calibration."""
+"""Augmentation of the scene: points, boxes and calibration move together."""
 
 import math
 
@@ -14,16 +14,20 @@ from ponderv2.registry import TRANSFORMS
 class UnifiedRotScaleTransFlip(BaseTransform):
     """Rotate, scale, translate and flip the scene: points, boxes and `lidar_aug` together.
 
-    In this order, as published (UniPAD's "UnifiedRotScaleTransFlip"); a positive angle turns
+    The steps have the published order (UniPAD's "UnifiedRotScaleTransFlip"); a positive angle turns
     counter-clockwise, which is mmdet3d 1.x's way and not that of the published code. Cameras follow through
-    `lidar_aug`. Sizes are published as: LiDAR pre-training 0.3925, 0.95–1.05; camera fine-tuning the same;
+    `lidar_aug`. Published sizes are: LiDAR pre-training 0.3925, 0.95–1.05; camera fine-tuning the same;
     LiDAR and fusion fine-tuning 0.785, 0.9–1.1, 0.5 m, flips with probability 0.5.
 
     Args:
-        rotation: (low, high) in radians.
-        scale: (low, high).
-        translation_std: metres, of a normal distribution an axis.
-        flip_x, flip_y: probability of negating that coordinate.
+        rotation: (low, high) of the angle in radians.
+        scale: (low, high) of the factor.
+        translation_std: standard deviations (x, y, z) of the offset in metres.
+        flip_x: probability of negating x.
+        flip_y: probability of negating y.
+
+    Raises:
+        ValueError: a factor may be zero or negative.
 
     Keys `pcd_rotation_angle`, `pcd_scale_factor`, `pcd_trans`, `pcd_flip` that are already there are used
     instead of drawing (test-time augmentation), and are set otherwise.
@@ -65,7 +69,7 @@ class UnifiedRotScaleTransFlip(BaseTransform):
 
 
 def _move_boxes(boxes, angle: float, factor: float, offset: tuple[float, ...], flips: tuple[bool, bool]) -> None:
-    """The same on `LiDARInstance3DBoxes`, velocities included, in place."""
+    """Move `LiDARInstance3DBoxes`, velocities included, in place."""
     boxes.rotate(angle)
     boxes.scale(factor)
     boxes.translate(torch.tensor(offset))

@@ -12,7 +12,7 @@ MEAN_COLOR = (123.675, 116.28, 103.53)
 
 @TRANSFORMS.register_module()
 class MultiViewGridMask(SwitchableTransform):
-    """Hides a grid of image content, the same for all views of a sample.
+    """Hide a grid of image content, the same for all views of a sample.
 
     A period of d pixels is drawn for both axes and an offset for each; d is uniform in [2, image height), as
     published. The bars of the grid cover the first `round(d * ratio)` rows (columns) of every period. UVTR and
@@ -21,18 +21,19 @@ class MultiViewGridMask(SwitchableTransform):
     from {0}, so there is no rotation here.
 
     Hidden pixels become the mean colour, rounded: within 0.01 of zero after normalisation, where the published
-    code, which masks normalised images, has zero. Put it last before packing; in evaluation leave it out.
+    code, which masks normalised images, has zero. The transform belongs last before packing, and in training alone.
 
     Args:
-        prob: of masking a sample.
-        ratio: of a period that a bar covers, in (0, 1).
+        prob: probability of masking a sample.
+        ratio: share of a period that a bar covers, in (0, 1).
         mode: 1 hides what lies between the bars of both axes, squares, and the bars stay: a share of
             (1 - ratio)² is hidden. 0 hides the bars instead.
-        use_h, use_w: have bars along rows, along columns.
-        mean: RGB, 0–255, that hidden pixels get.
+        use_h: whether there are bars along rows.
+        use_w: whether there are bars along columns.
+        mean: colour (R, G, B), 0–255, that hidden pixels get.
 
     Raises:
-        ValueError: on an argument outside of what is said here.
+        ValueError: an argument is outside of what is said here.
     """
 
     def __init__(
@@ -69,11 +70,11 @@ class MultiViewGridMask(SwitchableTransform):
         return results
 
     def masked(self, image: np.ndarray, period: int, offsets: tuple[int, int]) -> np.ndarray:
-        """A copy of an image with the grid's part of it hidden.
+        """Return a copy of an image with the grid's part of it hidden.
 
         Args:
-            image: uint8 RGB `[H, W, 3]`.
-            period: of the grid in pixels, at least 2.
+            image: uint8 RGB image `[H, W, 3]`.
+            period: period of the grid in pixels, at least 2.
             offsets: row and column where a bar begins.
         """
         bar = min(max(round(period * self.ratio), 1), period - 1)

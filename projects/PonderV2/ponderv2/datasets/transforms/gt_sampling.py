@@ -1,4 +1,4 @@
-"""Annotated objects of other frames, pasted into points, boxes and images."""
+"""Ground-truth sampling (GT-paste): annotated objects of other frames are added to points, boxes and images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,18 @@ import torch
 from mmcv.ops import box_iou_rotated
 from mmdet3d.structures import LiDARInstance3DBoxes, LiDARPoints
 
+from ponderv2.datasets.gravity_boxes import gravity_boxes
+from ponderv2.datasets.gt_database import GroundTruthDatabase
+from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
+from ponderv2.geometry import points_in_box
 from ponderv2.registry import TRANSFORMS
 from ponderv2.shapes import Bool, Float
 
-from ponderv2.datasets.box_points import gravity_boxes, points_in_box
-from ponderv2.datasets.detection_dataset import DETECTION_CLASSES
-from ponderv2.datasets.gt_database import PasteDatabase
-from .gt_sampling_images import Picture, paste_pictures
+from .gt_sampling_images import ObjectPicture, add_pictures
+from .sample_generator import sample_generator
 from .switchable import SwitchableTransform
 
-PASTE_GROUPS = {
+SAMPLE_GROUPS = {
     "car": 2,
     "truck": 3,
     "construction_vehicle": 7,
@@ -30,7 +32,7 @@ PASTE_GROUPS = {
     "pedestrian": 2,
     "traffic_cone": 2,
 }
-"""How many of each class a frame is filled up to; published (CenterPoint, UVTR, UniPAD)."""
+"""The number of objects of each class that a frame is filled up to; published (CenterPoint, UVTR, UniPAD)."""
 
 _LAG_TOLERANCE = 0.025
 """Seconds: half of a LiDAR sweep, so that sweeps of two frames count as equally old."""
@@ -50,49 +52,49 @@ _ROW = np.dtype(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An object of the database: its class and its row in the table of the class."""
+    """An object of the database: its class, and its row in the table of the class."""
 
     name: str
     row: np.void
 
 
 @TRANSFORMS.register_module()
-class PasteObjects(SwitchableTransform):
-    """Fills frames up with annotated objects of other frames ("GT-paste", "UnifiedObjectSample" in UVTR and UniPAD).
+class GroundTruthSampling(SwitchableTransform):
+    """Fill frames up with annotated objects of other frames (SECOND; "UnifiedObjectSample" in UVTR and UniPAD).
 
     For each class of `groups` objects are drawn, without repeating one in a frame, until the frame would have the
-    group's number of it. An object keeps the place it had in its own LiDAR frame. One that overlaps a box of the
-    frame, or one pasted before it, seen from above, is not pasted. The scene's points inside a pasted box give way
-    to the object's points, whose time lags stay; those from sweeps older than the scene's oldest are left out. Boxes,
-    labels and velocities (NaN where unknown) are added to the ground truth.
+    group's number of it. A sampled object keeps the place it had in its own LiDAR frame. It is left out where its box,
+    seen from above, overlaps a box of the frame or an object that was added before it. The scene's points inside its
+    box give way to the object's points, whose time lags stay; those from sweeps older than the scene's oldest are left
+    out. Its box, label and velocity (NaN where unknown) are added to the ground truth.
 
-    With `images` the object's picture is pasted as well, in the camera it was cut from, resized to the rectangle
-    of its box in this frame's calibration: far ones first, and real objects that are nearer are put back over
-    them. An object without a picture is pasted into the points alone. Points that a pasted object hides, or whose
-    pixels it takes, stay (published: `modify_points=False`).
+    With `images` its picture is added as well, in the camera that it was cut from, resized to the rectangle of its box
+    in this frame's calibration: far ones first, and real objects that are nearer are put back over them. An object
+    without a picture is added to the points alone. Points that a sampled object hides, or whose pixels it takes, stay
+    (published: `modify_points=False`).
 
-    Put it after loading and before anything that moves points, boxes or pixels or changes colours, so that pasted
-    and real objects are augmented alike. The published code distorts the colours of the frame first.
+    The transform belongs after loading and before anything that moves points, boxes or pixels or changes colours, so
+    that sampled and real objects are augmented alike. The published code distorts the colours of the frame first.
 
     Args:
         data_root: folder of the data set, which holds the database.
         database: folder that tools/create_data.py wrote, relative to `data_root`; with `--image-crops` for images.
-        groups: numbers by class name; published ones if None.
-        classes: names of the labels in the ground truth.
-        min_points: objects with fewer LiDAR points are not pasted; published 5.
+        groups: numbers of objects by class name; None takes the published `SAMPLE_GROUPS`.
+        classes: class names of the labels in the ground truth.
+        min_points: smallest number of LiDAR points of an object that is sampled; published 5.
         rate: share of the missing objects that is drawn; published 1.
-        images: paste pictures too.
+        images: whether pictures are added, too.
 
     Raises:
-        FileNotFoundError: when the database is not there.
-        ValueError: for unknown class names, a database without pictures that needs them, or a sample that is
-            augmented already or lacks points, boxes or images.
+        FileNotFoundError: the database is not there.
+        ValueError: a class name is unknown, the database lacks pictures, or a sample is augmented already or lacks
+            points, boxes or images.
     """
 
     def __init__(
         self,
         data_root: str,
-        database: str = "nuscenes_paste_train",
+        database: str = "nuscenes_gt_database_train",
         groups: dict[str, int] | None = None,
         classes: Sequence[str] = DETECTION_CLASSES,
         min_points: int = 5,
@@ -100,10 +102,10 @@ class PasteObjects(SwitchableTransform):
         images: bool = False,
     ) -> None:
         super().__init__()
-        self.groups = dict(PASTE_GROUPS if groups is None else groups)
+        self.groups = dict(SAMPLE_GROUPS if groups is None else groups)
         self.classes = tuple(classes)
         self.min_points, self.rate, self.images = min_points, rate, images
-        content = PasteDatabase(Path(data_root) / database)
+        content = GroundTruthDatabase(Path(data_root) / database)
         for where, known in (("the classes of the data set", self.classes), ("the database", content.objects)):
             unknown = sorted(set(self.groups) - set(known))
             if unknown:
@@ -118,21 +120,21 @@ class PasteObjects(SwitchableTransform):
         self._check(results)
         boxes = results["gt_bboxes_3d"]
         real = gravity_boxes(boxes)
-        chosen = self._draw(results["gt_labels_3d"])
+        chosen = self._draw(results["gt_labels_3d"], sample_generator(None, results))
         drawn = np.array([candidate.row["box"] for candidate in chosen]).reshape(-1, 7)
         free = free_of_collision(real, drawn)
-        chosen, pasted = [c for c, is_free in zip(chosen, free, strict=True) if is_free], drawn[free]
+        chosen, added = [c for c, is_free in zip(chosen, free, strict=True) if is_free], drawn[free]
         if not chosen:
             return results
-        results["points"] = self._paste_points(results["points"], chosen)
+        results["points"] = self._with_points(results["points"], chosen)
         velocities = np.array([candidate.row["velocity"] for candidate in chosen], dtype=np.float32)
-        values = np.concatenate([pasted.astype(np.float32), velocities], axis=1)[:, : boxes.tensor.shape[1]]
-        added = LiDARInstance3DBoxes(values, box_dim=values.shape[1], origin=(0.5, 0.5, 0.5))
-        results["gt_bboxes_3d"] = LiDARInstance3DBoxes.cat([boxes, added])
+        values = np.concatenate([added.astype(np.float32), velocities], axis=1)[:, : boxes.tensor.shape[1]]
+        added_boxes = LiDARInstance3DBoxes(values, box_dim=values.shape[1], origin=(0.5, 0.5, 0.5))
+        results["gt_bboxes_3d"] = LiDARInstance3DBoxes.cat([boxes, added_boxes])
         labels = [self.classes.index(candidate.name) for candidate in chosen]
         results["gt_labels_3d"] = np.concatenate([results["gt_labels_3d"], np.array(labels, dtype=np.int64)])
         if self.images:
-            paste_pictures(results, real, self._pictures(chosen))
+            add_pictures(results, real, self._pictures(chosen))
         return results
 
     def _check(self, results: dict) -> None:
@@ -140,14 +142,15 @@ class PasteObjects(SwitchableTransform):
         needed = ["points", "gt_bboxes_3d", "gt_labels_3d"] + (["img"] if self.images else [])
         missing = [key for key in needed if key not in results]
         if missing:
-            raise ValueError(f"{where}: PasteObjects needs {missing}; load them before")
+            raise ValueError(f"{where}: GroundTruthSampling needs {missing}; load them before")
         for key in ("lidar_aug", "img_aug"):
             matrices = results.get(key)
             if matrices is not None and not np.array_equal(matrices, np.broadcast_to(np.eye(4), matrices.shape)):
-                raise ValueError(f"{where}: PasteObjects comes before augmentation, but {key} is not the identity")
+                raise ValueError(
+                    f"{where}: GroundTruthSampling comes before augmentation, but {key} is not the identity"
+                )
 
-    def _draw(self, labels: np.ndarray) -> list[_Candidate]:
-        rng = np.random.default_rng(np.random.randint(2**31))
+    def _draw(self, labels: np.ndarray, rng: np.random.Generator) -> list[_Candidate]:
         chosen = []
         for name, group in self.groups.items():
             present = int((labels == self.classes.index(name)).sum())
@@ -157,7 +160,7 @@ class PasteObjects(SwitchableTransform):
             chosen += [_Candidate(name, table[row]) for row in rows]
         return chosen
 
-    def _paste_points(self, scene: LiDARPoints, chosen: list[_Candidate]) -> LiDARPoints:
+    def _with_points(self, scene: LiDARPoints, chosen: list[_Candidate]) -> LiDARPoints:
         points = scene.tensor.numpy()
         kept = np.ones(len(points), dtype=bool)
         oldest = points[:, 4].max(initial=0.0) + _LAG_TOLERANCE
@@ -172,9 +175,9 @@ class PasteObjects(SwitchableTransform):
         # First, as published: a limit on the number of voxels takes those of the last points away.
         return LiDARPoints(torch.from_numpy(np.concatenate([*parts, points[kept]])), points_dim=points.shape[1])
 
-    def _pictures(self, chosen: list[_Candidate]) -> list[Picture]:
+    def _pictures(self, chosen: list[_Candidate]) -> list[ObjectPicture]:
         return [
-            Picture(
+            ObjectPicture(
                 camera=c.row["camera"].decode(),
                 box=c.row["box"],
                 pixels=self.files.crop(c.name, int(c.row["first_byte"]), int(c.row["num_bytes"])),
@@ -185,10 +188,11 @@ class PasteObjects(SwitchableTransform):
 
 
 def free_of_collision(fixed: Float[np.ndarray, "n 7"], drawn: Float[np.ndarray, "k 7"]) -> Bool[np.ndarray, "k"]:
-    """Which drawn boxes overlap neither a fixed one nor an accepted one before them, as rectangles seen from above.
+    """Tell which drawn boxes overlap neither a fixed one nor an accepted one before them, seen from above.
 
     Args:
-        fixed, drawn: (x, y, z, l, w, h, yaw).
+        fixed: boxes (x, y, z, l, w, h, yaw) that stay, whether they overlap or not.
+        drawn: boxes of the same form, accepted or refused one after another.
     """
     boxes = np.concatenate([fixed, drawn])[:, [0, 1, 3, 4, 6]]
     boxes = torch.from_numpy(boxes).float()

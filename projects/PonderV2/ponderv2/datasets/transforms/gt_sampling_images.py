@@ -1,4 +1,4 @@
-"""Pictures of objects, pasted into the views of a frame."""
+"""Pictures of sampled objects in the views of a frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from .image_boxes import image_boxes
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What a camera saw of an object.
+class ObjectPicture:
+    """A picture of an object that a camera took.
 
     Attributes:
-        camera: name of the one it was cut from.
-        box: (x, y, z, l, w, h, yaw) in the LiDAR frame, gravity centre.
-        pixels: uint8 RGB `[h, w, 3]`.
+        camera: name of the camera it was cut from.
+        box: box (x, y, z, l, w, h, yaw) of the object in the LiDAR frame, gravity centre.
+        pixels: the picture itself, uint8 RGB `[h, w, 3]`.
     """
 
     camera: str
@@ -26,18 +26,18 @@ class Picture:
     pixels: np.ndarray
 
 
-def paste_pictures(results: dict, real: Float[np.ndarray, "n 7"], pictures: Sequence[Picture]) -> None:
+def add_pictures(results: dict, real: Float[np.ndarray, "n 7"], pictures: Sequence[ObjectPicture]) -> None:
     """Put pictures into the views they are from, and real objects that are nearer back over them.
 
     Everything in a view is drawn from far to near, by the depth of its centre: a picture into the rectangle of its
     box, a real object as the same rectangle of the image as it was. Rectangles, not silhouettes: as published. The
     images of `results` are replaced by copies; the published code restores nearer objects from views of the image
-    that it has already pasted over, which does nothing.
+    that it has already painted over, which does nothing.
 
     Args:
-        results: with `img`, `cameras`, `lidar2cam` and `cam2img`, not augmented.
-        real: the frame's own boxes, gravity centre.
-        pictures: of objects that are pasted; those of a camera that is not loaded, or whose box is not on the
+        results: sample with `img`, `cameras`, `lidar2cam` and `cam2img`, not augmented.
+        real: boxes (x, y, z, l, w, h, yaw) of the frame's own objects, gravity centre.
+        pictures: pictures of the sampled objects; those of a camera that is not loaded, or whose box is not on the
             image, are left out.
     """
     images = list(results["img"])
@@ -50,7 +50,10 @@ def paste_pictures(results: dict, real: Float[np.ndarray, "n 7"], pictures: Sequ
 
 
 def _view_with(
-    image: np.ndarray, lidar2img: Float[np.ndarray, "4 4"], real: Float[np.ndarray, "n 7"], pictures: list[Picture]
+    image: np.ndarray,
+    lidar2img: Float[np.ndarray, "4 4"],
+    real: Float[np.ndarray, "n 7"],
+    pictures: list[ObjectPicture],
 ) -> np.ndarray:
     boxes = np.concatenate([real, [picture.box for picture in pictures]])
     places = image_boxes(boxes, lidar2img, image.shape[:2])

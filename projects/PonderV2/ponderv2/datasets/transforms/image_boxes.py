@@ -1,4 +1,4 @@
-"""Where 3-D boxes are in an image."""
+"""The rectangles that 3-D boxes cover in an image."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ponderv2.geometry import box_corners, transform_points
 from ponderv2.shapes import Bool, Float, Int
 
 NEAR = 0.1
-"""Metres along the optical axis; what of a box is nearer, or behind the camera, is cut off."""
+"""Depth in metres along the optical axis; the part of a box that is nearer, or behind the camera, is cut off."""
 
 _EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]
 """Pairs of corners in the order of `geometry.box_corners`."""
@@ -21,9 +21,9 @@ class ImageBoxes:
 
     Attributes:
         rectangles: whole pixels (left, top, right, bottom), cut at the border of the image, the last two exclusive.
-        depth: metres along the optical axis, of the boxes' centres.
+        depth: depth of the boxes' centres in metres along the optical axis.
         seen: whether a part of a box is on the image.
-        whole: whether, besides, all of it is in front of the camera.
+        whole: whether, besides, all of the box is in front of the camera.
     """
 
     rectangles: Int[np.ndarray, "n 4"]
@@ -33,19 +33,19 @@ class ImageBoxes:
 
     @property
     def sides(self) -> Int[np.ndarray, "n 2"]:
-        """Width and height in pixels; 0 where nothing is on the image."""
+        """The width and height of each rectangle in pixels; 0 where nothing is on the image."""
         return (self.rectangles[:, 2:] - self.rectangles[:, :2]) * self.seen[:, None]
 
 
 def image_boxes(
     boxes: Float[np.ndarray, "n 7"], lidar2img: Float[np.ndarray, "4 4"], image_size: tuple[int, int]
 ) -> ImageBoxes:
-    """Rectangles of the pixels that boxes (gravity centre) of the LiDAR frame touch.
+    """Compute the rectangles of the pixels that boxes of the LiDAR frame touch.
 
     Args:
-        boxes: (x, y, z, l, w, h, yaw) in metres and radians.
-        lidar2img: LiDAR frame → `(u * d, v * d, d, 1)`.
-        image_size: (height, width).
+        boxes: boxes (x, y, z, l, w, h, yaw) with gravity centres, in metres and radians.
+        lidar2img: matrix from the LiDAR frame to `(u * d, v * d, d, 1)`.
+        image_size: (height, width) of the image in pixels.
     """
     height, width = image_size
     matrix = torch.from_numpy(np.asarray(lidar2img, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Reading images, calibration and LiDAR sweeps.
+"""Loading of images, calibration and LiDAR sweeps.
 
 Matrices are kept as calibrated, in float64; augmentation only ever changes `lidar_aug` and `img_aug`, and
 `geometry.compose_rig` brings them together once, at the end.
@@ -15,26 +15,25 @@ from mmcv.transforms import BaseTransform
 from mmdet3d.structures import LiDARPoints
 from mmengine.logging import print_log
 
+from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.datasets.nuscenes_constants import CAMERAS
 from ponderv2.geometry import compose_rig
 from ponderv2.registry import TRANSFORMS
 from ponderv2.structures import CameraRig
 
-from ponderv2.datasets.info_file import InfoFileError
-from ponderv2.datasets.nuscenes_dataset import CAMERAS
-
 
 @TRANSFORMS.register_module()
 class LoadCameras(BaseTransform):
-    """Images and calibration of the cameras, in a fixed order.
+    """Load the images and the calibration of the cameras, in a fixed order.
 
-    Adds `img` (list of N uint8 RGB images `[H, W, 3]`; only with `decode`), `cameras` (names), `image_sizes` and
-    `original_sizes` `[N, 2]` (height, width), and in float64 `lidar2cam`, `cam2img`, `img_aug` `[N, 4, 4]` and
-    `lidar_aug` `[4, 4]`.
+    The transform adds `img` (list of N uint8 RGB images `[H, W, 3]`; only with `decode`), `cameras` (names),
+    `image_sizes` and `original_sizes` `[N, 2]` (height, width), and in float64 `lidar2cam`, `cam2img`, `img_aug`
+    `[N, 4, 4]` and `lidar_aug` `[4, 4]`.
 
     Args:
-        cameras: which ones, in which order.
-        decode: read the image files. Without it only the calibration is read and no file is opened.
-        image_size: (height, width) of the images when they are not decoded and the info file does not say.
+        cameras: names of the cameras, in the order of the views.
+        decode: whether image files are read; without it no file is opened, and only the calibration is loaded.
+        image_size: (height, width) of images that are not decoded and whose size the info file does not tell.
 
     Raises:
         InfoFileError: a camera or its file name is missing, or a matrix has a wrong shape or is not finite.
@@ -85,20 +84,20 @@ class LoadCameras(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadLidarSweeps(BaseTransform):
-    """The key frame's points, and those of earlier sweeps moved into its frame.
+    """Load the points of the key frame, and those of earlier sweeps moved into its LiDAR frame.
 
-    Adds `points`: (x, y, z, intensity, time lag in seconds), the key frame first, with lag 0. A sweep's
-    `lidar2sensor` M maps key-frame LiDAR to sweep LiDAR, so its points are moved by the inverse of M. (The
+    The transform adds `points` `[P, 5]`: (x, y, z, intensity, time lag in seconds), the key frame first, with lag 0.
+    A sweep's `lidar2sensor` M maps key-frame LiDAR to sweep LiDAR, so its points are moved by the inverse of M. (The
     loader of mmdet3d 1.4 computes Rᵀp - t instead of Rᵀ(p - t), which is off by half a metre while the car
     turns; mmdetection3d#3054.)
 
     Points that are not finite are dropped and counted in the log.
 
     Args:
-        num_sweeps: earlier sweeps to add; published 9, and 0 where a single sweep is used.
-        remove_close: drop points of earlier sweeps with |x| and |y| below it, metres: the car itself.
-        test_mode: take the nearest sweeps in time, rather than a random choice.
-        load_dim: float32 values a point in the file: x, y, z, intensity, ring.
+        num_sweeps: number of earlier sweeps; published 9, and 0 where a single sweep is used.
+        remove_close: |x| and |y| in metres below which points of earlier sweeps are dropped, as the car itself.
+        test_mode: whether the nearest sweeps in time are taken, rather than a random choice.
+        load_dim: number of float32 values of a point in the file, which begin with x, y, z, intensity, ring.
 
     Raises:
         FileNotFoundError, ValueError: a file is missing or its size is no multiple of a point.
@@ -158,7 +157,7 @@ class LoadLidarSweeps(BaseTransform):
 
 
 def rig_of(results: dict) -> CameraRig:
-    """The cameras of a sample as the network sees them: calibration and both augmentations, in float64."""
+    """Compose the cameras of a sample as the network sees them: calibration and both augmentations, in float64."""
     sizes = torch.from_numpy(results["image_sizes"])
     return compose_rig(
         *(torch.from_numpy(results[k]) for k in ("lidar2cam", "cam2img", "lidar_aug", "img_aug")),

@@ -1,4 +1,4 @@
-"""Samples to what the preprocessor takes."""
+"""Packing of samples for the preprocessor."""
 
 import numpy as np
 import torch
@@ -29,16 +29,16 @@ META_KEYS = (
 
 @TRANSFORMS.register_module()
 class PackSensorInputs(BaseTransform):
-    """`{inputs: {img, rig, points, rays}, data_samples}` of what a pipeline gathered; absent things stay absent.
+    """Pack what a pipeline gathered into `{inputs: {img, rig, points, rays}, data_samples}`; absent things stay absent.
 
-    `img` is uint8 `[N, 3, H, W]`; `points` float32 `[P, 5]`; `rig` and `rays` are carriers. Boxes and labels,
-    if loaded, become `gt_instances_3d`.
+    `img` is uint8 `[N, 3, H, W]`; `points` is float32 `[P, 5]`; `rig` and `rays` are a `CameraRig` and a `RayBatch`.
+    Boxes and labels, if loaded, become `gt_instances_3d`.
 
     Args:
-        meta_keys: what is kept of the rest as meta information.
+        meta_keys: keys of the sample that are kept as meta information.
 
     Raises:
-        ValueError: when the views of a sample differ in size.
+        ValueError: the views of a sample differ in size.
     """
 
     def __init__(self, meta_keys: tuple[str, ...] = META_KEYS) -> None:

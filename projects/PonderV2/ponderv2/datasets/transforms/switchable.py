@@ -5,14 +5,14 @@ from mmcv.transforms import BaseTransform
 
 
 class SharedSwitch:
-    """One bit that worker processes of a data loader see change, persistent ones included.
+    """A switch whose changes reach the worker processes of a data loader, persistent ones included.
 
     A data loader gives each worker a copy of the data set, once; what is set on the original later never arrives
-    there. The bit lies in memory that the copies share, whether workers are forked or spawned. A deep copy or a
+    there. The state lies in memory that the copies share, whether workers are forked or spawned. A deep copy or a
     pickle made outside of that is a switch of its own, with the state of this moment.
 
     Args:
-        on: the state it starts with.
+        on: state that the switch starts with.
     """
 
     def __init__(self, on: bool = True) -> None:
@@ -22,7 +22,7 @@ class SharedSwitch:
         return bool(self._bit[0])
 
     def set(self, on: bool) -> None:
-        """Change the state, for every process that shares it."""
+        """Change the state for every process that shares it."""
         self._bit[0] = on
 
     def __deepcopy__(self, memo: dict) -> "SharedSwitch":
@@ -33,7 +33,7 @@ class SwitchableTransform(BaseTransform):
     """A transform that leaves samples as they are once it is switched off, in all processes.
 
     Attributes:
-        switch: its state; `engine.DisableTransformsHook` sets it.
+        switch: state of the transform, which `engine.DisableTransformsHook` sets.
     """
 
     def __init__(self) -> None:

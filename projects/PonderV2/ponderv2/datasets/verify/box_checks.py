@@ -1,8 +1,8 @@
-"""Boxes against the LiDAR points in them, the usual shapes of vehicles, and the way they drive.
+"""Checks of boxes: against the LiDAR points in them, the usual shapes of vehicles, and the way they drive.
 
-The points of a box tell its footprint: of eight readings (yaw as it is or negated, length first or width first,
-centre at gravity or at the bottom) one holds the annotated numbers of points. They cannot tell front from back,
-nor a swap of length and width from a quarter turn; the shapes of vehicles and their velocities can.
+The points of a box tell its footprint: under one of eight readings (yaw as it is or negated, length first or width
+first, centre at gravity or at the bottom) the boxes hold the annotated numbers of points. Points cannot tell front from
+back, nor a swap of length and width from a quarter turn; the shapes of vehicles and their velocities can.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from ponderv2.datasets.box_points import points_in_box
+from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Float
 
 from .finding import Finding, Result, best_reading, spelled
@@ -20,28 +20,32 @@ VEHICLES = ("car", "truck", "bus", "trailer", "bicycle", "motorcycle")
 """Classes that are longer than wide and drive forwards. Of construction vehicles neither is certain."""
 
 MIN_VEHICLES = 5
+"""Number of vehicles that a check of shapes or headings needs."""
+
 MIN_POINTS = 30
-"""Annotated points that must tell two readings apart, before one of them is believed."""
+"""Number of annotated points that must tell two readings apart before one of them is believed."""
+
 MAX_MISCOUNT = 0.25
-"""Of the annotated points; the real key frame has 0.03, and the next best reading there 0.06."""
+"""Share of the annotated points that may be miscounted; the real key frame has 0.03, its next best reading 0.06."""
+
 MIN_SPEED = 1.0
-"""Metres a second; slower boxes may jitter any way."""
+"""Speed in metres a second of boxes whose course counts; slower ones may jitter any way."""
 
 
 def check_boxes(frames: Sequence[SampledFrame]) -> list[Finding]:
-    """Findings on size order, yaw, centre height and heading."""
+    """Check the size order, yaw, centre height and heading of boxes."""
     ratio, vehicles = _length_over_width(frames)
     counts = _PointCounts(frames)
     return [
         _size_order(ratio, vehicles, counts),
         _yaw(ratio, vehicles, counts),
-        _centre_height(counts),
+        _center_height(counts),
         _heading(frames),
     ]
 
 
 def _length_over_width(frames: Sequence[SampledFrame]) -> tuple[float, int]:
-    """Median of length / width of vehicles, and how many there are."""
+    """Compute the median of length / width of vehicles, and count them."""
     ratios = [
         box[3] / max(box[4], 1e-6)
         for frame in frames
@@ -52,7 +56,7 @@ def _length_over_width(frames: Sequence[SampledFrame]) -> tuple[float, int]:
 
 
 class _PointCounts:
-    """Points in the boxes, `[2 signs, 2 orders, 2 heights, n]`, under every reading; index 0 is the documented one."""
+    """The numbers of points in the boxes under every reading, `[2 signs, 2 orders, 2 heights, n]`; 0 is documented."""
 
     def __init__(self, frames: Sequence[SampledFrame]) -> None:
         self.said, counts = [], []
@@ -74,13 +78,13 @@ class _PointCounts:
         self.counts = np.array(counts).reshape(-1, 2, 2, 2).transpose(1, 2, 3, 0)
 
     def error(self, sign: int | None = None, order: int | None = None, height: int | None = None) -> float:
-        """Miscounted points over annotated ones, under the best reading with these choices."""
+        """Compute the miscounted points over the annotated ones, under the best reading with these choices."""
         chosen = tuple(slice(None) if choice is None else slice(choice, choice + 1) for choice in (sign, order, height))
         miscounted = np.abs(self.counts[chosen] - self.said).sum(axis=-1)
         return float(miscounted.min() / max(self.said.sum(), 1))
 
     def unusable(self, axis: int) -> str | None:
-        """Why the points cannot tell the two choices of an axis apart; None if they can."""
+        """Say why the points cannot tell the two choices of an axis apart; None if they can."""
         if self.problem and not len(self.said):
             return self.problem
         if not len(self.said):
@@ -93,7 +97,7 @@ class _PointCounts:
 
 
 def _read(box: Float[np.ndarray, "7"], sign: int, order: int, height: int) -> Float[np.ndarray, "7"]:
-    """A box under another reading of its seven numbers."""
+    """Return a box under another reading of its seven numbers."""
     x, y, z, length, width, tall, yaw = box
     if order:
         length, width = width, length
@@ -139,7 +143,7 @@ def _yaw(ratio: float, vehicles: int, counts: _PointCounts) -> Finding:
     return Finding(name, convention, Result.PASS, evidence)
 
 
-def _centre_height(counts: _PointCounts) -> Finding:
+def _center_height(counts: _PointCounts) -> Finding:
     name, convention = "box centre", "gravity centre, at half the height"
     reason = counts.unusable(axis=2)
     if reason:

@@ -1,4 +1,4 @@
-"""Camera matrices: which way they lead, whether they agree with the poses, and whether boxes land in the images."""
+"""Checks of camera matrices: their direction, their agreement with the poses, and whether boxes land in the images."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,20 +18,20 @@ AZIMUTHS = {
     "CAM_BACK_LEFT": 110.0,
     "CAM_BACK_RIGHT": -110.0,
 }
-"""Where nuScenes' cameras look, degrees counter-clockwise from straight ahead."""
+"""The directions that nuScenes' cameras look in, degrees counter-clockwise from straight ahead."""
 
 READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as documented": lambda matrix: matrix,
     "lidar2cam inverted": np.linalg.inv,
 }
-"""What the key `lidar2cam` may hold, and how LiDAR → camera is got from it."""
+"""Readings of the key `lidar2cam`, and how each makes LiDAR → camera from it."""
 
 MAX_SPEED = 30.0
-"""Metres a second that the car may move between LiDAR and camera, where the file has no pose of the camera."""
+"""Speed in metres a second that the car may have between LiDAR and camera, where the file has no pose of the camera."""
 
 
 def check_cameras(frames: Sequence[SampledFrame]) -> list[Finding]:
-    """Findings on the direction of matrices, their agreement with the poses, intrinsics, and boxes in images."""
+    """Check the direction of matrices, their agreement with the poses, intrinsics, and boxes in images."""
     return [_directions(frames), _poses(frames), _intrinsics(frames), _boxes_seen(frames)]
 
 
@@ -56,7 +56,7 @@ def _directions(frames: Sequence[SampledFrame]) -> Finding:
 
 
 def _angle_off(lidar2cam: Float[np.ndarray, "4 4"], azimuth: float) -> float:
-    """Largest angle, degrees, between a camera's down and forward axes and where they should be in the LiDAR frame."""
+    """Compute the largest angle, degrees, between a camera's down and forward axes and where they should point."""
     radians = math.radians(azimuth)
     forward = np.array([-math.sin(radians), math.cos(radians), 0.0])
     cosines = (lidar2cam[2, :3] @ forward, -lidar2cam[1, 2])
@@ -99,7 +99,7 @@ def _product(*matrices: Float[np.ndarray, "4 4"] | None) -> Float[np.ndarray, "4
 
 
 def _apart(first: Float[np.ndarray, "4 4"], second: Float[np.ndarray, "4 4"]) -> float:
-    """How far two matrices move points 10 m away apart, metres, at most."""
+    """Compute how far apart, in metres and at most, two matrices move points that are 10 m away."""
     points = 10 * np.concatenate([np.eye(3), -np.eye(3)])
     return float(np.linalg.norm(transformed(first, points) - transformed(second, points), axis=1).max())
 
@@ -124,7 +124,7 @@ def _intrinsics(frames: Sequence[SampledFrame]) -> Finding:
 
 
 def _image_size(frame: SampledFrame, camera: str) -> tuple[int, int] | None:
-    """(height, width) of the file itself, or else what the info says."""
+    """Return (height, width) of the image file, or else what the info says."""
     try:
         return frame.gray_image(camera).shape
     except (FileNotFoundError, ValueError):
@@ -140,10 +140,10 @@ def _boxes_seen(frames: Sequence[SampledFrame]) -> Finding:
             continue
         # Boxes right beside the car are above or below every image.
         distance = np.hypot(*frame.boxes[:, :2].T)
-        centres = frame.boxes[(distance > 8) & (distance < 50), :3]
-        count += len(centres)
+        centers = frame.boxes[(distance > 8) & (distance < 50), :3]
+        count += len(centers)
         for reading, read in READINGS.items():
-            seen[reading] += int(_seen(frame, centres, read).sum())
+            seen[reading] += int(_seen(frame, centers, read).sum())
     if count < 10:
         reason = f"{count} boxes between 8 and 50 m in frames with all six cameras; 10 are needed"
         return Finding(name, convention, Result.UNVERIFIABLE, reason)
@@ -156,15 +156,15 @@ def _boxes_seen(frames: Sequence[SampledFrame]) -> Finding:
     return Finding(name, convention, Result.FAIL, f"{cause}; {evidence}")
 
 
-def _seen(frame: SampledFrame, centres: Float[np.ndarray, "n 3"], read: Callable) -> np.ndarray:
-    """Which centres are in some image."""
-    seen = np.zeros(len(centres), dtype=bool)
+def _seen(frame: SampledFrame, centers: Float[np.ndarray, "n 3"], read: Callable) -> np.ndarray:
+    """Tell which centres are in some image."""
+    seen = np.zeros(len(centers), dtype=bool)
     for camera in frame.cameras:
         matrix, cam2img = frame.matrix("images", camera, "lidar2cam"), frame.matrix("images", camera, "cam2img", size=3)
         size = _image_size(frame, camera)
         if matrix is None or cam2img is None or size is None:
             continue
-        pixels, depth = projected(centres, read(matrix), cam2img)
+        pixels, depth = projected(centers, read(matrix), cam2img)
         inside = (pixels >= 0).all(axis=1) & (pixels[:, 0] < size[1]) & (pixels[:, 1] < size[0])
         seen |= inside & (depth > 1)
     return seen
@@ -173,7 +173,7 @@ def _seen(frame: SampledFrame, centres: Float[np.ndarray, "n 3"], read: Callable
 def projected(
     points: Float[np.ndarray, "p 3"], lidar2cam: Float[np.ndarray, "4 4"], cam2img: Float[np.ndarray, "3 3"]
 ) -> tuple[Float[np.ndarray, "p 2"], Float[np.ndarray, "p"]]:
-    """Pixels (u, v) and depths of points; where the depth is not positive the pixel means nothing."""
+    """Compute the pixels (u, v) and depths of points; where the depth is not positive the pixel means nothing."""
     in_camera = transformed(lidar2cam, points)
     uvd = in_camera @ cam2img.T
     return uvd[:, :2] / np.maximum(uvd[:, 2:], 1e-3), in_camera[:, 2]

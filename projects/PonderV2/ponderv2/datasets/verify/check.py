@@ -17,20 +17,20 @@ from .legacy import UnusableInput, load_for_checks
 from .sampled_frame import SampledFrame
 from .sweep_checks import PUBLISHED, check_sweeps, readings_apart, sweep_matrix
 
-_COLOURS = {Result.PASS: "green", Result.FAIL: "bold red", Result.UNVERIFIABLE: "yellow"}
+_COLORS = {Result.PASS: "green", Result.FAIL: "bold red", Result.UNVERIFIABLE: "yellow"}
 
 
 def check_info_file(path: Path, root: Path | None = None, frames: int = 20) -> list[Finding]:
-    """One finding a convention of an info file.
+    """Run all checks on an info file; returns one finding for each convention.
 
     Args:
-        path: the info file, mmdet3d's v2 format or this project's superset of it.
-        root: folder with `samples/` and `sweeps/`; the folder of the info file if None.
-        frames: at most so many key frames are read, spread evenly over the file, and a quarter more of those
-            where the car turns most.
+        path: info file in mmdet3d's v2 format or this project's superset of it.
+        root: folder with `samples/` and `sweeps/`; None takes the folder of the info file.
+        frames: largest number of key frames that are read, spread evenly over the file; a quarter more is read where
+            the car turns most.
 
     Raises:
-        UnusableInput: when there is nothing that can be checked; `LegacyInfoFile` for files before mmdet3d 1.0.
+        UnusableInput: there is nothing that can be checked; `LegacyInfoFile` for files before mmdet3d 1.0.
     """
     info = load_for_checks(path)
     root = path.parent if root is None else root
@@ -61,7 +61,7 @@ def _evenly(frames: Sequence[SampledFrame], count: int) -> list[SampledFrame]:
 
 
 def _most_turning(frames: Sequence[SampledFrame], count: int) -> list[SampledFrame]:
-    """Where alignment of sweeps matters most; by matrices alone, no file is read."""
+    """Choose frames where the alignment of sweeps matters most; by matrices alone, no file is read."""
 
     def turn(frame: SampledFrame) -> float:
         matrix = sweep_matrix(frame, len(frame.sweeps) - 1) if frame.sweeps else None
@@ -80,13 +80,13 @@ def _files(frames: Sequence[SampledFrame]) -> Finding:
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
-    """The report as a table, and one line that sums it up."""
+    """Print the report as a table, and one line that sums it up."""
     table = Table(show_lines=True)
     for column, options in (("check", {"no_wrap": True}), ("convention", {}), ("result", {}), ("evidence", {})):
         table.add_column(column, **options)
     for finding in findings:
-        colour = _COLOURS[finding.result]
-        table.add_row(finding.check, finding.convention, f"[{colour}]{finding.result.value}[/]", finding.evidence)
+        color = _COLORS[finding.result]
+        table.add_row(finding.check, finding.convention, f"[{color}]{finding.result.value}[/]", finding.evidence)
     console.print(table)
     counts = {result: sum(f.result is result for f in findings) for result in Result}
     console.print(", ".join(f"{count} {result.value}" for result, count in counts.items()))
@@ -99,5 +99,5 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """0 when nothing fails, 1 otherwise; what cannot be verified does not fail."""
+    """Return 0 when nothing fails, 1 otherwise; what cannot be verified does not fail."""
     return int(any(finding.result is Result.FAIL for finding in findings))

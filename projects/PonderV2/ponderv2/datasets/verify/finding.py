@@ -1,11 +1,11 @@
-"""What a check found out."""
+"""Findings of checks, and the words and numbers of their evidence."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Result(str, Enum):
-    """Three ways a check can end; data that cannot tell is no pass."""
+    """The three ways in which a check can end; data that cannot tell is no pass."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -17,10 +17,10 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        check: what was looked at, a few words.
-        convention: what the file should follow, in words.
-        result: whether it does.
-        evidence: the numbers behind the result, or why there are none.
+        check: name of the check, a few words.
+        convention: convention that the file should follow, in words.
+        result: outcome of the check.
+        evidence: numbers behind the result, or the reason why there are none.
     """
 
     check: str
@@ -30,10 +30,10 @@ class Finding:
 
 
 def best_reading(errors: dict[str, float]) -> str:
-    """The reading with the smallest error, the first of equals: the documented one comes first."""
+    """Return the reading with the smallest error, the first of equals: the documented one comes first."""
     return min(errors, key=errors.__getitem__)
 
 
 def spelled(errors: dict[str, float], unit: str = "") -> str:
-    """`a 0.03, b 0.41`: errors or scores of readings, for a line of evidence."""
+    """Write errors or scores of readings as a line of evidence: `a 0.03, b 0.41`."""
     return ", ".join(f"{name} {value:.3g}{unit}" for name, value in errors.items())

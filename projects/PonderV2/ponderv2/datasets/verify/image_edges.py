@@ -1,4 +1,4 @@
-"""LiDAR against pictures: where the range jumps, the picture should have an edge.
+"""The check of LiDAR against pictures: where the range jumps, the picture should have an edge.
 
 Points at the edge of something near, before something far, are projected into the images; the strength of the
 image's edge there is ranked among all points that the image shows. Under the right matrices they rank clearly
@@ -18,15 +18,20 @@ from .finding import Finding, Result, spelled
 from .sampled_frame import SampledFrame
 
 MAX_RANGE = 40.0
+"""Distance in metres of the farthest points that are looked at."""
+
 MIN_EDGE_POINTS = 200
+"""Number of points at range jumps that the check needs."""
+
 FITS = 0.1
 """Lead in ranks that a right projection has, at least: the real key frame has 0.24, wrong projections up to 0.12."""
+
 RANK_DEVIATION = 12**-0.5
 """Standard deviation of ranks that mean nothing, which are even in [0, 1]."""
 
 
 def check_image_edges(frames: Sequence[SampledFrame]) -> Finding:
-    """Whether range jumps of the LiDAR lie on edges of the images."""
+    """Check whether range jumps of the LiDAR lie on edges of the images."""
     name, convention = "LiDAR on image edges", "cam2img @ lidar2cam on original pixels"
     ranks = {reading: [[], []] for reading in _readings()}
     for frame in frames:
@@ -58,7 +63,7 @@ def check_image_edges(frames: Sequence[SampledFrame]) -> Finding:
 
 
 def _readings() -> dict[str, tuple[Callable, Callable]]:
-    """Name → what is done to lidar2cam, and to pixels of an image of some width."""
+    """Return the readings by name: what each does to lidar2cam, and to pixels of an image of some width."""
     as_is = READINGS["as documented"]
     shifts = {
         f"shifted by {share:+.1%} of the width": (as_is, lambda uv, width, s=share: uv + np.array([s * width, 0.0]))
@@ -69,10 +74,13 @@ def _readings() -> dict[str, tuple[Callable, Callable]]:
 
 
 def range_jumps(points: Float[np.ndarray, "p 5"]) -> tuple[Float[np.ndarray, "e 3"], Float[np.ndarray, "s 3"]]:
-    """Points before a jump of range along their ring (the near side), and points on smooth surfaces.
+    """Find the points before a jump of range along their ring (the near side), and those on smooth surfaces.
+
+    Args:
+        points: points (x, y, z, intensity, ring) of a sweep.
 
     Raises:
-        ValueError: when the points have no ring number in their fifth column.
+        ValueError: the points have no ring number in their fifth column.
     """
     rings = np.unique(points[:, 4])
     if len(rings) < 2 or len(rings) > 256:
@@ -88,7 +96,7 @@ def range_jumps(points: Float[np.ndarray, "p 5"]) -> tuple[Float[np.ndarray, "e 
 
 
 def _edge_strength(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Horizontal gradient, smoothed to about two pixels of a full-size image: rings run across upright edges."""
+    """Compute the horizontal gradient, smoothed to about two pixels of a full-size image: rings cross upright edges."""
     blurred = cv2.GaussianBlur(image, (0, 0), max(0.7, image.shape[1] / 800))
     return np.abs(cv2.Sobel(blurred, cv2.CV_32F, 1, 0))
 
@@ -101,7 +109,7 @@ def _add_ranks(
     edge: Float[np.ndarray, "e 3"],
     smooth: Float[np.ndarray, "s 3"],
 ) -> None:
-    """Rank edge strengths at the points of one image under every reading; gathered in `ranks`."""
+    """Rank edge strengths at the points of one image under every reading, and gather them in `ranks`."""
     lidar2cam, cam2img = frame.matrix("images", camera, "lidar2cam"), frame.matrix("images", camera, "cam2img", size=3)
     if lidar2cam is None or cam2img is None:
         return

@@ -1,4 +1,4 @@
-"""Info files of mmdet3d before 1.0: what they are, what breaks with them, and what to do."""
+"""Info files of mmdet3d before 1.0, which are recognised and explained."""
 
 import json
 from pathlib import Path
@@ -11,19 +11,19 @@ from .box_checks import VEHICLES
 
 
 class UnusableInput(ValueError):
-    """Input that cannot be checked at all; the message says why and what to do."""
+    """The input cannot be checked at all; the message says why and what to do."""
 
 
 class LegacyInfoFile(UnusableInput):
-    """An info file of the generation before mmdet3d 1.0."""
+    """The info file is of the generation before mmdet3d 1.0."""
 
 
 def load_for_checks(path: Path) -> dict:
-    """`{metainfo, data_list}` of an info file.
+    """Read `{metainfo, data_list}` from an info file.
 
     Raises:
-        LegacyInfoFile: with words on what the file is, when it has the keys `infos` and `gt_boxes`.
-        UnusableInput: when the file is missing, damaged, of another format or without key frames.
+        LegacyInfoFile: the file has the keys `infos` and `gt_boxes`; the message says what such files are.
+        UnusableInput: the file is missing, damaged, of another format or without key frames.
     """
     try:
         info = load_info_file(path)
@@ -47,7 +47,7 @@ def _plain_content(path: Path) -> object:
 
 
 def legacy_words(path: Path, infos: list[dict]) -> str:
-    """What an old info file is, by its layout and by the sizes of its vehicles."""
+    """Say what an old info file is, by its layout and by the sizes of its vehicles, and what to do."""
     lines = [
         f"{path} is an info file of the generation before mmdet3d 1.0: keys 'infos' and 'metadata', "
         f"{len(infos)} key frames, boxes as arrays under 'gt_boxes'.",

@@ -1,4 +1,4 @@
-"""Key frames as the checks see them: their info, and their points and images read when asked for."""
+"""Key frames as the checks see them: their info, and their points and images, which are read when asked for."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,15 @@ import cv2
 import numpy as np
 
 from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.datasets.nuscenes_constants import LIDAR
 from ponderv2.shapes import Float, Int
-
-LIDAR = "LIDAR_TOP"
 
 
 class SampledFrame:
     """One key frame of an info file.
 
     Args:
-        info: its entry in `data_list`.
+        info: entry of the key frame in `data_list`.
         root: folder with `samples/` and `sweeps/`.
         categories: class names by label.
     """
@@ -32,35 +31,36 @@ class SampledFrame:
 
     @cached_property
     def lidar_file(self) -> Path:
+        """The path of the key frame's sweep."""
         return self.root / "samples" / LIDAR / Path(self.info["lidar_points"]["lidar_path"]).name
 
     @cached_property
     def points(self) -> Float[np.ndarray, "p 5"]:
-        """x, y, z, intensity, ring of the key frame's sweep, float64."""
+        """The points (x, y, z, intensity, ring) of the key frame's sweep, float64."""
         return read_points(self.lidar_file)
 
     @cached_property
     def boxes(self) -> Float[np.ndarray, "n 7"]:
-        """Boxes as the file gives them."""
+        """The boxes as the file gives them."""
         return np.array([i["bbox_3d"][:7] for i in self.instances], dtype=np.float64).reshape(-1, 7)
 
     @cached_property
     def annotated_points(self) -> Int[np.ndarray, "n"]:
-        """Numbers of LiDAR points the file says are in the boxes; -1 where it does not say."""
+        """The numbers of LiDAR points that the file says are in the boxes; -1 where it does not say."""
         return np.array([int(i.get("num_lidar_pts", -1)) for i in self.instances], dtype=np.int64)
 
     @cached_property
     def velocities(self) -> Float[np.ndarray, "n 2"]:
-        """Metres a second; NaN where unknown."""
+        """The velocities of the boxes in metres a second; NaN where unknown."""
         unknown = (math.nan, math.nan)
         values = [[math.nan if v is None else v for v in i.get("velocity", unknown)[:2]] for i in self.instances]
         return np.array(values, dtype=np.float64).reshape(-1, 2)
 
     def matrix(self, *keys: str | int, size: int = 4) -> Float[np.ndarray, "m m"] | None:
-        """A square matrix of the info by its keys; None where the file does not have it.
+        """Return a square matrix of the info by its keys; None where the file does not have it.
 
         Raises:
-            InfoFileError: when there is something else than a finite matrix of that size.
+            InfoFileError: there is something else than a finite matrix of that size.
         """
         value = self.info
         for key in keys:
@@ -71,16 +71,18 @@ class SampledFrame:
 
     @cached_property
     def cameras(self) -> tuple[str, ...]:
+        """The names of the cameras that the key frame has."""
         return tuple(self.info.get("images", {}))
 
     def image_file(self, camera: str) -> Path:
+        """Return the path of a camera's image."""
         return self.root / "samples" / camera / Path(self.info["images"][camera]["img_path"]).name
 
     def gray_image(self, camera: str) -> Float[np.ndarray, "h w"]:
-        """An image in grey, 0–255.
+        """Read an image in grey, 0–255.
 
         Raises:
-            FileNotFoundError, ValueError: it is missing or cannot be decoded.
+            FileNotFoundError, ValueError: the image is missing or cannot be decoded.
         """
         path = self.image_file(camera)
         if not path.is_file():
@@ -92,15 +94,16 @@ class SampledFrame:
 
     @cached_property
     def sweeps(self) -> Sequence[dict]:
+        """The entries of the earlier sweeps."""
         return self.info.get("lidar_sweeps", [])
 
     def sweep_file(self, sweep: dict) -> Path:
-        """Where an earlier sweep lies: sweeps that are key frames themselves are under `samples/`."""
+        """Return the path of an earlier sweep; sweeps that are key frames themselves are under `samples/`."""
         path = sweep["lidar_points"]["lidar_path"]
         return self.root / ("samples" if "samples" in path else "sweeps") / LIDAR / Path(path).name
 
     def files(self) -> list[Path]:
-        """Every file the info names."""
+        """Return the paths of all files that the info names."""
         return [
             self.lidar_file,
             *(self.image_file(camera) for camera in self.cameras),
@@ -109,10 +112,10 @@ class SampledFrame:
 
 
 def as_matrix(value: object, size: int, name: str) -> Float[np.ndarray, "m m"]:
-    """Nested lists as a float64 matrix.
+    """Convert nested lists to a float64 matrix.
 
     Raises:
-        InfoFileError: naming the key, when it is no finite matrix of that size.
+        InfoFileError: it is no finite matrix of that size; the message has the name.
     """
     try:
         matrix = np.array(value, dtype=np.float64)
@@ -124,7 +127,7 @@ def as_matrix(value: object, size: int, name: str) -> Float[np.ndarray, "m m"]:
 
 
 def read_points(path: Path) -> Float[np.ndarray, "p 5"]:
-    """Points of a nuScenes sweep, x, y, z, intensity, ring, in float64; those that are not finite are left out.
+    """Read the points (x, y, z, intensity, ring) of a nuScenes sweep, float64; those that are not finite are left out.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing or its size is no multiple of a point.
@@ -138,5 +141,5 @@ def read_points(path: Path) -> Float[np.ndarray, "p 5"]:
 
 
 def transformed(matrix: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3"]:
-    """Points under an affine matrix on column vectors."""
+    """Apply an affine matrix on column vectors to points."""
     return points @ matrix[:3, :3].T + matrix[:3, 3]

@@ -1,11 +1,11 @@
-"""Earlier sweeps: whether `lidar2sensor` brings their points onto the key frame, while driving and while turning."""
+"""Checks of earlier sweeps: whether `lidar2sensor` brings their points onto the key frame, driving and turning."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ponderv2.datasets.box_points import points_in_box
+from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Float
 
 from .finding import Finding, Result, best_reading, spelled
@@ -21,34 +21,39 @@ READINGS: dict[str, Reading] = {
     "no alignment": lambda matrix, points: points,
     PUBLISHED: lambda matrix, points: points @ matrix[:3, :3] - matrix[:3, 3],
 }
-"""How points of a sweep may be brought into the key frame."""
+"""Readings of `lidar2sensor`: how each brings points of a sweep into the key frame."""
 
 TELLING = 0.15
-"""Metres that two readings must put points apart before the points can tell: about the spacing of returns."""
+"""Distance in metres that two readings must put points apart before these can tell: about the spacing of returns."""
+
 POINTS = 6000
+"""Number of points of a sweep that are looked at, about."""
+
 CLEARLY = 1.05
-"""How many times larger the residuals of the other readings must be."""
+"""Factor by which the residuals of the other readings must be larger."""
+
 MAX_LAG = 5.0
-"""Seconds: ten sweeps of nuScenes take half a second, and other settings may skip some."""
+"""Largest age of a sweep in seconds: ten of nuScenes take half a second, and other settings may skip some."""
+
 MAX_RESIDUAL = 0.75
-"""Metres; static points of a sweep in place are about the spacing of returns from the next one."""
+"""Largest residual in metres: static points of a sweep in place are about the spacing of returns from the next one."""
 
 
 def check_sweeps(frames: Sequence[SampledFrame]) -> list[Finding]:
-    """Findings on times, poses, direction and turning of the earlier sweeps."""
+    """Check the times and poses of earlier sweeps, and how they fit the key frame, driving and turning."""
     driving = _Residuals(_widest_apart(frames, "no alignment"))
     turning = _Residuals(_widest_apart(frames, PUBLISHED))
     return [_times(frames), _poses(frames), _direction(driving), _turning(turning)]
 
 
 def sweep_matrix(frame: SampledFrame, index: int) -> Float[np.ndarray, "4 4"] | None:
-    """`lidar2sensor` of a sweep; None where the file does not have it."""
+    """Return `lidar2sensor` of a sweep; None where the file does not have it."""
     value = frame.sweeps[index]["lidar_points"].get("lidar2sensor")
     return None if value is None else as_matrix(value, 4, f"{frame.name}: lidar_sweeps.{index}.lidar2sensor")
 
 
 def readings_apart(matrix: Float[np.ndarray, "4 4"], reading: str) -> float:
-    """How far a reading puts points 15 m away from where the documented one puts them, metres, on average."""
+    """Compute the mean distance, metres, between points 15 m away under a reading and under the documented one."""
     angles = np.arange(8) * np.pi / 4
     points = 15 * np.stack([np.cos(angles), np.sin(angles), np.zeros(8)], axis=1)
     difference = READINGS[reading](matrix, points) - READINGS[DOCUMENTED](matrix, points)
@@ -56,7 +61,7 @@ def readings_apart(matrix: Float[np.ndarray, "4 4"], reading: str) -> float:
 
 
 def _widest_apart(frames: Sequence[SampledFrame], reading: str, count: int = 4) -> list[tuple[SampledFrame, int]]:
-    """The frames, with the sweep of each, where a reading differs most from the documented one."""
+    """Choose the frames, and a sweep of each, where a reading differs most from the documented one."""
     found = []
     for frame in frames:
         matrices = [(k, sweep_matrix(frame, k)) for k in range(len(frame.sweeps))]
@@ -68,7 +73,7 @@ def _widest_apart(frames: Sequence[SampledFrame], reading: str, count: int = 4) 
 
 
 class _Residuals:
-    """Median distances, metres, of static points of sweeps to the key frame's points, under every reading."""
+    """The median distances in metres of static points of sweeps to the key frame's points, under every reading."""
 
     def __init__(self, chosen: Sequence[tuple[SampledFrame, int]]) -> None:
         self.problem = None if chosen else "no earlier sweeps with a lidar2sensor"
@@ -94,7 +99,7 @@ class _Residuals:
 def _static_points(
     points: Float[np.ndarray, "p 3"], matrix: Float[np.ndarray, "4 4"], frame: SampledFrame
 ) -> Float[np.ndarray, "q 3"]:
-    """Points that stand still and tell: off the ground, on which any shift looks right, and outside of all boxes."""
+    """Choose points that stand still and tell: outside of all boxes, and off the ground, which hides shifts."""
     distance = np.hypot(points[:, 0], points[:, 1])
     ground = np.percentile(points[(distance > 4) & (distance < 20), 2], 20) if len(points) else 0.0
     points = points[(distance > 4) & (distance < 40) & (points[:, 2] > ground + 0.5)]

@@ -1,4 +1,4 @@
-"""Depth distributions for lifting."""
+"""Depth networks: they predict the distributions of depth that a lift uses."""
 
 import torch
 from mmcv.cnn import ConvModule
@@ -13,11 +13,11 @@ from ponderv2.shapes import Float
 
 @MODELS.register_module()
 class SimpleDepth(nn.Module):
-    """One 1×1 convolution to depth bins, softmax; shared by all levels, never supervised (UVTR, UniPAD).
+    """Applies one 1×1 convolution to depth bins and a softmax; shared by all levels, never supervised (UVTR, UniPAD).
 
     Args:
-        in_channels: of the feature map.
-        num_bins: published 64 for 0–64 m.
+        in_channels: channels of the feature map.
+        num_bins: number of depth bins, published 64 for 0–64 m.
     """
 
     def __init__(self, in_channels: int, num_bins: int = 64) -> None:
@@ -25,26 +25,26 @@ class SimpleDepth(nn.Module):
         self.conv = nn.Conv2d(in_channels, num_bins, 1)
 
     def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        """Probabilities of the bins, summing to 1 over them."""
+        """Compute the probabilities of the depth bins, which sum to 1."""
         return self.conv(features).softmax(dim=1)
 
 
 @MODELS.register_module()
 class DepthNet(BaseModule):
-    """A depth head with a wide view, of UniPAD's final camera and fusion models ("ComplexDepth", after BEVDepth).
+    """Predicts depth with a wide field of view, as in UniPAD's final models ("ComplexDepth", after BEVDepth).
 
-    3×3 convolution, residual blocks, atrous spatial pyramid pooling, 1×1 convolution to the bins, softmax. Unlike
-    BEVDepth's it does not see the intrinsics.
+    It applies a 3×3 convolution, residual blocks, atrous spatial pyramid pooling, a 1×1 convolution to the bins and a
+    softmax. Unlike BEVDepth's network it does not get the intrinsics.
 
     Args:
-        in_channels: of the feature map.
-        num_bins: published 118 for 1–60 m.
-        channels: inside; published 256.
-        pyramid_channels: of each of the five branches; published 96.
-        dilations: of its 3×3 convolutions; published (6, 12, 18).
-        num_blocks: published 3.
-        dropout: after the pyramid; published 0.5.
-        norm_cfg: of all norms, in mmcv's terms; published BN.
+        in_channels: channels of the feature map.
+        num_bins: number of depth bins, published 118 for 1–60 m.
+        channels: channels inside, published 256.
+        pyramid_channels: channels of each of the five branches of the pyramid, published 96.
+        dilations: dilations of the 3×3 convolutions of the pyramid, published (6, 12, 18).
+        num_blocks: number of residual blocks, published 3.
+        dropout: rate of the dropout after the pyramid, published 0.5.
+        norm_cfg: config of all norms, in mmcv's terms; published BN.
     """
 
     def __init__(
@@ -68,22 +68,24 @@ class DepthNet(BaseModule):
         self.bins = nn.Conv2d(channels, num_bins, 1)
 
     def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        """Probabilities of the bins, summing to 1 over them."""
+        """Compute the probabilities of the depth bins, which sum to 1."""
         features = self.dropout(self.pyramid(self.blocks(self.reduce(features))))
         return self.bins(features).softmax(dim=1)
 
 
 class AtrousPyramid(BaseModule):
-    """Atrous spatial pyramid pooling (DeepLab v3 §3.3): several fields of view side by side, and the whole image.
+    """Pools several fields of view side by side, and the whole image (atrous spatial pyramid, DeepLab v3 §3.3).
 
     The mean of the image is one value a channel and image, so that in training its batch norm has as many values
     as there are images: the six cameras of a sample suffice. Of a single image there is no variance; the running
     statistics are used then.
 
     Args:
-        in_channels, branch_channels, out_channels: before, in each branch, and after.
-        dilations: of the 3×3 branches, beside a 1×1 one and the image's mean.
-        norm_cfg: in mmcv's terms.
+        in_channels: channels of the input.
+        branch_channels: channels of each branch.
+        out_channels: channels of the output.
+        dilations: dilations of the 3×3 branches, which stand beside a 1×1 branch and the mean of the image.
+        norm_cfg: config of all norms, in mmcv's terms.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class AtrousPyramid(BaseModule):
         self.merge = ConvModule((len(dilations) + 2) * branch_channels, out_channels, 1, norm_cfg=norm_cfg)
 
     def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h w"]:
-        """A map of the same size."""
+        """Compute a map of the same size."""
         mean = self._image_mean(features.mean(dim=(2, 3), keepdim=True))
         seen = [branch(features) for branch in self.branches]
         return self.merge(torch.cat([*seen, mean.expand(-1, -1, *features.shape[2:])], dim=1))

@@ -1,4 +1,4 @@
-"""LiDAR returns as targets for the depth distributions that a lift uses."""
+"""Depth supervision: LiDAR returns are targets for the distributions of depth that a lift uses."""
 
 import math
 
@@ -6,23 +6,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ponderv2.geometry import project
-from ponderv2.geometry.projection import MIN_DEPTH
+from ponderv2.geometry import MIN_DEPTH, in_image, project
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig
 
 
 class DepthSupervision:
-    """The depth loss of BEVDepth §3.2 as UniPAD trains its final camera and fusion models with it.
+    """Computes the depth loss of BEVDepth §3.2, with which UniPAD trains its final camera and fusion models.
 
     The nearest return in each cell of a feature map names its bin; the loss is the binary cross entropy between
     the probabilities of all bins and this one-hot choice.
 
     Args:
-        weight: of the loss; published 1 in fine-tuning, 0 (that is, none) in pre-training.
-        min_radius: returns closer to the LiDAR than this, horizontally, are left out: the car itself; metres of
-            the augmented frame. Published 3.
-        max_lag: only returns at most this many seconds old; 0 takes those of the key frame alone, None all that
+        weight: weight of the loss; published 1 in fine-tuning, 0 (that is, none) in pre-training.
+        min_radius: horizontal distance from the LiDAR, metres of the augmented frame, below which returns are left
+            out, as they are from the car itself. Published 3.
+        max_lag: largest age of a return, seconds; 0 takes those of the key frame alone, None all that
             were loaded (published, with 10 sweeps). Earlier returns fill cells that no beam of the key frame
             meets, but are wrong where things moved, and may lie on what is hidden by now, since the nearest
             return is the only guard against that.
@@ -41,17 +40,17 @@ class DepthSupervision:
         rig: CameraRig,
         depth_range: tuple[float, float],
     ) -> Float[Tensor, ""]:
-        """The weighted loss, the mean over levels; 0 and still differentiable where nothing is a target.
+        """Compute the weighted loss, a mean over levels; it is 0 and still differentiable where nothing is a target.
 
         Args:
-            depths: a level each, probabilities of the bins, `[B, N, D, H_l, W_l]`.
-            strides: pixels a cell of each level.
-            points: a cloud a sample, (x, y, z, intensity, time lag), augmented LiDAR frame.
-            rig: batched cameras.
-            depth_range: metres along the optical axis that the bins cover evenly.
+            depths: probabilities of the bins `[B, N, D, H_l, W_l]`, one map for each level.
+            strides: width of a cell of each level, pixels.
+            points: point cloud of each sample, (x, y, z, intensity, time lag) in the augmented LiDAR frame.
+            rig: cameras of the batch.
+            depth_range: range along the optical axis, metres, that the bins cover evenly.
 
         Raises:
-            ValueError: no points, or no time lag where `max_lag` asks for one.
+            ValueError: when there are no points, or they have no time lag and `max_lag` asks for one.
         """
         if points is None:
             raise ValueError(
@@ -83,7 +82,9 @@ class DepthSupervision:
 def nearest_return(
     points: list[Tensor], rig: CameraRig, size: tuple[int, int], stride: int
 ) -> Float[Tensor, "b n h w"]:
-    """Depth along the optical axis, metres, of the nearest return in each cell of a feature map; inf without any.
+    """Find the depth of the nearest return in each cell of a feature map, along the optical axis in metres.
+
+    A cell without a return gets inf.
 
     The nearest of a cell is the nearest of the nearest in its pixels, so this is the published z-buffer and its
     minimum over the cell in one. Cells are whole numbers of 64 bits: float keys mix up pixels and depths. Returns
@@ -93,12 +94,13 @@ def nearest_return(
     maps = []
     for sample, cloud in enumerate(points):
         pixels, depth = project(cloud[:, :3].float().expand(rig.num_cameras, -1, -1), rig.lidar2img[sample].float())
-        edge = rig.image_size[sample].flip(-1)[:, None] - 0.5
-        seen = (depth > MIN_DEPTH) & ((pixels >= -0.5) & (pixels < edge)).all(dim=-1)
+        seen = (depth > MIN_DEPTH) & in_image(pixels, rig.image_size[sample])
         place = torch.floor((pixels + 0.5) / stride)
         column, row = (place[..., axis].clamp(0, end - 1).long() for axis, end in enumerate((width, height)))
         # A map may end before the image does.
         seen &= (place[..., 0] < width) & (place[..., 1] < height)
+        # Not `geometry.nearest_per_cell`, which sorts on the CPU to tell which returns are nearest: here only their
+        # depths count, and a scattered minimum makes the same map on any device, without waiting for it.
         nearest = depth.new_full((rig.num_cameras, height * width), math.inf)
         maps.append(nearest.scatter_reduce(1, row * width + column, depth.where(seen, math.inf), "amin"))
     return torch.stack(maps).unflatten(2, size)
@@ -107,7 +109,7 @@ def nearest_return(
 def depth_bins(
     depth: Float[Tensor, "*n"], depth_range: tuple[float, float], bins: int
 ) -> tuple[Int[Tensor, "*n"], Bool[Tensor, "*n"]]:
-    """The bin of each depth, 0 where it is out of range, and which are in range."""
+    """Find the bin of each depth, 0 where it is out of range, and the depths that are in range."""
     low, high = depth_range
     valid = (depth >= low) & (depth < high)
     place = torch.floor((depth.where(valid, low) - low) * (bins / (high - low)))
@@ -117,7 +119,7 @@ def depth_bins(
 def depth_cross_entropy(
     probabilities: Float[Tensor, "b n d h w"], bins: Int[Tensor, "b n h w"], valid: Bool[Tensor, "b n h w"]
 ) -> Float[Tensor, ""]:
-    """Binary cross entropy of all bins, summed, over the number of cells with a target (at least 1)."""
+    """Sum the binary cross entropy of all bins and divide it by the number of cells with a target (at least 1)."""
     probabilities = probabilities.to(torch.promote_types(probabilities.dtype, torch.float32))
     target = torch.zeros_like(probabilities).scatter_(2, bins[:, :, None], 1.0)
     # Torch limits the logarithms at -100 and their slopes, so a certain and wrong bin is finite.

@@ -1,4 +1,4 @@
-"""ConvNeXt and ResNet over images with hidden blocks, built from transformers' own modules."""
+"""ConvNeXt and ResNet for images with hidden blocks, built from transformers' own modules."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ IMAGENET_WEIGHTS = {
 
 @MODELS.register_module()
 class PonderConvNeXt(MaskedBackbone):
-    """ConvNeXt with a LayerNorm on each returned map (the camera backbone of UniPAD and PonderV2-outdoor).
+    """A ConvNeXt with a LayerNorm on each returned map, the camera backbone of UniPAD and PonderV2-outdoor.
 
     Published pre-training starts from ImageNet-1k weights of ConvNeXt-small, with the stem and stage 0
     frozen, drop path growing linearly over the blocks to 0.2 and layer scale 1e-6. See `MaskedBackbone` for
@@ -44,17 +44,19 @@ class PonderConvNeXt(MaskedBackbone):
 
     Args:
         size: "tiny", "small", "base" or "large".
-        out_indices: stages to return.
-        frozen_stages: 1 freezes the stem and stage 0.
-        drop_path_rate: of the last block.
+        out_indices: stages whose maps are returned.
+        frozen_stages: number of frozen stages, see `MaskedBackbone`; 1 freezes the stem and stage 0.
+        drop_path_rate: rate at which the last block is dropped.
         layer_scale: initial factor of every block's branch.
-        grad_checkpointing: recompute each block in the backward pass.
-        weights: a local folder or file, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random.
+        grad_checkpointing: True to recompute each block in the backward pass.
+        weights: local folder or file of weights, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random.
             Norms of returned maps are not in ImageNet weights and start as identity.
-        depths, channels: blocks and width of each stage, in place of `size`; both or none.
+        depths: number of blocks of each stage, in place of `size`; given with `channels` or not at all.
+        channels: width of each stage, in place of `size`.
 
     Raises:
-        ValueError: unknown size, or only one of `depths` and `channels`; and what `load_pretrained` raises.
+        ValueError: when the size is unknown or only one of `depths` and `channels` is given; and as `load_pretrained`.
+        FileNotFoundError: as `load_pretrained`.
     """
 
     def __init__(
@@ -127,22 +129,24 @@ class PonderConvNeXt(MaskedBackbone):
 
 @MODELS.register_module()
 class PonderResNet(MaskedBackbone):
-    """ResNet of bottlenecks with the stride on the 3×3 ("v1.5"). See `MaskedBackbone` for masks and the rest.
+    """A ResNet of bottlenecks with the stride on the 3×3 ("v1.5"). See `MaskedBackbone` for masks and the rest.
 
     Args:
-        depth: 50 or 101.
-        out_indices: stages to return.
-        frozen_stages: 1 freezes the stem and stage 0.
-        norm_eval: keep BatchNorm at its running statistics in training. Without it, statistics under a mask
+        depth: number of layers, 50 or 101.
+        out_indices: stages whose maps are returned.
+        frozen_stages: number of frozen stages, see `MaskedBackbone`; 1 freezes the stem and stage 0.
+        norm_eval: True to keep BatchNorm at its running statistics in training. Otherwise statistics under a mask
             are those of visible positions only.
-        grad_checkpointing: recompute each bottleneck in the backward pass.
-        weights: a local folder or file, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random.
-        depths, channels: bottlenecks and width of each stage, in place of `depth`; both or none.
+        grad_checkpointing: True to recompute each bottleneck in the backward pass.
+        weights: local folder or file of weights, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random.
+        depths: number of bottlenecks of each stage, in place of `depth`; given with `channels` or not at all.
+        channels: width of each stage, in place of `depth`.
         stem_channels: width of the stem.
 
     Raises:
-        ValueError: unknown depth, only one of `depths` and `channels`, or checkpointing without `norm_eval`,
-            which would count every batch twice; and what `load_pretrained` raises.
+        ValueError: when the depth is unknown, only one of `depths` and `channels` is given, or checkpointing is on
+            without `norm_eval`, which would count every batch twice; and as `load_pretrained`.
+        FileNotFoundError: as `load_pretrained`.
     """
 
     def __init__(
@@ -179,7 +183,7 @@ class PonderResNet(MaskedBackbone):
         self._ready()
 
     def train(self, mode: bool = True) -> "PonderResNet":
-        """As `nn.Module.train`, but frozen parts and, with `norm_eval`, every BatchNorm stay in eval mode."""
+        """Set the mode; frozen parts and, with `norm_eval`, every BatchNorm stay in eval mode."""
         super().train(mode)
         if self.norm_eval:
             for module in self.modules():
@@ -212,7 +216,7 @@ class PonderResNet(MaskedBackbone):
 def visible_batch_norm(
     norm: nn.Module, x: Float[Tensor, "n c h w"], hidden: Bool[Tensor, "n 1 h w"] | None
 ) -> Float[Tensor, "n c h w"]:
-    """Batch norm whose batch statistics, when it takes any, are those of visible positions.
+    """Apply a batch norm whose batch statistics, when it takes any, are those of visible positions.
 
     Hidden positions come out as zeros where statistics are taken, and without meaning otherwise.
     """
@@ -226,7 +230,7 @@ def visible_batch_norm(
 
 
 def _convolve(block: nn.Module, x: Tensor, visible: Tensor | None) -> Tensor:
-    """Convolution, batch norm and, except in a shortcut, activation of one block of transformers' ResNet."""
+    """Run convolution, batch norm and, except in a shortcut, activation of one block of transformers' ResNet."""
     x = block.convolution(x)
     x = visible_batch_norm(block.normalization, x, hidden_at(visible, x))
     return block.activation(x) if hasattr(block, "activation") else x
@@ -245,7 +249,7 @@ def _depths_and_channels(
 
 
 def _from_convnext(key: str) -> str:
-    """A name of transformers' ConvNeXt, with or without classifier, as a name of `PonderConvNeXt`."""
+    """Turn a name of transformers' ConvNeXt, with or without classifier, into one of `PonderConvNeXt`."""
     key = key.removeprefix("convnext.").removeprefix("encoder.")
     if key.startswith("hidden_states_norms.stage"):
         number, _, rest = key.removeprefix("hidden_states_norms.stage").partition(".")
@@ -254,6 +258,6 @@ def _from_convnext(key: str) -> str:
 
 
 def _from_resnet(key: str) -> str:
-    """A name of transformers' ResNet, with or without classifier, as a name of `PonderResNet`."""
+    """Turn a name of transformers' ResNet, with or without classifier, into one of `PonderResNet`."""
     key = key.removeprefix("resnet.").removeprefix("encoder.")
     return key.replace("embedder.", "stem.", 1) if key.startswith("embedder.") else key

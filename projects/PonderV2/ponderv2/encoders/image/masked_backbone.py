@@ -1,4 +1,4 @@
-"""What the image backbones share: stages, block masks, frozen parts and activation checkpointing."""
+"""The base of the image backbones: stages, block masks, frozen parts and activation checkpointing."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ponderv2.shapes import Bool, Float
 
 
 class MaskedBackbone(nn.Module, ABC):
-    """A stem and residual stages of strides 4, 8, 16, 32, over images with hidden blocks.
+    """Runs a stem and residual stages of strides 4, 8, 16 and 32 over images with hidden blocks.
 
     Masking is "sparse by zeroing" (SparK; UniPAD §3.1): hidden pixels are set to zero, and so are hidden
     features wherever a later convolution can read them. A hidden pixel has no influence on any output, and
@@ -24,17 +24,17 @@ class MaskedBackbone(nn.Module, ABC):
 
     Attributes:
         channels: width of each returned map.
-        strides: pixels a cell of each returned map.
+        strides: width of a cell of each returned map, pixels.
 
     Args:
         stage_channels: width of every stage.
-        out_indices: stages to return, ascending. Stages after the last one are not built.
-        frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages. Frozen parts have no
-            gradient, run under `no_grad` and stay in eval mode. Output norms are never frozen.
-        grad_checkpointing: keep only the input of each layer and compute the rest again in the backward pass.
+        out_indices: stages whose maps are returned, ascending. Stages after the last one are not built.
+        frozen_stages: number of frozen stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages.
+            Frozen parts have no gradient, run under `no_grad` and stay in eval mode. Output norms are never frozen.
+        grad_checkpointing: True to keep only the input of each layer and compute the rest again in the backward pass.
 
     Raises:
-        ValueError: `out_indices` or `frozen_stages` does not fit the number of stages.
+        ValueError: when `out_indices` or `frozen_stages` does not fit the number of stages.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class MaskedBackbone(nn.Module, ABC):
     def forward(
         self, images: Float[Tensor, "n 3 h w"], visible: Bool[Tensor, "m hb wb"] | None = None
     ) -> tuple[Tensor, ...]:
-        """Feature maps of the stages in `out_indices`.
+        """Compute the feature maps of the stages in `out_indices`.
 
         Args:
             images: normalised images, padded to a multiple of the block edge when masked.
-            visible: visibility of the square blocks, one mask an image (m = n), on any grid whose cells are
+            visible: visibility of the square blocks, one mask for each image (m = n), on any grid whose cells are
                 whole pixels and multiples or fractions of the cells of the maps; None hides nothing.
 
         Returns:
-            One `[N, channels[k], H / strides[k], W / strides[k]]` a stage.
+            A map `[N, channels[k], H / strides[k], W / strides[k]]` for each stage.
 
         Raises:
-            ValueError: the masks are not one an image, or their grid does not divide the image.
+            ValueError: when there is not one mask for each image, or the grid of the masks does not divide the image.
         """
         if visible is not None and len(visible) != len(images):
             raise ValueError(f"{len(visible)} masks for {len(images)} images")
@@ -90,7 +90,7 @@ class MaskedBackbone(nn.Module, ABC):
         return tuple(maps)
 
     def train(self, mode: bool = True) -> "MaskedBackbone":
-        """As `nn.Module.train`, but frozen parts stay in eval mode."""
+        """Set the mode as `nn.Module.train` does; frozen parts stay in eval mode."""
         super().train(mode)
         for module in self._frozen():
             module.eval()
@@ -112,29 +112,29 @@ class MaskedBackbone(nn.Module, ABC):
         return set_zero(self.norms[str(index)](x), hidden_at(visible, x))
 
     def _run(self, layer: nn.Module, *args: Tensor | None) -> Tensor:
-        """One layer, with or without checkpointing; dropped paths are dropped again in the second run."""
+        """Run one layer, with or without checkpointing; dropped paths are dropped again in the second run."""
         if self.grad_checkpointing and torch.is_grad_enabled():
             return checkpoint(self._layer, layer, *args, use_reentrant=False)
         return self._layer(layer, *args)
 
     @abstractmethod
     def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
-        """Images, hidden pixels zeroed, to features of stride 4."""
+        """Turn images, whose hidden pixels are zero, into features of stride 4."""
 
     @abstractmethod
     def _stage(self, stage: nn.Module, x: Tensor, visible: Tensor | None) -> Tensor:
-        """All of one stage."""
+        """Run all of one stage."""
 
     @abstractmethod
     def _layer(self, layer: nn.Module, *args: Tensor | None) -> Tensor:
-        """One residual layer, called through `_run`."""
+        """Run one residual layer; it is called through `_run`."""
 
 
 def hidden_at(visible: Bool[Tensor, "n hb wb"] | None, x: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n 1 h w"] | None:
-    """Hidden positions at the resolution of `x`; None when nothing is hidden."""
+    """Compute the mask of hidden positions at the resolution of `x`; None when nothing is hidden."""
     return None if visible is None else ~resize_block_mask(visible, tuple(x.shape[-2:])).unsqueeze(1)
 
 
 def set_zero(x: Float[Tensor, "n c h w"], hidden: Bool[Tensor, "n 1 h w"] | None) -> Float[Tensor, "n c h w"]:
-    """`x` with zeros where `hidden`; filled, not multiplied, so that nan and inf do not come through."""
+    """Put zeros where `hidden`; they are filled in, not multiplied, so that nan and inf do not come through."""
     return x if hidden is None else x.masked_fill(hidden, 0)

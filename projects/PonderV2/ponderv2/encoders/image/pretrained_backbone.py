@@ -1,4 +1,4 @@
-"""Weights of image backbones from a local path or from the Hugging Face hub: tensors only, never pickles."""
+"""Loading of image backbones' weights from a local path or the Hugging Face hub: tensors only, never pickles."""
 
 import logging
 import pickle
@@ -24,18 +24,18 @@ def load_pretrained(
     """Fill `module` with `weights` and log one line of coverage.
 
     Args:
-        module: what to fill, in place.
-        weights: a folder with `model.safetensors` or `pytorch_model.bin`, one such file, or a hub id.
-        rename: from a name in the file to the name in `module`.
+        module: backbone that is filled, in place.
+        weights: folder with `model.safetensors` or `pytorch_model.bin`, one such file, or a hub id.
+        rename: function from a name in the file to the name in `module`.
         optional: prefixes of names of `module` that the file may lack.
 
     Returns:
         False when the hub cannot be reached, after a warning that the weights are random.
 
     Raises:
-        FileNotFoundError: a local path does not exist or holds no weights.
-        ValueError: the hub has no such repository or no weights in it; the file holds more than tensors; a
-            tensor has another shape; or the file lacks a tensor of `module` that is not optional.
+        FileNotFoundError: when a local path does not exist or holds no weights.
+        ValueError: when the hub has no such repository or no weights in it; when the file holds more than tensors, has
+            a tensor of another shape, or lacks a tensor of `module` that is not optional.
     """
     name = type(module).__name__
     path = locate_weights(weights)
@@ -70,11 +70,11 @@ def load_pretrained(
 
 
 def locate_weights(weights: str) -> Path | None:
-    """The file behind a local path or a hub id; None for a hub id when the hub is out of reach.
+    """Find the file behind a local path or a hub id; None for a hub id when the hub is out of reach.
 
     Raises:
-        FileNotFoundError: a local path does not exist or holds no weights.
-        ValueError: the hub has no such repository, or the repository has no weights.
+        FileNotFoundError: when a local path does not exist or holds no weights.
+        ValueError: when the hub has no such repository, or the repository has no weights.
     """
     path = Path(weights).expanduser()
     if path.is_file():
@@ -90,10 +90,10 @@ def locate_weights(weights: str) -> Path | None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a checkpoint that torch reads with `weights_only=True`.
+    """Read the tensors of a safetensors file, or of a checkpoint that torch reads with `weights_only=True`.
 
     Raises:
-        ValueError: the file holds anything but tensors.
+        ValueError: when the file holds anything but tensors.
     """
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -145,7 +145,7 @@ def _from_hub(repository: str) -> Path | None:
 
 
 def _answers(url: str) -> bool:
-    """Whether anything answers at `url` within a few seconds; honours the proxy variables."""
+    """Tell whether anything answers at `url` within a few seconds; it honours the proxy variables."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
             return True

@@ -1,4 +1,4 @@
-"""Voxels of a sweep, and the sparse convolutional encoders that read them."""
+"""Voxelization of sweeps, and the sparse convolutional encoders of voxels."""
 
 from .sparse_encoder import HeightKeepingSparseEncoder
 from .sparse_unet import VoxelUNet

@@ -1,4 +1,4 @@
-"""The sparse part of VoxelNet, keeping height as an axis of the volume."""
+"""The sparse encoder of VoxelNet in the form that keeps height as an axis of the volume."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ from .voxelize import Voxels
 
 @MODELS.register_module()
 class HeightKeepingSparseEncoder(BaseModule):
-    """Voxels to a volume by residual stages, each but the last ending in a convolution of stride 2.
+    """Turns voxels into a volume by residual stages, each but the last ending in a convolution of stride 2.
 
     UVTR's and UniPAD's LiDAR encoder ("SparseEncoderHD"): 41×1440×1440 cells become 5×180×180. mmdet3d's
     `SparseEncoder` is its like, but flattens height into channels. All submanifold convolutions of a resolution
@@ -35,15 +35,18 @@ class HeightKeepingSparseEncoder(BaseModule):
     the next cell of each axis, as published.
 
     Attributes:
-        stride: voxels a cell of the volume, on every axis.
-        channels: of the volume.
+        stride: number of voxels in a cell of the volume, along every axis.
+        channels: channels of the volume.
 
     Args:
-        in_channels: features of a voxel.
+        in_channels: number of features of a voxel.
         stage_channels: width of every stage, published (16, 32, 64, 128).
-        blocks: residual blocks a stage, published 2.
-        channels: of the volume, published 256.
-        norm_cfg: see `row_norm`.
+        blocks: number of residual blocks in a stage, published 2.
+        channels: channels of the volume, published 256.
+        norm_cfg: norm of the rows, see `row_norm`.
+
+    Raises:
+        ValueError: when there are fewer than two stages.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class HeightKeepingSparseEncoder(BaseModule):
         self.project_norm = row_norm(channels, norm_cfg)
 
     def forward(self, voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c z y x"]:
-        """The volume of `grid`, whose cells are `stride` voxels wide; zero where nothing is near."""
+        """Compute the volume on `grid`, whose cells are `stride` voxels wide; it is zero where no voxel is near."""
         nz, ny, nx = voxels.grid.shape
         with without_autocast(voxels.features):
             x = self.stem(to_sparse(voxels, (nz + 1, ny, nx)))

@@ -1,4 +1,4 @@
-"""What the sparse encoders are made of: convolution blocks on spconv tensors, and a norm for their rows."""
+"""The layers of the sparse encoders: convolution blocks on spconv tensors, and a norm for their rows."""
 
 import spconv.pytorch as spconv
 import torch
@@ -11,29 +11,30 @@ from .voxelize import Voxels
 
 
 class SparseBatchNorm(nn.BatchNorm1d):
-    """Batch norm over the rows of a sparse tensor, whatever samples and places they come from.
+    """Normalizes over the rows of a sparse tensor, whatever samples and places they come from.
 
     A single row has no variance, and no rows have no mean: then the running statistics are used, where
     `nn.BatchNorm1d` would raise.
     """
 
     def forward(self, rows: Tensor) -> Tensor:
+        """Normalize rows `[V, C]`."""
         if self.training and len(rows) < 2:
             return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(rows)
 
 
 PUBLISHED_NORM = dict(type=SparseBatchNorm, eps=1e-3, momentum=0.01)
-"""UVTR's norm of sparse encoders."""
+"""The norm of UVTR's sparse encoders."""
 
 
 def row_norm(channels: int, norm_cfg: dict | None = None) -> nn.Module:
-    """A norm of rows `[V, channels]` in mmcv's terms; batch norm as published unless said otherwise."""
+    """Build a norm of rows `[V, channels]`; `norm_cfg` is in mmcv's terms, None is the published batch norm."""
     return build_norm_layer(dict(norm_cfg or PUBLISHED_NORM), channels)[1]
 
 
 class _PlainLoading(nn.Module):
-    """Weights are loaded as they were saved.
+    """Loads weights as they were saved.
 
     mmdet3d turns every weight around that comes without spconv's version number beside it, taking it for one of
     spconv 1. A safetensors file has no such number, and neither has a state dict that was put together.
@@ -43,23 +44,23 @@ class _PlainLoading(nn.Module):
 
 
 class SubMConv3d(_PlainLoading, spconv.SubMConv3d):
-    """spconv's, loading weights as they are."""
+    """spconv's submanifold convolution, which loads weights as they were saved."""
 
 
 class SparseConv3d(_PlainLoading, spconv.SparseConv3d):
-    """spconv's, loading weights as they are."""
+    """spconv's sparse convolution, which loads weights as they were saved."""
 
 
 class SparseInverseConv3d(_PlainLoading, spconv.SparseInverseConv3d):
-    """spconv's, loading weights as they are."""
+    """spconv's inverse convolution, which loads weights as they were saved."""
 
 
 class SparseConvBlock(nn.Module):
-    """Sparse convolution without bias, norm, ReLU.
+    """Applies a sparse convolution without bias, a norm and a ReLU.
 
     Args:
         conv: one of spconv's layers.
-        norm_cfg: see `row_norm`.
+        norm_cfg: norm of the rows, see `row_norm`.
     """
 
     def __init__(self, conv: nn.Module, norm_cfg: dict | None = None) -> None:
@@ -68,17 +69,19 @@ class SparseConvBlock(nn.Module):
         self.norm = row_norm(conv.out_channels, norm_cfg)
 
     def forward(self, x: SparseConvTensor) -> SparseConvTensor:
+        """Compute the features of the cells that the convolution reaches."""
         x = self.conv(x)
         return x.replace_feature(F.relu(self.norm(x.features)))
 
 
 class SparseResidualBlock(nn.Module):
-    """Two submanifold convolutions around which the input goes directly, or through a product where widths differ.
+    """Applies two submanifold convolutions; the input is added to their result, through a product if widths differ.
 
     Args:
-        in_channels, channels: of the input and of the output.
-        indice_key: the rulebook shared by all submanifold convolutions of this resolution.
-        norm_cfg: see `row_norm`.
+        in_channels: channels of the input.
+        channels: channels of the output.
+        indice_key: name of the table of neighbours that all submanifold convolutions of this resolution share.
+        norm_cfg: norm of the rows, see `row_norm`.
     """
 
     def __init__(self, in_channels: int, channels: int, indice_key: str, norm_cfg: dict | None = None) -> None:
@@ -93,13 +96,14 @@ class SparseResidualBlock(nn.Module):
             self.shortcut = nn.Sequential(nn.Linear(in_channels, channels, bias=False), row_norm(channels, norm_cfg))
 
     def forward(self, x: SparseConvTensor) -> SparseConvTensor:
+        """Compute new features of the same cells."""
         out = self.conv1(x)
         out = self.conv2(out.replace_feature(F.relu(self.norm1(out.features))))
         return out.replace_feature(F.relu(self.norm2(out.features) + self.shortcut(x.features)))
 
 
 def submanifold(in_channels: int, channels: int, indice_key: str, kernel: int = 3) -> SubMConv3d:
-    """Convolution that computes at the occupied cells alone."""
+    """Build a convolution that computes at the occupied cells alone."""
     return SubMConv3d(in_channels, channels, kernel, bias=False, indice_key=indice_key)
 
 
@@ -111,7 +115,7 @@ def downsample(
     padding: int | tuple[int, int, int] = 1,
     norm_cfg: dict | None = None,
 ) -> SparseConvBlock:
-    """Block of stride 2; `padding` in the order (z, y, x)."""
+    """Build a block of stride 2; `padding` is in the order (z, y, x)."""
     conv = SparseConv3d(in_channels, channels, kernel, 2, padding, bias=False, indice_key=indice_key)
     return SparseConvBlock(conv, norm_cfg)
 
@@ -119,13 +123,13 @@ def downsample(
 def upsample(
     in_channels: int, channels: int, indice_key: str, kernel: int, norm_cfg: dict | None = None
 ) -> SparseConvBlock:
-    """The way back of the `downsample` block with that key, to exactly the cells it started from."""
+    """Build the way back of the `downsample` block with that key, to exactly the cells from which it started."""
     conv = SparseInverseConv3d(in_channels, channels, kernel, indice_key=indice_key, bias=False)
     return SparseConvBlock(conv, norm_cfg)
 
 
 def to_sparse(voxels: Voxels, shape: tuple[int, int, int]) -> SparseConvTensor:
-    """Voxels as spconv has them, in single precision or wider; `shape` is (z, y, x), at least that of their grid."""
+    """Convert voxels to spconv's tensor, in single precision or wider; `shape` is (z, y, x), at least their grid's."""
     features = voxels.features
     # spconv's kernels know no bfloat16, and half precision is not enough for raw coordinates.
     if features.dtype in (torch.float16, torch.bfloat16):
@@ -134,12 +138,12 @@ def to_sparse(voxels: Voxels, shape: tuple[int, int, int]) -> SparseConvTensor:
 
 
 def without_autocast(features: Tensor) -> torch.autocast:
-    """A context in which sparse convolutions keep the precision of their features."""
+    """Make a context in which sparse convolutions keep the precision of their features."""
     return torch.autocast(device_type=features.device.type, enabled=False)
 
 
 def to_dense(x: SparseConvTensor) -> Tensor:
-    """The volume `[B, C, Z, Y, X]` of a sparse tensor, zero where it has no row; C is last in memory."""
+    """Convert a sparse tensor to a volume `[B, C, Z, Y, X]`, zero where it has no row; C is last in memory."""
     volume = x.features.new_zeros(x.batch_size, *x.spatial_shape, x.features.shape[1])
     volume = volume.index_put(tuple(x.indices.long().unbind(dim=1)), x.features)
     return volume.permute(0, 4, 1, 2, 3)

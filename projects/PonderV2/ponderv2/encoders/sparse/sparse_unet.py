@@ -1,4 +1,4 @@
-"""A sparse U-Net with features for every voxel, and their mean in the cells of a volume."""
+"""A sparse U-Net: it computes features for every voxel, and their mean in the cells of a volume."""
 
 from collections.abc import Sequence
 
@@ -24,21 +24,21 @@ from .voxelize import Voxels
 
 @MODELS.register_module()
 class VoxelUNet(BaseModule):
-    """Residual sparse U-Net of four strided stages and back (PonderV2 outdoor; Pointcept's "SpUNet-v1m1").
+    """Runs a residual sparse U-Net of four strided stages and back (PonderV2 outdoor; Pointcept's "SpUNet-v1m1").
 
     Attributes:
-        stride: None: a cell of the volume may be any whole number of voxels.
-        channels: of the features of a voxel, and of the volume.
+        stride: always None, as a cell of the volume may be any whole number of voxels.
+        channels: channels of the features of a voxel, and of the volume.
 
     Args:
-        in_channels: features of a voxel, published 4.
-        base_channels: after the stem, a submanifold convolution of 5 cells, published 32.
+        in_channels: number of input features of a voxel, published 4.
+        base_channels: channels after the stem, a submanifold convolution of 5 cells; published 32.
         channels: width of each stage down and then up, published (32, 64, 128, 256, 256, 128, 96, 96).
-        blocks: residual blocks of each, published (2, 3, 4, 6, 2, 2, 2, 2).
-        norm_cfg: see `row_norm`.
+        blocks: number of residual blocks of each stage, published (2, 3, 4, 6, 2, 2, 2, 2).
+        norm_cfg: norm of the rows, see `row_norm`.
 
     Raises:
-        ValueError: `channels` and `blocks` are not of one even length.
+        ValueError: when `channels` and `blocks` are not of one even length.
     """
 
     stride = None
@@ -76,11 +76,11 @@ class VoxelUNet(BaseModule):
             below = width
 
     def forward(self, voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c z y x"]:
-        """The mean of the features of the voxels in each cell of `grid`, zero where there is none."""
+        """Compute the mean of the features of the voxels in each cell of `grid`; it is zero where there is none."""
         return pool_to_volume(voxels.with_features(self.features(voxels)), grid)
 
     def features(self, voxels: Voxels) -> Float[Tensor, "v c"]:
-        """Features of every voxel, in the order of `voxels`."""
+        """Compute the features of every voxel, in the order of `voxels`."""
         # Strided convolutions of two cells would lose the last one of an odd number.
         unit = 2 ** len(self.down)
         shape = tuple(-(-n // unit) * unit for n in voxels.grid.shape)
@@ -97,10 +97,10 @@ class VoxelUNet(BaseModule):
 
 
 def pool_to_volume(voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c z y x"]:
-    """The mean of the features of the voxels in each cell of a coarser grid over the same range, zero in empty ones.
+    """Average the features of the voxels in each cell of a coarser grid over the same range; empty cells are zero.
 
     Raises:
-        ValueError: a cell is no whole number of voxels.
+        ValueError: when a cell is no whole number of voxels.
     """
     fine, coarse = voxels.grid.shape, grid.shape
     if any(f % c for f, c in zip(fine, coarse, strict=True)):

@@ -1,4 +1,4 @@
-"""Points to voxels: which cells of a fixed grid hold points, and the mean of what they hold."""
+"""Voxelization: it finds the cells of a grid that hold points, and the means of these points."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class Voxels:
     """The occupied cells of a batch, sorted by sample, then z, y, x.
 
     Attributes:
-        features: a row a voxel.
-        coordinates: (sample, z, y, x), int32; the memory layout sparse convolutions want.
+        features: features of each voxel.
+        coordinates: (sample, z, y, x) of each voxel, int32; the memory layout that sparse convolutions expect.
         batch_size: number of samples, those without a voxel included.
-        grid: the cells.
+        grid: the cells, of which these are the occupied ones.
     """
 
     features: Float[Tensor, "v c"]
@@ -30,40 +30,40 @@ class Voxels:
         return len(self.features)
 
     def keep(self, chosen: Bool[Tensor, "v"]) -> "Voxels":
-        """The chosen voxels alone."""
+        """Keep the chosen voxels alone."""
         return Voxels(self.features[chosen], self.coordinates[chosen].contiguous(), self.batch_size, self.grid)
 
     def with_features(self, features: Float[Tensor, "v c2"]) -> "Voxels":
-        """The same voxels with other features."""
+        """Give the voxels other features."""
         return Voxels(features, self.coordinates, self.batch_size, self.grid)
 
     def counts(self) -> Int[Tensor, "b"]:
-        """Voxels of each sample."""
+        """Count the voxels of each sample."""
         return torch.bincount(self.coordinates[:, 0].long(), minlength=self.batch_size)
 
 
 def voxelize(
     points: Sequence[Tensor], grid: VoxelGrid, max_points: int | None = None, max_voxels: int | None = None
 ) -> Voxels:
-    """The mean of the points of every voxel, for a batch of point clouds.
+    """Compute the mean of the points of every voxel, for a batch of point clouds.
 
     Without limits every point counts ("dynamic"). With limits ("hard", published 10 points and 120,000 voxels)
     the choice is that of mmcv's deterministic kernel: the first points of a voxel, and the voxels that come
     first in the order of the points. It is the same program on every device.
 
-    Points outside the half-open range are left out. The cell of a point is the one `VoxelGrid` says, found in
-    float64: truncation instead of rounding down would put points just below the range into the first cell.
+    Points outside the half-open range are left out. Cells are found in float64, see `VoxelGrid.cell_of`.
 
     Args:
-        points: a `[P, C]` a sample, C the same and at least 3: (x, y, z, ...) in metres; P may be 0.
-        max_points: of a voxel; None for all.
-        max_voxels: of a sample; None for all.
+        points: point cloud `[P, C]` of each sample, C the same and at least 3: (x, y, z, ...) in metres; P may be 0.
+        grid: the cells.
+        max_points: largest number of points of a voxel; None for all.
+        max_voxels: largest number of voxels of a sample; None for all.
 
     Returns:
         Voxels with C features; their `batch_size` is `len(points)`, whatever samples are empty.
 
     Raises:
-        ValueError: no sample, differing or too few columns, or a limit below 1.
+        ValueError: when there is no sample, when clouds have differing or too few columns, or a limit is below 1.
     """
     _check(points, max_points, max_voxels)
     cloud = torch.cat(list(points))
@@ -71,11 +71,7 @@ def voxelize(
     sample = torch.repeat_interleave(
         torch.arange(len(points), device=device), torch.tensor([len(p) for p in points], device=device)
     )
-    size = torch.tensor(grid.size, device=device)
-    scale, _ = grid.index_map(device, torch.float64)
-    lower = torch.tensor(grid.lower, device=device, dtype=torch.float64)
-    cell = torch.floor((cloud[:, :3].double() - lower) * scale).long()
-    inside = ((cell >= 0) & (cell < size)).all(dim=1)
+    cell, inside = grid.cell_of(cloud[:, :3].double())
     cloud, cell, sample = cloud[inside], cell[inside], sample[inside]
 
     nx, ny, nz = grid.size
@@ -101,7 +97,7 @@ def voxelize(
 
 
 def _starts(voxel: Int[Tensor, "p"]) -> Bool[Tensor, "p"]:
-    """Where a run of equal numbers begins."""
+    """Mark the entries at which a run of equal numbers begins."""
     begins = torch.ones_like(voxel, dtype=torch.bool)
     begins[1:] = voxel[1:] != voxel[:-1]
     return begins
@@ -110,7 +106,7 @@ def _starts(voxel: Int[Tensor, "p"]) -> Bool[Tensor, "p"]:
 def _first_of_each_sample(
     sample: Int[Tensor, "v"], first: Int[Tensor, "v"], counts: Int[Tensor, "b"], limit: int
 ) -> Bool[Tensor, "v"]:
-    """Which voxels are among the first `limit` of their sample, by their first point."""
+    """Mark the voxels that are among the first `limit` of their sample, in the order of their first points."""
     # Points lie sample after sample, so that the order of first points is sample by sample too.
     order = first.argsort()
     rank = torch.empty_like(order)

@@ -1,8 +1,17 @@
-"""Hooks around training: previews, the export of the encoder, what is switched off or on as training goes on."""
+"""Hooks around training and testing: progress, pictures, the export of the encoder, what is switched off or on."""
 
+from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
+from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
-__all__ = ["DisableTransformsHook", "EncoderExportHook", "RenderPreviewHook", "UnfreezeEncoderHook"]
+__all__ = [
+    "DetectionPreviewHook",
+    "DisableTransformsHook",
+    "EncoderExportHook",
+    "ProgressHook",
+    "RenderPreviewHook",
+    "UnfreezeEncoderHook",
+]

@@ -1,4 +1,4 @@
-"""Augmentation that ends before training does."""
+"""Switching transforms off for the last epochs of training."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,20 +14,22 @@ from ponderv2.registry import HOOKS
 
 @HOOKS.register_module()
 class DisableTransformsHook(Hook):
-    """Switches transforms of the training data off from an epoch on (PointAugmenting, Wang et al. 2021: "fade").
+    """Switches transforms of the training data off from an epoch on (the fade strategy of PointAugmenting, CVPR 2021).
 
-    UVTR and UniPAD ask their users to stop training, to take object pasting out of the config and to go on, for the
-    last 5 of 20 epochs (UVTR-L: 2). Here the state follows from the epoch that begins, so it is right also after
-    resuming late, and it reaches worker processes that live on from epoch to epoch. mmdet3d's
-    `DisableObjectSampleHook` acts in one epoch alone, and not when training is resumed after it.
+    UVTR and UniPAD ask their users to stop training, to remove ground-truth sampling from the config, and to resume for
+    the last 5 of 20 epochs (UVTR-L: 2). This hook derives the state from the number of the epoch that begins. So the
+    state is also correct after resuming late, and it reaches worker processes that persist from epoch to epoch.
+    mmdet3d's `DisableObjectSampleHook` acts in a single epoch only, and not when training is resumed after it.
 
     Args:
-        after: full epochs before they are off; published 15 of 20.
-        transforms: classes of `SwitchableTransform`, or their names; subclasses count.
+        after: number of epochs in which the transforms are on; published 15 of 20.
+        transforms: subclasses of `SwitchableTransform` to switch off, or their names; their own subclasses are
+            switched off, too.
 
     Raises:
-        ValueError: before training, when the training data has none of a class, or is not trained on by epochs.
-        TypeError: when one cannot be switched off.
+        ValueError: when `after` is negative or `transforms` is empty; before training, when the training data has no
+            transform of one of the classes, or when training does not go by epochs.
+        TypeError: before training, when one of the transforms is no `SwitchableTransform`.
     """
 
     def __init__(self, after: int, transforms: Sequence[type | str | LazyObject]) -> None:
@@ -41,12 +43,12 @@ class DisableTransformsHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
-                f"DisableTransformsHook counts epochs, and {type(runner.train_loop).__name__} does not train by them"
+                f"DisableTransformsHook counts epochs, and {type(runner.train_loop).__name__} does not train by epochs"
             )
         self._set(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        # Before the loader is iterated: no sample of the epoch is prepared in the other state.
+        # The loader is iterated after this, so every sample of the epoch is prepared in the new state.
         self._set(runner)
 
     def _set(self, runner: Runner) -> None:
@@ -60,14 +62,19 @@ class DisableTransformsHook(Hook):
             MMLogger.get_current_instance().info("%s: %s from epoch %d on", names, state, runner.epoch + 1)
 
     def find(self, dataset: object) -> list[SwitchableTransform]:
-        """The transforms meant, at any depth of wrapped data sets and pipelines."""
+        """Return the transforms of these classes, at any depth of wrapped data sets and pipelines.
+
+        Raises:
+            ValueError: when there is no transform of one of the classes.
+            TypeError: when one of the transforms is no `SwitchableTransform`.
+        """
         every = list(_transforms(dataset))
         found = []
         for name in self.names:
             named = [t for t in every if any(c.__name__ == name for c in type(t).__mro__)]
             if not named:
-                there = ", ".join(dict.fromkeys(type(t).__name__ for t in every)) or "no transforms at all"
-                raise ValueError(f"DisableTransformsHook: no {name} in the training data; it has {there}")
+                present = ", ".join(dict.fromkeys(type(t).__name__ for t in every)) or "no transforms at all"
+                raise ValueError(f"DisableTransformsHook: no {name} in the training data; it has {present}")
             fixed = [type(t).__name__ for t in named if not isinstance(t, SwitchableTransform)]
             if fixed:
                 raise TypeError(f"DisableTransformsHook: {fixed[0]} is no SwitchableTransform and cannot be switched")
@@ -77,14 +84,14 @@ class DisableTransformsHook(Hook):
 
 def _name(transform: type | str | LazyObject) -> str:
     if isinstance(transform, LazyObject):
-        # mmengine leaves the classes of a recipe that stand in a list unresolved.
+        # mmengine does not resolve classes of a recipe that are items of a list.
         transform = transform.build()
-    # A recipe that was written to a file has dotted names in place of classes.
+    # A recipe that mmengine dumped has dotted names instead of classes.
     return transform.rpartition(".")[2] if isinstance(transform, str) else transform.__name__
 
 
 def _transforms(part: object) -> Iterator[object]:
-    """Transforms of data sets, wrappers of data sets, pipelines, and transforms of transforms."""
+    """Yield the transforms of data sets, wrappers of data sets, pipelines, and transforms that hold transforms."""
     if isinstance(part, list | tuple):
         for item in part:
             yield from _transforms(item)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ponderv2.checkpoints import export_encoder
+from ponderv2.checkpoints import config_to_data, export_encoder
 from ponderv2.registry import HOOKS
 
 
@@ -16,16 +17,41 @@ from ponderv2.registry import HOOKS
 class EncoderExportHook(Hook):
     """Writes the encoder of the trained model to `work_dir/encoder.safetensors` at the end of training.
 
+    `ponderv2.load_encoder` makes the encoder again from this file alone. Whether the recipe can be stored in it is
+    checked before training starts.
+
     Args:
-        filename: inside the work dir.
+        filename: name of the file inside the work dir.
     """
 
     def __init__(self, filename: str = "encoder.safetensors") -> None:
         self.filename = filename
 
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a recipe whose encoder could not be exported.
+
+        Raises:
+            ValueError: naming the entry of `model.encoder` or `model.data_preprocessor` that a file cannot hold.
+        """
+        config_to_data(runner.cfg.model.encoder, "encoder", "EncoderExportHook: model.encoder")
+        config_to_data(_preprocessor(runner.cfg), "preprocessor", "EncoderExportHook: model.data_preprocessor")
+
     @master_only
     def after_train(self, runner: Runner) -> None:
+        """Write the file, and log its hash."""
         path = Path(runner.work_dir) / self.filename
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        digest = export_encoder(model.encoder, path, runner.cfg.pretty_text)
+        digest = export_encoder(
+            model.encoder,
+            path,
+            runner.cfg.model.encoder,
+            _preprocessor(runner.cfg),
+            recipe=runner.cfg.pretty_text,
+            name=Path(runner.cfg.filename or "").stem,
+        )
         MMLogger.get_current_instance().info("encoder written to %s, sha256 %s", path, digest[:16])
+
+
+def _preprocessor(config: Config) -> dict:
+    # mmengine takes the preprocessor of the recipe's top level where the model has none.
+    return config.model.get("data_preprocessor") or config.get("data_preprocessor")

@@ -1,4 +1,4 @@
-"""Previews while training: what is rendered beside what is real."""
+"""Pictures during pre-training: real beside rendered."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from ponderv2.visualization import sample_panel, save_png
 
 @HOOKS.register_module()
 class RenderPreviewHook(Hook):
-    """Draws real against rendered colour and depth of the first validation sample, to PNG and TensorBoard.
+    """Draws real and rendered colour and depth of a validation sample, as a PNG and for TensorBoard.
 
     Args:
-        interval: iterations between previews; the last iteration always gives one.
+        interval: iterations between previews; there is always one after the last iteration.
         stride: pixels between rendered rays.
-        sample: index in the validation data set (the training set when there is no validation).
+        sample: index of the sample in the validation data set, or in the training set when there is no validation.
     """
 
     priority = "LOW"

@@ -1,4 +1,4 @@
-"""Fine-tuning that begins with the head."""
+"""Unfreezing the encoder after a warm-up of the head."""
 
 from collections.abc import Sequence
 
@@ -13,19 +13,21 @@ from ponderv2.registry import HOOKS
 
 @HOOKS.register_module()
 class UnfreezeEncoderHook(Hook):
-    """Trains the head of a `VolumeDetector(freeze_encoder=True)` alone first, and everything from an iteration on.
+    """Unfreezes the encoder of a `VolumeDetector(freeze_encoder=True)` after a warm-up of the head.
 
-    The gradients of a head that knows nothing yet distort pre-trained features (Kumar et al. 2022, "linear probing,
-    then fine-tuning"); and a head on kept volumes costs a fraction of a step. The state follows from the
-    iteration that begins, so it is right also after resuming.
+    During the warm-up the head is trained alone: gradients of an untrained head would distort pre-trained features
+    (Kumar et al. 2022, "linear probing, then fine-tuning"), and with `cache_volumes` its steps cost a fraction of a
+    full one. This hook derives the state from the number of the iteration that begins, so it is also correct after
+    resuming.
 
     Args:
-        after: iterations of the head alone.
+        after: number of iterations of the warm-up.
 
     Raises:
-        ValueError: before training, when the encoder is not frozen, or when the model is trained on several
-            processes: they would not share the gradients of what was frozen when they were joined. Train the head in
-            a run of its own there, and go on from its checkpoint with `load_from`.
+        ValueError: when `after` is below 1; before training, when the encoder is not frozen, or when several processes
+            train the model, because DistributedDataParallel would not reduce the gradients of parameters that were
+            frozen when it was built. Train the head in a run of its own there, and then everything with `load_from`
+            set to its checkpoint.
     """
 
     def __init__(self, after: int) -> None:
@@ -36,8 +38,8 @@ class UnfreezeEncoderHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if is_model_wrapper(runner.model):
             raise ValueError(
-                f"UnfreezeEncoderHook: {type(runner.model).__name__} shares no gradients of what is unfrozen later; "
-                "train the head in a run of its own, then everything with load_from=its checkpoint"
+                f"UnfreezeEncoderHook: {type(runner.model).__name__} reduces no gradients of parameters that are "
+                "unfrozen later; train the head in a run of its own, then all with load_from set to its checkpoint"
             )
         if not isinstance(runner.model, VolumeDetector) or not runner.model.freeze_encoder:
             raise ValueError("UnfreezeEncoderHook: expected a VolumeDetector with freeze_encoder=True")

@@ -1,4 +1,4 @@
-"""UVTR's detection head: queries that read the volume, matching and denoising, losses, and box decoding."""
+"""UVTR's detection head: queries and their decoder, matching and denoising, losses, and the decoding of boxes."""
 
 from .nms import classwise_nms
 from .uvtr_head import UVTRHead

@@ -1,4 +1,4 @@
-"""From what the queries say to boxes with scores."""
+"""From the predictions of the queries to boxes with scores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,15 +13,21 @@ from .nms import classwise_nms, label_thresholds
 
 
 class BoxDecoder:
-    """Choose the best pairs of query and class: one-to-one matching leaves little else to suppress (DETR3D, UVTR).
+    """Turns the pairs of query and class that score best into boxes (DETR3D, UVTR).
+
+    The queries were matched one to one with boxes in training, so there are few duplicates to suppress.
 
     Args:
-        max_boxes: kept a sample, published 300.
+        max_boxes: how many boxes of a sample are kept at most; published 300.
         post_center_range: (x, y, z min, then max) in metres; boxes with a gravity centre outside are dropped.
-        score_threshold: drop boxes scored lower; published None.
-        use_iou: score = √class · √fit with the predicted IoU (published for LiDAR and fusion, not for cameras).
-        nms: thresholds of `classwise_nms` by class name, or one for all; None keeps all boxes.
-        classes: names of the labels, for `nms`.
+        score_threshold: boxes with a lower score are dropped; None, as published, drops none.
+        use_iou: whether the score is the geometric mean of the class score and the predicted IoU (published for LiDAR
+            and fusion, not for cameras) instead of the class score alone.
+        nms: thresholds of `classwise_nms`, one for each class name or one for all; None keeps all boxes.
+        classes: names of the labels, which `nms` refers to.
+
+    Raises:
+        ValueError: when the range has not six numbers, or `nms` names no class.
     """
 
     def __init__(
@@ -38,7 +44,7 @@ class BoxDecoder:
                 f"post_center_range: expected 6 numbers (x, y, z min, then max), got {tuple(post_center_range)}"
             )
         if nms is not None:
-            label_thresholds(nms, classes)  # a wrong name is told now, not after the first epoch
+            label_thresholds(nms, classes)  # raises for a wrong name now, not after the first epoch
         self.max_boxes = max_boxes
         self.post_center_range = tuple(post_center_range)
         self.score_threshold = score_threshold
@@ -52,15 +58,15 @@ class BoxDecoder:
         codes: Float[Tensor, "q 10"],
         ious: Float[Tensor, "q"] | None = None,
     ) -> InstanceData:
-        """Boxes of one sample by descending score: `bboxes_3d`, `scores_3d`, `labels_3d`.
+        """Return the boxes of one sample by descending score: `bboxes_3d`, `scores_3d`, `labels_3d`.
 
         Args:
-            logits: of the classes.
-            codes: of the boxes, see `box_code`.
-            ious: predicted 2·IoU − 1, for `use_iou`.
+            logits: logits of the classes.
+            codes: codes of the boxes, see `box_code`.
+            ious: predicted 2·IoU − 1 of the boxes, which `use_iou` needs.
 
         Raises:
-            ValueError: when `use_iou` is on and there are no predicted overlaps.
+            ValueError: when `use_iou` is set and `ious` is None.
         """
         scores = logits.float().sigmoid()
         if self.use_iou:
@@ -73,20 +79,28 @@ class BoxDecoder:
         kept = ((boxes[:, :3] >= lower) & (boxes[:, :3] <= upper)).all(dim=1)
         if self.score_threshold is not None:
             kept &= scores >= self.score_threshold
-        found = InstanceData(bboxes_3d=lidar_boxes(boxes[kept]), scores_3d=scores[kept], labels_3d=labels[kept])
+        detections = InstanceData(bboxes_3d=lidar_boxes(boxes[kept]), scores_3d=scores[kept], labels_3d=labels[kept])
         if self.nms is None:
-            return found
-        return found[classwise_nms(found.bboxes_3d, found.scores_3d, found.labels_3d, self.nms, self.classes)]
+            return detections
+        kept = classwise_nms(detections.bboxes_3d, detections.scores_3d, detections.labels_3d, self.nms, self.classes)
+        return detections[kept]
 
 
 def iou_score(scores: Float[Tensor, "q k"], ious: Float[Tensor, "q"]) -> Float[Tensor, "q k"]:
-    """Geometric mean of class score and predicted overlap, the latter given as 2·IoU − 1."""
+    """Return the geometric mean of class scores and predicted overlaps; `ious` are predictions of 2·IoU − 1."""
     return scores.sqrt() * ((ious + 1) / 2).clamp(0, 1).sqrt()[:, None]
 
 
 def best_pairs(
     scores: Float[Tensor, "q k"], most: int
 ) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"], Int[Tensor, "n"]]:
-    """The highest scores of all queries and classes, with their queries and labels; a query may come up repeatedly."""
-    best, place = scores.flatten().topk(min(most, scores.numel()))
-    return best, place // scores.shape[1], place % scores.shape[1]
+    """Return the highest scores among all pairs of query and class, with their queries and labels.
+
+    A query is returned once for each of its classes that is among the highest.
+
+    Args:
+        scores: score of each query for each class.
+        most: how many pairs are returned at most.
+    """
+    best, index = scores.flatten().topk(min(most, scores.numel()))
+    return best, index // scores.shape[1], index % scores.shape[1]

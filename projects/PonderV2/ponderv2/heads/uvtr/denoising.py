@@ -1,7 +1,7 @@
-"""Queries that start beside a known box and have to find it: training without the uncertainty of matching.
+"""Denoising queries: training queries that start near a known box, so that they need no matching.
 
-DN-DETR (CVPR 2022) in the form of PETRv2 §3.4, which UVTR's denoising head uses: queries know where they start, not
-what they look for.
+DN-DETR (CVPR 2022) in the form of PETRv2 §3.4, which UVTR's denoising head uses: a query is given a noisy position of
+its box, and no class.
 """
 
 import math
@@ -16,35 +16,42 @@ from ponderv2.structures import VoxelGrid
 
 @dataclass(frozen=True)
 class DenoisingQueries:
-    """Noisy copies of the boxes of a batch, in groups of one copy a box; `d` = groups × most boxes of a sample.
+    """Noisy copies of the boxes of a batch, in groups that hold one copy of each box.
+
+    The number of queries `d` is that of groups times the largest number of boxes in a sample; samples with fewer boxes
+    are padded.
 
     Attributes:
-        references: where the queries start, as fractions of the grid's range, in [0, 1].
-        labels: class; the number of classes (background) when the start is too far off; -1 for padding.
-        boxes: which box of its sample a query copies; meaningless for padding.
-        visible: `[B, d + q, d + q]`, which query (first axis) may look at which, these before the learned ones;
-            None when there is none.
+        references: references of the queries as fractions of the grid's range, in [0, 1].
+        labels: target class of each query; the number of classes, which means background, when its reference is too
+            far from its box; -1 for padding.
+        boxes: index, within its sample, of the box that each query is a copy of; meaningless for padding.
+        attn_mask: `[B, d + q, d + q]` for the denoising queries followed by the learned ones. True lets the query of
+            the first axis attend to the query of the second, False keeps it from doing so, as in
+            `torch.nn.functional.scaled_dot_product_attention`. None when there are no denoising queries.
     """
 
     references: Float[Tensor, "b d 3"]
     labels: Int[Tensor, "b d"]
     boxes: Int[Tensor, "b d"]
-    visible: Bool[Tensor, "b t t"] | None
+    attn_mask: Bool[Tensor, "b t t"] | None
 
 
 @dataclass(frozen=True)
 class Denoising:
-    """How noisy copies are made.
+    """Makes denoising queries, and weighs their losses.
 
-    Beside the published code: centres are normalised whatever the noise, background copies have no box loss, a
-    batch without boxes is one without copies, padding is hidden, and noise is along a box's own axes instead of
-    those of the LiDAR, so that a copy of a turned car starts within the car.
+    This differs from the published code in five points. Centres become fractions of the range whatever the noise is;
+    background queries have no box loss; a batch without boxes has no denoising queries; no query attends to padding;
+    and noise is drawn along the axes of a box instead of those of the LiDAR, so that the copy of a turned car starts
+    within the car.
 
     Attributes:
-        groups: copies of each box at most; fewer in crowded samples, to have no more copies than queries.
-        noise_scale: noise in half sizes of the box, a uniform share of it on each axis.
-        background_beyond: copies become background when the length of the noise in units of its scale is more.
-        weight: of the losses.
+        groups: number of copies of each box at most. Crowded samples get fewer, so that there are no more denoising
+            queries than learned ones.
+        noise_scale: largest noise on each axis, in half sizes of the box; noise is uniform.
+        background_beyond: length of the noise, in units of its scale, beyond which a query is background.
+        weight: factor of the losses.
     """
 
     groups: int = 10
@@ -60,7 +67,7 @@ class Denoising:
 
     @property
     def expected_share(self) -> float:
-        """Share of copies that keep their class: of a ball in the cube of the noise."""
+        """Expected share of the queries that keep their class: the volume of a ball over that of the noise's cube."""
         return math.pi / 6 * self.background_beyond**3
 
     def __call__(
@@ -72,15 +79,15 @@ class Denoising:
         num_classes: int,
         generator: torch.Generator | None = None,
     ) -> DenoisingQueries:
-        """Make the queries of a batch.
+        """Make the denoising queries of a batch.
 
         Args:
-            boxes: of each sample, with gravity centres.
-            labels: their classes.
-            grid: whose range references are fractions of.
-            num_queries: learned queries of the decoder.
-            num_classes: the label of background.
-            generator: of the noise; torch's global one if None.
+            boxes: boxes of each sample, with gravity centres.
+            labels: classes of these boxes.
+            grid: grid of the volume; references are fractions of its range.
+            num_queries: number of learned queries of the decoder.
+            num_classes: number of classes, which is the label of background.
+            generator: generator of the noise; None takes torch's global one.
         """
         most = max(len(b) for b in boxes)
         groups = 0 if most == 0 else max(1, min(self.groups, num_queries // most))
@@ -89,17 +96,17 @@ class Denoising:
         classes = first_label.new_full((len(boxes), groups, most), -1)
         for b, (box, label) in enumerate(zip(boxes, labels, strict=True)):
             centers, length = self._noisy_centers(box, groups, generator)
-            references[b, :, : len(box)] = grid_fractions(centers, grid)
+            references[b, :, : len(box)] = grid.to_fraction(centers).clamp(0, 1)
             classes[b, :, : len(box)] = torch.where(length > self.background_beyond, num_classes, label)
         classes = classes.flatten(1)
-        copied = torch.arange(most, device=classes.device).repeat(groups).expand_as(classes)
-        visible = visible_queries(groups, classes < 0, num_queries) if groups else None
-        return DenoisingQueries(references.flatten(1, 2), classes, copied, visible)
+        box_index = torch.arange(most, device=classes.device).repeat(groups).expand_as(classes)
+        attn_mask = denoising_attn_mask(groups, classes < 0, num_queries) if groups else None
+        return DenoisingQueries(references.flatten(1, 2), classes, box_index, attn_mask)
 
     def _noisy_centers(
         self, boxes: Float[Tensor, "n 9"], groups: int, generator: torch.Generator | None
     ) -> tuple[Float[Tensor, "g n 3"], Float[Tensor, "g n"]]:
-        """Centres in metres and the length of their noise before its scale."""
+        """Return centres in metres, and the length of their noise before it is scaled."""
         shape = (groups, len(boxes), 3)
         noise = torch.rand(shape, generator=generator, device=boxes.device, dtype=boxes.dtype) * 2 - 1
         along, across, up = (noise * boxes[:, 3:6] / 2 * self.noise_scale).unbind(dim=-1)
@@ -108,16 +115,20 @@ class Denoising:
         return boxes[:, :3] + shift, noise.norm(dim=-1)
 
 
-def grid_fractions(points: Float[Tensor, "*n 3"], grid: VoxelGrid) -> Float[Tensor, "*n 3"]:
-    """Metres to fractions of the grid's range, those outside at its edge."""
-    lower, upper = points.new_tensor(grid.lower), points.new_tensor(grid.upper)
-    return ((points - lower) / (upper - lower)).clamp(0, 1)
+def denoising_attn_mask(groups: int, padding: Bool[Tensor, "b d"], num_queries: int) -> Bool[Tensor, "b t t"]:
+    """Return the mask of self-attention among denoising queries, which come first, and learned queries.
 
+    Every query may attend to all learned queries. Denoising queries may also attend to those of their own group. No
+    query may attend to padding. Learned queries must not attend to denoising ones: these know where the boxes are, and
+    are missing in inference.
 
-def visible_queries(groups: int, padding: Bool[Tensor, "b d"], num_queries: int) -> Bool[Tensor, "b t t"]:
-    """Which query may look at which: everyone at learned queries, copies also at their own group, none at padding.
+    Args:
+        groups: number of groups among the denoising queries.
+        padding: True for the denoising queries that are padding.
+        num_queries: number of learned queries.
 
-    Copies know where boxes are, so learned queries, which have no such help later, must not see them.
+    Returns:
+        True where the query of the first axis may attend to the query of the second.
     """
     group = torch.arange(groups, device=padding.device).repeat_interleave(padding.shape[1] // groups)
     group = torch.cat([group, group.new_full((num_queries,), -1)])

@@ -1,4 +1,4 @@
-"""What is asked of each query, and how far it is from it."""
+"""The targets of the queries, and the losses of their predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from .uvtr_decoder import QueryPredictions
 
 @dataclass(frozen=True)
 class QueryTargets:
-    """What the queries of all layers should say; p of them have a box.
+    """Targets of the queries after each decoder layer; `p` of the queries have a box.
 
     Attributes:
-        labels: class, the number of classes for background, -1 to ask nothing.
-        sample: which sample of the batch a query with a box is in, the same in all layers.
-        query: which query it is.
-        codes: of its box.
-        class_count: what the sum of the class loss is divided by, on one rank.
+        labels: target class of each query; the number of classes for background, -1 for a query without a class loss.
+        sample: index of the sample of each query that has a box; the same in all layers.
+        query: index of that query.
+        codes: code of its box; an unknown velocity is NaN.
+        class_count: number that the sum of the class loss is divided by, of this rank.
     """
 
     labels: Int[Tensor, "l b q"]
@@ -36,23 +36,32 @@ class QueryTargets:
 
 @dataclass(frozen=True)
 class LayerSums:
-    """A loss summed over the queries of each layer, and what to divide it by."""
+    """A loss summed over the queries of each decoder layer, and the number to divide it by.
+
+    Attributes:
+        total: weighted sum of the loss.
+        count: number of queries or targets that it is averaged over.
+    """
 
     total: Float[Tensor, "l"]
     count: Float[Tensor, "l"]
 
 
 class DetectionLoss(nn.Module):
-    """Focal loss of the classes, L1 of the box codes, L1 of the predicted overlap.
+    """Focal loss of the classes, L1 loss of the box codes, and L1 loss of the predicted overlaps.
 
-    Sums stay connected to every prediction, also when no query has a box: all parameters always have a gradient.
+    The sums depend on every prediction even when no query has a box, so all parameters always get a gradient.
 
     Args:
-        cls_weight: published 2.0.
-        bbox_weight: published 0.25.
-        iou_weight: published 0.5; 0 without that branch.
+        cls_weight: factor of the focal loss; published 2.0.
+        bbox_weight: factor of the loss of the codes; published 0.25.
+        iou_weight: factor of the loss of the overlaps; published 0.5, or 0 without overlap branches.
         code_weights: factors of the ten dimensions of the code.
-        alpha, gamma: of the focal loss, published 0.25 and 2.
+        alpha: weight of positive targets in the focal loss; published 0.25.
+        gamma: exponent by which the focal loss plays down easy queries; published 2.
+
+    Raises:
+        ValueError: when there are not ten `code_weights`.
     """
 
     def __init__(
@@ -73,7 +82,7 @@ class DetectionLoss(nn.Module):
         self.register_buffer("code_weights", torch.tensor(code_weights, dtype=torch.float32), persistent=False)
 
     def forward(self, predictions: QueryPredictions, targets: QueryTargets) -> dict[str, LayerSums]:
-        """`loss_cls`, `loss_bbox` and, where overlaps are predicted, `loss_iou`, float32."""
+        """Return `loss_cls`, `loss_bbox` and, where overlaps are predicted, `loss_iou`, in float32."""
         layers, pairs = targets.query.shape
         chosen = (torch.arange(layers, device=targets.query.device)[:, None], targets.sample[None], targets.query)
         codes = predictions.codes.float()[chosen]
@@ -88,34 +97,38 @@ class DetectionLoss(nn.Module):
     def _class_sums(self, logits: Float[Tensor, "l b q k"], targets: QueryTargets) -> LayerSums:
         layers, classes = logits.shape[0], logits.shape[-1]
         labels = targets.labels.flatten()
-        asked = labels >= 0
-        labels = torch.where(asked, labels, classes)
-        each = self.focal(logits.flatten(0, 2), labels, asked.to(logits.dtype), reduction_override="none")
+        label_mask = labels >= 0
+        labels = torch.where(label_mask, labels, classes)
+        losses = self.focal(logits.flatten(0, 2), labels, label_mask.to(logits.dtype), reduction_override="none")
         count = logits.new_full((layers,), float(targets.class_count))
-        return LayerSums(each.view(layers, -1).sum(dim=1), count)
+        return LayerSums(losses.view(layers, -1).sum(dim=1), count)
 
-    def _box_total(self, codes: Float[Tensor, "l p 10"], wanted: Float[Tensor, "l p 10"]) -> Float[Tensor, "l"]:
-        # An unknown velocity asks nothing: its difference is 0, and so is its gradient.
-        wanted = torch.where(torch.isfinite(wanted), wanted, codes.detach())
-        return self.bbox_weight * ((codes - wanted).abs() * self.code_weights).sum(dim=(1, 2))
+    def _box_total(self, codes: Float[Tensor, "l p 10"], targets: Float[Tensor, "l p 10"]) -> Float[Tensor, "l"]:
+        # Where the velocity is unknown the prediction is its own target, so that loss and gradient are 0.
+        targets = torch.where(torch.isfinite(targets), targets, codes.detach())
+        return self.bbox_weight * ((codes - targets).abs() * self.code_weights).sum(dim=(1, 2))
 
     def _iou_sums(
-        self, ious: Float[Tensor, "l p"], codes: Float[Tensor, "l p 10"], wanted: Float[Tensor, "l p 10"]
+        self, ious: Float[Tensor, "l p"], codes: Float[Tensor, "l p 10"], targets: Float[Tensor, "l p 10"]
     ) -> LayerSums:
-        overlap = paired_iou_3d(decode_boxes(codes).flatten(0, 1), decode_boxes(wanted).flatten(0, 1)).view_as(ious)
-        meets = (overlap > 0).to(ious.dtype)
-        total = ((ious - (2 * overlap - 1)).abs() * meets).sum(dim=1)
-        return LayerSums(self.iou_weight * total, meets.sum(dim=1))
+        """Compare predicted overlaps with those of predicted and target boxes, where these overlap at all."""
+        overlap = paired_iou_3d(decode_boxes(codes).flatten(0, 1), decode_boxes(targets).flatten(0, 1)).view_as(ious)
+        overlapping = (overlap > 0).to(ious.dtype)
+        total = ((ious - (2 * overlap - 1)).abs() * overlapping).sum(dim=1)
+        return LayerSums(self.iou_weight * total, overlapping.sum(dim=1))
 
 
-def normalise(sums: dict[str, LayerSums]) -> dict[str, Float[Tensor, "l"]]:
-    """Totals over counts: the mean count of all ranks, at least 1; one exchange for all losses and layers."""
+def normalize(sums: dict[str, LayerSums]) -> dict[str, Float[Tensor, "l"]]:
+    """Divide each total by its count, averaged over all ranks and at least 1.
+
+    The ranks exchange the counts of all losses and layers in a single reduction.
+    """
     counts = reduce_mean(torch.stack([part.count for part in sums.values()])).clamp(min=1)
     return {name: part.total / count for (name, part), count in zip(sums.items(), counts, strict=True)}
 
 
 def by_layer(losses: dict[str, Float[Tensor, "l"]]) -> dict[str, Tensor]:
-    """One loss a layer: the last keeps its name, layer i before it is `d{i}.` and the name."""
+    """Return one loss for each layer: the last layer's keeps its name, that of layer i gets the prefix `d{i}.`."""
     named = {}
     for name, values in losses.items():
         for i, value in enumerate(values):

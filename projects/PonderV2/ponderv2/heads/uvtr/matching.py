@@ -1,4 +1,4 @@
-"""Which query answers for which box: one to one, by the least total cost."""
+"""One-to-one matching of queries and boxes at the least total cost."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,18 @@ _MATCHED_DIMENSIONS = 8  # all of the code but the velocity, which may be unknow
 
 
 class HungarianMatcher:
-    """Optimal one-to-one matching of queries to boxes (DETR3D §3.3, with the weights of UVTR).
+    """Matches queries one to one with boxes, optimally (DETR3D §3.3, with the weights of UVTR).
 
-    The cost is that of the focal classification plus the L1 distance of the first eight dimensions of the codes:
-    the velocity has no part in it.
+    The cost of a pair is the focal classification cost plus the L1 distance between the first eight dimensions of
+    the codes; the velocity is left out.
 
     Args:
-        class_weight, box_weight: of the two costs; published 2.0 and 0.25.
-        code_weights: factors of the code's dimensions in the distance, at least 8; published ones for the plain
-            head, and those of its loss for the denoising head.
-        alpha, gamma: of the focal cost; published 0.25 and 2.
+        class_weight: factor of the classification cost; published 2.0.
+        box_weight: factor of the distance between codes; published 0.25.
+        code_weights: factors of the code's dimensions in the distance, of which the first eight count. Published are
+            ones for the plain head, and the weights of its loss for the denoising head.
+        alpha: weight of positive targets in the focal cost; published 0.25.
+        gamma: exponent by which the focal cost plays down easy queries; published 2.
     """
 
     def __init__(
@@ -49,21 +51,21 @@ class HungarianMatcher:
         """Match the predictions of each decoder layer of one sample; p = min(q, n), also 0.
 
         Args:
-            logits: of the classes.
-            codes: of the predicted boxes.
-            labels: classes of the boxes.
-            targets: their codes; NaN velocities do not matter.
+            logits: logits of the classes.
+            codes: codes of the predicted boxes.
+            labels: classes of the target boxes.
+            targets: codes of the target boxes; their velocities may be NaN.
 
         Returns:
-            Queries, and the box each is matched with; on the device of `logits`.
+            Indices of the matched queries, and of the box that each is matched with, on the device of `logits`.
 
         Raises:
-            FloatingPointError: when a cost is not finite, which predictions or boxes with NaN make.
+            FloatingPointError: when a cost is not finite, because a prediction or a box is not.
         """
         layers, queries, _ = logits.shape
         if len(labels) == 0:
-            nothing = labels.new_zeros(layers, 0)
-            return nothing, nothing
+            empty = labels.new_zeros(layers, 0)
+            return empty, empty
         # One copy to the CPU for all layers of a sample.
         cost = self.cost(logits.flatten(0, 1), codes.flatten(0, 1), labels, targets).unflatten(0, (layers, queries))
         cost = cost.cpu()
@@ -84,7 +86,7 @@ class HungarianMatcher:
         labels: Int[Tensor, "n"],
         targets: Float[Tensor, "n 10"],
     ) -> Float[Tensor, "q n"]:
-        """What matching each query with each box costs."""
+        """Return the cost of matching each query with each box."""
         classes = self.class_cost(InstanceData(scores=logits.float()), InstanceData(labels=labels))
         weights = codes.new_tensor(self.code_weights, dtype=torch.float32)
         first = codes[:, :_MATCHED_DIMENSIONS].float() * weights

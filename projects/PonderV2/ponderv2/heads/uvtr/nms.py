@@ -1,4 +1,4 @@
-"""Of boxes that overlap from above keep the best, class by class."""
+"""Non-maximum suppression of rotated boxes seen from above, class by class."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,17 +21,19 @@ def classwise_nms(
     thresholds: Mapping[str, float] | float,
     classes: Sequence[str],
 ) -> Int[Tensor, "k"]:
-    """Indices of the boxes that stay, by descending score.
+    """Return the indices of the boxes that are kept, by descending score.
 
     Args:
-        boxes, scores, labels: what was found in one sample, in any order.
-        thresholds: rotated IoU from above beyond which the lower score goes: one for all classes, or one for each
-            class named; classes without one keep all their boxes. Published 0.2 for barrier, motorcycle and
-            traffic_cone.
+        boxes: predicted boxes of one sample, in any order.
+        scores: their scores.
+        labels: their classes.
+        thresholds: rotated IoU from above beyond which the box with the lower score is dropped: one for all classes,
+            or one for each class that is named. Classes without a threshold keep all their boxes. Published are 0.2
+            for barrier, motorcycle and traffic_cone.
         classes: names of the labels.
 
     Raises:
-        ValueError: when `thresholds` names no class.
+        ValueError: when a name in `thresholds` is no class.
     """
     order = scores.argsort(descending=True, stable=True)
     flat, labels = boxes.bev[order], labels[order]
@@ -43,10 +45,10 @@ def classwise_nms(
 
 
 def label_thresholds(thresholds: Mapping[str, float] | float, classes: Sequence[str]) -> dict[int, float]:
-    """Thresholds by label instead of by name.
+    """Return the thresholds by label instead of by name.
 
     Raises:
-        ValueError: for a name that is no class.
+        ValueError: when a name is no class.
     """
     if not isinstance(thresholds, Mapping):
         return dict.fromkeys(range(len(classes)), float(thresholds))
@@ -57,11 +59,16 @@ def label_thresholds(thresholds: Mapping[str, float] | float, classes: Sequence[
 
 
 def rotated_nms(rectangles: Float[Tensor, "n 5"], threshold: float) -> Bool[Tensor, "n"]:
-    """Which rectangles (x, y, l, w, yaw), best first, stay: those with no better one that stays and overlaps more.
+    """Return which rectangles are kept: those that no better rectangle overlaps by more than the threshold.
 
-    Overlaps are those of `ponderv2.heads.uvtr.rotated_iou`, as mmcv's can miss an exact duplicate.
+    Only better rectangles that are kept themselves count. Overlaps come from `rotated_iou`, because mmcv's overlap can
+    miss an exact duplicate.
+
+    Args:
+        rectangles: (x, y, l, w, yaw), by descending score, metres and radians.
+        threshold: IoU beyond which the worse of two rectangles is dropped.
     """
-    better, worse = _pairs_that_may_meet(rectangles)
+    better, worse = _pairs_that_may_overlap(rectangles)
     beyond = torch.cat(
         [
             paired_iou_bev(rectangles[first], rectangles[second]) > threshold
@@ -69,17 +76,17 @@ def rotated_nms(rectangles: Float[Tensor, "n 5"], threshold: float) -> Bool[Tens
         ]
     )
     better, worse = better[beyond].cpu().numpy(), worse[beyond].cpu().numpy()
-    stays = np.ones(len(rectangles), dtype=bool)
-    # Pairs come by the better one, so whether it stays is settled when its turn comes.
+    is_kept = np.ones(len(rectangles), dtype=bool)
+    # Pairs are sorted by the better rectangle, so it is settled whether that one is kept when its turn comes.
     starts = np.searchsorted(better, np.arange(len(rectangles) + 1))
     for k in range(len(rectangles)):
-        if stays[k]:
-            stays[worse[starts[k] : starts[k + 1]]] = False
-    return torch.from_numpy(stays).to(rectangles.device)
+        if is_kept[k]:
+            is_kept[worse[starts[k] : starts[k + 1]]] = False
+    return torch.from_numpy(is_kept).to(rectangles.device)
 
 
-def _pairs_that_may_meet(rectangles: Float[Tensor, "n 5"]) -> tuple[Int[Tensor, "p"], Int[Tensor, "p"]]:
-    """Pairs i < j, by i, whose circles about their corners touch."""
+def _pairs_that_may_overlap(rectangles: Float[Tensor, "n 5"]) -> tuple[Int[Tensor, "p"], Int[Tensor, "p"]]:
+    """Return pairs i < j, sorted by i, whose circumscribed circles touch."""
     reach = rectangles[:, 2:4].norm(dim=1) / 2
     x, y = rectangles[:, 0], rectangles[:, 1]
     distance = torch.hypot(x[:, None] - x, y[:, None] - y)

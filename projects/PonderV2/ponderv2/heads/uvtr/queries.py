@@ -1,4 +1,4 @@
-"""What the decoder starts from: learned features and places, the same for every sample."""
+"""The learned queries that the decoder starts from, the same for every sample."""
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +9,14 @@ from .uvtr_decoder import REFERENCE_EPS
 
 
 class EmbeddedQueries(nn.Module):
-    """A learned place feature and content; the reference is read off the place (Deformable DETR, DETR3D).
+    """Queries with a learned positional embedding and learned content (Deformable DETR, DETR3D).
 
-    Of UVTR's plain head, which the camera ablation uses.
+    A linear layer predicts the reference of a query from its positional embedding. UVTR's plain head, which the camera
+    ablation uses, starts from such queries.
+
+    Args:
+        num_queries: how many queries there are.
+        channels: channels of content and positional embedding.
     """
 
     def __init__(self, num_queries: int, channels: int) -> None:
@@ -22,17 +27,21 @@ class EmbeddedQueries(nn.Module):
         nn.init.zeros_(self.reference.bias)
 
     def forward(self) -> tuple[Float[Tensor, "q c"], Float[Tensor, "q c"], Float[Tensor, "q 3"]]:
-        """Content, place feature, and reference as logits of fractions of the range."""
+        """Return contents, positional embeddings, and references as logits of fractions of the range."""
         position, content = self.embedding.weight.chunk(2, dim=1)
         return content, position, self.reference(position)
 
 
 class ReferenceQueries(nn.Module):
-    """Learned references, evenly spread at first; everything else follows from them (Anchor DETR, PETR).
+    """Queries with a learned reference, which everything else about them is computed from (Anchor DETR, PETR).
 
-    Of UVTR's denoising head: such queries can start anywhere, so noisy copies of boxes can join them. What is
-    learned are logits. The published code learns fractions and cuts them to [0, 1], where one that has left the
-    range never gets a gradient again.
+    References are uniform in the range at first. UVTR's denoising head starts from such queries, because they can be
+    made at any point, so that noisy copies of boxes can join them. References are learned as logits. The published
+    code learns fractions and clamps them to [0, 1], where one that has left the range never gets a gradient again.
+
+    Args:
+        num_queries: how many queries there are.
+        channels: channels of content and positional embedding.
     """
 
     def __init__(self, num_queries: int, channels: int) -> None:
@@ -43,13 +52,13 @@ class ReferenceQueries(nn.Module):
         self.position = nn.Sequential(nn.Linear(3, channels), nn.ReLU(inplace=True), nn.Linear(channels, channels))
 
     def forward(self) -> tuple[Float[Tensor, "q c"], Float[Tensor, "q c"], Float[Tensor, "q 3"]]:
-        """Content (zeros), place feature, and reference as logits of fractions of the range."""
+        """Return contents (zeros), positional embeddings, and references as logits of fractions of the range."""
         return self._from_logits(self.references.weight)
 
     def at(
         self, references: Float[Tensor, "*q 3"]
     ) -> tuple[Float[Tensor, "*q c"], Float[Tensor, "*q c"], Float[Tensor, "*q 3"]]:
-        """The same for queries at given fractions of the range."""
+        """Return the same for queries whose references are given as fractions of the range."""
         return self._from_logits(torch.logit(references, eps=REFERENCE_EPS))
 
     def _from_logits(

@@ -1,7 +1,7 @@
-"""The decoder of UVTR: queries talk to each other, read the volume where they point, and move there.
+"""The decoder of UVTR: queries attend to each other, read the volume at their references, and move these.
 
-UVTR (NeurIPS 2022) §3.3 in the form of its code, which UniPAD kept: a query reads one point of the volume, its
-reference, and not several with learned offsets.
+UVTR (NeurIPS 2022) §3.3 in the form of its code, which UniPAD kept: a query reads the volume at one point, its
+reference, instead of at several points with learned offsets.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from mmengine.model import bias_init_with_prob
 from torch import Tensor, nn
 
+from ponderv2.geometry import sample_volume
 from ponderv2.shapes import Bool, Float
 from ponderv2.structures import FeatureVolume
 
@@ -23,12 +24,12 @@ _LOGIT_LIMIT = 11.5129
 
 @dataclass(frozen=True)
 class QueryPredictions:
-    """What the queries say after each layer.
+    """Predictions of all queries after each decoder layer.
 
     Attributes:
-        logits: of the classes.
-        codes: of the boxes, see `box_code`, centres in metres.
-        ious: predicted 2·IoU − 1 of the boxes, not squashed; None without that branch.
+        logits: logits of the classes.
+        codes: codes of the boxes, see `box_code`, with centres in metres.
+        ious: predictions of 2·IoU − 1 of the boxes, without an activation; None without overlap branches.
     """
 
     logits: Float[Tensor, "l b q k"]
@@ -36,7 +37,7 @@ class QueryPredictions:
     ious: Float[Tensor, "l b q"] | None
 
     def split(self, first: int) -> tuple["QueryPredictions", "QueryPredictions"]:
-        """The first queries, and the others."""
+        """Return the predictions of the first queries, and those of the others."""
         parts = [
             QueryPredictions(
                 self.logits[:, :, part], self.codes[:, :, part], None if self.ious is None else self.ious[:, :, part]
@@ -47,17 +48,17 @@ class QueryPredictions:
 
 
 class UVTRDecoder(nn.Module):
-    """Layers of self-attention, one reading of the volume, and feed-forward, with a box refined after each.
+    """Layers of self-attention, cross-attention to the volume and a feed-forward net; each refines the boxes.
 
     Args:
-        in_channels: of the volume; may differ from `channels`.
-        channels: of the queries.
-        num_classes: outputs of the class branches.
-        num_layers: published 6.
-        num_heads: of the self-attention, published 8.
-        ffn_channels: hidden ones of the feed-forward part, published 512.
-        dropout: published 0.1.
-        with_iou: a third branch, predicting how well the box fits.
+        in_channels: channels of the volume, which may differ from `channels`.
+        channels: channels of the queries.
+        num_classes: number of classes.
+        num_layers: number of layers; published 6.
+        num_heads: heads of the self-attention; published 8.
+        ffn_channels: hidden channels of the feed-forward nets; published 512.
+        dropout: probability of dropout; published 0.1.
+        with_iou: whether each layer has a third branch, which predicts the overlap of its box with the true one.
     """
 
     def __init__(
@@ -87,32 +88,42 @@ class UVTRDecoder(nn.Module):
         content: Float[Tensor, "b q c"],
         position: Float[Tensor, "b q c"],
         references: Float[Tensor, "b q 3"],
-        visible: Bool[Tensor, "b q q"] | None = None,
+        attn_mask: Bool[Tensor, "b q q"] | None = None,
     ) -> QueryPredictions:
-        """Decode.
+        """Predict classes and boxes after each layer.
 
         Args:
-            volume: float32.
-            content, position: features of the queries and of their places.
-            references: where they start, logits of fractions of the grid's range (x, y, z).
-            visible: which query (first axis) may look at which; None: all at all.
+            volume: the volume that is read, float32.
+            content: content features of the queries.
+            position: positional embeddings of the queries.
+            references: references of the queries (x, y, z), as logits of fractions of the grid's range.
+            attn_mask: mask of the self-attention: True lets the query of the first axis attend to the query of the
+                second, False keeps it from doing so. None lets every query attend to all.
         """
         logits, codes, ious = [], [], []
         for i, layer in enumerate(self.layers):
-            content = layer(content, position, references, volume, visible)
+            content = layer(content, position, references, volume, attn_mask)
             logits.append(self.cls_branches[i](content))
             code = self.reg_branches[i](content)
             moved = references + code[..., CENTER]
-            codes.append(_with_center(code, fractions_to_metres(moved.sigmoid(), volume)))
+            codes.append(_with_center(code, volume.grid.from_fraction(moved.sigmoid())))
             if len(self.iou_branches):
                 ious.append(self.iou_branches[i](content).squeeze(-1))
-            # A layer learns its own step; the place it starts from is given (Deformable DETR §A.4).
+            # A layer learns its own step, not those of the layers before it (Deformable DETR §A.4).
             references = moved.detach().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)
         return QueryPredictions(torch.stack(logits), torch.stack(codes), torch.stack(ious) if ious else None)
 
 
 class UVTRDecoderLayer(nn.Module):
-    """Self-attention, norm, reading of the volume, norm, feed-forward, norm."""
+    """Self-attention, cross-attention to the volume and a feed-forward net, with a norm after each.
+
+    Args:
+        in_channels: channels of the volume.
+        channels: channels of the queries.
+        num_heads: heads of the self-attention.
+        ffn_channels: hidden channels of the feed-forward net.
+        dropout: probability of dropout.
+    """
 
     def __init__(self, in_channels: int, channels: int, num_heads: int, ffn_channels: int, dropout: float) -> None:
         super().__init__()
@@ -130,7 +141,7 @@ class UVTRDecoderLayer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        # Every reading starts half open.
+        # Every gate starts half open.
         nn.init.zeros_(self.cross_attention.gate.weight)
 
     def forward(
@@ -139,18 +150,26 @@ class UVTRDecoderLayer(nn.Module):
         position: Float[Tensor, "b q c"],
         references: Float[Tensor, "b q 3"],
         volume: FeatureVolume,
-        visible: Bool[Tensor, "b q q"] | None = None,
+        attn_mask: Bool[Tensor, "b q q"] | None = None,
     ) -> Float[Tensor, "b q c"]:
-        """New content of the queries; `references` are logits."""
-        content = self.norms[0](content + self.self_attention(content, position, visible))
+        """Return the new content of the queries; arguments as in `UVTRDecoder.forward`."""
+        content = self.norms[0](content + self.self_attention(content, position, attn_mask))
         content = self.norms[1](content + self.cross_attention(content, position, references, volume))
         return self.norms[2](content + self.ffn(content))
 
 
 class QuerySelfAttention(nn.Module):
-    """Multi-head attention among queries; places take part in who looks at whom, not in what is said.
+    """Multi-head self-attention of the queries; positional embeddings are added to queries and keys, not to values.
 
-    torch's own module copies a mask that differs between samples for every head.
+    `nn.MultiheadAttention` would copy a mask that differs between samples for every head.
+
+    Args:
+        channels: channels of the queries.
+        num_heads: number of heads.
+        dropout: probability of dropout, of attention weights and of the output.
+
+    Raises:
+        ValueError: when `channels` is no multiple of `num_heads`.
     """
 
     def __init__(self, channels: int, num_heads: int, dropout: float) -> None:
@@ -168,26 +187,39 @@ class QuerySelfAttention(nn.Module):
         self,
         content: Float[Tensor, "b q c"],
         position: Float[Tensor, "b q c"],
-        visible: Bool[Tensor, "b q q"] | None = None,
+        attn_mask: Bool[Tensor, "b q q"] | None = None,
     ) -> Float[Tensor, "b q c"]:
-        """What each query hears."""
+        """Return what each query attends to.
+
+        Args:
+            content: content features of the queries.
+            position: positional embeddings of the queries.
+            attn_mask: True lets the query of the first axis attend to the query of the second, as in
+                `F.scaled_dot_product_attention` and the other way round than in `nn.MultiheadAttention`.
+        """
         query, key = self.query_key(content + position).chunk(2, dim=-1)
         heads = [t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in (query, key, self.value(content))]
-        heard = F.scaled_dot_product_attention(
+        attended = F.scaled_dot_product_attention(
             *heads,
-            attn_mask=None if visible is None else visible[:, None],
+            attn_mask=None if attn_mask is None else attn_mask[:, None],
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.output_drop(self.output_proj(heard.transpose(1, 2).flatten(2)))
+        return self.output_drop(self.output_proj(attended.transpose(1, 2).flatten(2)))
 
 
 class VolumeCrossAttention(nn.Module):
-    """One trilinear reading at the reference, scaled by a learned gate, plus features of the place."""
+    """Reads the volume at the reference of each query, gated by the query, and adds an embedding of the reference.
+
+    Args:
+        in_channels: channels of the volume.
+        channels: channels of the queries.
+        dropout: probability of dropout of what was read.
+    """
 
     def __init__(self, in_channels: int, channels: int, dropout: float) -> None:
         super().__init__()
         self.gate = nn.Linear(channels, 1)
-        # After the reading: it is linear, so a projection of the whole volume would give the same for more.
+        # After the reading: that one is linear, so projecting the whole volume first would give the same for more.
         self.output_proj = nn.Linear(in_channels, channels)
         self.output_drop = nn.Dropout(dropout)
         self.position_encoder = nn.Sequential(
@@ -206,23 +238,10 @@ class VolumeCrossAttention(nn.Module):
         references: Float[Tensor, "b q 3"],
         volume: FeatureVolume,
     ) -> Float[Tensor, "b q c"]:
-        """What each query reads; `references` are logits."""
-        read = sample_volume(volume, fractions_to_metres(references.sigmoid(), volume))
-        read = self.gate(content + position).sigmoid() * read
-        return self.output_drop(self.output_proj(read)) + self.position_encoder(references)
-
-
-def sample_volume(volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q c"]:
-    """Trilinear features at points (x, y, z) in metres, differentiable in both; zero outside the volume."""
-    size = points.new_tensor(volume.grid.size)
-    place = (2 * volume.grid.to_index(points) + 1) / size - 1
-    return F.grid_sample(volume.data, place[:, None, None], align_corners=False)[:, :, 0, 0].transpose(1, 2)
-
-
-def fractions_to_metres(fractions: Float[Tensor, "*n 3"], volume: FeatureVolume) -> Float[Tensor, "*n 3"]:
-    """Fractions of the range of the volume's grid to metres."""
-    lower, upper = fractions.new_tensor(volume.grid.lower), fractions.new_tensor(volume.grid.upper)
-    return lower + fractions * (upper - lower)
+        """Return what each query reads; `references` are logits of fractions of the range."""
+        features = sample_volume(volume, volume.grid.from_fraction(references.sigmoid()))
+        features = self.gate(content + position).sigmoid() * features
+        return self.output_drop(self.output_proj(features)) + self.position_encoder(references)
 
 
 def _with_center(code: Float[Tensor, "*n 10"], center: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 10"]:
@@ -230,7 +249,7 @@ def _with_center(code: Float[Tensor, "*n 10"], center: Float[Tensor, "*n 3"]) ->
 
 
 def _branch(channels: int, outputs: int, norm: type[nn.Module] | None = None) -> nn.Sequential:
-    """Two hidden layers, normed or not, and a linear one."""
+    """Build two hidden layers, each with a norm if one is given, and a linear output."""
     layers: list[nn.Module] = []
     for _ in range(2):
         layers.append(nn.Linear(channels, channels))

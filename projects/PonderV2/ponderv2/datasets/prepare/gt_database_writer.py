@@ -1,4 +1,4 @@
-"""A database of annotated objects to paste into other frames; `datasets.paste_database` says what is in it."""
+"""Writing a ground-truth database; `datasets.gt_database` says what is in it."""
 
 import pickle
 from contextlib import ExitStack
@@ -6,32 +6,35 @@ from pathlib import Path
 
 import numpy as np
 
-from ponderv2.datasets import DETECTION_CLASSES
-from ponderv2.datasets.box_points import points_in_box
-from ponderv2.datasets.info_file import read_plain_pickle
-from ponderv2.datasets.transforms.loading import LoadLidarSweeps
 from ponderv2.datasets.gt_database import COLUMNS
+from ponderv2.datasets.info_file import read_plain_pickle
+from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES, LIDAR
+from ponderv2.datasets.transforms.loading import LoadLidarSweeps
+from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Float
 
 from .crops import FrameCrops
 from .infos import frames_by_scene
-from .parts import Record, remove_parts, run_in_parts, write_atomically
 from .nuscenes_tables import PreparationError
+from .parts import Record, remove_parts, run_in_parts, write_atomically
 
 LAYOUT = 1
-"""Raised when what is stored changes, so that databases made before are made anew."""
+"""Number of the layout of what is stored; it goes up when that changes, so that older databases are made anew."""
 
 
 class SceneObjects:
-    """Cuts the objects out of a scene's key frames.
+    """Cut the objects out of a scene's key frames.
 
     Objects of categories that are not detected (label -1) are left out, and so are those that hold no point of
     the key frame: points of earlier sweeps alone are where something was.
 
     Args:
         root: folder of the data set.
-        lidar_sweeps: earlier sweeps that are added to the key frame's points, at most.
-        image_crops: cut pictures of the objects, too.
+        lidar_sweeps: largest number of earlier sweeps that are added to the key frame's points.
+        image_crops: whether pictures of the objects are cut, too.
+
+    Raises:
+        PreparationError: on calling it, when a point file or an image is missing or damaged.
     """
 
     def __init__(self, root: Path, lidar_sweeps: int, image_crops: bool = False) -> None:
@@ -53,7 +56,7 @@ class SceneObjects:
         return {"objects": objects, "points": points} | ({"crops": crops} if self.image_crops else {})
 
     def _points(self, frame: dict) -> Float[np.ndarray, "p 5"]:
-        folder = self.root / "samples" / "LIDAR_TOP"
+        folder = self.root / "samples" / LIDAR
         sweeps = [
             sweep | {"lidar_points": sweep["lidar_points"] | {"lidar_path": str(self.root / path)}}
             for sweep in frame["lidar_sweeps"]
@@ -99,7 +102,7 @@ def _entry(frame: dict, instance: dict, points: Float[np.ndarray, "q 5"]) -> dic
     }
 
 
-def create_paste_database(
+def create_gt_database(
     info_file: Path,
     root: Path,
     out: Path,
@@ -108,25 +111,25 @@ def create_paste_database(
     overwrite: bool = False,
     image_crops: bool = False,
 ) -> Path:
-    """Write the folder `nuscenes_paste_<split>` for an info file; returns it.
+    """Write the folder `nuscenes_gt_database_<split>` for an info file; returns its path.
 
     A finished database is recognised and left alone; an interrupted run goes on with the scenes that are missing.
 
     Args:
-        info_file: of this package, `nuscenes_infos_<split>.pkl`.
+        info_file: info file `nuscenes_infos_<split>.pkl` that `create_info_files` wrote.
         root: folder of the data set.
-        out: where the folder is put.
-        lidar_sweeps: earlier sweeps that are added to the key frame's points, at most.
-        workers: processes.
-        overwrite: replace a database that was made from another info file or with other settings.
-        image_crops: store a picture of each object as well.
+        out: folder that the database's folder is put into.
+        lidar_sweeps: largest number of earlier sweeps that are added to the key frame's points.
+        workers: number of processes.
+        overwrite: whether a database that was made from another info file or with other settings is replaced.
+        image_crops: whether a picture of each object is stored as well.
 
     Raises:
         PreparationError: a point file or an image is missing or damaged, or a database made from something else is
             in the way.
     """
     split = info_file.stem.removeprefix("nuscenes_infos_")
-    folder = out / f"nuscenes_paste_{split}"
+    folder = out / f"nuscenes_gt_database_{split}"
     infos_from = Record(info_file.parent).made_from(info_file)
     made_from = {"layout": LAYOUT, "lidar_sweeps": lidar_sweeps, "infos": infos_from}
     if image_crops:
@@ -136,7 +139,7 @@ def create_paste_database(
     if record.matches(folder, made_from) and (folder / "index.pkl").is_file():
         print(f"{folder} is finished")
         return folder
-    parts = out / "parts" / f"paste_{split}_{(infos_from or {}).get('tables', 'unknown')}_{lidar_sweeps}"
+    parts = out / "parts" / f"gt_database_{split}_{(infos_from or {}).get('tables', 'unknown')}_{lidar_sweeps}"
     parts = parts.with_name(f"{parts.name}_crops") if image_crops else parts
     if (folder / "index.pkl").exists() and not (overwrite or parts.is_dir()):
         raise PreparationError(
@@ -144,7 +147,7 @@ def create_paste_database(
             "give --overwrite to replace it, or another --out"
         )
     job = SceneObjects(root, lidar_sweeps, image_crops)
-    finished = run_in_parts(job, frames_by_scene(info_file), parts, workers, f"paste database, {split}")
+    finished = run_in_parts(job, frames_by_scene(info_file), parts, workers, f"ground-truth database, {split}")
     metainfo = {"columns": list(COLUMNS), "lidar_sweeps": lidar_sweeps, "info_file": info_file.name}
     _join(finished, folder, metainfo, image_crops)
     record.add(folder, made_from)
@@ -153,7 +156,7 @@ def create_paste_database(
 
 
 def _join(parts: list[Path], folder: Path, metainfo: dict, image_crops: bool) -> None:
-    """One file a class of points, and of crops, and the index last: without it the database is not there."""
+    """Write one file of points, and one of crops, for each class, and the index last: it says that all is there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.pkl").unlink(missing_ok=True)
     objects: dict[str, list[dict]] = {name: [] for name in DETECTION_CLASSES}

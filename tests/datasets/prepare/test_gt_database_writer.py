@@ -1,19 +1,20 @@
-"""Objects to paste: the right points, of the right classes, relative to their boxes."""
+"""Objects of the ground-truth database: the right points, of the right classes, relative to their boxes."""
 
 import copy
 
 import numpy as np
 import pytest
-from tests.factories.nuscenes_tables import INTERVAL, OBJECTS, object_place
 
-from ponderv2.datasets.box_points import points_in_box, to_box_frame
-from ponderv2.datasets.prepare import PasteDatabase, PreparationError
-from ponderv2.datasets.prepare.create_gt_database import SceneObjects
+from ponderv2.datasets import GroundTruthDatabase
+from ponderv2.datasets.prepare import PreparationError
+from ponderv2.datasets.prepare.gt_database_writer import SceneObjects
+from ponderv2.geometry import to_box_frame
+from tests.factories.nuscenes_tables import INTERVAL, OBJECTS, object_place
 
 
 @pytest.fixture(scope="module")
-def database(prepared) -> PasteDatabase:
-    return PasteDatabase(prepared / "nuscenes_paste_train")
+def database(prepared) -> GroundTruthDatabase:
+    return GroundTruthDatabase(prepared / "nuscenes_gt_database_train")
 
 
 @pytest.fixture
@@ -112,16 +113,5 @@ def test_a_damaged_sweep_is_named(tables_root, scene, tmp_path):
 
 
 def test_a_folder_without_a_finished_database_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no finished paste database \(index\.pkl\)"):
-        PasteDatabase(tmp_path)
-
-
-@pytest.mark.parametrize("yaw", [0.0, 0.7, -2.5])
-def test_points_in_a_box_are_those_that_its_axes_say(yaw):
-    rng = np.random.default_rng(0)
-    box = np.array([3.0, -2.0, 0.5, 4.0, 1.5, 2.0, yaw])
-    points = rng.uniform(-3, 3, (5000, 3)) + box[:3]
-    axes = np.array([[np.cos(yaw), np.sin(yaw), 0], [-np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
-    expected = [k for k, p in enumerate(points) if (np.abs(axes @ (p - box[:3])) <= box[3:6] / 2).all()]
-    assert points_in_box(points, box).tolist() == expected
-    assert len(expected) > 100
+    with pytest.raises(FileNotFoundError, match=r"holds no finished ground-truth database \(index\.pkl\)"):
+        GroundTruthDatabase(tmp_path)

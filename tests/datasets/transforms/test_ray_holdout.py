@@ -5,18 +5,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.factories.rays import RANGE, draw, pixel_rays, tiles
 
-from ponderv2.datasets import MultiViewResizeCropFlipRotate, SampleRays
-from ponderv2.datasets.transforms.rays import held_out_pixels
+from ponderv2.datasets import MultiViewResizeCropFlipRotate, RayHoldout, SampleCameraRays
 from ponderv2.structures import RayBatch
+from tests.factories.rays import RANGE, draw, pixel_rays, tiles
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.25, 0.5])
 @pytest.mark.parametrize("tile", [2, 4, 8])
 def test_the_held_out_share_is_right_everywhere_in_whole_tiles(share, tile):
     v, u = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (896, 1600)), indexing="ij")
-    mask = held_out_pixels(torch.stack([u, v], dim=-1), share, tile)
+    mask = RayHoldout(share, tile).contains(torch.stack([u, v], dim=-1))
     by_tile = mask.reshape(896 // tile, tile, 1600 // tile, tile).double().mean(dim=(1, 3))
     assert set(by_tile.unique().tolist()) == {0.0, 1.0}
     assert mask.double().mean().item() == pytest.approx(share, abs=0.02)
@@ -26,14 +25,15 @@ def test_the_held_out_share_is_right_everywhere_in_whole_tiles(share, tile):
 
 def test_held_out_tiles_of_a_larger_share_contain_those_of_a_smaller():
     pixels = torch.rand(5000, 2, dtype=torch.float64) * 1000
-    small, large = held_out_pixels(pixels, 0.1, 4), held_out_pixels(pixels, 0.3, 4)
+    small, large = RayHoldout(0.1, 4).contains(pixels), RayHoldout(0.3, 4).contains(pixels)
     assert small.sum() > 300
     assert not (small & ~large).any()
 
 
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.05, 0.5))
-def test_held_out_and_training_rays_never_share_a_tile(load, seed, holdout):
+def test_held_out_and_training_rays_never_share_a_tile(load, seed, share):
+    holdout = dict(share=share)
     np.random.seed(seed)
     train = draw(load(), rays_per_camera=4000, holdout=holdout, split="train")
     held = draw(load(), rays_per_camera=4000, holdout=holdout, split="heldout")
@@ -59,7 +59,7 @@ def test_the_splits_stay_apart_when_images_are_augmented(load):
     for seed in range(4):
         for split, found in seen.items():
             results = rotated(load, seed + 10 * (split == "heldout"))
-            rays = draw(results, rays_per_camera=1000, holdout=0.2, split=split)
+            rays = draw(results, rays_per_camera=1000, holdout=dict(share=0.2), split=split)
             cells = torch.floor((original_pixels(rays, results["img_aug"])[rays.valid] + 0.5) / 16)
             # float32 pixels at the edge of a tile may round to the neighbour: look at the inside of tiles.
             found |= {tuple(c) for c in cells.int().tolist()}
@@ -79,21 +79,30 @@ def test_no_ray_starts_where_rotation_left_the_image_black(load):
 
 def test_training_and_held_out_rays_together_are_all_rays(load):
     def count(split: str) -> int:
-        return int(draw(load(decode=False), color=False, rays_per_camera=5000, holdout=0.2, split=split).valid.sum())
+        options = dict(color=False, rays_per_camera=5000, holdout=dict(share=0.2), split=split)
+        return int(draw(load(decode=False), **options).valid.sum())
 
     assert count("train") + count("heldout") == count("all")
     assert count("heldout") == pytest.approx(0.2 * count("all"), rel=0.25)
+
+
+def test_the_hash_of_tiles_never_changes():
+    # Results of runs with other tiles could not be compared.
+    tiles = torch.tensor([[u, v] for v in range(4) for u in range(6)], dtype=torch.float64) * 16
+    held_out = RayHoldout(0.3).contains(tiles).reshape(4, 6)
+    assert held_out.int().tolist() == [[1, 1, 0, 0, 1, 1], [0, 0, 1, 1, 0, 0], [0, 0, 1, 0, 1, 1], [0, 0, 1, 0, 0, 0]]
 
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
         ({"split": "test"}, "split: expected 'train', 'heldout' or 'all', got 'test'"),
-        ({"split": "heldout"}, "split 'heldout' needs holdout > 0"),
-        ({"holdout": 1.0}, r"holdout: expected a share in \[0, 1\), got 1.0"),
-        ({"holdout": -0.1}, r"holdout: expected a share in \[0, 1\), got -0.1"),
+        ({"split": "heldout"}, r"split 'heldout' needs a holdout, such as holdout=dict\(share=0.1, tile=16\)"),
+        ({"holdout": dict(share=1.0)}, r"holdout\.share: expected a share in \(0, 1\), got 1.0"),
+        ({"holdout": dict(share=-0.1)}, r"holdout\.share: expected a share in \(0, 1\), got -0.1"),
+        ({"holdout": dict(share=0.1, tile=0)}, r"holdout\.tile: expected at least 1 pixel, got 0"),
     ],
 )
 def test_contradictions_are_refused(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        SampleRays(RANGE, **kwargs)
+        SampleCameraRays(RANGE, **kwargs)

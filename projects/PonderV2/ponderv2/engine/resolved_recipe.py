@@ -1,0 +1,21 @@
+"""A recipe with all its parts put in place, and nothing that only helped to write it."""
+
+import inspect
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+_READ_BESIDE_THE_RUNNER = ("auto_scale_lr", "scratch", "tta_model", "tta_pipeline")
+
+
+def resolved_recipe(config: Config) -> Config:
+    """Return a copy of a recipe with the settings that the runner and the tools read.
+
+    Named pipeline steps, encoders and other values that a recipe imports or defines to build these settings are left
+    out; the copy trains and tests like the original.
+
+    Args:
+        config: a loaded recipe, see `load_config`.
+    """
+    read = [*inspect.signature(Runner.__init__).parameters, *_READ_BESIDE_THE_RUNNER]
+    return Config({key: config[key] for key in sorted(set(read)) if key in config}, filename=config.filename)

@@ -1,0 +1,7 @@
+"""Pictures to look at: what is rendered beside what is real, and boxes that are found beside the true ones."""
+
+from .detection_panel import draw_detection_panel
+from .picture import save_png
+from .render_panel import draw_render_panel, sample_panel
+
+__all__ = ["draw_detection_panel", "draw_render_panel", "sample_panel", "save_png"]

@@ -1,0 +1,101 @@
+"""What `make demo` came to, in plain words: python -m studies.demo_summary WORK_DIR."""
+
+import argparse
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+RENDERING = Path("render/metrics.json")
+PROBE = Path("probe.json")
+DETECTION = Path("detection/test/metrics_summary.json")
+SCRATCH = "scratch"
+PICTURES = ("render/panel_*.png", "boxes/boxes_*.png")
+
+
+def summarize(work_dir: Path) -> str:
+    """Describe the results in a folder, each number beside what is reached without any knowledge.
+
+    Args:
+        work_dir: folder that `make demo` has filled. It has the numbers of the rendering; those of the linear probe
+            and of the detector are described where they are there.
+
+    Returns:
+        Lines of text.
+
+    Raises:
+        FileNotFoundError: the numbers of the rendering are missing.
+        ValueError: the numbers of the probe are not those of two encoders, one of them random.
+    """
+    parts = ["What the demo came to, measured on what was not trained on:"]
+    parts += _rendering(json.loads((work_dir / RENDERING).read_text()))
+    if (work_dir / PROBE).is_file():
+        parts.append(_probe(json.loads((work_dir / PROBE).read_text())))
+    if (work_dir / DETECTION).is_file():
+        parts.append(_detection(json.loads((work_dir / DETECTION).read_text())))
+    pictures = [f"  {path}" for pattern in PICTURES for path in sorted(work_dir.glob(pattern))]
+    return "\n\n".join([*parts, "\n".join(["Pictures", *pictures])])
+
+
+def _rendering(metrics: dict[str, float]) -> list[str]:
+    depth = (
+        f"It is off by {metrics['abs_rel']:.1%} of the distance. Guessing the median depth each time is off by "
+        f"{metrics['guess_abs_rel']:.1%}."
+    )
+    parts = [_paragraph("Depth", depth)]
+    if "psnr" in metrics:
+        color = (
+            f"It has a PSNR of {metrics['psnr']:.1f} dB; higher is better, 6 dB halve the error. Painting everything "
+            f"in the mean colour has {metrics['guess_psnr']:.1f} dB."
+        )
+        parts.append(_paragraph("Colour", color))
+    return parts
+
+
+def _probe(results: list[dict]) -> str:
+    random = [result for result in results if result["encoder"] == SCRATCH]
+    pretrained = [result for result in results if result["encoder"] != SCRATCH]
+    if len(random) != 1 or len(pretrained) != 1:
+        raise ValueError(
+            f"{PROBE}: expected the encoder {SCRATCH!r} and a pre-trained one, got {[r['encoder'] for r in results]}"
+        )
+    return _paragraph(
+        "Probe",
+        "From the features of the pre-trained encoder, which has seen no label, a linear classifier tells cells in "
+        f"objects from others with an area under the ROC curve of {pretrained[0]['val']:.3f}. A random encoder gives "
+        f"{random[0]['val']:.3f}, a coin 0.5.",
+    )
+
+
+def _detection(summary: dict) -> str:
+    return _paragraph(
+        "Boxes",
+        f"A new head on the pre-trained encoder has {summary['nd_score'] * 100:.1f} NDS and "
+        f"{summary['mean_ap'] * 100:.1f} mAP by nuScenes' devkit, with {sum(summary['truth'].values())} boxes to "
+        "find. A head also learns by heart where objects stand in such streets, whatever the encoder shows it; that "
+        "part is not subtracted, so the number says nothing of pre-training. Detectors with and without pre-training "
+        "are compared by tools/transfer_study.py; docs/benchmarks.md has its results.",
+    )
+
+
+def _paragraph(title: str, text: str) -> str:
+    return textwrap.fill(
+        text, width=100, initial_indent=f"{title:8}", subsequent_indent=" " * 8, break_on_hyphens=False
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the summary; returns the exit code: 0 done, 2 there is nothing to describe."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work_dir", type=Path, help="folder that `make demo` has filled")
+    given = parser.parse_args(arguments)
+    try:
+        print(f"\n{summarize(given.work_dir)}\n")
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

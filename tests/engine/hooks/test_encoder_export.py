@@ -1,0 +1,46 @@
+"""The hook writes a file that loads by itself, of a pre-training and of a detector, and speaks up before training."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import nn
+
+from ponderv2 import load_encoder
+from ponderv2.engine import EncoderExportHook, load_config
+from ponderv2.registry import MODELS
+
+
+class Foreign(nn.Module):
+    """A neck that is on no list."""
+
+
+def _runner(config: Config, encoder: nn.Module | None, work_dir: Path) -> Runner:
+    """A runner with what the hook reads, and without what a real one needs."""
+    runner = object.__new__(Runner)
+    runner.cfg, runner.model, runner._work_dir = config, SimpleNamespace(encoder=encoder), str(work_dir)
+    return runner
+
+
+@pytest.mark.parametrize("recipe", ["ponderv2_lidar_synthetic", "uvtr_camera_synthetic"])
+def test_the_file_of_a_run_loads_without_its_recipe(recipe, repository, tmp_path):
+    config = load_config(repository / "configs" / "tiny" / f"{recipe}.py")
+    encoder = MODELS.build(config.model.encoder)
+    runner = _runner(config, encoder, tmp_path)
+    hook = EncoderExportHook()
+    hook.before_train(runner)
+    hook.after_train(runner)
+    loaded = load_encoder(tmp_path / "encoder.safetensors")
+    assert loaded.report.header.name == recipe
+    assert f"type='ponderv2.encoders.{type(encoder).__name__}'" in loaded.report.header.recipe.replace('"', "'")
+    assert all(torch.equal(v, encoder.state_dict()[k]) for k, v in loaded.encoder.state_dict().items())
+
+
+def test_a_recipe_that_cannot_be_exported_is_refused_before_training(repository, tmp_path):
+    config = load_config(repository / "configs" / "tiny" / "ponderv2_camera_keyframe.py")
+    config.model.encoder.img_neck.type = Foreign
+    with pytest.raises(ValueError, match=r"EncoderExportHook: model\.encoder\.img_neck\.type: .*Foreign.*expected FPN"):
+        EncoderExportHook().before_train(_runner(config, None, tmp_path))
