@@ -6,6 +6,8 @@ PIP := $(PY) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DATA_ROOT ?=
 WORK_DIR ?= work_dirs/demo
+# Tests run in so many processes of a thread each, a file at a time.
+TEST_PROCESSES ?= 2
 # Of `make demo`: with DATA_ROOT the one real key frame in that folder is pre-trained on and rendered; else synthetic
 # streets, on which the encoder is probed and a detector is trained as well.
 DEMO_DATA := $(or $(DATA_ROOT),data/synthetic)
@@ -37,7 +39,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 test: setup
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test-all: setup
 	$(PY) -m pytest -m ""

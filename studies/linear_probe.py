@@ -87,9 +87,10 @@ def cell_classes(boxes: Float[Tensor, "n 7"], labels: Int[Tensor, "n"], grid: Vo
     classes = np.full(len(centers), NO_OBJECT)
     for box, label in zip(boxes.double(), labels.tolist(), strict=True):
         inside = points_in_box(centers, box.numpy())
-        if len(inside) == 0 and grid.contains(box[:3]):
-            x, y, z = grid.to_index(box[:3]).round().long().tolist()
-            inside = np.ravel_multi_index((z, y, x), grid.shape, mode="clip")
+        if len(inside) == 0:
+            (x, y, z), in_grid = (value.tolist() for value in grid.cell_of(box[:3]))
+            if in_grid:
+                inside = np.ravel_multi_index((z, y, x), grid.shape)
         classes[inside] = label
     return classes.reshape(grid.shape)
 
