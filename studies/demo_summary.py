@@ -72,9 +72,9 @@ def _detection(summary: dict) -> str:
         "Boxes",
         f"A new head on the pre-trained encoder has {summary['nd_score'] * 100:.1f} NDS and "
         f"{summary['mean_ap'] * 100:.1f} mAP by nuScenes' devkit, with {sum(summary['truth'].values())} boxes to "
-        "find. A head also learns by heart where objects stand in such streets, whatever the encoder shows it; that "
-        "part is not subtracted, so the number says nothing of pre-training. Detectors with and without pre-training "
-        "are compared by tools/transfer_study.py; docs/benchmarks.md has its results.",
+        "find. A head also learns by heart where objects stand in such streets, whatever the encoder shows it: on so "
+        "few scenes heads on random encoders score as much (docs/benchmarks.md), so the number says nothing of "
+        "pre-training. Detectors with and without it are compared by tools/transfer_study.py.",
     )
 
 

@@ -25,7 +25,7 @@ SHORTER = {
         "model.encoder.grid.size=(36,36,4)",
     ],
     "test": ["--cfg-options", "model.encoder.grid.size=(36,36,4)"],
-    "render": ["--samples", "1", "--stride", "8", "--cfg-options", "model.encoder.grid.size=(36,36,4)"],
+    "render": ["--samples", "1", "--stride", "4", "--cfg-options", "model.encoder.grid.size=(36,36,4)"],
     "create_data": ["--workers", "1", "--no-paste-database"],
     "check_data": ["--frames", "1"],
 }
