@@ -1,5 +1,6 @@
 """A recipe with all its parts put in place, and nothing that only helped to write it."""
 
+import copy
 import inspect
 
 from mmengine.config import Config
@@ -18,4 +19,5 @@ def resolved_recipe(config: Config) -> Config:
         config: a loaded recipe, see `load_config`.
     """
     read = [*inspect.signature(Runner.__init__).parameters, *_READ_BESIDE_THE_RUNNER]
-    return Config({key: config[key] for key in sorted(set(read)) if key in config}, filename=config.filename)
+    settings = {key: copy.deepcopy(config[key]) for key in sorted(set(read)) if key in config}
+    return Config(settings, filename=config.filename)
