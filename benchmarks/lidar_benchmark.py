@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep",
         type=Path,
-        help="file of float32 (x, y, z, intensity, ring), as of nuScenes; the default is a made-up sweep",
+        help="file of float32 (x, y, z, intensity, ring), as of nuScenes; the default is a random sweep",
     )
     parser.add_argument("--ratio", type=float, default=0.8, help="share of hidden voxel blocks")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of measurements; the median counts")
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> dict:
         return encoder.pts_middle_encoder(voxels, encoder.grid)
 
     result = {
-        "sweep": "made up" if args.sweep is None else args.sweep.name,
+        "sweep": "random" if args.sweep is None else args.sweep.name,
         "points": len(points),
         "voxels": len(whole),
         "visible_voxels": round(median(len(d) for d in draws)),

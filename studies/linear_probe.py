@@ -185,7 +185,7 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
 
     Args:
         config: the recipe.
-        encoder: checkpoint of the encoder, or "scratch" to leave it as initialised.
+        encoder: checkpoint of the encoder, or "scratch" for the baseline that the recipe names.
         seed: seed of the initialisation.
         device: device of the model.
 
@@ -194,8 +194,12 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
         ValueError: when the checkpoint does not cover the encoder, see `load_encoder_weights`.
     """
     torch.manual_seed(seed)
-    start = None if encoder == SCRATCH else dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder}
-    model = MODELS.build(config.model | {"init_cfg": start})
+    config = copy.deepcopy(config)
+    if encoder == SCRATCH:
+        config.merge_from_dict(dict(config.get("scratch", {"model.init_cfg": None})))
+    else:
+        config.model.init_cfg = dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder}
+    model = MODELS.build(config.model)
     logger = MMLogger.get_current_instance()
     level = logger.level
     # Initialisation logs a line for every parameter.

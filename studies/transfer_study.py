@@ -171,13 +171,16 @@ class TransferStudy:
                 f"{path}: model.init_cfg is {config.model.get('init_cfg')}, expected dict(checkpoint=...): the study "
                 "compares starting from a checkpoint with model.init_cfg=None"
             )
-        start = f".checkpoint={encoder}" if run.init == "pretrained" else "=None"
+        if run.init == "pretrained":
+            start = [f"model.init_cfg.checkpoint={encoder}"]
+        else:
+            start = [f"{k}={v}" for k, v in config.get("scratch", {"model.init_cfg": None}).items()]
         options = [
             *self.options,
             f"{key}.fraction={run.fraction}",
             f"{key}.fraction_seed={run.seed}",
             f"randomness.seed={run.seed}",
-            f"model.init_cfg{start}",
+            *start,
         ]
         settings = {
             "recipe": path.name,

@@ -1,4 +1,4 @@
-"""Shape checks for the whole package, and data to test on: a made-up key frame, and the real one if there."""
+"""Shape checks for the whole package, and data to test on: a key frame of a factory, and the real one if there."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,29 @@ install_import_hook(["ponderv2", "synthetic_nuscenes", "studies", "benchmarks"],
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
 from tests.factories.keyframe import write_keyframe  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
 
+LONG_FIRST = (
+    "engine/test_demo.py",
+    "engine/test_tiny_detectors.py",
+    "docs/test_readme.py",
+    "synthetic_nuscenes/test_dataset.py",
+    "evaluation/test_nuscenes_metric.py",
+    "engine/test_training.py",
+    "studies/test_transfer_end_to_end.py",
+)
+"""Files of half a minute and more: processes that share the tests take them first, and end at the same time."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `gpu` or `real` are skipped where there is no GPU or no key frame."""
+    """Long files come first; tests marked `gpu` or `real` are skipped where there is no GPU or no key frame."""
+    order = {str(REPOSITORY / "tests" / name): place for place, name in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: order.get(str(item.path), len(order)))
     no_gpu = pytest.mark.skip(reason="needs a CUDA device")
     no_frame = pytest.mark.skip(reason="needs the real key frame: set PONDER_KEYFRAME to its folder")
     for item in items:
@@ -38,7 +53,7 @@ def keyframe_root() -> Path:
 
 @pytest.fixture(scope="session")
 def frame_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a made-up key frame in nuScenes' layout; do not write to it."""
+    """Folder of a factory's key frame in nuScenes' layout; do not write to it."""
     root = tmp_path_factory.mktemp("keyframe")
     write_keyframe(root)
     return root
@@ -52,9 +67,13 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ponderv2.datasets.prepare import InfoSettings, create_info_files, open_tables
     from synthetic_nuscenes import Recording, make_dataset
 
-    root = tmp_path_factory.mktemp("streets") / "set"
-    make_dataset(root, 2, Recording(seed=4, keyframes=2, width=96, height=54), workers=0, progress=False)
-    create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings(lidar_sweeps=0))
+    base = tmp_path_factory.getbasetemp()
+    # Processes that share the tests have folders of their own in a common one: the first makes the set for all.
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = common / "streets"
+    with FileLock(common / "streets.lock"):
+        make_dataset(root, 2, Recording(seed=4, keyframes=2, width=96, height=54), workers=0, progress=False)
+        create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings(lidar_sweeps=0))
     return root
 
 

@@ -31,7 +31,6 @@ convnext_small = dict(
     drop_path_rate=0.2,
     grad_checkpointing=True,
 )
-pretrained_convnext = dict(weights=None)
 
 # "uvtr_cam_vs0.1", UniPAD's ablation: ±51.2 m, pull from four levels
 camera_pull_51m = dict(
@@ -44,7 +43,7 @@ camera_pull_51m = dict(
     lift=dict(type=PullLift, depth_range=(0.0, 64.0)),
     channels=128,
 )
-camera_pull_51m_finetuned = camera_pull_51m | dict(img_backbone=convnext_small | pretrained_convnext, num_convs=3)
+camera_pull_51m_finetuned = dict(camera_pull_51m, img_backbone=dict(convnext_small, weights=None), num_convs=3)
 
 # The same in the volume of the LiDAR
 camera_pull_54m = dict(
@@ -62,7 +61,7 @@ camera_pull_54m = dict(
 camera_splat_54m = dict(
     type=CameraEncoder,
     grid=grid_54m,
-    img_backbone=convnext_small | dict(out_indices=(3,)),
+    img_backbone=dict(convnext_small, out_indices=(3,)),
     # Of one level it is a 1×1 and a 3×3 convolution without norm: the published "CustomFPN".
     img_neck=dict(type=FPN, in_channels=[768], out_channels=256, num_outs=1),
     neck_strides=(32,),
@@ -70,8 +69,9 @@ camera_splat_54m = dict(
     lift=dict(type=SplatLift, depth_range=(1.0, 60.0)),
     channels=256,
 )
-camera_splat_54m_finetuned = camera_splat_54m | dict(
-    img_backbone=convnext_small | dict(out_indices=(3,)) | pretrained_convnext,
+camera_splat_54m_finetuned = dict(
+    camera_splat_54m,
+    img_backbone=dict(convnext_small, out_indices=(3,), weights=None),
     num_convs=3,
     depth_loss=dict(weight=1.0),
 )
@@ -88,7 +88,7 @@ lidar_voxelnet = dict(
     pts_neck=dict(type=SECOND3DFPN, in_channels=(128, 256, 512), channels=256),
     channels=256,
 )
-lidar_voxelnet_finetuned = lidar_voxelnet | dict(num_convs=3)
+lidar_voxelnet_finetuned = dict(lidar_voxelnet, num_convs=3)
 
 # PonderV2's outdoor model
 lidar_unet = dict(

@@ -1,10 +1,11 @@
 """nuScenes key frames: data sets and loaders, which lack a pipeline, and the named steps that pipelines are made of.
 
-A recipe puts them together with `|`, which copies:
+A recipe puts them together with `dict(part, key=value)`, a copy of the part with some entries replaced:
 
-    train_dataloader = train_loader | dict(
+    train_dataloader = dict(
+        train_loader,
         batch_size=4,
-        dataset=boxes_dataset | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_sweeps, load_boxes, pack]),
+        dataset=dict(boxes_dataset, ann_file="nuscenes_infos_train.pkl", pipeline=[load_sweeps, load_boxes, pack]),
     )
 
 Boxes have at least one LiDAR or radar point (`use_valid_flag`). Training draws nine of ten earlier sweeps at random;

@@ -85,7 +85,7 @@ tiny_lidar_render_head = dict(
     sampler=dict(type=HierarchicalSampler, num_proposals=32, num_important=16),
     objective=dict(preset="occupancy", color=0.0),
 )
-tiny_camera_render_head = tiny_lidar_render_head | dict(opacity=dict(type=VolSDFOpacity), objective="occupancy")
+tiny_camera_render_head = dict(tiny_lidar_render_head, opacity=dict(type=VolSDFOpacity), objective="occupancy")
 # The published one of the camera ablation with few queries and layers, but with 128 channels: with as few as the volume
 # has it learns much more slowly. Not all tiny encoders end with a normed convolution, as published ones do.
 tiny_detection_head = dict(

@@ -17,7 +17,7 @@ denoising_head = dict(
     iou_weight=0.5,
     code_weights=(2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.2, 0.2),
 )
-overlap_head = denoising_head | dict(decoding=dict(use_iou=True))
-suppressing_head = denoising_head | dict(
-    decoding=dict(use_iou=True, nms=dict(barrier=0.2, motorcycle=0.2, traffic_cone=0.2))
+overlap_head = dict(denoising_head, decoding=dict(use_iou=True))
+suppressing_head = dict(
+    denoising_head, decoding=dict(use_iou=True, nms=dict(barrier=0.2, motorcycle=0.2, traffic_cone=0.2))
 )

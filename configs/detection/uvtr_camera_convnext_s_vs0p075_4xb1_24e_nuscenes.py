@@ -1,6 +1,6 @@
 """Camera detection, UniPAD's final model: UVTR on ConvNeXt-small by splat, ±54 m, all training frames.
 
-Hardware: 4 A100, one frame each (published setting: 4 GPUs), 168,768 iterations; time not measured yet.
+Hardware: 4 A100, one frame each (published setting: 4 GPUs), 168,792 iterations; time not measured yet.
 Aims at: 47.4 NDS / 41.5 mAP on nuScenes val (published, UniPAD). Ten sweeps of LiDAR supervise the depths that are
 lifted, in training alone. The head has denoising queries; its scores ignore the predicted overlap, as published.
 Starts from `pretrain/ponderv2_camera_convnext_s_splat_vs0p075_4xb1_12e_nuscenes`; three convolutions are new.
@@ -37,16 +37,18 @@ model = dict(
 scratch = {"model.init_cfg": None, "model.encoder.img_backbone.weights": imagenet_weights}
 
 # Data
-train_dataloader = train_loader | dict(
+train_dataloader = dict(
+    train_loader,
     batch_size=1,
-    dataset=boxes_dataset
-    | dict(
+    dataset=dict(
+        boxes_dataset,
         ann_file="nuscenes_infos_train.pkl",
         pipeline=[load_cameras, load_sweeps, load_boxes, photometric, turn, in_range, grid_mask, pack],
     ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=boxes_dataset | dict(ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, pack]),
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(boxes_dataset, ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, pack]),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(

@@ -11,12 +11,12 @@ with read_base():
 from ponderv2.evaluation import PonderNuScenesMetric
 
 # Trained on train and val together; nothing is validated while training.
-train_dataset = train_dataloader.dataset | dict(ann_file=("nuscenes_infos_train.pkl", "nuscenes_infos_val.pkl"))
-train_dataloader = train_dataloader | dict(dataset=train_dataset)
+train_dataset = dict(train_dataloader.dataset, ann_file=("nuscenes_infos_train.pkl", "nuscenes_infos_val.pkl"))
+train_dataloader = dict(train_dataloader, dataset=train_dataset)
 val_dataloader = val_cfg = val_evaluator = None
 
 # The info file of the test split comes from tools/create_data.py --version v1.0-test.
-test_dataloader = test_dataloader | dict(dataset=test_dataloader.dataset | dict(ann_file="nuscenes_infos_test.pkl"))
+test_dataloader = dict(test_dataloader, dataset=dict(test_dataloader.dataset, ann_file="nuscenes_infos_test.pkl"))
 test_evaluator = dict(
     type=PonderNuScenesMetric,
     data_root="data/nuscenes",

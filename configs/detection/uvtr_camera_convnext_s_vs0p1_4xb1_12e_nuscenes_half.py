@@ -1,6 +1,6 @@
 """Camera detection, UniPAD's ablation: UVTR on ConvNeXt-small, ±51.2 m, half of the training frames.
 
-Hardware: 4 A100, one frame each (published setting: 4 GPUs), 42,192 iterations; time not measured yet.
+Hardware: 4 A100, one frame each (published setting: 4 GPUs), 42,204 iterations; time not measured yet.
 Aims at: 32.9 NDS / 32.6 mAP on nuScenes val (published, UniPAD); from ImageNet alone
 25.2 / 23.0 (derived from the paper).
 Starts from `pretrain/ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes`; three convolutions after the lift are new.
@@ -36,18 +36,20 @@ model = dict(
 scratch = {"model.init_cfg": None, "model.encoder.img_backbone.weights": imagenet_weights}
 
 # Data
-in_51m = in_range | dict(point_cloud_range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0))
-train_dataloader = train_loader | dict(
+in_51m = dict(in_range, point_cloud_range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0))
+train_dataloader = dict(
+    train_loader,
     batch_size=1,
-    dataset=boxes_dataset
-    | dict(
+    dataset=dict(
+        boxes_dataset,
         ann_file="nuscenes_infos_train.pkl",
         load_interval=2,  # half of the frames
         pipeline=[load_cameras, load_boxes, photometric, turn, in_51m, grid_mask, pack],
     ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=boxes_dataset | dict(ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, pack]),
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(boxes_dataset, ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, pack]),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(

@@ -1,6 +1,6 @@
 """Camera and LiDAR detection, UniPAD's ablation: UVTR on both encoders, ±54 m, a fifth of the training frames.
 
-Hardware: 4 A100, two frames each (published setting: 4 GPUs), 8,436 iterations; time not measured yet.
+Hardware: 4 A100, two frames each (published setting: 4 GPUs), 8,448 iterations; time not measured yet.
 Aims at: 56.8 NDS / 57.0 mAP on nuScenes val (published, UniPAD); from scratch 49.9 / 52.7
 (derived from the paper). The volumes are added, then one convolution that is new. Both encoders come from fine-tuned
 detectors, the camera model `uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes` and the LiDAR ablation:
@@ -36,18 +36,24 @@ model = dict(
 scratch = {"model.init_cfg.checkpoint": "work_dirs/merged_fifth_scratch.pth"}
 
 # Data
-train_dataloader = train_loader | dict(
+train_dataloader = dict(
+    train_loader,
     batch_size=2,
-    dataset=boxes_dataset
-    | dict(
+    dataset=dict(
+        boxes_dataset,
         ann_file="nuscenes_infos_train.pkl",
         load_interval=5,  # a fifth of the frames
         pipeline=[load_cameras, load_sweeps, load_boxes, photometric, turn_and_flip, in_range, grid_mask, pack],
     ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=boxes_dataset
-    | dict(ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, load_nearest_sweeps, pack]),
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        boxes_dataset,
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, load_nearest_sweeps, pack],
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
@@ -67,7 +73,7 @@ falling = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to
 optim_wrapper = dict(
     type=OptimWrapper,
     constructor=CheckedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=4e-5, weight_decay=0.01),
+    optimizer=dict(type=AdamW, lr=4e-5, weight_decay=0.01),  # at the start; at the peak 4e-4
     # The published config names every part of the two encoders, their convolutions after lift and neck included; only
     # the convolution over the sum, and the head, train at the full rate. (Of UVTR's own list two names match nothing.)
     paramwise_cfg=dict(custom_keys={"encoder.camera": dict(lr_mult=0.1), "encoder.lidar": dict(lr_mult=0.1)}),

@@ -1,6 +1,6 @@
 """Camera and LiDAR detection, UniPAD's final model: UVTR on both encoders, ±54 m, all training frames.
 
-Hardware: 4 A100, two frames each (published setting: 4 GPUs), 70,320 iterations; time not measured yet.
+Hardware: 4 A100, two frames each (published setting: 4 GPUs), 70,340 iterations; time not measured yet.
 Aims at: 73.2 NDS / 69.9 mAP on nuScenes val (published, UniPAD; its config evaluates on every 20th frame,
 this one on all); UVTR itself, with a ResNet-101 and milder augmentation, 70.2 / 65.4 (published).
 Ground-truth sampling in sweeps and images for the first 15 of 20 epochs (tools/create_data.py --image-crops). Both
@@ -40,11 +40,12 @@ model = dict(
 scratch = {"model.init_cfg.checkpoint": "work_dirs/merged_scratch.pth"}
 
 # Data. Colours are distorted after the sampling, so that sampled objects are as well; the published code does it first.
-sample_pictured_objects = sample_objects | dict(images=True)
-train_dataloader = train_loader | dict(
+sample_pictured_objects = dict(sample_objects, images=True)
+train_dataloader = dict(
+    train_loader,
     batch_size=2,
-    dataset=boxes_dataset
-    | dict(
+    dataset=dict(
+        boxes_dataset,
         ann_file="nuscenes_infos_train.pkl",
         pipeline=[
             load_cameras,
@@ -59,9 +60,14 @@ train_dataloader = train_loader | dict(
         ],
     ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=boxes_dataset
-    | dict(ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, load_nearest_sweeps, pack]),
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        boxes_dataset,
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, load_nearest_sweeps, pack],
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
@@ -82,7 +88,7 @@ falling = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to
 optim_wrapper = dict(
     type=OptimWrapper,
     constructor=CheckedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=4e-5, weight_decay=0.01),
+    optimizer=dict(type=AdamW, lr=4e-5, weight_decay=0.01),  # at the start; at the peak 4e-4
     # The published config names every part of the two encoders, their convolutions after lift and neck included; only
     # the convolution over the sum, and the head, train at the full rate. (Of UVTR's own list two names match nothing.)
     paramwise_cfg=dict(custom_keys={"encoder.camera": dict(lr_mult=0.1), "encoder.lidar": dict(lr_mult=0.1)}),

@@ -1,6 +1,6 @@
 """Camera pre-training in the volume of the LiDAR recipe: ±54 m, 180×180×5 cells, 256 channels, lifted by pull.
 
-Hardware: 4 A100, one frame each, 84,384 iterations; neither memory nor time measured yet. The camera half of the
+Hardware: 4 A100, one frame each, 84,396 iterations; neither memory nor time measured yet. The camera half of the
 fusion model: its encoder goes into tools/merge_checkpoints.py. UniPAD's own ±54 m camera model (47.4 NDS / 41.5 mAP
 after fine-tuning) splats from the last stage of the backbone alone, with 118 depth bins; this one has the lift, the
 neck and the 64 bins of its ablation model, and otherwise the published settings of both (masks of 32 pixels, 30 %).
@@ -31,16 +31,18 @@ model = dict(
 )
 
 # Data. No frame of the validation set is trained on, so all its rays are held out.
-train_dataloader = train_loader | dict(
+train_dataloader = dict(
+    train_loader,
     batch_size=1,
-    dataset=frames_dataset | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweep, rays, pack]),
+    dataset=dict(frames_dataset, ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweep, rays, pack]),
 )
-val_dataloader = eval_loader | dict(
-    dataset=frames_dataset
-    | dict(
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        frames_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_cameras, load_sweep, rays | dict(split="all", seed=0), pack],
+        pipeline=[load_cameras, load_sweep, dict(rays, split="all", seed=0), pack],
     ),
 )
 test_dataloader = val_dataloader

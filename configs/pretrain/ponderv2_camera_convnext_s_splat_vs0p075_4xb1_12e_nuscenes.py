@@ -1,6 +1,6 @@
 """Camera pre-training, the published final model ("uvtr_cam_vs0.075"): ±54 m, 180×180×5 cells, 256 channels, splat.
 
-Hardware: 4 A100 (published setting: 4 GPUs, one frame each), 84,384 iterations; neither memory nor time measured yet.
+Hardware: 4 A100 (published setting: 4 GPUs, one frame each), 84,396 iterations; neither memory nor time measured yet.
 Aims at: UniPAD_C, 47.4 NDS / 41.5 mAP after 24 epochs of fine-tuning (published), where LiDAR supervises the depths
 that are lifted (`depth_loss=dict(weight=1.0)`); in pre-training its published weight is 0, so it is left out here.
 The last stage of ConvNeXt-small alone (stride 32); 118 depth bins of half a metre; ten sweeps as ray targets. Those of
@@ -41,17 +41,18 @@ model = dict(
 )
 
 # Data. No frame of the validation set is trained on, so all its rays are held out.
-train_dataloader = train_loader | dict(
+train_dataloader = dict(
+    train_loader,
     batch_size=1,
-    dataset=frames_dataset
-    | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweeps, rays, pack]),
+    dataset=dict(frames_dataset, ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweeps, rays, pack]),
 )
-val_dataloader = eval_loader | dict(
-    dataset=frames_dataset
-    | dict(
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        frames_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_cameras, load_sweep, rays | dict(split="all", seed=0), pack],
+        pipeline=[load_cameras, load_sweep, dict(rays, split="all", seed=0), pack],
     ),
 )
 test_dataloader = val_dataloader

@@ -1,6 +1,6 @@
 """Camera pre-training, the published ablation model ("uvtr_cam_vs0.1"): ±51.2 m, 128×128×5 cells, 128 channels.
 
-Hardware: 4 A100 (published setting: 4 GPUs, one frame each), 84,384 iterations; time not measured yet.
+Hardware: 4 A100 (published setting: 4 GPUs, one frame each), 84,396 iterations; time not measured yet.
 Aims at: UniPAD_C of the ablation, 32.9 NDS / 32.6 mAP after fine-tuning on half the data (published).
 Starts from ImageNet-1k ConvNeXt-small. Where the published code differs, on purpose: cells and images are
 read at their centres, LiDAR targets are z-buffered, rendering is float32 (see docs/architecture.md).
@@ -31,18 +31,21 @@ model = dict(
 )
 
 # Data. No frame of the validation set is trained on, so all its rays are held out.
-rays_51m = rays | dict(point_cloud_range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), radius=(3.0, 50.0))
-train_dataloader = train_loader | dict(
+rays_51m = dict(rays, point_cloud_range=(-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), radius=(3.0, 50.0))
+train_dataloader = dict(
+    train_loader,
     batch_size=1,
-    dataset=frames_dataset
-    | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweep, rays_51m, pack]),
+    dataset=dict(
+        frames_dataset, ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweep, rays_51m, pack]
+    ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=frames_dataset
-    | dict(
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        frames_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_cameras, load_sweep, rays_51m | dict(split="all", seed=0), pack],
+        pipeline=[load_cameras, load_sweep, dict(rays_51m, split="all", seed=0), pack],
     ),
 )
 test_dataloader = val_dataloader

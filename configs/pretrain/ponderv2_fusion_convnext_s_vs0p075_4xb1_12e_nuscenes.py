@@ -1,6 +1,6 @@
 """Joint pre-training of cameras and LiDAR, an addition of this project: ±54 m, 180×180×5 cells, 256 channels.
 
-Hardware: 4 A100, one frame each, 84,384 iterations; neither memory nor time measured yet. No published row: UniPAD
+Hardware: 4 A100, one frame each, 84,396 iterations; neither memory nor time measured yet. No published row: UniPAD
 trains the encoders apart and merges them to fine-tune UniPAD_M (73.2 NDS / 69.9 mAP, published); that route is
 tools/merge_checkpoints.py with this recipe. Encoders, masks and voxels are those of the camera (pull) and LiDAR
 recipes of the same volume; both losses with weight 10; the camera schedule; the LiDAR augmentation. One sample in
@@ -34,18 +34,23 @@ model = dict(
 )
 
 # Data: colours are those of the key frame, which returns of earlier sweeps (max_lag) would not fit.
-key_frame_rays = rays | dict(max_lag=0.0)
-train_dataloader = train_loader | dict(
+key_frame_rays = dict(rays, max_lag=0.0)
+train_dataloader = dict(
+    train_loader,
     batch_size=1,
-    dataset=frames_dataset
-    | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweeps, turn, key_frame_rays, pack]),
+    dataset=dict(
+        frames_dataset,
+        ann_file="nuscenes_infos_train.pkl",
+        pipeline=[load_cameras, load_sweeps, turn, key_frame_rays, pack],
+    ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=frames_dataset
-    | dict(
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        frames_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_cameras, load_nearest_sweeps, key_frame_rays | dict(split="all", seed=0), pack],
+        pipeline=[load_cameras, load_nearest_sweeps, dict(key_frame_rays, split="all", seed=0), pack],
     ),
 )
 test_dataloader = val_dataloader

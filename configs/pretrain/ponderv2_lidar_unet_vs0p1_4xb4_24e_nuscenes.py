@@ -41,27 +41,31 @@ model = dict(
 )
 
 # Data: no image is opened. No frame of the validation set is trained on, so all its rays are held out.
-depth_rays = rays | dict(color=False)
-train_dataloader = train_loader | dict(
+depth_rays = dict(rays, color=False)
+train_dataloader = dict(
+    train_loader,
     batch_size=4,
-    dataset=frames_dataset
-    | dict(
-        ann_file="nuscenes_infos_train.pkl", pipeline=[load_calibration, load_sweep, turn_and_flip, depth_rays, pack]
+    dataset=dict(
+        frames_dataset,
+        ann_file="nuscenes_infos_train.pkl",
+        pipeline=[load_calibration, load_sweep, turn_and_flip, depth_rays, pack],
     ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=frames_dataset
-    | dict(
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        frames_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_calibration, load_sweep, depth_rays | dict(split="all", seed=0), pack],
+        pipeline=[load_calibration, load_sweep, dict(depth_rays, split="all", seed=0), pack],
     ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
 test_evaluator = val_evaluator
 
-# Schedule: one cycle, PonderV2's outdoor schedule. Its code clips no gradients; neither does this.
+# Schedule: one cycle, PonderV2's outdoor schedule; the rate is `eta_max`, which takes the place of `lr`.
+# Its code clips no gradients; neither does this.
 max_epochs = 24
 optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=AdamW, lr=2e-4, weight_decay=0.01))
 param_scheduler = [

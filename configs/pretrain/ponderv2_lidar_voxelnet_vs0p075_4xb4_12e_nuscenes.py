@@ -1,6 +1,6 @@
 """LiDAR pre-training, the published model ("uvtr_lidar_vs0.075"): ±54 m, 0.075 m voxels, 180×180×5 cells.
 
-Hardware: 4 A100 (published setting: 4 GPUs, 4 frames each), 21,096 iterations; time not measured yet.
+Hardware: 4 A100 (published setting: 4 GPUs, 4 frames each), 21,108 iterations; time not measured yet.
 Aims at: UniPAD_L, 70.6 NDS / 65.0 mAP after fine-tuning (published); ablation on 20 % of the data 55.8 / 48.1.
 Published: ten sweeps, 10 points a voxel, 120,000 voxels (160,000 in evaluation), blocks of 8 voxels, 80 % hidden
 and dropped, depth alone (weight 10), 512 rays a camera. The paper gives colour a weight of 10 as well; the code,
@@ -34,18 +34,23 @@ model = dict(
 )
 
 # Data: no image is opened. No frame of the validation set is trained on, so all its rays are held out.
-depth_rays = rays | dict(color=False)
-train_dataloader = train_loader | dict(
+depth_rays = dict(rays, color=False)
+train_dataloader = dict(
+    train_loader,
     batch_size=4,
-    dataset=frames_dataset
-    | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_calibration, load_sweeps, turn, depth_rays, pack]),
+    dataset=dict(
+        frames_dataset,
+        ann_file="nuscenes_infos_train.pkl",
+        pipeline=[load_calibration, load_sweeps, turn, depth_rays, pack],
+    ),
 )
-val_dataloader = eval_loader | dict(
-    dataset=frames_dataset
-    | dict(
+val_dataloader = dict(
+    eval_loader,
+    dataset=dict(
+        frames_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_calibration, load_nearest_sweeps, depth_rays | dict(split="all", seed=0), pack],
+        pipeline=[load_calibration, load_nearest_sweeps, dict(depth_rays, split="all", seed=0), pack],
     ),
 )
 test_dataloader = val_dataloader
@@ -61,7 +66,7 @@ falling = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to
 optim_wrapper = dict(
     type=OptimWrapper,
     constructor=CheckedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=2e-5, weight_decay=0.01),
+    optimizer=dict(type=AdamW, lr=2e-5, weight_decay=0.01),  # at the start; at the peak 2e-4
     clip_grad=dict(max_norm=35, norm_type=2),
 )
 param_scheduler = [

@@ -31,9 +31,9 @@ model = dict(
     type=RenderingPretrainer,
     data_preprocessor=dict(type=SensorPreprocessor, pad_divisor=32),
     masking=dict(image_ratio=0.3, image_block=16),
-    encoder=tiny_camera_encoder | dict(grid=fine_grid),
-    head=tiny_camera_render_head
-    | dict(
+    encoder=dict(tiny_camera_encoder, grid=fine_grid),
+    head=dict(
+        tiny_camera_render_head,
         sampler=dict(type=HierarchicalSampler, num_proposals=48, num_important=16),
         objective=dict(color_mode="l2", color=60.0),
     ),
@@ -41,14 +41,15 @@ model = dict(
 
 # Data. A quarter of the rays train colour alone, up to the sky, so that whole images can be drawn.
 quarter = dict(type=MultiViewResizeCropFlipRotate, resize=(0.25, 0.25))
-rays = tiny_rays | dict(holdout=dict(share=0.1, tile=16))
-train_rays = rays | dict(rays_per_camera=144, split="train", lidar_share=0.75, sky_region=0.0)
-heldout_rays = rays | dict(rays_per_camera=512, split="heldout", seed=0)
-train_dataloader = tiny_train_loader | dict(
-    dataset=keyframe_dataset | dict(pipeline=[load_cameras, load_sweep, quarter, train_rays, pack])
+rays = dict(tiny_rays, holdout=dict(share=0.1, tile=16))
+train_rays = dict(rays, rays_per_camera=144, split="train", lidar_share=0.75, sky_region=0.0)
+heldout_rays = dict(rays, rays_per_camera=512, split="heldout", seed=0)
+train_dataloader = dict(
+    tiny_train_loader, dataset=dict(keyframe_dataset, pipeline=[load_cameras, load_sweep, quarter, train_rays, pack])
 )
-val_dataloader = tiny_eval_loader | dict(
-    dataset=keyframe_dataset | dict(test_mode=True, pipeline=[load_cameras, load_sweep, quarter, heldout_rays, pack])
+val_dataloader = dict(
+    tiny_eval_loader,
+    dataset=dict(keyframe_dataset, test_mode=True, pipeline=[load_cameras, load_sweep, quarter, heldout_rays, pack]),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
@@ -67,6 +68,6 @@ param_scheduler = [
     dict(type=CosineAnnealingLR, eta_min=1e-5, by_epoch=False, begin=50, end=max_iters),
 ]
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=280)
-log_processor = log_processor | dict(by_epoch=False)
-default_hooks = default_hooks | two_checkpoints
+log_processor = dict(log_processor, by_epoch=False)
+default_hooks = dict(default_hooks, **two_checkpoints)
 custom_hooks = [dict(type=RenderPreviewHook, interval=280, stride=4), dict(type=EncoderExportHook)]

@@ -33,21 +33,28 @@ model = dict(
 )
 
 # Data
-train_rays = tiny_rays | dict(rays_per_camera=128, split="train", lidar_share=0.75, sky_region=0.0)
-val_rays = tiny_rays | dict(rays_per_camera=512, split="all", seed=0)
-train_dataloader = tiny_train_loader | dict(
-    dataset=synthetic_dataset
-    | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweep, train_rays, pack])
+train_rays = dict(tiny_rays, rays_per_camera=128, split="train", lidar_share=0.75, sky_region=0.0)
+val_rays = dict(tiny_rays, rays_per_camera=512, split="all", seed=0)
+train_dataloader = dict(
+    tiny_train_loader,
+    dataset=dict(
+        synthetic_dataset, ann_file="nuscenes_infos_train.pkl", pipeline=[load_cameras, load_sweep, train_rays, pack]
+    ),
 )
-val_dataloader = tiny_eval_loader | dict(
-    dataset=synthetic_dataset
-    | dict(ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_cameras, load_sweep, val_rays, pack])
+val_dataloader = dict(
+    tiny_eval_loader,
+    dataset=dict(
+        synthetic_dataset,
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, load_sweep, val_rays, pack],
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
 test_evaluator = val_evaluator
 
-# Schedule
+# Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
 max_iters = 360
 optim_wrapper = dict(
     type=OptimWrapper,
@@ -57,6 +64,6 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type=OneCycleLR, eta_max=3e-3, total_steps=max_iters, pct_start=0.15, by_epoch=False)]
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=max_iters)
-log_processor = log_processor | dict(by_epoch=False)
-default_hooks = default_hooks | two_checkpoints
+log_processor = dict(log_processor, by_epoch=False)
+default_hooks = dict(default_hooks, **two_checkpoints)
 custom_hooks = [dict(type=RenderPreviewHook, interval=max_iters, stride=4), dict(type=EncoderExportHook)]

@@ -31,21 +31,24 @@ model = dict(
     type=RenderingPretrainer,
     data_preprocessor=dict(type=SensorPreprocessor),
     masking=dict(point_ratio=0.8, point_block=8),
-    encoder=tiny_lidar_encoder | dict(grid=fine_grid, voxel_size=(0.09375, 0.09375, 0.125)),
-    head=tiny_lidar_render_head | dict(sampler=dict(type=HierarchicalSampler, num_proposals=48, num_important=16)),
+    encoder=dict(tiny_lidar_encoder, grid=fine_grid, voxel_size=(0.09375, 0.09375, 0.125)),
+    head=dict(tiny_lidar_render_head, sampler=dict(type=HierarchicalSampler, num_proposals=48, num_important=16)),
 )
 
 # Data
 quarter = dict(type=MultiViewResizeCropFlipRotate, resize=(0.25, 0.25))
-rays = tiny_rays | dict(holdout=dict(share=0.1, tile=16), color=False)
-train_rays = rays | dict(rays_per_camera=144, split="train")
-heldout_rays = rays | dict(rays_per_camera=512, split="heldout", seed=0)
-train_dataloader = tiny_train_loader | dict(
-    dataset=keyframe_dataset | dict(pipeline=[load_calibration, load_sweep, quarter, train_rays, pack])
+rays = dict(tiny_rays, holdout=dict(share=0.1, tile=16), color=False)
+train_rays = dict(rays, rays_per_camera=144, split="train")
+heldout_rays = dict(rays, rays_per_camera=512, split="heldout", seed=0)
+train_dataloader = dict(
+    tiny_train_loader,
+    dataset=dict(keyframe_dataset, pipeline=[load_calibration, load_sweep, quarter, train_rays, pack]),
 )
-val_dataloader = tiny_eval_loader | dict(
-    dataset=keyframe_dataset
-    | dict(test_mode=True, pipeline=[load_calibration, load_sweep, quarter, heldout_rays, pack])
+val_dataloader = dict(
+    tiny_eval_loader,
+    dataset=dict(
+        keyframe_dataset, test_mode=True, pipeline=[load_calibration, load_sweep, quarter, heldout_rays, pack]
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type=RenderMetric)
@@ -64,6 +67,6 @@ param_scheduler = [
     dict(type=CosineAnnealingLR, eta_min=1e-5, by_epoch=False, begin=50, end=max_iters),
 ]
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=200)
-log_processor = log_processor | dict(by_epoch=False)
-default_hooks = default_hooks | two_checkpoints
+log_processor = dict(log_processor, by_epoch=False)
+default_hooks = dict(default_hooks, **two_checkpoints)
 custom_hooks = [dict(type=RenderPreviewHook, interval=200, stride=4), dict(type=EncoderExportHook)]

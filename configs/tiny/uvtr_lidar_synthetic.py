@@ -34,13 +34,19 @@ model = dict(
 scratch = {"model.init_cfg": None}
 
 # Data
-train_dataloader = tiny_train_loader | dict(
-    dataset=synthetic_boxes_dataset
-    | dict(ann_file="nuscenes_infos_train.pkl", pipeline=[load_sweep, load_boxes, turn, in_range, pack])
+train_dataloader = dict(
+    tiny_train_loader,
+    dataset=dict(
+        synthetic_boxes_dataset,
+        ann_file="nuscenes_infos_train.pkl",
+        pipeline=[load_sweep, load_boxes, turn, in_range, pack],
+    ),
 )
-val_dataloader = tiny_eval_loader | dict(
-    dataset=synthetic_boxes_dataset
-    | dict(ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_sweep, pack])
+val_dataloader = dict(
+    tiny_eval_loader,
+    dataset=dict(
+        synthetic_boxes_dataset, ann_file="nuscenes_infos_val.pkl", test_mode=True, pipeline=[load_sweep, pack]
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
@@ -50,7 +56,7 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-# Schedule
+# Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
 max_iters = 300
 optim_wrapper = dict(
     type=OptimWrapper,
@@ -60,5 +66,5 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type=OneCycleLR, eta_max=1e-3, total_steps=max_iters, pct_start=0.15, by_epoch=False)]
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=max_iters)
-log_processor = log_processor | dict(by_epoch=False)
-default_hooks = default_hooks | one_checkpoint
+log_processor = dict(log_processor, by_epoch=False)
+default_hooks = dict(default_hooks, **one_checkpoint)

@@ -12,13 +12,13 @@ with read_base():
 
 from ponderv2.engine import UnfreezeEncoderHook
 
-model = model | dict(freeze_encoder=True, cache_volumes=True)
+model = dict(model, freeze_encoder=True, cache_volumes=True)
 
 # Cached volumes must not change: the pipeline augments nothing.
-unaugmented = train_dataloader.dataset | dict(pipeline=[load_sweep, load_boxes, in_range, pack])
-train_dataloader = train_dataloader | dict(dataset=unaugmented)
+unaugmented = dict(train_dataloader.dataset, pipeline=[load_sweep, load_boxes, in_range, pack])
+train_dataloader = dict(train_dataloader, dataset=unaugmented)
 
-# Schedule
+# Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
 head_iters = 1000
 full_iters = 250
 max_iters = head_iters + full_iters

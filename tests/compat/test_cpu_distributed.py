@@ -128,6 +128,8 @@ PROGRAM = """
     if get_rank() == 0:
         wrapper = type(runner.model).__name__
         print("REPORT", json.dumps({"wrapper": wrapper, "weights": weights, "results": results}))
+    # None may leave while another still talks to it.
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 """
 

@@ -77,6 +77,8 @@ def test_recipe_changes_nothing_in_place_and_addresses_no_step_by_its_position(p
         assert not isinstance(node, ast.Delete | ast.For), f"line {node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             assert node.func.attr not in ("update", "pop", "append", "insert"), f"line {node.lineno}"
+        # On imported parts `|` would merge nested dictionaries, on others replace them; dict(part, key=value) replaces.
+        assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)), f"line {node.lineno}"
         if isinstance(node, ast.Subscript):
             assert not isinstance(node.slice, ast.Constant | ast.Slice), f"line {node.lineno}"
         if isinstance(node, ast.Assign):

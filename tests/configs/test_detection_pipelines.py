@@ -44,7 +44,7 @@ def kinds(pipeline: list[dict]) -> list[str]:
 
 @pytest.fixture
 def data(frame_root: Path, tmp_path: Path) -> Path:
-    """The made-up key frame under the names of the recipes, and a database with two objects."""
+    """The factory key frame under the names of the recipes, and a database with two objects."""
     for entry in frame_root.iterdir():
         (tmp_path / entry.name).symlink_to(entry)
     for split in ("train", "val"):

@@ -16,7 +16,7 @@ from tests.factories.nuscenes_tables import write_tables
 
 @pytest.fixture(scope="session")
 def dataset(frame_root: Path) -> PonderNuScenesDataset:
-    """The made-up key frame, with an empty pipeline."""
+    """The factory key frame, with an empty pipeline."""
     return PonderNuScenesDataset(data_root=str(frame_root), ann_file=INFO_NAME, pipeline=[])
 
 
@@ -41,7 +41,7 @@ def load(dataset: PonderNuScenesDataset) -> Callable[..., dict]:
 
 @pytest.fixture(scope="session")
 def tables_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of made-up tables and recordings; do not write to it."""
+    """Folder of factory tables and recordings; do not write to it."""
     return write_tables(tmp_path_factory.mktemp("tables") / "nuscenes")
 
 

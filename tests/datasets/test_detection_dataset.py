@@ -135,7 +135,7 @@ def test_classes_that_are_not_asked_for_are_left_out_and_others_numbered_anew(bo
 def test_frames_without_boxes_are_kept(info, instances, frame_root, tmp_path, test_mode):
     instances.clear()
     dataset = open_dataset(info, frame_root, tmp_path, test_mode=test_mode)
-    assert dataset[0]["token"] == "made-up"
+    assert dataset[0]["token"] == "factory"
     ann = dataset.get_data_info(0)["eval_ann_info" if test_mode else "ann_info"]
     assert ann["gt_bboxes_3d"].tensor.shape == (0, 9)
     assert ann["gt_labels_3d"].shape == ann["gt_velocity_known"].shape == (0,)

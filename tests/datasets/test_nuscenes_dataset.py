@@ -79,14 +79,14 @@ def test_an_unknown_camera_is_named_with_the_known_ones(tmp_path, info):
     frame = info["data_list"][0]
     frame["images"]["CAM_ROOF"] = frame["images"]["CAM_FRONT"]
     with pytest.raises(
-        InfoFileError, match=r"key frame made-up: .*\['CAM_ROOF'\]; known are \['CAM_BACK', .*data_prefix"
+        InfoFileError, match=r"key frame factory: .*\['CAM_ROOF'\]; known are \['CAM_BACK', .*data_prefix"
     ):
         open_dataset(tmp_path, info)
 
 
 def test_a_missing_lidar_path_is_named(tmp_path, info):
     del info["data_list"][0]["lidar_points"]["lidar_path"]
-    with pytest.raises(InfoFileError, match=r"infos\.pkl, key frame made-up: lidar_points\.lidar_path is missing"):
+    with pytest.raises(InfoFileError, match=r"infos\.pkl, key frame factory: lidar_points\.lidar_path is missing"):
         open_dataset(tmp_path, info)
 
 
@@ -98,7 +98,7 @@ def test_an_info_file_without_key_frames_is_refused(tmp_path, info):
 def test_frames_without_boxes_are_kept(tmp_path, info):
     del info["data_list"][0]["instances"]
     dataset = open_dataset(tmp_path, info)
-    assert dataset[0]["token"] == "made-up"
+    assert dataset[0]["token"] == "factory"
     assert len(dataset[0]["ann_info"]["gt_bboxes_3d"]) == 0
 
 

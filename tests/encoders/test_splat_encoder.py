@@ -41,7 +41,7 @@ def test_learning_the_depth_puts_features_where_the_returns_are(inputs):
     encoder = MODELS.build(splat_encoder_config()).train()
     encoder.init_weights()
     grid = encoder.grid
-    # The made-up world is a cylinder of 20 m: outside of it there is nothing.
+    # The factory world is a cylinder of 20 m: outside of it there is nothing.
     beyond = grid.centers()[..., :2].norm(dim=-1) > 22
 
     def share_beyond():

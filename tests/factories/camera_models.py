@@ -1,4 +1,4 @@
-"""The whole camera model at test size, on the made-up frame; as dictionaries, so tests can change them."""
+"""The whole camera model at test size, on the factory frame; as dictionaries, so tests can change them."""
 
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def dataset_config(root: Path, rays: dict | None = None) -> dict:
 
 
 def packed(root: Path, samples: int = 1, rays: dict | None = None) -> dict:
-    """A collated batch of the made-up frame, `samples` times."""
+    """A collated batch of the factory frame, `samples` times."""
     from ponderv2.registry import DATASETS
 
     dataset = DATASETS.build(dataset_config(root, rays))

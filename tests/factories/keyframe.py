@@ -35,7 +35,7 @@ def write_keyframe(root: Path, cameras: tuple[str, ...] = CAMERAS) -> dict:
     points.tofile(root / "samples" / "LIDAR_TOP" / "key.pcd.bin")
     frame = {
         "sample_idx": 0,
-        "token": "made-up",
+        "token": "factory",
         "timestamp": 100.0,
         "ego2global": np.eye(4).tolist(),
         "images": images,

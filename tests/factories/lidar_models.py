@@ -1,4 +1,4 @@
-"""LiDAR and fusion models at test size, on the made-up frame; as dictionaries, so tests can change them."""
+"""LiDAR and fusion models at test size, on the factory frame; as dictionaries, so tests can change them."""
 
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def lidar_dataset_config(root: Path, cameras: bool = True, **rays) -> dict:
 
 
 def packed_lidar(root: Path, samples: int = 1, **changes) -> dict:
-    """A collated batch of the made-up frame, `samples` times."""
+    """A collated batch of the factory frame, `samples` times."""
     from ponderv2.registry import DATASETS
 
     dataset = DATASETS.build(lidar_dataset_config(root, **changes))

@@ -1,4 +1,4 @@
-"""A training that takes no time, for studies of transfer: recipes, scores and checkpoints are made up."""
+"""A training that takes no time, for studies of transfer: recipes, scores and checkpoints are fake."""
 
 import json
 from pathlib import Path

@@ -122,7 +122,7 @@ def test_points_and_cameras_follow_every_pass(batch):
 
 def test_a_merged_sample_is_in_the_frame_that_was_not_augmented(batch):
     sample = DetectionTTAModel(_KnowsTheTruth()).test_step(batch)[0]
-    assert sample.token == "made-up"
+    assert sample.token == "factory"
     assert "lidar_aug" not in sample
     assert "pcd_flip" not in sample
 
@@ -240,7 +240,7 @@ def test_mmengines_test_loop_runs_the_passes_and_scores_their_merger(tta_config,
         )
     )
     metrics = Runner.from_cfg(with_tta(config)).test()
-    assert metrics == {"collected/samples": [("made-up", len(BOXES))]}
+    assert metrics == {"collected/samples": [("factory", len(BOXES))]}
 
 
 def test_a_recipe_without_tta_is_refused(tta_config):

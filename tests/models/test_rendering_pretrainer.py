@@ -77,7 +77,7 @@ def test_prediction_has_a_result_a_sample_with_targets_beside_it(model, batch):
     assert sample.depth.shape == (6, 16)
     assert torch.equal(sample.target_depth, rays.depth[0])
     assert torch.equal(sample.target_rgb, rays.rgb[0])
-    assert sample.metainfo["token"] == "made-up"
+    assert sample.metainfo["token"] == "factory"
 
 
 def test_prediction_with_an_image_stride_has_whole_images_too(model, batch, monkeypatch):

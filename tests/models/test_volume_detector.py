@@ -29,7 +29,7 @@ def _sample() -> Det3DDataSample:
 
 @pytest.fixture
 def batch(frame_root) -> dict:
-    """The made-up frame as the preprocessor gives it, with one box."""
+    """The factory frame as the preprocessor gives it, with one box."""
     batch = SensorPreprocessor()(packed(frame_root))
     return batch | {"data_samples": [_sample()]}
 

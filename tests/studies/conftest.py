@@ -1,4 +1,4 @@
-"""Studies of transfer with made-up trainings."""
+"""Studies of transfer with factory trainings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the command of the transfer study prints and writes, with made-up trainings."""
+"""What the command of the transfer study prints and writes, with factory trainings."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The transfer study with made-up trainings."""
+"""The transfer study with factory trainings."""
 
 import os
 import signal

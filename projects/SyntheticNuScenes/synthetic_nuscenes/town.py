@@ -80,15 +80,6 @@ class Town:
         """Return the streets that run along an axis, in order of position."""
         return self.along_x if axis == ALONG_X else self.along_y
 
-    def is_drivable(self, x: ndarray, y: ndarray) -> ndarray:
-        """Return whether points are on a street."""
-        on_street = np.zeros(np.broadcast(x, y).shape, bool)
-        for street in self.along_x:
-            on_street |= np.abs(y - street.position) < street.half_width
-        for street in self.along_y:
-            on_street |= np.abs(x - street.position) < street.half_width
-        return on_street
-
 
 def lay_out_town(rng: np.random.Generator, streets: int = 5, margin: float = 60.0) -> Town:
     """Draw a town with `streets` streets each way, at uneven distances of 66 to 92 metres."""

@@ -288,7 +288,7 @@ def test_with_no_lag_allowed_only_the_key_frame_has_targets(dataset):
 
 def test_a_sample_without_cameras_names_itself_and_the_way_out(dataset):
     results = LoadLidarSweeps()(dataset.get_data_info(0))
-    with pytest.raises(ValueError, match=r"made-up: no cameras to start rays from; .* or use SampleLidarRays"):
+    with pytest.raises(ValueError, match=r"factory: no cameras to start rays from; .* or use SampleLidarRays"):
         draw(results)
 
 

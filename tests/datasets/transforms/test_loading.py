@@ -78,7 +78,7 @@ def test_without_decoding_no_image_file_is_opened(frame, monkeypatch, tmp_path):
 def test_a_missing_image_is_named_with_its_key(frame, tmp_path):
     frame["images"]["CAM_BACK"]["img_path"] = str(tmp_path / "gone.jpg")
     with pytest.raises(
-        FileNotFoundError, match=r"key frame made-up: images\.CAM_BACK\.img_path: .*gone\.jpg does not exist"
+        FileNotFoundError, match=r"key frame factory: images\.CAM_BACK\.img_path: .*gone\.jpg does not exist"
     ):
         LoadCameras()(frame)
 
@@ -200,7 +200,7 @@ def test_a_truncated_sweep_is_named(frame, tmp_path, cut):
     frame["lidar_points"]["lidar_path"] = str(path)
     with pytest.raises(
         ValueError,
-        match=r"made-up: lidar_points\.lidar_path: point file .*cut\.pcd\.bin has \d+ bytes, no mul",
+        match=r"factory: lidar_points\.lidar_path: point file .*cut\.pcd\.bin has \d+ bytes, no mul",
     ):
         LoadLidarSweeps()(frame)
 

@@ -35,7 +35,7 @@ def test_everything_that_was_gathered_is_packed(load):
 def test_meta_information_is_kept_by_name(load):
     results = UnifiedRotScaleTransFlip(rotation=(0.1, 0.2))(load())
     meta = PackSensorInputs()(results)["data_samples"].metainfo
-    assert meta["token"] == "made-up"
+    assert meta["token"] == "factory"
     assert meta["pcd_rotation_angle"] == results["pcd_rotation_angle"]
     assert meta["cameras"][0] == "CAM_FRONT"
     np.testing.assert_array_equal(meta["lidar_aug"], results["lidar_aug"])
@@ -73,7 +73,7 @@ def test_without_boxes_there_are_no_instances(load):
 def test_views_of_different_sizes_are_refused_with_their_sizes(load):
     results = load()
     results["img"][1] = results["img"][1][:60]
-    with pytest.raises(ValueError, match=r"made-up: views differ in size: \[\(60, 160, 3\), \(90, 160, 3\)\]"):
+    with pytest.raises(ValueError, match=r"factory: views differ in size: \[\(60, 160, 3\), \(90, 160, 3\)\]"):
         PackSensorInputs()(results)
 
 

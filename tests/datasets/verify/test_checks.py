@@ -72,7 +72,7 @@ WRONG = [
 
 def test_a_right_info_file_passes(prepared, tables_root):
     findings = findings_of(prepared / "nuscenes_infos_train.pkl", tables_root)
-    # The images of the made-up tables are black, and cannot tell.
+    # The images of the factory tables are black, and cannot tell.
     unverifiable = {name for name, finding in findings.items() if finding.result is Result.UNVERIFIABLE}
     assert failed(findings) == set()
     assert unverifiable == {"LiDAR on image edges"}

@@ -179,8 +179,8 @@ def test_checkpointing_runs_each_trained_layer_again_in_the_backward_pass(monkey
 @both
 def test_a_backbone_can_be_copied_and_pickled(kind):
     model = build(kind)
-    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert torch.equal(twin(images())[-1], model(images())[-1])
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(copied(images())[-1], model(images())[-1])
 
 
 @both

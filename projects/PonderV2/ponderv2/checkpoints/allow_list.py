@@ -67,6 +67,6 @@ MAX_NUMBER = 2**20
 MAX_ITEMS = 16
 MAX_CHARACTERS = 64
 MAX_HEADER_CHARACTERS = 2**16
-MAX_CELLS = 10**8
+MAX_CELLS = 2 * 10**6
 MAX_PAD_DIVISOR = 1024
 """Far beyond any encoder that one would train, and small enough that building one such encoder is harmless."""

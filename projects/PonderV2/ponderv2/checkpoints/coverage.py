@@ -50,7 +50,7 @@ def coverage_table(
     Args:
         own: state dict of the model.
         weights: what is compared with it.
-        prefixes: of the names of each part.
+        prefixes: what the names of each part begin with.
         title: heading of the table.
 
     Returns:

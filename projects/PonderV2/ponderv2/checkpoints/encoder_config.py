@@ -32,7 +32,7 @@ def config_to_data(config: Mapping, part: str, where: str) -> dict:
     Args:
         config: a dictionary with a `type`: a class, its lazy form, or its name.
         part: the entry of `PARTS` that it is for, "encoder" or "preprocessor".
-        where: what messages call the config.
+        where: name of the config in error messages.
 
     Raises:
         ValueError: the config names a class that is not on the allow-list, or holds a value that JSON has not.
@@ -48,7 +48,7 @@ def config_from_data(data: object, part: str, where: str) -> dict:
     Args:
         data: what JSON gave. It is not trusted.
         part: the entry of `PARTS` that it is for, "encoder" or "preprocessor".
-        where: what messages call the data.
+        where: name of the data in error messages.
 
     Raises:
         ValueError: naming the entry that is not allowed, unknown, not finite or too large.
@@ -62,7 +62,7 @@ def build_encoder(config: dict, device: str, where: str) -> nn.Module:
     Args:
         config: what to build.
         device: "meta" gives an encoder without memory, to compare shapes with.
-        where: what messages call the config.
+        where: name of the config in error messages.
 
     Raises:
         ValueError: the settings do not fit together, or the volume has more than `MAX_CELLS` cells.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ class EncoderHeader:
             ValueError: the format is another one, a key is missing or unknown, or a value is not of its kind.
         """
         if metadata.get("format") != FORMAT:
-            raise ValueError(f"{where}: expected format {FORMAT} in its header, found {metadata.get('format')}")
+            raise ValueError(
+                f"{where}: expected format {FORMAT} in its header, found {metadata.get('format')}; "
+                "export it again with ponderv2.checkpoints.export_encoder"
+            )
         keys = EncoderHeader.__dataclass_fields__.keys()
         if metadata.keys() != keys | {"format"}:
             wrong = sorted(metadata.keys() ^ (keys | {"format"}))[0]
@@ -69,9 +73,13 @@ class EncoderHeader:
 def write_encoder(path: Path, weights: dict[str, Tensor], header: EncoderHeader) -> None:
     """Write weights and header, replacing `path` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(path.suffix + ".part")
-    save_file(weights, part, metadata=header.to_metadata())
-    part.replace(path)
+    # A name of its own, so that two writers never share a file.
+    part = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
+    try:
+        save_file(weights, part, metadata=header.to_metadata())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> tuple[EncoderHeader, dict[str, Tensor]]:

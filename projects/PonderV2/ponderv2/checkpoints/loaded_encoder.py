@@ -33,7 +33,7 @@ class EncoderReport:
         header = self.header
         lines = [
             f"{header.encoder['type']} from {self.path}",
-            f"  recipe {header.name or 'without a name'}, written by ponderv2 {header.version}",
+            f"  recipe {header.name!r}, written by ponderv2 {header.version!r}",
             f"  {header.tensors} tensors, sha256 {header.sha256}",
         ]
         for name, part in self.parts.items():
@@ -72,25 +72,28 @@ class LoadedEncoder:
             points: `[P, 5]`: x, y, z in metres, intensity from 0 to 255, time lag in seconds.
 
         Raises:
-            ValueError: images come without calibration or in another shape.
+            ValueError: neither images nor points are given, images come without calibration, or a shape is another.
         """
         inputs = {}
+        if images is None and points is None:
+            raise ValueError("expected images with their calibration, or points, or both, found neither")
         if images is not None:
             images = torch.as_tensor(images)
-            if lidar2cam is None or cam2img is None or images.ndim != 4 or images.shape[1] != 3:
-                raise ValueError(
-                    "expected images [N, 3, H, W] with lidar2cam and cam2img, found images of shape "
-                    f"{tuple(images.shape)}{'' if lidar2cam is not None and cam2img is not None else ' alone'}"
-                )
-            count, size = len(images), tuple(images.shape[-2:])
-            eye = torch.eye(4, dtype=torch.float64)
+            if lidar2cam is None or cam2img is None:
+                raise ValueError("expected lidar2cam and cam2img with the images, found images alone")
+            extrinsics = torch.as_tensor(lidar2cam, dtype=torch.float64)
             intrinsics = torch.as_tensor(cam2img, dtype=torch.float64)
+            count, size = len(images), tuple(images.shape[-2:])
+            _expect_shape("images", images, [(count, 3, *size)])
+            _expect_shape("lidar2cam", extrinsics, [(count, 4, 4)])
+            _expect_shape("cam2img", intrinsics, [(count, 3, 3), (count, 4, 4)])
+            eye = torch.eye(4, dtype=torch.float64)
             padded = eye.repeat(count, 1, 1)
             padded[:, : intrinsics.shape[1], : intrinsics.shape[2]] = intrinsics
             inputs["img"] = [images]
             inputs["rig"] = [
                 compose_rig(
-                    torch.as_tensor(lidar2cam, dtype=torch.float64),
+                    extrinsics,
                     padded,
                     lidar_aug=eye,
                     img_aug=eye.repeat(count, 1, 1),
@@ -99,7 +102,9 @@ class LoadedEncoder:
                 )
             ]
         if points is not None:
-            inputs["points"] = [torch.as_tensor(points)]
+            points = torch.as_tensor(points, dtype=torch.float32)
+            _expect_shape("points", points, [(len(points), 5)])
+            inputs["points"] = [points]
         return self.preprocessor({"inputs": inputs})["inputs"]
 
     @torch.no_grad()
@@ -145,6 +150,12 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Loaded
     preprocessor = build_preprocessor(preprocessing, f"{path}: preprocessor").to(device)
     report = EncoderReport(path, header, parts)
     return LoadedEncoder(encoder.to(device).eval(), preprocessor.eval(), report)
+
+
+def _expect_shape(name: str, value: Tensor, shapes: list[tuple[int, ...]]) -> None:
+    if tuple(value.shape) not in shapes:
+        expected = " or ".join(str(list(shape)) for shape in shapes)
+        raise ValueError(f"{name}: expected shape {expected}, found {list(value.shape)}")
 
 
 def _refuse_misfit(own: dict[str, Tensor], weights: dict[str, Tensor], path: Path) -> None:

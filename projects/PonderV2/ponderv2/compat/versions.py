@@ -48,7 +48,7 @@ def find_problems(installed: Mapping[str, str]) -> list[str]:
         installed: version by package name; a package that is not installed is absent.
 
     Returns:
-        One line a package that is missing or out of range, in the order of `SUPPORTED`.
+        One line per package that is missing or out of range, in the order of `SUPPORTED`.
     """
     problems = []
     for name, needed in SUPPORTED.items():

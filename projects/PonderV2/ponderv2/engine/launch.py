@@ -30,7 +30,11 @@ def parse_arguments(description: str, train: bool) -> argparse.Namespace:
         parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
         parser.add_argument("--tta", action="store_true", help="test-time augmentation, of a recipe that has it")
         parser.add_argument("--draw", type=Path, metavar="DIR", help="pictures of the boxes in the first frames")
-    parser.add_argument("--work-dir", type=Path, help="logs and checkpoints; default work_dirs/<config name>")
+    parser.add_argument(
+        "--work-dir",
+        type=Path,
+        help="logs and checkpoints; default work_dirs/<config name>, with --scratch …_scratch",
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     # Older versions of torchrun pass this rank; it is also in the environment, where mmengine reads it.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -86,7 +90,7 @@ def load_config(
     config = Config.fromfile(str(path))
     if scratch:
         if "scratch" not in config:
-            raise ValueError(f"--scratch: {path} names no baseline (scratch = {{...}}): it does not start from weights")
+            raise ValueError(f"--scratch: {path} names no baseline; recipes of detectors do, as scratch = {{...}}")
         config.merge_from_dict(dict(config.scratch))
     if options:
         config.merge_from_dict(options)
@@ -108,9 +112,13 @@ def build_runner(args: argparse.Namespace, train: bool) -> Runner:
         SystemExit: when `--amp` is given on a machine without CUDA.
     """
     keep_freed_memory()
+    if not train and args.draw is not None:
+        # Before the model is built, which takes longer.
+        args.draw.mkdir(parents=True, exist_ok=True)
     config = load_config(args.config, args.data_root, args.cfg_options, train and args.scratch)
     config.launcher = args.launcher
-    config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / args.config.stem)
+    name = args.config.stem + ("_scratch" if train and args.scratch else "")
+    config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
     if not torch.cuda.is_available() and args.launcher != "none":
         config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
     if train:

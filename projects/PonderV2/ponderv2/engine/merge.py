@@ -39,9 +39,13 @@ def parse_arguments(description: str) -> argparse.Namespace:
     """Read the command line of tools/merge_checkpoints.py."""
     parser = argparse.ArgumentParser(description=description)
     source = "work dir, checkpoint or encoder.safetensors of "
-    parser.add_argument("camera", type=Path, help=source + "camera pre-training")
-    parser.add_argument("lidar", type=Path, help=source + "LiDAR pre-training")
-    parser.add_argument("out", type=Path, help="checkpoint to write, .pth; for load_from of the fusion recipe")
+    parser.add_argument(
+        "camera", type=Path, help=source + "the camera model: a detector, as published, or a pre-training"
+    )
+    parser.add_argument("lidar", type=Path, help=source + "the LiDAR, likewise")
+    parser.add_argument(
+        "out", type=Path, help="checkpoint to write, .pth; model.init_cfg.checkpoint of the fusion recipe"
+    )
     parser.add_argument("--config", type=Path, required=True, help="recipe of the fusion model to start")
     parser.add_argument(
         "--allow-missing",

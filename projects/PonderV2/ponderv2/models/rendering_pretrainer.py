@@ -48,7 +48,7 @@ class RenderingPretrainer(BaseModel):
 
         Args:
             inputs: the batch.
-            data_samples: the samples of the batch, whose metainfo predictions carry on.
+            data_samples: the samples of the batch; predictions get their metainfo.
             mode: "loss" gives losses by name, "predict" a result for each sample, "tensor" the feature volume.
 
         Raises:

@@ -18,7 +18,7 @@ class RenderOutput:
         opacity: sum of the weights, in [0, 1].
         depth_to_far: expected distance when the light that is left is placed at the far end of the ray, so that a
             transparent ray cannot have a good depth.
-        hit: mask of the rays that meet the scene's box; everything else is meaningless for the other rays.
+        hit: mask of the rays that meet the scene's box; of a ray that does not, no other value means anything.
         weights: rendering weight of every sample.
         sdf: signed distance at every sample, scene units.
         normal: gradient of the signed distance at every sample, not normalised.

@@ -89,7 +89,7 @@ class VoxelGrid:
         """Compute `scale, shift` of `index = point * scale + shift`, from metres to continuous cell indices (x, y, z).
 
         Index `k` is where cell `k`'s value is read, so `k + 0.5` lies half-way to its neighbour. With the corner
-        anchor that is not where `centers` puts it, as in the published code.
+        anchor it is another place than that of `centers`, for the published code fills and reads volumes differently.
         """
         lower = torch.tensor(self.lower, device=device, dtype=dtype)
         upper = torch.tensor(self.upper, device=device, dtype=dtype)

@@ -31,7 +31,7 @@ class SimpleDepth(nn.Module):
 
 @MODELS.register_module()
 class DepthNet(BaseModule):
-    """Predicts depth with a wide field of view, as in UniPAD's final models ("ComplexDepth", after BEVDepth).
+    """Predicts depth with a wide receptive field, as in UniPAD's final models ("ComplexDepth", after BEVDepth).
 
     It applies a 3×3 convolution, residual blocks, atrous spatial pyramid pooling, a 1×1 convolution to the bins and a
     softmax. Unlike BEVDepth's network it does not get the intrinsics.
@@ -74,9 +74,9 @@ class DepthNet(BaseModule):
 
 
 class AtrousPyramid(BaseModule):
-    """Pools several fields of view side by side, and the whole image (atrous spatial pyramid, DeepLab v3 §3.3).
+    """Pools several receptive fields side by side, and the whole image (atrous spatial pyramid, DeepLab v3 §3.3).
 
-    The mean of the image is one value a channel and image, so that in training its batch norm has as many values
+    The mean of the image is one value per channel and image, so that in training its batch norm has as many values
     as there are images: the six cameras of a sample suffice. Of a single image there is no variance; the running
     statistics are used then.
 

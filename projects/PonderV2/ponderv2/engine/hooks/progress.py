@@ -92,7 +92,7 @@ class ProgressHook(Hook):
 
 
 def last_progress(text: str) -> str | None:
-    """The last line in a text that `ProgressHook` printed; None when there is none."""
+    """Find the last line that `ProgressHook` printed in a text; None when there is none."""
     lines = _LINE.findall(text)
     return lines[-1] if lines else None
 
