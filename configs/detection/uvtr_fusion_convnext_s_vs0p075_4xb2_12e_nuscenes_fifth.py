@@ -64,9 +64,8 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-# Schedule: up to ten times the rate over 40 % of the epochs, then down to a ten-thousandth of it. Momentum runs the
-# other way, 0.9 to 0.805 and back, as the published ratios 0.85 / 0.95 of 0.9 mean (mmdet3d's own cyclic schedules set
-# it to 1 at the end).
+# Schedule: cyclic. Momentum runs the other way, 0.9 to 0.805 and back, as the published ratios 0.85 / 0.95 of 0.9 mean
+# (mmdet3d's own cyclic schedules set it to 1 at the end).
 max_epochs = 12
 rising = dict(begin=0, end=0.4 * max_epochs, by_epoch=True, convert_to_iter_based=True)
 falling = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to_iter_based=True)
@@ -74,8 +73,7 @@ optim_wrapper = dict(
     type=OptimWrapper,
     constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=4e-5, weight_decay=0.01),  # at the start; at the peak 4e-4
-    # The published config names every part of the two encoders, their convolutions after lift and neck included; only
-    # the convolution over the sum, and the head, train at the full rate. (Of UVTR's own list two names match nothing.)
+    # As published: both encoders with all their convolutions; of UVTR's own list two names match nothing.
     paramwise_cfg=dict(custom_keys={"encoder.camera": dict(lr_mult=0.1), "encoder.lidar": dict(lr_mult=0.1)}),
     clip_grad=dict(max_norm=35, norm_type=2),
 )

@@ -58,9 +58,8 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-# Schedule: up to ten times the rate over 40 % of the epochs, then down to a ten-thousandth of it. Momentum runs the
-# other way, 0.9 to 0.805 and back, as the published ratios 0.85 / 0.95 of 0.9 mean (mmdet3d's own cyclic schedules set
-# it to 1 at the end).
+# Schedule: cyclic. Momentum runs the other way, 0.9 to 0.805 and back, as the published ratios 0.85 / 0.95 of 0.9 mean
+# (mmdet3d's own cyclic schedules set it to 1 at the end).
 max_epochs = 20
 rising = dict(begin=0, end=0.4 * max_epochs, by_epoch=True, convert_to_iter_based=True)
 falling = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to_iter_based=True)

@@ -42,3 +42,17 @@ def test_the_tool_prints_a_recipe_that_can_be_read_again(repository, tmp_path):
     assert printed.optim_wrapper.optimizer.lr == 0.003
     assert printed.model.init_cfg is None
     assert printed.train_cfg.max_epochs == 20
+
+
+def test_the_tool_names_what_is_not_there_in_one_line(repository):
+    cases = {
+        "nothing.py": ["configs/nothing.py"],
+        "names no baseline": ["configs/tiny/ponderv2_camera_synthetic.py", "--scratch"],
+    }
+    for message, arguments in cases.items():
+        command = [sys.executable, "tools/print_config.py", *arguments]
+        done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+        assert done.returncode == 2
+        (line,) = done.stderr.strip().splitlines()[-1:]
+        assert message in line
+        assert "Traceback" not in done.stderr

@@ -297,3 +297,16 @@ def test_the_tiny_recipes_are_ready_for_a_study(repository, tmp_path, modality):
     hooks = Config.fromfile(str(study.pretrain_configs[modality])).custom_hooks
     assert any("EncoderExportHook" in str(hook.type) for hook in hooks)
     assert set(study.pretraining(modality).settings) >= {"nuscenes_infos_train.pkl", "recipe_sha256"}
+
+
+def test_a_baseline_is_the_one_that_the_recipe_names(make_study, tmp_path):
+    recipe = tmp_path / "with_baseline.py"
+    recipe.write_text(f'{DETECTOR}scratch = {{"model.init_cfg": None, "model.encoder.weights": "imagenet"}}\n')
+    study = make_study(configs={"lidar": recipe})
+    baseline = study.detector(DetectorRun("lidar", 0.1, "scratch", 0), None).command
+    assert {"model.init_cfg=None", "model.encoder.weights=imagenet"} <= set(baseline)
+    encoder = tmp_path / "encoder.safetensors"
+    encoder.write_bytes(b"weights")
+    pretrained = study.detector(DetectorRun("lidar", 0.1, "pretrained", 0), encoder).command
+    assert f"model.init_cfg.checkpoint={encoder}" in pretrained
+    assert not any("imagenet" in option for option in pretrained)
