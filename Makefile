@@ -6,7 +6,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DATA_ROOT ?=
 WORK_DIR ?= work_dirs/demo
-# Tests run in so many processes of a thread each, a file at a time.
+# Tests run in so many processes of a thread each, a file at a time, long ones first (tests/conftest.py).
 TEST_PROCESSES ?= 2
 # Of `make demo`: with DATA_ROOT the one real key frame in that folder is pre-trained on and rendered; else synthetic
 # streets, on which the encoder is probed and a detector is trained as well.
@@ -39,7 +39,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 test: setup
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-all: setup
 	$(PY) -m pytest -m ""
