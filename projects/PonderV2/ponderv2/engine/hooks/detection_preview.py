@@ -23,9 +23,9 @@ class DetectionPreviewHook(Hook):
     `boxes_0000.png` and so on.
 
     Args:
-        folder: takes the pictures.
-        frames: how many are drawn.
-        min_score: a box that scores less is not drawn.
+        folder: folder that takes the pictures.
+        frames: number of frames that are drawn.
+        min_score: least score of a box that is drawn.
     """
 
     def __init__(self, folder: str | Path, frames: int = 4, min_score: float = 0.3) -> None:
@@ -69,7 +69,7 @@ class DetectionPreviewHook(Hook):
 
 
 def _frame(dataset: BaseDataset, token: str) -> dict:
-    """The key frame with a token, as the data set gives it to its pipeline."""
+    """Find the key frame with a token, as the data set gives it to its pipeline."""
     for index in range(len(dataset)):
         frame = dataset.get_data_info(index)
         if frame["token"] == token:

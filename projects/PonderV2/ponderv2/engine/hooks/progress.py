@@ -98,7 +98,7 @@ def last_progress(text: str) -> str | None:
 
 
 class _Pace:
-    """When the last line was printed, and how long an iteration has taken in the last minute."""
+    """Keeps when the last line was printed, and how long an iteration has taken in the last minute."""
 
     def __init__(self, clock: Callable[[], float], done: int = 0) -> None:
         self.clock = clock
@@ -115,7 +115,7 @@ class _Pace:
         return self._told is None or done >= total or self.clock() - self._told >= seconds
 
     def describe(self, done: int, total: int) -> str:
-        """The pace and the time left, as the end of a line that is printed now."""
+        """Return the pace and the time left, as the end of a line that is printed now."""
         now = self._told = self.clock()
         while len(self._marks) > 1 and now - self._marks[1][0] >= _WINDOW:
             self._marks.popleft()
