@@ -42,24 +42,28 @@ def compare(own: dict[str, Tensor], weights: dict[str, Tensor]) -> Coverage:
     )
 
 
-def coverage_table(
-    own: dict[str, Tensor], weights: dict[str, Tensor], prefixes: tuple[str, ...], title: str
-) -> tuple[Table, dict[str, Coverage]]:
-    """Compare the parts of a model with weights.
+def compare_parts(own: dict[str, Tensor], weights: dict[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Coverage]:
+    """Compare the parts of a model's state dict with weights.
 
     Args:
         own: state dict of the model.
         weights: what is compared with it.
         prefixes: what the names of each part begin with.
-        title: heading of the table.
 
     Returns:
-        A table to print, and the values behind it by prefix; what is in no part comes last, under "".
+        Coverage by prefix; what is in no part comes last, under "".
     """
-    table = Table("part", "matched", "missing", "unexpected", "shape", title=title)
     parts = {prefix: compare(_under(own, prefix), _under(weights, prefix)) for prefix in prefixes}
     own, weights = ({k: v for k, v in names.items() if not k.startswith(prefixes)} for names in (own, weights))
-    parts[""] = compare(own, weights)
+    return parts | {"": compare(own, weights)}
+
+
+def coverage_table(
+    own: dict[str, Tensor], weights: dict[str, Tensor], prefixes: tuple[str, ...], title: str
+) -> tuple[Table, dict[str, Coverage]]:
+    """Compare as `compare_parts` does; returns a table of a title to print, and the values behind it."""
+    table = Table("part", "matched", "missing", "unexpected", "shape", title=title)
+    parts = compare_parts(own, weights, prefixes)
     for prefix, coverage in parts.items():
         counts = [str(len(keys)) for keys in vars(coverage).values()]
         table.add_row(prefix.rstrip(".") or "the rest (starts new)", *counts)

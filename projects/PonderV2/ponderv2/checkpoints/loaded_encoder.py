@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ponderv2.geometry import compose_rig
 from ponderv2.structures import FeatureVolume, SensorBatch
 
-from .coverage import Coverage, compare, coverage_table
+from .coverage import Coverage, compare, compare_parts
 from .encoder_config import build_encoder, build_preprocessor, config_from_data
 from .encoder_file import EncoderHeader, read_encoder, read_header
 
@@ -143,7 +143,7 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Loaded
     _refuse_misfit(own, weights, path)
     encoder.load_state_dict(weights)
     prefixes = {name: f"{name}." for name, child in encoder.named_children() if child.state_dict()}
-    _, coverage = coverage_table(own, weights, tuple(prefixes.values()), str(path))
+    coverage = compare_parts(own, weights, tuple(prefixes.values()))
     parts = {name: coverage[prefix] for name, prefix in prefixes.items()}
     if coverage[""].matched:
         parts["parameters of its own"] = coverage[""]
