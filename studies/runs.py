@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ponderv2.engine.hooks.progress import last_progress
+from ponderv2.errors import UserError
 
 SETTINGS, RESULT, LOG = "settings.json", "result.json", "log.txt"
 _TAIL = 16384
@@ -19,7 +20,7 @@ Launcher = Callable[[Sequence[str], Path, dict[str, str]], int]
 """Runs a command with its output appended to a file and with an environment; returns the exit code."""
 
 
-class StudyError(ValueError):
+class StudyError(UserError):
     """Raised when a study cannot go on; the message says what is wrong and what to do."""
 
 

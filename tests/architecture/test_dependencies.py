@@ -7,16 +7,17 @@ import pytest
 
 from tests.architecture.sources import BESIDE, PACKAGES, Import, imports_of, named_modules, python_files
 
-_BASE = {"shapes", "structures", "geometry"}
+_BASE = {"errors", "shapes", "structures", "geometry"}
 _STACK = _BASE | {"compat", "registry"}
 
 ROOMS: dict[str, set[str]] = {
+    "errors": set(),
     "shapes": set(),
-    "progress_bar": set(),
-    "structures": {"shapes"},
-    "geometry": {"shapes", "structures"},
-    "compat": set(),
-    "registry": {"compat"},
+    "progress_bar": {"errors"},
+    "structures": {"errors", "shapes"},
+    "geometry": {"errors", "shapes", "structures"},
+    "compat": {"errors"},
+    "registry": {"errors", "compat"},
     "rendering": _BASE,
     "masking": _BASE,
     "lifting": _STACK,

@@ -19,6 +19,7 @@ import torch
 
 from ponderv2.compat.checkpoint_types import RefusedGlobal, allowed_globals
 from ponderv2.compat.restricted_unpickler import restricted_unpickler
+from ponderv2.errors import UserError
 
 __all__ = [
     "CorruptCheckpointError",
@@ -30,7 +31,7 @@ __all__ = [
 MapLocation = str | torch.device | dict | Callable | None
 
 
-class UnsafeCheckpointError(RuntimeError):
+class UnsafeCheckpointError(UserError, RuntimeError):
     """A checkpoint file asks for something that no checkpoint needs; nothing of it was run.
 
     Attributes:
@@ -48,7 +49,7 @@ class UnsafeCheckpointError(RuntimeError):
         self.refused = refused
 
 
-class CorruptCheckpointError(RuntimeError):
+class CorruptCheckpointError(UserError, RuntimeError):
     """A checkpoint file is cut short, damaged, or no checkpoint at all."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -118,6 +119,8 @@ def _load_torch(path: Path, map_location: MapLocation) -> object:
         if not is_zip:
             raise CorruptCheckpointError(path, "its format is older than torch 1.6, and needs torch >= 2.7")
         return _read_restricted(path, map_location)
+    except UserError:
+        raise
     except RefusedGlobal as error:
         raise UnsafeCheckpointError(path, error.name) from None
     except pickle.UnpicklingError as error:

@@ -7,6 +7,8 @@ from importlib import metadata
 
 from packaging.specifiers import SpecifierSet
 
+from ponderv2.errors import UserError
+
 __all__ = ["SUPPORTED", "UnsupportedVersionError", "check_versions", "find_problems", "installed_versions"]
 
 # The upper bounds of mmcv and mmdet are mmdet3d 1.4's own import-time checks; numpy's is nuscenes-devkit's;
@@ -27,7 +29,7 @@ OPTIONAL = frozenset({"spconv"})
 OTHER_NAMES = {"spconv": [f"spconv-cu{cuda}" for cuda in (102, 111, 113, 114, 117, 118, 120, 121, 124, 126)]}
 
 
-class UnsupportedVersionError(ImportError):
+class UnsupportedVersionError(UserError, ImportError):
     """Some installed packages are missing or outside the supported ranges; the message lists all of them."""
 
 

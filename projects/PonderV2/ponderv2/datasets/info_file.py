@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ponderv2.errors import UserError
+
 _ALLOWED = {
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
@@ -37,7 +39,7 @@ _DAMAGED = (
 )
 
 
-class InfoFileError(ValueError):
+class InfoFileError(UserError):
     """An info file that cannot be used; names the file, the key and what was expected."""
 
 

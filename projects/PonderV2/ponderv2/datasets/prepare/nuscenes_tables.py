@@ -6,6 +6,7 @@ from pathlib import Path
 from nuscenes import NuScenes
 
 from ponderv2.datasets.splits import SPLITS, scenes_of
+from ponderv2.errors import UserError
 
 TABLES = (
     "category",
@@ -25,7 +26,7 @@ TABLES = (
 """Names of the files, without `.json`, that the devkit needs."""
 
 
-class PreparationError(ValueError):
+class PreparationError(UserError):
     """A data set that cannot be prepared; the message says what is missing and where it was looked for."""
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from ponderv2.datasets.info_file import InfoFileError, load_info_file, read_plain_pickle
+from ponderv2.errors import UserError
 
 from .box_checks import VEHICLES
 
 
-class UnusableInput(ValueError):
+class UnusableInput(UserError):
     """The input cannot be checked at all; the message says why and what to do."""
 
 
