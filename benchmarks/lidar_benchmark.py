@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from ponderv2.devices import usable_device
 from ponderv2.encoders import SECOND3D, SECOND3DFPN, HeightKeepingSparseEncoder, LidarEncoder, Voxels
 from ponderv2.engine.allocator import keep_freed_memory
 from ponderv2.masking import InputMasking
@@ -22,21 +23,6 @@ from .measure import surroundings, timed
 RANGE = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `tools/benchmark.py lidar`."""
-    parser.add_argument(
-        "--sweep",
-        type=Path,
-        help="file of float32 (x, y, z, intensity, ring), as of nuScenes; the default is a random sweep",
-    )
-    parser.add_argument("--ratio", type=float, default=0.8, help="share of hidden voxel blocks")
-    parser.add_argument("--repeats", type=int, default=5, help="pairs of measurements; the median counts")
-    parser.add_argument(
-        "--sparse-only", action="store_true", help="leave out the encoder with SECOND3D (minutes on a CPU)"
-    )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-
-
 def run(args: argparse.Namespace) -> dict:
     """Time forward and backward passes, masked and whole in turn, and print a table.
 
@@ -45,6 +31,7 @@ def run(args: argparse.Namespace) -> dict:
         same of the whole LiDAR encoder, whose dense part costs the same either way. Seconds, voxels, sizes, device
         and versions beside them.
     """
+    args.device = usable_device(args.device)
     keep_freed_memory()
     torch.manual_seed(0)
     encoder = _encoder().to(args.device).train()

@@ -11,29 +11,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ponderv2.devices import usable_device
 from ponderv2.geometry import compose_rig
 from ponderv2.lifting import PullLift, SplatLift
 from ponderv2.lifting.splat import frustum_cells
 from ponderv2.structures import CameraRig, VoxelGrid
 
+from .arguments import LIFT_WAYS as WAYS
 from .measure import peak_bytes, peak_of_own_process, print_ways, seconds_in_turn, surroundings
 
 GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (180, 180, 5))
 DEPTH_RANGE, BINS = (1.0, 60.0), 118
 IMAGE, PADDED, STRIDE = (900, 1600), (928, 1600), 32
-WAYS = ("outer product", "splat", "pull")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `tools/benchmark.py lift`; the defaults are the published size."""
-    parser.add_argument("--cameras", type=int, default=6)
-    parser.add_argument(
-        "--channels", type=int, default=256, help="channels of the features and of the 5×180×180 volume"
-    )
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5, help="rounds; the median of each way counts")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -43,6 +32,7 @@ def run(args: argparse.Namespace) -> dict:
         `time_ratio`, `memory_ratio`: outer product over splat, higher is better; `seconds`, `peak_bytes` by way;
         sizes, device and versions. With `--only`, just that way's peak memory.
     """
+    args.device = usable_device(args.device)
     if args.only:
         return {"peak_bytes": peak_bytes(step_of(args, args.only), args.device)}
     names = ("cameras", "channels", "batch", "device")

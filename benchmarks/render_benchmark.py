@@ -11,27 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ponderv2.devices import usable_device
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, VolumeRenderer, color_loss, depth_loss
 from ponderv2.structures import FeatureVolume, VoxelGrid
 
+from .arguments import RENDER_WAYS as WAYS
 from .measure import peak_bytes, peak_of_own_process, print_ways, seconds_in_turn, surroundings
 from .reference_renderer import render_as_published
 
 GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (180, 180, 5))
-WAYS = ("reference", "eager", "compiled")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `tools/benchmark.py render`; the defaults are the published size."""
-    parser.add_argument("--rays", type=int, default=3072, help="rays of a sample: 6 cameras × 512")
-    parser.add_argument("--samples", type=int, default=96, help="samples of a ray, three quarters of them proposals")
-    parser.add_argument("--channels", type=int, default=32, help="channels of the volume of 5×180×180 cells")
-    parser.add_argument("--hidden", type=int, default=16, help="width of the perceptrons")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5, help="rounds; the median of each way counts")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out (a minute on a CPU)")
-    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -41,6 +29,7 @@ def run(args: argparse.Namespace) -> dict:
         `time_ratio`, `memory_ratio`: reference over ours (eager), higher is better; `seconds`, `peak_bytes` by
         way; sizes, device and versions. With `--only`, just that way's peak memory.
     """
+    args.device = usable_device(args.device)
     if args.only:
         return {"peak_bytes": peak_bytes(_step(args, args.only), args.device)}
     ways = [way for way in WAYS if not (way == "compiled" and args.no_compile)]

@@ -1,6 +1,48 @@
 """Start a fusion model from two encoders: python tools/merge_checkpoints.py CAMERA LIDAR OUT --config RECIPE."""
 
-from ponderv2.engine.merge import merge, parse_arguments
+import argparse
+import sys
+from pathlib import Path
+
+from ponderv2.command_line import existing_file, existing_path, run_tool, writable_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this tool."""
+    source = "work dir, checkpoint or encoder.safetensors of "
+    weights = existing_path("checkpoint")
+    parser.add_argument(
+        "camera", type=weights, help=source + "the camera model: a detector, as published, or a pre-training"
+    )
+    parser.add_argument("lidar", type=weights, help=source + "the LiDAR, likewise")
+    parser.add_argument(
+        "out", type=Path, help="checkpoint to write, .pth; model.init_cfg.checkpoint of the fusion recipe"
+    )
+    parser.add_argument(
+        "--config", type=existing_file("recipe"), required=True, help="recipe of the fusion model to start"
+    )
+    parser.add_argument(
+        "--allow-missing",
+        nargs="+",
+        default=[],
+        metavar="PREFIX",
+        help="parts of the fusion model that start new although they belong to an encoder, as encoder.lidar.convs",
+    )
+
+
+def run(given: argparse.Namespace) -> None:
+    """Merge the encoders."""
+    writable_file(given.out, "OUT")
+    from ponderv2.engine.merge import merge
+
+    merge(given.camera, given.lidar, given.out, given.config, given.allow_missing)
+    print(f"written to {given.out}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    return run_tool(__doc__, add_arguments, run, arguments)
+
 
 if __name__ == "__main__":
-    print(f"written to {merge(parse_arguments(__doc__))}")
+    sys.exit(main())

@@ -8,23 +8,26 @@ Exit code: 0 done, 2 there is no such recipe or baseline.
 import argparse
 import sys
 
-from ponderv2.engine import load_config, resolved_recipe
-from ponderv2.engine.launch import add_common_arguments, add_scratch_argument
+from ponderv2.command_line import add_recipe_arguments, add_scratch_argument, run_tool
 
 
-def main() -> int:
-    """Print the recipe; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_common_arguments(parser)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this tool."""
+    add_recipe_arguments(parser)
     add_scratch_argument(parser)
-    given = parser.parse_args()
-    try:
-        config = load_config(given.config, given.data_root, given.cfg_options, given.scratch)
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print the recipe."""
+    from ponderv2.engine import load_config, parse_options, resolved_recipe
+
+    config = load_config(given.config, given.data_root, parse_options(given.cfg_options), given.scratch)
     print(resolved_recipe(config).pretty_text)
-    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    return run_tool(__doc__, add_arguments, run, arguments)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ _STACK = _BASE | {"compat", "registry"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "shapes": set(),
+    "devices": {"errors"},
     "progress_bar": {"errors"},
     "structures": {"errors", "shapes"},
     "geometry": {"errors", "shapes", "structures"},
     "compat": {"errors"},
+    "command_line": {"errors", "compat"},
     "registry": {"errors", "compat"},
     "rendering": _BASE,
     "masking": _BASE,
@@ -28,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "checkpoints": _STACK,
     "models": _STACK | {"masking", "rendering", "encoders", "heads", "checkpoints"},
     "evaluation": _STACK | {"rendering", "datasets"},
-    "engine": _STACK | {"progress_bar", "datasets", "evaluation", "visualization", "checkpoints", "models"},
+    "engine": _STACK | {"devices", "progress_bar", "datasets", "evaluation", "visualization", "checkpoints", "models"},
 }
 """Every folder or module of `ponderv2`, and which of those above it it may import."""
 

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 
 def load_tool(repository: Path, name: str) -> ModuleType:
     """Import `tools/<name>.py` without running it."""
@@ -11,3 +13,10 @@ def load_tool(repository: Path, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def call_tool(repository: Path, name: str, arguments: list, capsys: pytest.CaptureFixture) -> tuple[int, str]:
+    """Run a tool in this process; returns its exit code and what it wrote on the standard error."""
+    capsys.readouterr()
+    code = load_tool(repository, name).main([str(argument) for argument in arguments])
+    return code, capsys.readouterr().err

@@ -1,10 +1,11 @@
-"""Finding and loading checkpoints."""
+"""Finding, checking and loading checkpoints."""
 
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
+from ponderv2.errors import UserError
 
 from .coverage import compare
 
@@ -15,25 +16,64 @@ def resolve_checkpoint(path: Path) -> Path:
     Raises:
         FileNotFoundError: there is none.
     """
+    given = path
     if path.is_dir():
         path = path / "last_checkpoint"
+        if not path.is_file():
+            raise FileNotFoundError(f"{given} has no last_checkpoint; expected a checkpoint, or a work dir with one")
     if path.name == "last_checkpoint" and path.is_file():
         named = Path(path.read_text().strip())
         # The file holds the path as it was at training; the folder may have moved since.
-        path = named if named.is_file() else path.parent / named.name
+        named = named if named.is_file() else path.parent / named.name
+        if not named.is_file():
+            raise FileNotFoundError(f"{path} names the checkpoint {named.name}, which does not exist")
+        return named
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     return path
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load all weights of a model of the same recipe.
+def read_covering_weights(model: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint of the model's own recipe.
 
     Raises:
-        ValueError: naming the first keys that are missing, left over or of another shape.
+        FileNotFoundError: there is no such file.
+        UserError: the checkpoint lacks weights of the model, or has others; the first keys are named.
     """
-    weights = load_checkpoint_file(path)["state_dict"]
-    problems = compare(model.state_dict(), weights).problems()
-    if problems:
-        raise ValueError(f"checkpoint {path} is not of this recipe: {problems}")
-    model.load_state_dict(weights)
+    return _covering(model, load_checkpoint_file(path), path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load all weights of a model of the same recipe; raises as `read_covering_weights` does."""
+    model.load_state_dict(read_covering_weights(model, path))
+
+
+def check_resumable(model: nn.Module, path: Path) -> None:
+    """Check that a training can go on from a checkpoint: it has the state of a training, of this model.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: the checkpoint holds weights alone, or it is of another recipe.
+    """
+    checkpoint = load_checkpoint_file(path)
+    missing = [key for key in ("state_dict", "optimizer", "meta") if key not in checkpoint]
+    if missing:
+        raise UserError(
+            f"--resume: {path} has no {' and no '.join(missing)}, so no training can go on from it; expected a "
+            "checkpoint that tools/train.py wrote"
+        )
+    _covering(model, checkpoint, path)
+
+
+def _covering(model: nn.Module, checkpoint: dict, path: Path) -> dict[str, Tensor]:
+    weights = checkpoint.get("state_dict")
+    if not isinstance(weights, dict):
+        raise UserError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)[:5]}")
+    own = model.state_dict()
+    found = compare(own, weights)
+    if found.problems():
+        raise UserError(
+            f"checkpoint {path} is not of this recipe, it covers {len(found.matched)} of {len(own)} weights: "
+            f"{found.problems()}"
+        )
+    return weights

@@ -9,6 +9,8 @@ import torch
 from mmengine.config.lazy import LazyAttr, LazyObject
 from torch import nn
 
+from ponderv2.errors import UserError
+
 from .allow_list import (
     COUNTS,
     MAX_CELLS,
@@ -69,7 +71,7 @@ def build_encoder(config: dict, device: str, where: str) -> nn.Module:
     """
     encoder = _build(config, device, where)
     if math.prod(encoder.grid.size) > MAX_CELLS:
-        raise ValueError(f"{where}.grid.size: {encoder.grid.size} are more than {MAX_CELLS} cells")
+        raise UserError(f"{where}.grid.size: {encoder.grid.size} are more than {MAX_CELLS} cells")
     return encoder
 
 
@@ -83,10 +85,10 @@ def build_preprocessor(config: dict, where: str) -> nn.Module:
         value = config.get(key)
         numbers = isinstance(value, tuple) and len(value) == 3 and all(type(v) in (int, float) for v in value)
         if not numbers or (key == "std" and min(value) <= 0):
-            raise ValueError(f"{where}.{key}: expected a number each for red, green and blue, found {value}")
+            raise UserError(f"{where}.{key}: expected a number each for red, green and blue, found {value}")
     divisor = config.get("pad_divisor")
     if not isinstance(divisor, int) or not 1 <= divisor <= MAX_PAD_DIVISOR:
-        raise ValueError(f"{where}.pad_divisor: expected 1 to {MAX_PAD_DIVISOR} pixels, found {divisor}")
+        raise UserError(f"{where}.pad_divisor: expected 1 to {MAX_PAD_DIVISOR} pixels, found {divisor}")
     return _build(config, "cpu", where)
 
 
@@ -99,12 +101,12 @@ def _build(config: dict, device: str, where: str) -> nn.Module:
             return MODELS.build(config)
     # Constructors raise what they like, assertions included; all of it says that the settings are wrong.
     except Exception as error:
-        raise ValueError(f"{where}: {config['type'].__name__} cannot be built: {error}") from error
+        raise UserError(f"{where}: {config['type'].__name__} cannot be built: {error}") from error
 
 
 def _part_to_data(config: object, part: str, where: str) -> dict:
     if not isinstance(config, Mapping):
-        raise ValueError(f"{where}: expected a config, a dictionary with a type, found {type(config).__name__}")
+        raise UserError(f"{where}: expected a config, a dictionary with a type, found {type(config).__name__}")
     name = _name_of(config.get("type"), PARTS[part], f"{where}.type")
     arguments = _arguments(_imported(PARTS[part][name], name))
     settings = arguments | {k: v for k, v in config.items() if k != "type" and k not in NOT_STORED}
@@ -125,7 +127,7 @@ def _to_data(value: object, key: str, where: str) -> object:
         return [_to_data(v, key, where) for v in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ValueError(f"{where}: {value!r} cannot be stored in an encoder file, expected plain values")
+    raise UserError(f"{where}: {value!r} cannot be stored in an encoder file, expected plain values")
 
 
 def _name_of(kind: object, allowed: Mapping[str, str | None], where: str) -> str:
@@ -140,7 +142,7 @@ def _name_of(kind: object, allowed: Mapping[str, str | None], where: str) -> str
         root, name = kind.split(".")[0], kind.split(".")[-1]
         if name in allowed and (root == name or root == (allowed[name] or "").split(".")[0]):
             return name
-    raise ValueError(
+    raise UserError(
         f"{where}: {kind!r} cannot be stored in an encoder file, expected {_either(allowed)}; "
         "ponderv2/checkpoints/allow_list.py lists what can"
     )
@@ -157,7 +159,7 @@ def _part_from_data(data: object, part: str, where: str) -> dict:
         if key == "type":
             continue
         if key not in known:
-            raise ValueError(f"{where}.{key}: {name} takes no such setting from a file, expected {_either(known)}")
+            raise UserError(f"{where}.{key}: {name} takes no such setting from a file, expected {_either(known)}")
         config[key] = _from_data(value, key, f"{where}.{key}", sequence)
     return config
 
@@ -169,18 +171,18 @@ def _from_data(value: object, key: str, where: str, sequence: Callable) -> objec
         return _settings_from_data(value, key, where, sequence)
     if isinstance(value, list):
         if len(value) > MAX_ITEMS:
-            raise ValueError(f"{where}: expected at most {MAX_ITEMS} entries, found {len(value)}")
+            raise UserError(f"{where}: expected at most {MAX_ITEMS} entries, found {len(value)}")
         return sequence(_checked_scalar(v, key, where) for v in value)
     return _checked_scalar(value, key, where)
 
 
 def _settings_from_data(data: dict, key: str, where: str, sequence: Callable) -> dict:
     if key not in SETTINGS:
-        raise ValueError(f"{where}: expected no dictionary here")
+        raise UserError(f"{where}: expected no dictionary here")
     settings = SETTINGS[key]
     unknown = [k for k in data if k not in settings.keys]
     if unknown:
-        raise ValueError(f"{where}.{unknown[0]}: not allowed in an encoder file, expected {_either(settings.keys)}")
+        raise UserError(f"{where}.{unknown[0]}: not allowed in an encoder file, expected {_either(settings.keys)}")
     config = {k: _from_data(v, k, f"{where}.{k}", sequence) for k, v in data.items() if k != "type"}
     if settings.types:
         name = _checked_type(data, settings.types, where)
@@ -191,10 +193,10 @@ def _settings_from_data(data: dict, key: str, where: str, sequence: Callable) ->
 
 def _checked_type(data: object, allowed: Mapping, where: str) -> str:
     if not isinstance(data, dict):
-        raise ValueError(f"{where}: expected a dictionary with a type, found {_shown(data)}")
+        raise UserError(f"{where}: expected a dictionary with a type, found {_shown(data)}")
     name = data.get("type")
     if not isinstance(name, str) or name not in allowed:
-        raise ValueError(f"{where}.type: {_shown(name)} is not allowed here, expected {_either(allowed)}")
+        raise UserError(f"{where}.type: {_shown(name)} is not allowed here, expected {_either(allowed)}")
     return name
 
 
@@ -208,8 +210,8 @@ def _checked_scalar(value: object, key: str, where: str) -> object:
         # Neither NaN nor infinity is at most anything.
         if abs(value) <= limit:
             return value
-        raise ValueError(f"{where}: expected a number of at most {limit}, found {_shown(value)}")
-    raise ValueError(f"{where}: expected a number, a short text or a list of them, found {_shown(value)}")
+        raise UserError(f"{where}: expected a number of at most {limit}, found {_shown(value)}")
+    raise UserError(f"{where}: expected a number, a short text or a list of them, found {_shown(value)}")
 
 
 def _arguments(kind: type) -> dict[str, object]:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
+from ponderv2.errors import UserError
 
 from .allow_list import MAX_HEADER_CHARACTERS
 from .checkpoint_files import resolve_checkpoint
@@ -56,14 +57,14 @@ class EncoderHeader:
             ValueError: the format is another one, a key is missing or unknown, or a value is not of its kind.
         """
         if metadata.get("format") != FORMAT:
-            raise ValueError(
+            raise UserError(
                 f"{where}: expected format {FORMAT} in its header, found {metadata.get('format')}; "
                 "export it again with ponderv2.checkpoints.export_encoder"
             )
         keys = EncoderHeader.__dataclass_fields__.keys()
         if metadata.keys() != keys | {"format"}:
             wrong = sorted(metadata.keys() ^ (keys | {"format"}))[0]
-            raise ValueError(f"{where}: header key {wrong!r} is {'unknown' if wrong in metadata else 'missing'}")
+            raise UserError(f"{where}: header key {wrong!r} is {'unknown' if wrong in metadata else 'missing'}")
         values = {k: metadata[k] for k in keys}
         for key, kind in {"encoder": dict, "preprocessor": dict, "tensors": int}.items():
             values[key] = _parsed(values[key], kind, f"{where}: header key {key!r}")
@@ -104,7 +105,7 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderHeader]:
     with _opened(path) as (file, header):
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if len(weights) != header.tensors or weights_hash(weights) != header.sha256:
-        raise ValueError(f"{path}: the weights do not match the hash in the header; the file is damaged")
+        raise UserError(f"{path}: the weights do not match the hash in the header; the file is damaged")
     return weights, header
 
 
@@ -122,11 +123,11 @@ def read_encoder_weights(path: Path) -> dict[str, Tensor]:
     path = resolve_checkpoint(path)
     checkpoint = load_checkpoint_file(path)
     if not isinstance(checkpoint.get("state_dict"), dict):
-        raise ValueError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)}")
+        raise UserError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)}")
     weights = {k.removeprefix("encoder."): v for k, v in checkpoint["state_dict"].items() if k.startswith("encoder.")}
     if not weights:
         first = next(iter(checkpoint["state_dict"]), None)
-        raise ValueError(f"{path}: no key of its state_dict starts with 'encoder.', the first is {first}")
+        raise UserError(f"{path}: no key of its state_dict starts with 'encoder.', the first is {first}")
     return weights
 
 
@@ -149,17 +150,17 @@ def _opened(path: Path) -> Iterator[tuple[safe_open, EncoderHeader]]:
         with safe_open(path, framework="pt") as file:
             yield file, EncoderHeader.from_metadata(file.metadata() or {}, str(path))
     except SafetensorError as error:
-        raise ValueError(f"{path}: no whole safetensors file ({error}); copy or export it again") from error
+        raise UserError(f"{path}: no whole safetensors file ({error}); copy or export it again") from error
 
 
 def _parsed(text: str, kind: type, where: str) -> object:
     if len(text) > MAX_HEADER_CHARACTERS:
-        raise ValueError(f"{where}: expected at most {MAX_HEADER_CHARACTERS} characters, found {len(text)}")
+        raise UserError(f"{where}: expected at most {MAX_HEADER_CHARACTERS} characters, found {len(text)}")
     try:
         # Python also reads NaN and infinity, which are no JSON; the check of the config refuses them by name.
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: expected JSON, {error}") from error
+        raise UserError(f"{where}: expected JSON, {error}") from error
     if not isinstance(value, kind):
-        raise ValueError(f"{where}: expected a {kind.__name__}, found {text[:40]}")
+        raise UserError(f"{where}: expected a {kind.__name__}, found {text[:40]}")
     return value

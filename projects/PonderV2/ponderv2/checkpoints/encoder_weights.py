@@ -7,6 +7,8 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from torch import nn
 
+from ponderv2.errors import UserError
+
 from .coverage import coverage_table, shortcomings
 from .encoder_file import read_encoder_weights
 
@@ -31,7 +33,7 @@ def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] 
     new = tuple(PREFIX + part for part in new)
     unknown = [part for part in new if not any(k.startswith(part) for k in own)]
     if unknown:
-        raise ValueError(f"new: the encoder has no part {unknown[0].removeprefix(PREFIX)!r}")
+        raise UserError(f"new: the encoder has no part {unknown[0].removeprefix(PREFIX)!r}")
     # A row for each child, so that a neck of another recipe is seen at a glance.
     prefixes = tuple(f"{PREFIX}{name}." for name, child in model.encoder.named_children() if child.state_dict())
     table, parts = coverage_table(own, weights, prefixes, "weights of the encoder")
@@ -43,5 +45,5 @@ def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] 
     wrong += [f"{k} is not of this encoder" for k in parts[""].unexpected]
     wrong += [f"{k} is missing" for k in parts[""].missing if k.startswith(PREFIX) and not k.startswith(new)]
     if wrong:
-        raise ValueError(f"{path} does not cover this model's encoder, nothing was loaded:\n  " + "\n  ".join(wrong))
+        raise UserError(f"{path} does not cover this model's encoder, nothing was loaded:\n  " + "\n  ".join(wrong))
     model.load_state_dict(weights, strict=False)

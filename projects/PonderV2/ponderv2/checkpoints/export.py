@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from ponderv2 import __version__
+from ponderv2.errors import UserError
 
 from .coverage import compare
 from .encoder_config import build_encoder, build_preprocessor, config_from_data, config_to_data
@@ -47,7 +48,7 @@ def export_encoder(
     weights = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
     problems = compare(built, weights).problems()
     if problems:
-        raise ValueError(f"{path} is not written, its config builds another encoder: {problems}")
+        raise UserError(f"{path} is not written, its config builds another encoder: {problems}")
     header = EncoderHeader(
         encoder=stored,
         preprocessor=stored_preprocessor,

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ponderv2.errors import UserError
 from ponderv2.geometry import compose_rig
 from ponderv2.structures import FeatureVolume, SensorBatch
 
@@ -76,11 +77,11 @@ class LoadedEncoder:
         """
         inputs = {}
         if images is None and points is None:
-            raise ValueError("expected images with their calibration, or points, or both, found neither")
+            raise UserError("expected images with their calibration, or points, or both, found neither")
         if images is not None:
             images = torch.as_tensor(images)
             if lidar2cam is None or cam2img is None:
-                raise ValueError("expected lidar2cam and cam2img with the images, found images alone")
+                raise UserError("expected lidar2cam and cam2img with the images, found images alone")
             extrinsics = torch.as_tensor(lidar2cam, dtype=torch.float64)
             intrinsics = torch.as_tensor(cam2img, dtype=torch.float64)
             count, size = len(images), tuple(images.shape[-2:])
@@ -155,10 +156,10 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Loaded
 def _expect_shape(name: str, value: Tensor, shapes: list[tuple[int, ...]]) -> None:
     if tuple(value.shape) not in shapes:
         expected = " or ".join(str(list(shape)) for shape in shapes)
-        raise ValueError(f"{name}: expected shape {expected}, found {list(value.shape)}")
+        raise UserError(f"{name}: expected shape {expected}, found {list(value.shape)}")
 
 
 def _refuse_misfit(own: dict[str, Tensor], weights: dict[str, Tensor], path: Path) -> None:
     problems = compare(own, weights).problems()
     if problems:
-        raise ValueError(f"{path} does not hold the weights of its encoder: {problems}")
+        raise UserError(f"{path} does not hold the weights of its encoder: {problems}")

@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule, ModuleList
 from torch import nn
 
+from ponderv2.errors import UserError
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, VoxelGrid
@@ -70,7 +71,7 @@ class CameraEncoder(BaseModule):
                 map a stride.
         """
         if batch.images is None or batch.rig is None:
-            raise ValueError("CameraEncoder: the batch has no images; does the pipeline load and pack them?")
+            raise UserError("CameraEncoder: the batch has no images; does the pipeline load and pack them?")
         shape = batch.images.shape[:2]
         images = batch.images.flatten(0, 1)
         visible = masking.draw_image_mask(images) if masking is not None else None

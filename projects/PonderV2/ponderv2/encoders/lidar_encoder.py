@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
+from ponderv2.errors import UserError
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
@@ -95,7 +96,7 @@ class LidarEncoder(BaseModule):
             ValueError: when the batch has no points, or points with too few columns.
         """
         if batch.points is None:
-            raise ValueError("LidarEncoder: the batch has no points; does the pipeline load and pack them?")
+            raise UserError("LidarEncoder: the batch has no points; does the pipeline load and pack them?")
         data = self.encode_voxels(self.mask(self.voxelize(batch.points), masking))
         for conv in self.convs:
             data = conv(data)
@@ -109,7 +110,7 @@ class LidarEncoder(BaseModule):
         """
         count = len(self.feature_scale)
         if min(p.shape[1] for p in points) < count:
-            raise ValueError(
+            raise UserError(
                 f"LidarEncoder: feature_scale asks for {count} columns a point, got points with "
                 f"{min(p.shape[1] for p in points)}"
             )

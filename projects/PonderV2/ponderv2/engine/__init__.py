@@ -8,9 +8,11 @@ from .hooks import (
     RenderPreviewHook,
     UnfreezeEncoderHook,
 )
-from .launch import build_runner, load_config, parse_arguments
+from .launch import build_tester, build_trainer, load_config, test, train
 from .optim_constructor import CheckedOptimWrapperConstructor
 from .recipe_datasets import innermost_dataset, set_data_root
+from .recipe_errors import recipe_errors
+from .recipe_options import parse_options
 from .resolved_recipe import resolved_recipe
 from .test_time_augmentation import with_tta
 
@@ -22,11 +24,15 @@ __all__ = [
     "ProgressHook",
     "RenderPreviewHook",
     "UnfreezeEncoderHook",
-    "build_runner",
+    "build_tester",
+    "build_trainer",
     "innermost_dataset",
     "load_config",
-    "parse_arguments",
+    "parse_options",
+    "recipe_errors",
     "resolved_recipe",
     "set_data_root",
+    "test",
+    "train",
     "with_tta",
 ]

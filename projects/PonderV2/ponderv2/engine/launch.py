@@ -5,68 +5,20 @@ import copy
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2 import compat
-from ponderv2.checkpoints import resolve_checkpoint
+from ponderv2.checkpoints import check_resumable, read_covering_weights, resolve_checkpoint
+from ponderv2.errors import UserError
 
 from .allocator import keep_freed_memory
 from .hooks import DetectionPreviewHook
 from .recipe_datasets import set_data_root
+from .recipe_errors import recipe_errors
+from .recipe_options import change_recipe, parse_options
 from .test_time_augmentation import with_tta
-
-
-def parse_arguments(description: str, train: bool) -> argparse.Namespace:
-    """Parse the command line of tools/train.py or tools/test.py.
-
-    Args:
-        description: description of the tool, for `--help`.
-        train: True for tools/train.py, False for tools/test.py.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    add_common_arguments(parser)
-    if not train:
-        parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
-        parser.add_argument("--tta", action="store_true", help="test-time augmentation, of a recipe that has it")
-        parser.add_argument("--draw", type=Path, metavar="DIR", help="pictures of the boxes in the first frames")
-    parser.add_argument(
-        "--work-dir",
-        type=Path,
-        help="logs and checkpoints; default work_dirs/<config name>, with --scratch …_scratch",
-    )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
-    # Older versions of torchrun pass this rank; it is also in the environment, where mmengine reads it.
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    if train:
-        add_scratch_argument(parser)
-        parser.add_argument("--amp", action="store_true", help="automatic mixed precision (CUDA)")
-        parser.add_argument(
-            "--resume",
-            nargs="?",
-            const="auto",
-            metavar="CHECKPOINT",
-            help="go on from a checkpoint; without a name from the last one in the work dir",
-        )
-    return parser.parse_args()
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every tool that reads data: recipe, data folder, and changes to the recipe."""
-    parser.add_argument("config", type=Path, help="recipe, a file under configs/")
-    parser.add_argument("--data-root", type=Path, help="folder of the data, for all data sets and metrics")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        help="changes to the recipe: key=value, with dots",
-    )
-
-
-def add_scratch_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--scratch`, which trains the baseline that a recipe names."""
-    parser.add_argument("--scratch", action="store_true", help="the recipe's baseline without pre-training")
 
 
 def load_config(
@@ -81,19 +33,22 @@ def load_config(
         scratch: apply the changes that the recipe's `scratch` names: the baseline without pre-training.
 
     Raises:
-        FileNotFoundError: when the recipe or the data folder does not exist.
-        ValueError: when the baseline is asked of a recipe that names none.
+        FileNotFoundError: the recipe or the data folder does not exist.
+        UserError: the recipe cannot be read, lacks a key that is changed, or names no baseline that is asked for.
     """
     compat.install()
     if not path.is_file():
         raise FileNotFoundError(f"recipe {path} does not exist")
-    config = Config.fromfile(str(path))
+    if path.suffix != ".py":
+        raise UserError(f"recipe {path}: expected a file of Python, .py")
+    with recipe_errors(path, "cannot be read"):
+        config = Config.fromfile(str(path))
     if scratch:
         if "scratch" not in config:
-            raise ValueError(f"--scratch: {path} names no baseline; recipes of detectors do, as scratch = {{...}}")
+            raise UserError(f"--scratch: {path} names no baseline; recipes of detectors do, as scratch = {{...}}")
         config.merge_from_dict(dict(config.scratch))
     if options:
-        config.merge_from_dict(options)
+        change_recipe(config, options)
     if data_root is not None:
         if not data_root.is_dir():
             raise FileNotFoundError(f"--data-root {data_root} is not a folder")
@@ -101,45 +56,100 @@ def load_config(
     return config
 
 
-def build_runner(args: argparse.Namespace, train: bool) -> Runner:
-    """Build the runner of a command line.
-
-    Args:
-        args: arguments of `parse_arguments`.
-        train: True to train, False to test.
+def train(args: argparse.Namespace) -> None:
+    """Train as the command line of tools/train.py says.
 
     Raises:
-        SystemExit: when `--amp` is given on a machine without CUDA.
+        UserError: what the command line names cannot be trained, or not be resumed; nothing has been trained then.
+    """
+    runner = build_trainer(args)
+    with recipe_errors(args.config, "cannot be built"):
+        # As `Runner.train` builds them, which would do it after saying that training starts.
+        runner.train_loop  # noqa: B018
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.val_loop  # noqa: B018
+    if args.resume:
+        check_resumable(_model(runner), Path(runner.cfg.load_from))
+    runner.train()
+
+
+def test(args: argparse.Namespace) -> dict[str, float]:
+    """Evaluate as the command line of tools/test.py says; returns the metrics.
+
+    Raises:
+        UserError: what the command line names cannot be evaluated, or the checkpoint is not of this recipe.
+    """
+    runner = build_tester(args)
+    with recipe_errors(args.config, "cannot be built"):
+        runner.test_loop  # noqa: B018
+    read_covering_weights(_model(runner), Path(runner.cfg.load_from))
+    return runner.test()
+
+
+def build_trainer(args: argparse.Namespace) -> Runner:
+    """Build the runner of a training.
+
+    Raises:
+        UserError: the recipe cannot be built, `--amp` is given without CUDA, or `--resume` and there is no checkpoint.
     """
     keep_freed_memory()
-    if not train and args.draw is not None:
-        # Before the model is built, which takes longer.
-        args.draw.mkdir(parents=True, exist_ok=True)
-    config = load_config(args.config, args.data_root, args.cfg_options, train and args.scratch)
-    config.launcher = args.launcher
-    name = args.config.stem + ("_scratch" if train and args.scratch else "")
-    config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
-    if not torch.cuda.is_available() and args.launcher != "none":
-        config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
-    if train:
-        if args.amp:
-            _use_amp(config)
-        if args.resume:
-            config.resume = True
-            config.load_from = None if args.resume == "auto" else str(resolve_checkpoint(Path(args.resume)))
-    else:
-        config.load_from = str(resolve_checkpoint(args.checkpoint))
-        if args.tta:
-            config = with_tta(config)
-    runner = Runner.from_cfg(config)
-    if not train and args.draw is not None:
+    config = load_config(args.config, args.data_root, parse_options(args.cfg_options), args.scratch)
+    _place(config, args, args.config.stem + ("_scratch" if args.scratch else ""))
+    if args.amp:
+        _use_amp(config)
+    if args.resume:
+        config.resume = True
+        config.load_from = str(_checkpoint_to_resume(args.resume, Path(config.work_dir)))
+    with recipe_errors(args.config, "cannot be built"):
+        return Runner.from_cfg(config)
+
+
+def build_tester(args: argparse.Namespace) -> Runner:
+    """Build the runner of an evaluation.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        UserError: the recipe cannot be built, or has no test-time augmentation that is asked for.
+    """
+    keep_freed_memory()
+    config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
+    _place(config, args, args.config.stem)
+    config.load_from = str(resolve_checkpoint(args.checkpoint))
+    if args.tta:
+        config = with_tta(config)
+    with recipe_errors(args.config, "cannot be built"):
+        runner = Runner.from_cfg(config)
+    if args.draw is not None:
         runner.register_hook(DetectionPreviewHook(args.draw))
     return runner
 
 
+def _place(config: Config, args: argparse.Namespace, name: str) -> None:
+    """Say where and in how many processes the recipe runs."""
+    config.launcher = args.launcher
+    config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
+    if not torch.cuda.is_available() and args.launcher != "none":
+        config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
+
+
+def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:
+    if resume != "auto":
+        return resolve_checkpoint(Path(resume))
+    if not (work_dir / "last_checkpoint").is_file():
+        raise UserError(
+            f"--resume: {work_dir} has no last_checkpoint to go on from; name a checkpoint, or leave out --resume to "
+            "start anew"
+        )
+    return resolve_checkpoint(work_dir)
+
+
+def _model(runner: Runner) -> torch.nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def _use_amp(config: Config) -> None:
     if not torch.cuda.is_available():
-        raise SystemExit("--amp needs CUDA; on the CPU train without it")
+        raise UserError("--amp needs CUDA; on the CPU train without it")
     wrapper = copy.deepcopy(config.optim_wrapper)
     wrapper["type"] = "AmpOptimWrapper"
     wrapper.setdefault("loss_scale", "dynamic")

@@ -1,6 +1,6 @@
 """A fusion model starts from a camera and a LiDAR encoder that were pre-trained apart."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,9 +8,11 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from ponderv2.checkpoints import coverage_table, read_encoder_weights, shortcomings, weights_hash
+from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 
 from .launch import load_config
+from .recipe_errors import recipe_errors
 
 PARTS = ("camera", "lidar")
 
@@ -23,71 +25,56 @@ def merge_encoders(camera: Path, lidar: Path) -> dict[str, Tensor]:
         lidar: the same of the LiDAR encoder.
 
     Raises:
-        ValueError: one of the files holds a fusion encoder already.
+        UserError: one of the files holds a fusion encoder already.
     """
     merged = {}
     for part, path in zip(PARTS, (camera, lidar), strict=True):
         weights = read_encoder_weights(path)
         fused = [k for k in weights if k.startswith(("camera.", "lidar.", "fuse."))]
         if fused:
-            raise ValueError(f"{path}: expected a {part} encoder, found a fusion encoder with {fused[0]}")
+            raise UserError(f"{path}: expected a {part} encoder, found a fusion encoder with {fused[0]}")
         merged |= {f"encoder.{part}.{name}": value for name, value in weights.items()}
     return merged
 
 
-def parse_arguments(description: str) -> argparse.Namespace:
-    """Read the command line of tools/merge_checkpoints.py."""
-    parser = argparse.ArgumentParser(description=description)
-    source = "work dir, checkpoint or encoder.safetensors of "
-    parser.add_argument(
-        "camera", type=Path, help=source + "the camera model: a detector, as published, or a pre-training"
-    )
-    parser.add_argument("lidar", type=Path, help=source + "the LiDAR, likewise")
-    parser.add_argument(
-        "out", type=Path, help="checkpoint to write, .pth; model.init_cfg.checkpoint of the fusion recipe"
-    )
-    parser.add_argument("--config", type=Path, required=True, help="recipe of the fusion model to start")
-    parser.add_argument(
-        "--allow-missing",
-        nargs="+",
-        default=[],
-        metavar="PREFIX",
-        help="parts of the fusion model that start new although they belong to an encoder, as encoder.lidar.convs",
-    )
-    return parser.parse_args()
+def merge(camera: Path, lidar: Path, out: Path, recipe: Path, allow_missing: Sequence[str] = ()) -> None:
+    """Merge two encoders, print which weights fit, and write the checkpoint that a fusion model starts from.
 
-
-def merge(args: argparse.Namespace) -> Path:
-    """Merge the two encoders of the command line, print which weights fit, and write the checkpoint; return its path.
+    Args:
+        camera: work dir, checkpoint or encoder file of the camera encoder.
+        lidar: the same of the LiDAR encoder.
+        out: checkpoint to write, `.pth`.
+        recipe: recipe of the fusion model.
+        allow_missing: names in the fusion model, or beginnings of them, that may start new.
 
     Raises:
-        SystemExit: the recipe has no `FusionEncoder`, or the weights do not cover both of its encoders; nothing is
+        UserError: the recipe has no `FusionEncoder`, or the weights do not cover both of its encoders; nothing is
             written then.
     """
-    config = load_config(args.config)
+    config = load_config(recipe)
     encoder = config.model.get("encoder", {})
     if not set(PARTS) <= set(encoder):
-        raise SystemExit(f"--config {args.config}: expected a model with an encoder of camera and lidar")
+        raise UserError(f"--config {recipe}: expected a model with an encoder of camera and lidar")
     # The image backbone's own start would be downloaded, only to be replaced.
     encoder.camera.img_backbone.weights = None
-    model = MODELS.build(config.model)
-    weights = merge_encoders(args.camera, args.lidar)
-    write_merged(model, weights, args.out, tuple(args.allow_missing))
-    return args.out
+    weights = merge_encoders(camera, lidar)
+    with recipe_errors(recipe, "cannot be built"):
+        model = MODELS.build(config.model)
+    write_merged(model, weights, out, tuple(allow_missing))
 
 
 def write_merged(model: nn.Module, weights: dict[str, Tensor], out: Path, allow_missing: tuple[str, ...] = ()) -> None:
     """Print which weights of `model` are among `weights`, and write these, replacing `out` in one step.
 
     Raises:
-        SystemExit: the weights do not cover both encoders but for `allow_missing`; nothing is written then.
+        UserError: the weights do not cover both encoders but for `allow_missing`; nothing is written then.
     """
     prefixes = tuple(f"encoder.{part}." for part in PARTS)
     table, parts = coverage_table(model.state_dict(), weights, prefixes, "weights of the fusion model")
     Console().print(table)
     wrong = shortcomings(parts, allow_missing)
     if wrong:
-        raise SystemExit("the weights are not of this recipe, nothing was written:\n  " + "\n  ".join(wrong))
+        raise UserError("the weights are not of this recipe, nothing was written: " + "; ".join(wrong))
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(out.suffix + ".part")
     torch.save({"meta": {"sha256": weights_hash(weights)}, "state_dict": weights}, part)

@@ -4,44 +4,33 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ponderv2.checkpoints import load_weights, resolve_checkpoint
+from ponderv2.devices import usable_device
+from ponderv2.errors import UserError
 from ponderv2.evaluation.mesh_extraction import extract_mesh
 from ponderv2.evaluation.render_metric import render_result, summarize
+from ponderv2.models import RenderingPretrainer
 from ponderv2.progress_bar import progress_bar
 from ponderv2.registry import MODELS
 from ponderv2.visualization import sample_panel, save_png
 
 from .allocator import keep_freed_memory
-from .launch import add_common_arguments, load_config
-
-
-def parse_arguments(description: str) -> argparse.Namespace:
-    """Read the arguments of tools/render.py."""
-    parser = argparse.ArgumentParser(description=description)
-    add_common_arguments(parser)
-    parser.add_argument("checkpoint", type=Path, help="checkpoint, work_dir/last_checkpoint, or the work dir")
-    parser.add_argument("--out", type=Path, required=True, help="folder for PNG panels and metrics.json")
-    parser.add_argument("--stride", type=int, default=2, help="pixels between rendered rays of the pictures")
-    parser.add_argument("--mesh", action="store_true", help="also write the surface of each sample as mesh_*.ply")
-    parser.add_argument("--mesh-step", type=float, default=0.25, help="metres between the corners of its grid")
-    parser.add_argument("--samples", type=int, help="only the first so many samples")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args()
+from .launch import load_config
+from .recipe_errors import recipe_errors
+from .recipe_options import parse_options
 
 
 def render(args: argparse.Namespace) -> dict[str, float]:
     """Render the recipe's test data; write `panel_*.png`, with `--mesh` also `mesh_*.ply`, and `metrics.json`.
 
     Args:
-        args: what `parse_arguments` gives.
+        args: the command line of tools/render.py.
 
     Returns:
         The metrics. `psnr`, `abs_rel`, `rmse` and `delta1` are measured along the rays of the recipe's test pipeline,
@@ -49,9 +38,16 @@ def render(args: argparse.Namespace) -> dict[str, float]:
         pixels of whole images. `guess_psnr` and `guess_abs_rel` are what the mean colour and the median depth reach.
     """
     keep_freed_memory()
-    config = load_config(args.config, args.data_root, args.cfg_options)
-    model = load_model(config, resolve_checkpoint(args.checkpoint), args.device)
-    loader = Runner.build_dataloader(config.test_dataloader)
+    device = usable_device(args.device)
+    config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
+    checkpoint = resolve_checkpoint(args.checkpoint)
+    with recipe_errors(args.config, "cannot be built"):
+        model = MODELS.build(config.model)
+        loader = Runner.build_dataloader(config.test_dataloader)
+    if not isinstance(model, RenderingPretrainer):
+        raise UserError(f"{args.config}: expected the recipe of a pre-training, found a {type(model).__name__}")
+    load_weights(model, checkpoint)
+    model = model.to(device).eval()
     total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
     results = []
     with progress_bar(total, "rendering", "sample") as progress:
@@ -81,13 +77,6 @@ def describe(metrics: dict[str, float]) -> str:
             f"Whole images: PSNR {metrics['image_psnr']:.1f} dB, SSIM {metrics['ssim']:.2f} (1 is the same image)."
         )
     return "\n".join(lines)
-
-
-def load_model(config: Config, checkpoint: Path, device: str) -> nn.Module:
-    """Build the recipe's model and load a checkpoint's weights; it is in evaluation mode."""
-    model = MODELS.build(config.model)
-    load_weights(model, checkpoint)
-    return model.to(device).eval()
 
 
 def _single_samples(loader: DataLoader) -> Iterator[dict]:

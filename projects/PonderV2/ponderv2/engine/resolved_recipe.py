@@ -1,12 +1,10 @@
 """A recipe with all its parts put in place, and nothing that only helped to write it."""
 
 import copy
-import inspect
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-_READ_BESIDE_THE_RUNNER = ("auto_scale_lr", "scratch", "tta_model", "tta_pipeline")
+from .recipe_options import read_keys
 
 
 def resolved_recipe(config: Config) -> Config:
@@ -18,6 +16,5 @@ def resolved_recipe(config: Config) -> Config:
     Args:
         config: a loaded recipe, see `load_config`.
     """
-    read = [*inspect.signature(Runner.__init__).parameters, *_READ_BESIDE_THE_RUNNER]
-    settings = {key: copy.deepcopy(config[key]) for key in sorted(set(read)) if key in config}
+    settings = {key: copy.deepcopy(config[key]) for key in read_keys() if key in config}
     return Config(settings, filename=config.filename)

@@ -4,6 +4,8 @@ import copy
 
 from mmengine.config import Config
 
+from ponderv2.errors import UserError
+
 
 def with_tta(config: Config) -> Config:
     """Return a copy of a recipe that tests with its `tta_pipeline` and with its model wrapped in its `tta_model`.
@@ -18,7 +20,7 @@ def with_tta(config: Config) -> Config:
     """
     missing = [key for key in ("tta_model", "tta_pipeline") if key not in config]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"--tta: {config.filename or 'the recipe'} has no {' and no '.join(missing)}; add "
             "_base_/tta_detection.py to its bases and see there for what a recipe sets"
         )

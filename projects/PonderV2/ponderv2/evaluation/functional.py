@@ -6,6 +6,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from ponderv2.errors import UserError
 from ponderv2.shapes import Bool, Float
 
 
@@ -21,7 +22,7 @@ def ssim(rendered: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"]) -> fl
         ValueError: when the images are smaller than the window of 11×11 pixels.
     """
     if min(rendered.shape[:2]) < 11:
-        raise ValueError(
+        raise UserError(
             f"SSIM needs images of 11×11 pixels at least, got {tuple(rendered.shape[:2])}; lower the stride"
         )
     return float(

@@ -5,6 +5,7 @@ import torch
 import trimesh
 from skimage.measure import marching_cubes
 
+from ponderv2.errors import UserError
 from ponderv2.rendering import VolumeRenderer
 from ponderv2.structures import FeatureVolume
 
@@ -34,7 +35,7 @@ def extract_mesh(
         raise ValueError(f"extract_mesh: expected a volume of one sample, got {len(volume.data)}")
     lower, upper = np.array(volume.grid.lower), np.array(volume.grid.upper)
     if not 0 < step <= (upper - lower).min():
-        raise ValueError(f"extract_mesh: expected a step between 0 and the range {upper - lower}, got {step}")
+        raise UserError(f"extract_mesh: expected a step between 0 and the range {upper - lower}, got {step}")
     # Half a cell inside the range: beyond it features fade to nothing.
     inset = np.array(volume.grid.voxel_size) / 2
     axes = [
@@ -46,7 +47,7 @@ def extract_mesh(
     sdf = torch.cat([renderer.field.sdf(volume, part[None].to(device))[0].cpu() for part in corners.split(chunk_size)])
     sdf = sdf.reshape([len(axis) for axis in axes]).numpy()
     if min(sdf.shape) < 2 or not sdf.min() < 0 < sdf.max():
-        raise ValueError(
+        raise UserError(
             f"extract_mesh: the field has no surface on a grid of {sdf.shape} corners: its signed distances lie "
             f"between {sdf.min():.3g} and {sdf.max():.3g}"
         )

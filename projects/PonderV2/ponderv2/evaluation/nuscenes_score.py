@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ponderv2.datasets.splits import SPLITS, scenes_of
+from ponderv2.errors import UserError
 
 ERRORS = {"trans_err": "mATE", "scale_err": "mASE", "orient_err": "mAOE", "vel_err": "mAVE", "attr_err": "mAAE"}
 """The devkit's true-positive errors, and the names of their means over classes in papers."""
@@ -125,7 +126,7 @@ def split_of(tables: NuScenes, tokens: list[str], info_file: Path) -> str:
     scene_of = {sample["token"]: tables.get("scene", sample["scene_token"])["name"] for sample in tables.sample}
     unknown = [token for token in tokens if token not in scene_of]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{len(unknown)} of {len(tokens)} samples of {info_file} are not in the tables of {tables.version} at "
             f"{tables.dataroot}, the first {unknown[0]}; is data_root right?"
         )
@@ -133,7 +134,7 @@ def split_of(tables: NuScenes, tokens: list[str], info_file: Path) -> str:
     for split in SPLITS[tables.version].values():
         if scenes <= scenes_of(split):
             return split
-    raise ValueError(
+    raise UserError(
         f"{info_file} has samples of {len(scenes)} scenes that are not all of one split of "
         f"{tuple(SPLITS[tables.version].values())}; the official score needs just one split"
     )

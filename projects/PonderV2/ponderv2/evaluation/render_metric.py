@@ -6,6 +6,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
+from ponderv2.errors import UserError
 from ponderv2.registry import METRICS
 
 from .functional import DepthErrors, depth_errors, psnr, ssim
@@ -87,5 +88,5 @@ def summarize(results: Sequence[dict]) -> dict[str, float]:
         if values:
             metrics[name] = sum(values) / len(values)
     if not metrics:
-        raise ValueError("RenderMetric: no ray of any sample was valid")
+        raise UserError("RenderMetric: no ray of any sample was valid")
     return metrics

@@ -9,6 +9,8 @@ from mmdet3d.evaluation.metrics.nuscenes_metric import lidar_nusc_box_to_global,
 from mmdet3d.structures import LiDARInstance3DBoxes
 from nuscenes.eval.detection.data_classes import DetectionConfig
 
+from ponderv2.errors import UserError
+
 _MOVING = 0.2
 """Speed in metres a second above which a box counts as moving: mmdet3d's rule, the published one."""
 
@@ -45,22 +47,22 @@ def read_detections(sample: dict, num_classes: int) -> Detections:
             positive, labels are out of range, or boxes are in an augmented frame; the message names the sample.
     """
     if not isinstance(sample.get("token"), str):
-        raise ValueError(
+        raise UserError(
             f"PonderNuScenesMetric: sample {sample.get('sample_idx')} has no token; is it among the meta_keys of "
             "PackSensorInputs?"
         )
     where = f"prediction of sample {sample['token']}"
     if "pred_instances_3d" not in sample:
-        raise ValueError(f"{where}: expected pred_instances_3d, the model gave {sorted(sample)}")
+        raise UserError(f"{where}: expected pred_instances_3d, the model gave {sorted(sample)}")
     if not np.allclose(sample.get("lidar_aug", np.eye(4)), np.eye(4), atol=1e-6):
-        raise ValueError(
+        raise UserError(
             f"{where} is in an augmented LiDAR frame (lidar_aug is not the identity): leave 3-D augmentation out of "
             "the evaluated pipeline, or test with DetectionTTAModel, which maps boxes back"
         )
     predicted = sample["pred_instances_3d"]
     boxes, scores, labels = predicted["bboxes_3d"], predicted["scores_3d"], predicted["labels_3d"]
     if not isinstance(boxes, LiDARInstance3DBoxes) or boxes.box_dim != 9:
-        raise ValueError(
+        raise UserError(
             f"{where}: expected LiDARInstance3DBoxes with 9 values a box, velocity included, got "
             f"{type(boxes).__name__} with {boxes.tensor.shape[-1]}"
         )
@@ -70,12 +72,12 @@ def read_detections(sample: dict, num_classes: int) -> Detections:
     for name, value in (("bboxes_3d", values), ("scores_3d", scores[:, None])):
         bad = ~torch.isfinite(value).all(dim=1)
         if bad.any():
-            raise ValueError(
+            raise UserError(
                 f"{where}: {int(bad.sum())} of {len(bad)} {name} are not finite, the first {value[bad][0].tolist()}"
             )
     flat = (values[:, 3:6] <= 0).any(dim=1)
     if flat.any():
-        raise ValueError(f"{where}: a box has the size {values[flat][0, 3:6].tolist()}, expected positive metres")
+        raise UserError(f"{where}: a box has the size {values[flat][0, 3:6].tolist()}, expected positive metres")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise ValueError(
             f"{where}: labels from {int(labels.min())} to {int(labels.max())}, expected {num_classes} classes"

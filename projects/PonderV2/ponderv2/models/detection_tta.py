@@ -9,6 +9,7 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ponderv2.errors import UserError
 from ponderv2.heads import classwise_nms
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
@@ -54,7 +55,7 @@ class DetectionTTAModel(BaseTTAModel):
     def _merge(self, passes: tuple[Det3DDataSample, ...]) -> Det3DDataSample:
         for sample in passes:
             if "lidar_aug" not in sample:
-                raise ValueError(
+                raise UserError(
                     f"DetectionTTAModel: sample {sample.get('token')} has no lidar_aug; is it among the meta_keys of "
                     "PackSensorInputs?"
                 )

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
 from ponderv2.structures import CameraRig, RayBatch, SensorBatch
@@ -60,7 +61,7 @@ class SensorPreprocessor(BaseDataPreprocessor):
     def _normalize(self, samples: list[Tensor]) -> Float[Tensor, "b n 3 h w"]:
         counts = {s.shape[0] for s in samples}
         if len(counts) > 1:
-            raise ValueError(f"samples of one batch have different numbers of cameras: {sorted(counts)}")
+            raise UserError(f"samples of one batch have different numbers of cameras: {sorted(counts)}")
         height, width = self._padded_size([s.shape[-2:] for s in samples])
         batch = []
         for sample in samples:

@@ -5,6 +5,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from ponderv2.errors import UserError
 from ponderv2.geometry import lattice_rays
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
@@ -129,7 +130,7 @@ class RenderingPretrainer(BaseModel):
             ValueError: when the batch has no cameras.
         """
         if inputs.rig is None:
-            raise ValueError("RenderingPretrainer: the batch has no cameras to draw images for; leave out image_stride")
+            raise UserError("RenderingPretrainer: the batch has no cameras to draw images for; leave out image_stride")
         volume = self.encode(inputs) if volume is None else volume
         rays, (height, width) = lattice_rays(inputs.rig, stride)
         rendered = self.head.render_chunked(volume, rays)
@@ -147,7 +148,7 @@ class RenderingPretrainer(BaseModel):
 
 def _rays(inputs: SensorBatch) -> RayBatch:
     if inputs.rays is None:
-        raise ValueError(
+        raise UserError(
             "RenderingPretrainer: the batch has no rays; does the pipeline sample rays before PackSensorInputs?"
         )
     return inputs.rays

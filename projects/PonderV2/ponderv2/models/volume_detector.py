@@ -7,6 +7,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ponderv2.checkpoints import load_encoder_weights
+from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch
 
@@ -113,7 +114,7 @@ class VolumeDetector(BaseModel):
         """
         without = [k for k, sample in enumerate(data_samples) if "gt_instances_3d" not in sample]
         if without:
-            raise ValueError(
+            raise UserError(
                 f"VolumeDetector: sample {without[0]} of the batch has no gt_instances_3d; "
                 "does the pipeline load boxes?"
             )
@@ -138,7 +139,7 @@ class VolumeDetector(BaseModel):
         """Put the volume of a batch together from the cache; if a frame is missing there, encode the batch first."""
         for sample in data_samples:
             if not np.array_equal(sample.get("lidar_aug", np.eye(4)), np.eye(4)):
-                raise ValueError(
+                raise UserError(
                     f"VolumeDetector: cache_volumes is set, but sample {sample.token} is augmented; take rotation, "
                     "scale, translation and flips out of the pipeline"
                 )

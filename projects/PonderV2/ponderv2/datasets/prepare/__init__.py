@@ -3,6 +3,7 @@
 from .gt_database_writer import create_gt_database
 from .infos import InfoSettings, create_info_files
 from .nuscenes_tables import PreparationError, open_tables
+from .prepare_nuscenes import prepare_nuscenes
 
 __all__ = [
     "InfoSettings",
@@ -10,4 +11,5 @@ __all__ = [
     "create_gt_database",
     "create_info_files",
     "open_tables",
+    "prepare_nuscenes",
 ]

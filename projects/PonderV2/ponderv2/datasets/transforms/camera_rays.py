@@ -7,6 +7,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
 
+from ponderv2.errors import UserError
 from ponderv2.geometry import in_image, rays_through_pixels, sample_image, visible_returns
 from ponderv2.registry import TRANSFORMS
 from ponderv2.shapes import Bool, Float, Int
@@ -71,7 +72,7 @@ class SampleCameraRays(BaseTransform):
     def transform(self, results: dict) -> dict:
         if len(results.get("image_sizes", ())) == 0:
             where = results.get("info_name", "sample")
-            raise ValueError(
+            raise UserError(
                 f"{where}: no cameras to start rays from; "
                 "put LoadCameras before SampleCameraRays, or use SampleLidarRays"
             )

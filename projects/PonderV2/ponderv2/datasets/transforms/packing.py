@@ -6,6 +6,7 @@ from mmcv.transforms import BaseTransform
 from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import InstanceData
 
+from ponderv2.errors import UserError
 from ponderv2.registry import TRANSFORMS
 
 from .loading import rig_of
@@ -49,7 +50,7 @@ class PackSensorInputs(BaseTransform):
         if "img" in results:
             sizes = {image.shape for image in results["img"]}
             if len(sizes) > 1:
-                raise ValueError(f"{results.get('info_name', 'sample')}: views differ in size: {sorted(sizes)}")
+                raise UserError(f"{results.get('info_name', 'sample')}: views differ in size: {sorted(sizes)}")
             stacked = np.stack(results["img"]).transpose(0, 3, 1, 2)
             inputs["img"] = torch.from_numpy(np.ascontiguousarray(stacked))
         if "rig" in results:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ponderv2.errors import UserError
 from ponderv2.geometry import MIN_DEPTH, in_image, project
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig
@@ -53,7 +54,7 @@ class DepthSupervision:
             ValueError: when there are no points, or they have no time lag and `max_lag` asks for one.
         """
         if points is None:
-            raise ValueError(
+            raise UserError(
                 "depth_loss: the batch has no points to supervise depths with; "
                 "put LoadLidarSweeps into the training pipeline, or leave out depth_loss"
             )
@@ -71,7 +72,7 @@ class DepthSupervision:
         chosen = cloud[:, :2].norm(dim=1) > self.min_radius
         if self.max_lag is not None:
             if cloud.shape[1] < 5:
-                raise ValueError(
+                raise UserError(
                     f"depth_loss: max_lag needs points (x, y, z, intensity, time lag), got {cloud.shape[1]} columns"
                 )
             chosen &= cloud[:, 4] <= self.max_lag

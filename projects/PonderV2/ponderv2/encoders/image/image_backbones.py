@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from transformers import ConvNextBackbone, ConvNextConfig, ResNetBackbone, ResNetConfig
 
 from ponderv2.encoders.image.masked_backbone import MaskedBackbone, hidden_at, set_zero
 from ponderv2.encoders.image.pretrained_backbone import load_pretrained
@@ -75,6 +74,9 @@ class PonderConvNeXt(MaskedBackbone):
             raise ValueError(f"ConvNeXt has sizes {', '.join(CONVNEXT_SIZES)}, not {size!r}")
         depths, channels = _depths_and_channels(depths, channels, CONVNEXT_SIZES[size])
         super().__init__(channels, out_indices, frozen_stages, grad_checkpointing)
+        # Not at the top: it takes a second, and LiDAR models do without.
+        from transformers import ConvNextBackbone, ConvNextConfig
+
         config = ConvNextConfig(
             num_stages=len(depths),
             depths=list(depths),
@@ -171,6 +173,8 @@ class PonderResNet(MaskedBackbone):
         depths, channels = _depths_and_channels(depths, channels, (RESNET_DEPTHS[depth], RESNET_CHANNELS))
         super().__init__(channels, out_indices, frozen_stages, grad_checkpointing)
         self.norm_eval = norm_eval
+        from transformers import ResNetBackbone, ResNetConfig
+
         config = ResNetConfig(embedding_size=stem_channels, hidden_sizes=list(channels), depths=list(depths))
         built = ResNetBackbone(config)
         self.stem = built.embedder

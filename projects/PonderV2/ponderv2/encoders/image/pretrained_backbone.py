@@ -13,6 +13,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ponderv2.errors import UserError
+
 _FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 _FILE_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
 _PROBE_SECONDS = 3.0
@@ -61,10 +63,10 @@ def load_pretrained(
     shapes = {key: (tuple(found[key].shape), tuple(own[key].shape)) for key in matched}
     wrong = [f"{key} {theirs} -> {ours}" for key, (theirs, ours) in shapes.items() if theirs != ours]
     if wrong:
-        raise ValueError(f"{weights!r} is of another size than this {name}: {_short(wrong)}")
+        raise UserError(f"{weights!r} is of another size than this {name}: {_short(wrong)}")
     lacking = [key for key in missing if not key.startswith(optional)]
     if lacking:
-        raise ValueError(f"{weights!r} does not hold all of this {name}; missing: {_short(lacking)}")
+        raise UserError(f"{weights!r} does not hold all of this {name}; missing: {_short(lacking)}")
     module.load_state_dict({key: found[key] for key in matched}, strict=False)
     return True
 
@@ -102,14 +104,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is not a plain file of tensors, and other pickles are not read here because they can "
             "run code: convert it to safetensors"
         ) from error
     if isinstance(content, dict):
         content = content.get("state_dict", content)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path} holds something else than a dict of tensors")
+        raise UserError(f"{path} holds something else than a dict of tensors")
     return content
 
 
@@ -138,10 +140,10 @@ def _from_hub(repository: str) -> Path | None:
             except EntryNotFoundError:
                 continue
     except RepositoryNotFoundError as error:
-        raise ValueError(f"the hub has no repository {repository!r}, or it is private") from error
+        raise UserError(f"the hub has no repository {repository!r}, or it is private") from error
     if offline:
         return None
-    raise ValueError(f"the repository {repository!r} of the hub holds neither {' nor '.join(_FILE_NAMES)}")
+    raise UserError(f"the repository {repository!r} of the hub holds neither {' nor '.join(_FILE_NAMES)}")
 
 
 def _answers(url: str) -> bool:

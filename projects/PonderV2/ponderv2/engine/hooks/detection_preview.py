@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PackSensorInputs, gravity_boxes
+from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
 from ponderv2.visualization import draw_detection_panel, save_png
 
@@ -74,4 +75,4 @@ def _frame(dataset: BaseDataset, token: str) -> dict:
         frame = dataset.get_data_info(index)
         if frame["token"] == token:
             return frame
-    raise ValueError(f"DetectionPreviewHook: the test data has no key frame {token}")
+    raise UserError(f"DetectionPreviewHook: the test data has no key frame {token}")

@@ -9,6 +9,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ponderv2.datasets import SwitchableTransform
+from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
 
 
@@ -42,7 +43,7 @@ class DisableTransformsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            raise ValueError(
+            raise UserError(
                 f"DisableTransformsHook counts epochs, and {type(runner.train_loop).__name__} does not train by epochs"
             )
         self._set(runner)
@@ -74,7 +75,7 @@ class DisableTransformsHook(Hook):
             named = [t for t in every if any(c.__name__ == name for c in type(t).__mro__)]
             if not named:
                 present = ", ".join(dict.fromkeys(type(t).__name__ for t in every)) or "no transforms at all"
-                raise ValueError(f"DisableTransformsHook: no {name} in the training data; it has {present}")
+                raise UserError(f"DisableTransformsHook: no {name} in the training data; it has {present}")
             fixed = [type(t).__name__ for t in named if not isinstance(t, SwitchableTransform)]
             if fixed:
                 raise TypeError(f"DisableTransformsHook: {fixed[0]} is no SwitchableTransform and cannot be switched")

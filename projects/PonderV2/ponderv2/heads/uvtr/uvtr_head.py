@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import FeatureVolume
@@ -175,13 +176,13 @@ class UVTRHead(BaseModule):
         labels = [target.labels_3d.to(device) for target in targets]
         for b, (box, label) in enumerate(zip(boxes, labels, strict=True)):
             if ((label < 0) | (label >= self.num_classes)).any():
-                raise ValueError(
+                raise UserError(
                     f"UVTRHead: sample {b} has labels {sorted(set(label.tolist()))}, expected 0 to "
                     f"{self.num_classes - 1}; does the data set drop other categories?"
                 )
             flat = (box[:, 3:6] <= 0).any(dim=1)
             if flat.any():
-                raise ValueError(
+                raise UserError(
                     f"UVTRHead: sample {b} has a box of (l, w, h) = {tuple(box[flat][0, 3:6].tolist())} metres, "
                     "expected all above 0"
                 )

@@ -1,0 +1,50 @@
+"""Arguments of the benchmarks. Nothing heavy is imported here, so that `--help` answers at once."""
+
+import argparse
+
+from ponderv2.command_line import add_device_argument, existing_file, positive, share
+
+RENDER_WAYS = ("reference", "eager", "compiled")
+LIFT_WAYS = ("outer product", "splat", "pull")
+
+
+def add_render_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py render`; the defaults are the published size."""
+    parser.add_argument("--rays", type=positive, default=3072, help="rays of a sample: 6 cameras × 512")
+    parser.add_argument(
+        "--samples", type=positive, default=96, help="samples of a ray, three quarters of them proposals"
+    )
+    parser.add_argument("--channels", type=positive, default=32, help="channels of the volume of 5×180×180 cells")
+    parser.add_argument("--hidden", type=positive, default=16, help="width of the perceptrons")
+    parser.add_argument("--batch", type=positive, default=1)
+    parser.add_argument("--repeats", type=positive, default=5, help="rounds; the median of each way counts")
+    add_device_argument(parser)
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out (a minute on a CPU)")
+    parser.add_argument("--only", choices=RENDER_WAYS, help=argparse.SUPPRESS)
+
+
+def add_lidar_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py lidar`."""
+    parser.add_argument(
+        "--sweep",
+        type=existing_file("sweep"),
+        help="file of float32 (x, y, z, intensity, ring), as of nuScenes; the default is a random sweep",
+    )
+    parser.add_argument("--ratio", type=share, default=0.8, help="share of hidden voxel blocks")
+    parser.add_argument("--repeats", type=positive, default=5, help="pairs of measurements; the median counts")
+    parser.add_argument(
+        "--sparse-only", action="store_true", help="leave out the encoder with SECOND3D (minutes on a CPU)"
+    )
+    add_device_argument(parser)
+
+
+def add_lift_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py lift`; the defaults are the published size."""
+    parser.add_argument("--cameras", type=positive, default=6)
+    parser.add_argument(
+        "--channels", type=positive, default=256, help="channels of the features and of the 5×180×180 volume"
+    )
+    parser.add_argument("--batch", type=positive, default=1)
+    parser.add_argument("--repeats", type=positive, default=5, help="rounds; the median of each way counts")
+    add_device_argument(parser)
+    parser.add_argument("--only", choices=LIFT_WAYS, help=argparse.SUPPRESS)

@@ -1,0 +1,47 @@
+"""Everything that is made of a data set before a training."""
+
+from pathlib import Path
+
+from .gt_database_writer import create_gt_database
+from .infos import InfoSettings, create_info_files
+from .nuscenes_tables import open_tables
+
+
+def prepare_nuscenes(
+    root: Path,
+    version: str,
+    out: Path,
+    lidar_sweeps: int = 10,
+    camera_sweeps: int = 0,
+    workers: int = 1,
+    overwrite: bool = False,
+    gt_database: bool = True,
+    image_crops: bool = False,
+) -> list[Path]:
+    """Make the info files of a data set and, where it has a training split, the ground-truth database.
+
+    Args:
+        root: folder of the data set.
+        version: version of its tables, such as "v1.0-trainval".
+        out: folder of the outputs.
+        lidar_sweeps: largest number of earlier LiDAR sweeps of a key frame.
+        camera_sweeps: largest number of earlier images of a camera and key frame.
+        workers: number of processes.
+        overwrite: whether all outputs are made anew, whatever is there.
+        gt_database: whether there is a ground-truth database.
+        image_crops: whether it has pictures of the objects, too.
+
+    Returns:
+        Paths of the outputs.
+
+    Raises:
+        PreparationError: the data set cannot be prepared, or outputs made from something else are in the way.
+    """
+    tables = open_tables(root, version)
+    files = create_info_files(tables, out, InfoSettings(lidar_sweeps, camera_sweeps), workers, overwrite)
+    outputs = list(files.values())
+    if "train" in files and gt_database:
+        # The published database has the key frame and nine sweeps, as the detectors have.
+        sweeps = min(lidar_sweeps, 9)
+        outputs.append(create_gt_database(files["train"], root, out, sweeps, workers, overwrite, image_crops))
+    return outputs

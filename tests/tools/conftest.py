@@ -1,0 +1,127 @@
+"""Files that are wrong in one way each, and checkpoints of untrained models, for the tools to refuse."""
+
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+
+from ponderv2.checkpoints import export_encoder
+from ponderv2.engine import load_config
+from ponderv2.registry import MODELS
+
+COARSE = "model.encoder.grid.size=(36,36,4)"
+
+
+class _Runs:
+    """What a hostile pickle holds: reading it calls `os.system`."""
+
+    def __reduce__(self) -> tuple:
+        return os.system, ("false",)
+
+
+@pytest.fixture(scope="session")
+def places(repository_root: Path, streets: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Names that rows of the table use, and the files and folders behind them; do not write to them."""
+    root = tmp_path_factory.mktemp("places")
+    tiny = repository_root / "configs" / "tiny"
+    found = {
+        "streets": streets,
+        "here": root,
+        "tiny": tiny,
+        "detection": repository_root / "configs" / "detection",
+        "pretrain_recipe": tiny / "ponderv2_camera_synthetic.py",
+        "detector_recipe": tiny / "uvtr_camera_synthetic.py",
+        "lidar_recipe": tiny / "uvtr_lidar_synthetic.py",
+        "fusion_recipe": tiny / "uvtr_fusion_synthetic.py",
+        "empty": root / "empty",
+        "file": root / "file.txt",
+    }
+    found["empty"].mkdir()
+    found["file"].write_text("not what is expected\n")
+    return found | _recipes(root) | _checkpoints(root, found) | _data(root, streets)
+
+
+@pytest.fixture(scope="session")
+def repository_root() -> Path:
+    return Path(__file__).parents[2]
+
+
+def _recipes(root: Path) -> dict[str, Path]:
+    texts = {
+        "broken_recipe": "model = dict(\n",
+        "baseless_recipe": "_base_ = ['nowhere.py']\n",
+        "importing_recipe": "from no_such_package import Model\nmodel = dict(type=Model)\n",
+        "unknown_class_recipe": "from mmengine.config import read_base\nfrom ponderv2.models import NoSuchModel\n"
+        "model = dict(type=NoSuchModel)\nwork_dir = 'work_dirs/x'\n",
+    }
+    for name, text in texts.items():
+        (root / f"{name}.py").write_text(text)
+    return {name: root / f"{name}.py" for name in texts}
+
+
+def _checkpoints(root: Path, found: dict[str, Path]) -> dict[str, Path]:
+    models = {}
+    for name, recipe in (("pretrain", "pretrain_recipe"), ("detector", "detector_recipe")):
+        config = load_config(found[recipe], options={"model.encoder.grid.size": (36, 36, 4), "model.init_cfg": None})
+        models[name] = (config, MODELS.build(config.model))
+        state = {"state_dict": models[name][1].state_dict(), "optimizer": {}, "meta": {"epoch": 0, "iter": 1}}
+        torch.save(state, root / f"{name}.pth")
+    config, model = models["pretrain"]
+    export_encoder(model.encoder, root / "encoder.safetensors", config.model.encoder, config.model.data_preprocessor)
+    torch.save({"state_dict": {"encoder.x": torch.zeros(2)}, "meta": {}}, root / "foreign.pth")
+    torch.save({"state_dict": {"encoder.camera.x": torch.zeros(2)}, "meta": {}}, root / "fused.pth")
+    torch.save({"weights": {}}, root / "keyless.pth")
+    (root / "torn.pth").write_bytes((root / "detector.pth").read_bytes()[:5000])
+    (root / "nothing.pth").write_bytes(b"")
+    (root / "hostile.pth").write_bytes(pickle.dumps(_Runs(), protocol=2))
+    moved = root / "moved"
+    moved.mkdir()
+    (moved / "last_checkpoint").write_text("elsewhere/iter_9.pth")
+    names = ("pretrain", "detector", "foreign", "fused", "keyless", "torn", "nothing", "hostile")
+    return {f"{name}_checkpoint": root / f"{name}.pth" for name in names} | {
+        "encoder": root / "encoder.safetensors",
+        "moved": moved,
+    }
+
+
+def _data(root: Path, streets: Path) -> dict[str, Path]:
+    """Data roots that lack or damage one thing each; all else is linked to the whole ones."""
+    roots = {}
+
+    def variant(name: str, *without: str) -> Path:
+        folder = roots[name] = root / name
+        folder.mkdir()
+        for entry in streets.iterdir():
+            if entry.name not in without:
+                (folder / entry.name).symlink_to(entry)
+        return folder
+
+    train = "nuscenes_infos_train.pkl"
+    variant("no_infos", train)
+    (variant("torn_infos", train) / train).write_bytes((streets / train).read_bytes()[:2000])
+    (variant("hostile_infos", train) / train).write_bytes(pickle.dumps(_Runs()))
+    (variant("old_infos", train) / train).write_bytes(pickle.dumps({"infos": [], "metadata": {}}))
+    (variant("listed_infos", train) / train).write_bytes(pickle.dumps([1, 2]))
+    empty = pickle.dumps({"metainfo": {"version": "v1.0-mini"}, "data_list": []})
+    (variant("empty_infos", train) / train).write_bytes(empty)
+    variant("no_tables", "v1.0-mini")
+    cut = variant("cut_image", "samples")
+    shutil.copytree(streets / "samples", cut / "samples")
+    for path in (cut / "samples" / "CAM_FRONT").iterdir():
+        path.write_bytes(path.read_bytes()[:700])
+    torn = variant("torn_tables", "v1.0-mini", train, "nuscenes_infos_val.pkl", "prepared.json")
+    shutil.copytree(streets / "v1.0-mini", torn / "v1.0-mini")
+    (torn / "v1.0-mini" / "sample.json").write_text("[{")
+    return roots
+
+
+@pytest.fixture(autouse=True)
+def _own_loggers() -> Iterator[None]:
+    """Loggers of mmengine write to the standard output of the test that made them: each test has its own."""
+    yield
+    MMLogger._instance_dict.clear()

@@ -1,0 +1,195 @@
+"""What every tool says to input that it cannot use: one line that names it, and exit code 2."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.factories.tool_scripts import call_tool
+from tests.tools.conftest import COARSE
+
+HERE = ["--work-dir", "{out}/work"]
+TRAIN = ["{detector_recipe}", "--data-root", "{streets}", *HERE]
+SCRATCH = ["--scratch", "--cfg-options", COARSE]
+TEST = ["{detector_recipe}", "{detector_checkpoint}", "--data-root", "{streets}", *HERE]
+RENDER = ["{pretrain_recipe}", "{pretrain_checkpoint}", "--data-root", "{streets}", "--out", "{out}/pictures"]
+MERGE = ["{encoder}", "{encoder}", "{out}/merged.pth", "--config", "{fusion_recipe}"]
+DATA = ["--root", "{streets}", "--version", "v1.0-mini", "--out", "{out}", "--workers", "1"]
+
+BAD: dict[str, list[tuple[list[str], str]]] = {
+    "train": [
+        ([], r"the following arguments are required: config"),
+        (["nowhere.py"], r"recipe nowhere\.py does not exist"),
+        (["{tiny}/uvtr_camera_sinthetic.py"], r"does not exist; did you mean .*uvtr_camera_synthetic\.py\?"),
+        (["{nowhere}/x.py"], r"there is no folder .*nowhere"),
+        (["{tiny}"], r"expected a recipe, .*tiny is a folder"),
+        (["{broken_recipe}", *HERE], r"recipe .*broken_recipe\.py cannot be read: .* in line 1"),
+        (["{baseless_recipe}", *HERE], r"nowhere\.py"),
+        (["{importing_recipe}", *HERE], r"importing_recipe\.py cannot be .*no_such_package"),
+        (["{unknown_class_recipe}", *HERE], r"unknown_class_recipe\.py cannot be .*NoSuchModel"),
+        (["{file}", *HERE], r"recipe .*file\.txt: expected a file of Python"),
+        (["{detector_recipe}", "--data-root", "{nowhere}"], r"--data-root .*nowhere does not exist"),
+        (["{detector_recipe}", "--data-root", "{file}"], r"--data-root .*file\.txt is not a folder"),
+        (["{detector_recipe}", "--work-dir", "{file}"], r"--work-dir .*file\.txt: expected a folder, found a file"),
+        (["{detector_recipe}", "--work-dir", "/proc/work"], r"--work-dir /proc/work: nothing can be written there"),
+        (["{detector_recipe}", "--epochs", "3"], r"unrecognized arguments: --epochs 3"),
+        (["{detector_recipe}", "--launcher", "ssh"], r"--launcher: invalid choice: 'ssh'"),
+        ([*TRAIN, "--cfg-options", "seed"], r"expected KEY=VALUE, got 'seed'"),
+        ([*TRAIN, "--cfg-options", "train_cgf.max_iters=1"], r"has no 'train_cgf'; did you mean train_cfg\?"),
+        ([*TRAIN, "--cfg-options", "lr=1"], r"--cfg-options lr: the recipe .* has no 'lr'"),
+        ([*TRAIN, "--cfg-options", "train_dataloader.dataset.pipeline.99.prob=1"], r"pipeline\.99.* does not fit"),
+        ([*TRAIN, *SCRATCH, "model.haed=1"], r"cannot be built: .*haed"),
+        ([*TRAIN, *SCRATCH, "model.head.num_queries=few"], r"uvtr_camera_synthetic\.py cannot be built: .*few"),
+        ([*TRAIN, *SCRATCH, "train_dataloader.dataset.fractoin=0.1"], r"cannot be built: .*fractoin"),
+        ([*TRAIN, *SCRATCH, "train_dataloader.dataset.fraction=2"], r"fraction: expected a share in \(0, 1\], got 2"),
+        ([*TRAIN, *SCRATCH, "train_dataloader.batch_size=-1"], r"cannot be built: batch_size"),
+        ([*TRAIN, *SCRATCH, "train_cfg.max_itres=3"], r"cannot be built: .*max_itres"),
+        ([*TRAIN, *SCRATCH, "optim_wrapper.optimizer.lr=fast"], r"cannot be built: .*'?(str|fast)"),
+        ([*TRAIN, "--amp"], r"--amp needs CUDA"),
+        ([*TRAIN, "--resume"], r"--resume: .*work has no last_checkpoint to go on from"),
+        ([*TRAIN, "--resume", "{nowhere}.pth"], r"checkpoint .*nowhere\.pth does not exist"),
+        ([*TRAIN, "--resume", "{moved}"], r"last_checkpoint names the checkpoint iter_9\.pth, which does not exist"),
+        ([*TRAIN, "--resume", "{pretrain_checkpoint}", *SCRATCH], r"pretrain\.pth is not of this recipe, it covers"),
+        ([*TRAIN, "--resume", "{encoder}", *SCRATCH], r"encoder\.safetensors has no optimizer and no meta"),
+        ([*TRAIN, "--resume", "{foreign_checkpoint}", *SCRATCH], r"foreign\.pth has no optimizer"),
+        (["{pretrain_recipe}", "--scratch"], r"ponderv2_camera_synthetic\.py names no baseline"),
+        (
+            ["{detector_recipe}", "--data-root", "{no_infos}", *HERE, *SCRATCH],
+            r"info file .*_train\.pkl does not exist",
+        ),
+        (["{detector_recipe}", "--data-root", "{torn_infos}", *HERE, *SCRATCH], r"_train\.pkl cannot be read"),
+        (["{detector_recipe}", "--data-root", "{hostile_infos}", *HERE, *SCRATCH], r"wants to load (posix|nt)\.system"),
+        (["{detector_recipe}", "--data-root", "{old_infos}", *HERE, *SCRATCH], r"generation before mmdet3d 1\.0"),
+        (["{detector_recipe}", "--data-root", "{listed_infos}", *HERE, *SCRATCH], r"expected a dict with 'metainfo'"),
+        (["{detector_recipe}", "--data-root", "{empty_infos}", *HERE, *SCRATCH], r"has no key frames"),
+        (["{detector_recipe}", "--data-root", "{no_tables}", *HERE, *SCRATCH], r"v1\.0-mini"),
+        (["{detector_recipe}", "--data-root", "{cut_image}", *HERE, *SCRATCH], r"images\.CAM_FRONT.*\.(jpg|png)"),
+        (
+            [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={nowhere}.safetensors"],
+            r"encoder file .*nowhere\.safetensors does not exist",
+        ),
+        (
+            [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={foreign_checkpoint}"],
+            r"foreign\.pth does not cover this model's encoder, nothing was loaded",
+        ),
+        (
+            [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={keyless_checkpoint}"],
+            r"keyless\.pth: expected a checkpoint with the key 'state_dict'",
+        ),
+    ],
+    "test": [
+        (["{detector_recipe}"], r"the following arguments are required: checkpoint"),
+        (["{detector_recipe}", "{nowhere}.pth"], r"checkpoint .*nowhere\.pth does not exist"),
+        (["{detector_recipe}", "{empty}", *HERE], r"empty has no last_checkpoint"),
+        (["{detector_recipe}", "{moved}", *HERE], r"names the checkpoint iter_9\.pth, which does not exist"),
+        (
+            [*TEST[:1], "{pretrain_checkpoint}", *TEST[2:], "--cfg-options", COARSE],
+            r"pretrain\.pth is not of this recipe",
+        ),
+        ([*TEST[:1], "{encoder}", *TEST[2:], "--cfg-options", COARSE], r"encoder\.safetensors is not of this recipe"),
+        (["{lidar_recipe}", *TEST[1:]], r"detector\.pth is not of this recipe, it covers \d+ of \d+ weights"),
+        ([*TEST[:1], "{torn_checkpoint}", *TEST[2:]], r"cannot read .*torn\.pth as a checkpoint"),
+        ([*TEST[:1], "{nothing_checkpoint}", *TEST[2:]], r"cannot read .*nothing\.pth as a checkpoint"),
+        ([*TEST[:1], "{hostile_checkpoint}", *TEST[2:]], r"refused to load .*hostile\.pth"),
+        (
+            [*TEST[:1], "{keyless_checkpoint}", *TEST[2:]],
+            r"keyless\.pth: expected a checkpoint with the key 'state_dict'",
+        ),
+        ([*TEST, "--tta"], r"--tta: .*has no tta_model and no tta_pipeline"),
+        ([*TEST, "--draw", "{file}"], r"--draw .*file\.txt: expected a folder, found a file"),
+        ([*TEST, "--cfg-options", "test_dataloadr.batch_size=2"], r"did you mean test_dataloader\?"),
+        (
+            [
+                "{detector_recipe}",
+                "{detector_checkpoint}",
+                "--data-root",
+                "{no_tables}",
+                *HERE,
+                "--cfg-options",
+                COARSE,
+            ],
+            r"v1\.0-mini",
+        ),
+    ],
+    "render": [
+        (RENDER[:-2], r"the following arguments are required: --out"),
+        ([*RENDER, "--samples", "0"], r"--samples: expected a whole number of at least 1, got '0'"),
+        ([*RENDER, "--stride", "-2"], r"--stride: expected a whole number of at least 1"),
+        ([*RENDER, "--mesh-step", "0"], r"--mesh-step: expected a number above 0"),
+        ([*RENDER[:-1], "{file}"], r"--out .*file\.txt: expected a folder, found a file"),
+        ([*RENDER, "--device", "tpu9"], r"--device tpu9: expected a device that torch can use here"),
+        (["{detector_recipe}", *RENDER[1:]], r"expected the recipe of a pre-training, found a VolumeDetector"),
+        ([*RENDER[:1], "{detector_checkpoint}", *RENDER[2:]], r"detector\.pth is not of this recipe"),
+        ([*RENDER[:1], "{encoder}", *RENDER[2:]], r"encoder\.safetensors is not of this recipe"),
+    ],
+    "print_config": [
+        (["nowhere.py"], r"recipe nowhere\.py does not exist"),
+        (["{pretrain_recipe}", "--scratch"], r"names no baseline"),
+        (["{pretrain_recipe}", "--cfg-options", "modle.x=1"], r"has no 'modle'; did you mean model\?"),
+    ],
+    "merge_checkpoints": [
+        (["{nowhere}.pth", *MERGE[1:]], r"checkpoint .*nowhere\.pth does not exist"),
+        ([*MERGE[:2], "{empty}", *MERGE[3:]], r"OUT .*empty: expected a file, found a folder"),
+        ([*MERGE[:2], "/proc/merged.pth", *MERGE[3:]], r"OUT /proc/merged\.pth: cannot be written"),
+        ([*MERGE[:-1], "{detector_recipe}"], r"expected a model with an encoder of camera and lidar"),
+        ([*MERGE[:-1], "{nowhere}.py"], r"recipe .*nowhere\.py does not exist"),
+        (["{fused_checkpoint}", *MERGE[1:]], r"fused\.pth: expected a camera encoder, found a fusion encoder"),
+        ([*MERGE[:1], "{keyless_checkpoint}", *MERGE[2:]], r"keyless\.pth: expected a checkpoint with the key"),
+        (["{foreign_checkpoint}", *MERGE[1:]], r"the weights are not of this recipe, nothing was written"),
+    ],
+    "benchmark": [
+        ([], r"the following arguments are required: benchmark"),
+        (["rendering"], r"invalid choice: 'rendering'"),
+        (["render", "--repeats", "0"], r"--repeats: expected a whole number of at least 1"),
+        (["render", "--json", "{empty}"], r"--json .*empty: expected a file, found a folder"),
+        (["render", "--json", "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
+        (["lift", "--device", "tpu9"], r"--device tpu9: expected a device"),
+        (["lidar", "--ratio", "2"], r"--ratio: expected a share above 0 and at most 1"),
+        (["lidar", "--sweep", "{nowhere}.bin"], r"sweep .*nowhere\.bin does not exist"),
+    ],
+    "check_data": [
+        (["{nowhere}.pkl"], r"info file .*nowhere\.pkl does not exist"),
+        (["{streets}/nuscenes_infos_train.pkl", "--frames", "-1"], r"--frames: expected a whole number of at least 1"),
+        (["{streets}/nuscenes_infos_train.pkl", "--root", "{nowhere}"], r"--root .*nowhere does not exist"),
+        (["{torn_infos}/nuscenes_infos_train.pkl"], r"nuscenes_infos_train\.pkl cannot be read"),
+        (["{hostile_infos}/nuscenes_infos_train.pkl"], r"only containers and numpy values are read"),
+        (["{file}"], r"file\.txt cannot be read"),
+    ],
+    "create_data": [
+        (["--root", "{nowhere}", *DATA[2:]], r"--root .*nowhere does not exist"),
+        ([*DATA[:3], "v1.0-nano", *DATA[4:]], r"unknown version 'v1\.0-nano'"),
+        ([*DATA[:3], "v1.0-trainval", *DATA[4:]], r"v1\.0-trainval lacks"),
+        ([*DATA[:-1], "0"], r"--workers: expected a whole number of at least 1"),
+        ([*DATA, "--lidar-sweeps", "-1"], r"--lidar-sweeps: expected a whole number of at least 0"),
+        ([*DATA[:5], "{file}", *DATA[6:]], r"--out .*file\.txt: expected a folder, found a file"),
+        ([*DATA[:5], "/proc/out", *DATA[6:]], r"--out /proc/out: nothing can be written there"),
+        (["--root", "{torn_tables}", *DATA[2:]], r"the devkit cannot open .*v1\.0-mini"),
+        ([*DATA[:5], "{old_infos}", *DATA[6:]], r"_train\.pkl was made .*give --overwrite"),
+    ],
+}
+
+ROWS = [(tool, k, *row) for tool, rows in BAD.items() for k, row in enumerate(rows)]
+
+
+def test_the_table_is_long_enough():
+    assert len(ROWS) >= 60
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "line"), [(t, a, e) for t, _, a, e in ROWS], ids=[f"{t}-{k}" for t, k, *_ in ROWS]
+)
+def test_a_bad_input_is_one_line_with_exit_code_2(
+    tool, arguments, line, places, repository, tmp_path, monkeypatch, capsys
+):
+    if "--amp" in arguments and torch.cuda.is_available():
+        pytest.skip("CUDA is there")
+    monkeypatch.chdir(tmp_path)
+    paths = places | {"out": tmp_path, "nowhere": tmp_path / "nowhere"}
+    code, error = call_tool(repository, tool, [a.format(**paths) for a in arguments], capsys)
+    lines = error.strip().splitlines()
+    assert code == 2, error
+    assert len(lines) == 1, error
+    assert re.search(line, lines[0]), lines[0]
+    assert not list(tmp_path.rglob("*.pth"))
+    assert not list(Path(tmp_path).glob("merged*"))
