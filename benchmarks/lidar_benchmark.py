@@ -15,6 +15,7 @@ from torch import Tensor
 from ponderv2.devices import usable_device
 from ponderv2.encoders import SECOND3D, SECOND3DFPN, HeightKeepingSparseEncoder, LidarEncoder, Voxels
 from ponderv2.engine.allocator import keep_freed_memory
+from ponderv2.errors import UserError
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 
@@ -96,7 +97,7 @@ def _read_sweep(path: Path) -> Tensor:
         raise FileNotFoundError(f"--sweep {path} does not exist")
     values = np.fromfile(path, dtype=np.float32)
     if values.size == 0 or values.size % 5:
-        raise ValueError(f"--sweep {path}: expected 5 float32 values a point, found {values.size} values")
+        raise UserError(f"--sweep {path}: expected 5 float32 values a point, found {values.size} values")
     points = torch.from_numpy(values).reshape(-1, 5)
     points[:, 4] = 0
     return points

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> dict:
         return {"peak_bytes": peak_bytes(step_of(args, args.only), args.device)}
     names = ("cameras", "channels", "batch", "device")
     # First, while this process holds nothing itself.
-    peaks = {way: peak_of_own_process(__name__, args, way, names) for way in WAYS}
+    peaks = {way: peak_of_own_process("lift", args, way, names) for way in WAYS}
     seconds = seconds_in_turn({way: step_of(args, way) for way in WAYS}, args.repeats, args.device)
     height, width = (size // STRIDE for size in PADDED)
     result = {

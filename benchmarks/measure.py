@@ -71,11 +71,11 @@ def peak_bytes(step: Callable[[], object], device: str) -> int:
     return resident_bytes() - before
 
 
-def peak_of_own_process(module: str, args: argparse.Namespace, way: str, names: tuple[str, ...]) -> int:
-    """Run a benchmark module with `--only=way` in a fresh process and return its `peak_bytes`.
+def peak_of_own_process(name: str, args: argparse.Namespace, way: str, names: tuple[str, ...]) -> int:
+    """Run a benchmark with `--only=way` in a fresh process and return its `peak_bytes`.
 
     Args:
-        module: name of the module, which has `add_arguments` and `run`.
+        name: name of the benchmark, such as "render".
         args: arguments of this process.
         way: the way to measure.
         names: names of the arguments that are handed on.
@@ -84,10 +84,10 @@ def peak_of_own_process(module: str, args: argparse.Namespace, way: str, names: 
         RuntimeError: when the process failed; the message holds its error output.
     """
     code = (
-        "import argparse, importlib\n"
-        f"benchmark = importlib.import_module({module!r})\n"
+        "import argparse\n"
+        f"from benchmarks import arguments, {name}_benchmark as benchmark\n"
         "parser = argparse.ArgumentParser()\n"
-        "benchmark.add_arguments(parser)\n"
+        f"arguments.add_{name}_arguments(parser)\n"
         "print(benchmark.run(parser.parse_args())['peak_bytes'])\n"
     )
     options = [f"--{name}={getattr(args, name)}" for name in names]

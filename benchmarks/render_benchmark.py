@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> dict:
     ways = [way for way in WAYS if not (way == "compiled" and args.no_compile)]
     seconds = seconds_in_turn({way: _step(args, way) for way in ways}, args.repeats, args.device)
     names = ("rays", "samples", "channels", "hidden", "batch", "device")
-    peaks = {way: peak_of_own_process(__name__, args, way, names) for way in ways}
+    peaks = {way: peak_of_own_process("render", args, way, names) for way in ways}
     result = {
         "time_ratio": seconds["reference"] / seconds["eager"],
         "memory_ratio": peaks["reference"] / peaks["eager"],

@@ -8,6 +8,7 @@ import sys
 import torch
 
 from benchmarks import lift_benchmark as lift
+from benchmarks.arguments import add_lift_arguments
 from ponderv2.geometry import project
 from ponderv2.lifting import SplatLift
 from ponderv2.structures import VoxelGrid
@@ -55,7 +56,7 @@ def test_benchmark_reports_ratios(repository, tmp_path):
 
 def test_benchmark_defaults_are_the_published_size():
     parser = argparse.ArgumentParser()
-    lift.add_arguments(parser)
+    add_lift_arguments(parser)
     args = parser.parse_args([])
     assert (args.cameras, args.channels, lift.BINS, lift.GRID.shape) == (6, 256, 118, (5, 180, 180))
     rows, columns = (edge // lift.STRIDE for edge in lift.PADDED)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import render_benchmark as render
+from benchmarks.arguments import add_render_arguments
 from benchmarks.reference_renderer import render_as_published
 from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, VolumeRenderer
 from ponderv2.structures import FeatureVolume, VoxelGrid
@@ -64,7 +65,7 @@ def test_benchmark_reports_ratios(repository, tmp_path):
 
 def test_benchmark_defaults_are_the_published_size():
     parser = argparse.ArgumentParser()
-    render.add_arguments(parser)
+    add_render_arguments(parser)
     args = parser.parse_args([])
     assert (args.rays, args.samples, args.channels) == (3072, 96, 32)
     assert render.GRID.shape == (5, 180, 180)

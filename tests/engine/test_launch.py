@@ -1,11 +1,14 @@
 """Command lines and recipes."""
 
+import argparse
 import sys
 from pathlib import Path
 
 import pytest
 
-from ponderv2.engine import build_runner, load_config, parse_arguments
+from ponderv2.engine import build_trainer, load_config, parse_options
+from ponderv2.errors import UserError
+from tests.factories.tool_scripts import load_tool
 
 TINY = Path(__file__).parents[2] / "configs" / "tiny" / "ponderv2_camera_keyframe.py"
 
@@ -27,39 +30,45 @@ def test_missing_recipe_and_data_are_named(tmp_path):
         load_config(TINY, tmp_path / "no_data")
 
 
-def test_arguments_of_training(monkeypatch):
-    line = [
-        "train.py",
-        str(TINY),
-        "--data-root",
-        "d",
-        "--work-dir",
-        "w",
-        "--resume",
-        "--cfg-options",
-        "a.b=1",
-        "c=x",
-    ]
-    monkeypatch.setattr(sys, "argv", line)
-    args = parse_arguments("", train=True)
+def arguments(repository: Path, tool: str, *line: object) -> argparse.Namespace:
+    """The arguments of a tool, read as it reads them."""
+    parser = argparse.ArgumentParser()
+    load_tool(repository, tool).add_arguments(parser)
+    return parser.parse_args([str(part) for part in line])
+
+
+def test_arguments_of_training(repository, tmp_path):
+    line = [TINY, "--data-root", tmp_path, "--work-dir", "w", "--resume", "--cfg-options", "a.b=1", "c=x", "d=(2,None)"]
+    args = arguments(repository, "train", *line)
     assert (args.resume, args.launcher, args.amp) == ("auto", "none", False)
-    assert args.cfg_options == {"a.b": 1, "c": "x"}
-    assert (args.data_root, args.work_dir) == (Path("d"), Path("w"))
+    assert parse_options(args.cfg_options) == {"a.b": 1, "c": "x", "d": (2, None)}
+    assert (args.data_root, args.work_dir) == (tmp_path, Path("w"))
 
 
 @pytest.mark.parametrize(
     ("flags", "folder"), [([], "uvtr_camera_synthetic"), (["--scratch"], "uvtr_camera_synthetic_scratch")]
 )
-def test_a_baseline_has_a_work_dir_of_its_own_and_starts_from_nothing(monkeypatch, flags, folder):
-    monkeypatch.setattr(sys, "argv", ["train.py", str(TINY.with_name("uvtr_camera_synthetic.py")), *flags])
+def test_a_baseline_has_a_work_dir_of_its_own_and_starts_from_nothing(repository, monkeypatch, flags, folder):
+    args = arguments(repository, "train", TINY.with_name("uvtr_camera_synthetic.py"), *flags)
     seen = []
     # Nothing is to be built here: the recipe as it gets to the runner is enough.
-    monkeypatch.setattr("ponderv2.engine.launch.Runner.from_cfg", lambda config: seen.append(config) or 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        build_runner(parse_arguments("", train=True), train=True)
+    monkeypatch.setattr(
+        "ponderv2.engine.launch.Runner.from_cfg", lambda config: seen.append(config) or sys.exit("stop")
+    )
+    with pytest.raises(SystemExit, match="stop"):
+        build_trainer(args)
     (config,) = seen
     assert config.work_dir == f"work_dirs/{folder}"
     assert (config.model.init_cfg is None) == bool(flags)
+
+
+def test_a_key_of_the_top_level_that_the_recipe_lacks_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match=r"has no 'train_cgf'; did you mean train_cfg\?"):
+        load_config(TINY, options={"train_cgf.max_iters": 1})
+    with pytest.raises(UserError, match=r"has no 'zzz'; it has .*model.*train_dataloader"):
+        load_config(TINY, options={"zzz": 1})
+    # What a runner reads may be set although the recipe leaves it out.
+    assert load_config(TINY, options={"load_from": "x.pth"}).load_from == "x.pth"
 
 
 def test_options_come_after_the_changes_of_the_baseline():

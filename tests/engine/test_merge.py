@@ -1,13 +1,12 @@
 """Merging a camera and a LiDAR encoder into the start of a fusion model."""
 
-import sys
-
 import pytest
 import torch
 from torch import nn
 
 from ponderv2.checkpoints import compare, export_encoder, read_encoder_weights
-from ponderv2.engine.merge import merge, merge_encoders, parse_arguments, write_merged
+from ponderv2.engine.merge import merge, merge_encoders, write_merged
+from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from tests.factories.lidar_models import fusion_model_config
 
@@ -59,7 +58,7 @@ def test_what_does_not_cover_both_encoders_is_refused_and_nothing_is_written(fus
         f"1 of another shape, the first {key} (3, 8) instead of (8, 8)": weights | {key: torch.ones(3, 8)},
     }
     for message, wrong in broken.items():
-        with pytest.raises(SystemExit) as error:
+        with pytest.raises(UserError) as error:
             write_merged(fusion, wrong, tmp_path / "merged.pth")
         assert message in str(error.value)
         assert not (tmp_path / "merged.pth").exists()
@@ -67,7 +66,7 @@ def test_what_does_not_cover_both_encoders_is_refused_and_nothing_is_written(fus
 
 def test_parts_that_start_new_can_be_named(fusion, parts, tmp_path):
     weights = {k: v for k, v in merge_encoders(*parts[:2]).items() if ".pts_neck." not in k}
-    with pytest.raises(SystemExit):
+    with pytest.raises(UserError):
         write_merged(fusion, weights, tmp_path / "merged.pth", ("encoder.lidar.convs",))
     write_merged(fusion, weights, tmp_path / "merged.pth", ("encoder.lidar.pts_neck",))
     assert (tmp_path / "merged.pth").is_file()
@@ -114,9 +113,7 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(parts, tmp_path):
         merge_encoders(tmp_path / "evil.pth", parts[1])
 
 
-def test_the_command_line_wants_a_fusion_recipe(parts, repository, tmp_path, monkeypatch):
+def test_a_recipe_without_both_encoders_is_refused(parts, repository, tmp_path):
     recipe = repository / "configs" / "tiny" / "ponderv2_lidar_keyframe.py"
-    out = tmp_path / "merged.pth"
-    monkeypatch.setattr(sys, "argv", ["merge", str(parts[0]), str(parts[1]), str(out), "--config", str(recipe)])
-    with pytest.raises(SystemExit, match="expected a model with an encoder of camera and lidar"):
-        merge(parse_arguments("merge"))
+    with pytest.raises(UserError, match="expected a model with an encoder of camera and lidar"):
+        merge(parts[0], parts[1], tmp_path / "merged.pth", recipe)

@@ -1,0 +1,37 @@
+"""Outputs are tried before the work starts."""
+
+import pytest
+
+from ponderv2.command_line import writable_file, writable_folder
+from ponderv2.errors import UserError
+
+
+def test_a_file_that_can_be_written_is_not_left_behind_and_keeps_what_it_holds(tmp_path):
+    writable_file(tmp_path / "a" / "new.json", "--json")
+    assert list((tmp_path / "a").iterdir()) == []
+    (tmp_path / "old.json").write_text("{}")
+    writable_file(tmp_path / "old.json", "--json")
+    assert (tmp_path / "old.json").read_text() == "{}"
+    writable_file(None, "--json")
+
+
+def test_a_folder_is_made_and_stays_empty(tmp_path):
+    writable_folder(tmp_path / "a" / "b", "--out")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    writable_folder(None, "--out")
+
+
+def test_what_cannot_be_written_is_named_with_its_option(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, message in (
+        (tmp_path, "--json .*expected a file, found a folder"),
+        (tmp_path / "file" / "x", "--json .*cannot be written"),
+        # Also for root, whom no permissions keep out.
+        ("/proc/x", "--json /proc/x: cannot be written"),
+    ):
+        with pytest.raises(UserError, match=message):
+            writable_file(type(tmp_path)(path), "--json")
+    with pytest.raises(UserError, match=r"--out .*expected a folder, found a file"):
+        writable_folder(tmp_path / "file", "--out")
+    with pytest.raises(UserError, match="--out /proc/x: nothing can be written there"):
+        writable_folder(type(tmp_path)("/proc/x"), "--out")
