@@ -13,25 +13,26 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config, ConfigDict
-from mmengine.dataset import pseudo_collate
-from mmengine.logging import MMLogger
+from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from ponderv2.datasets import gravity_boxes
-from ponderv2.engine import innermost_dataset, load_config
+from ponderv2.datasets.transforms.sample_generator import sample_generator
+from ponderv2.engine import load_config
 from ponderv2.engine.launch import add_common_arguments
 from ponderv2.geometry import points_in_box
 from ponderv2.registry import DATASETS, MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
+
+from .evaluation_frames import SeededFrames, evaluation_datasets, frames_of
+from .quiet import messages_from
 
 SCRATCH = "scratch"
 NO_OBJECT = -1
@@ -99,14 +100,16 @@ def cell_classes(boxes: Float[Tensor, "n 7"], labels: Int[Tensor, "n"], grid: Vo
 def collect(model: nn.Module, loader: Iterable[dict], free_cells: int, seed: int = 0) -> Cells:
     """Encode frames, and collect all cells in objects and some free cells of each.
 
+    The cells come in the order of the frames' tokens, and each frame draws by its own token: the result is the same to
+    the last digit in whatever order the frames come.
+
     Args:
         model: a detector, whose `tensor` mode returns the volume.
         loader: loader of frames with boxes.
         free_cells: number of cells that are drawn at random from those in no object, in each frame.
         seed: seed of the draw.
     """
-    random = np.random.default_rng(seed)
-    features, classes = [], []
+    found_in: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for data in tqdm(loader, desc="frames", leave=False):
         data = model.data_preprocessor(data)
         volume = model(**data, mode="tensor")
@@ -115,10 +118,11 @@ def collect(model: nn.Module, loader: Iterable[dict], free_cells: int, seed: int
             boxes = torch.from_numpy(gravity_boxes(truth.bboxes_3d))
             found = cell_classes(boxes, truth.labels_3d.cpu(), model.encoder.grid).ravel()
             free = np.flatnonzero(found == NO_OBJECT)
-            chosen = random.choice(free, min(free_cells, len(free)), replace=False)
+            rng = sample_generator(seed, sample.metainfo)
+            chosen = rng.choice(free, min(free_cells, len(free)), replace=False)
             chosen = np.concatenate([np.flatnonzero(found != NO_OBJECT), chosen])
-            features.append(values.flatten(1).T.numpy()[chosen])
-            classes.append(found[chosen])
+            found_in[sample.token] = values.flatten(1).T.numpy()[chosen], found[chosen]
+    features, classes = zip(*(found_in[token] for token in sorted(found_in)), strict=True)
     return Cells(np.concatenate(features), np.concatenate(classes))
 
 
@@ -165,21 +169,6 @@ def _dimensions(features: Float[np.ndarray, "n c"]) -> float:
     return float(eigenvalues.sum() ** 2 / np.square(eigenvalues).sum())
 
 
-def datasets_of(config: Config) -> tuple[ConfigDict, ConfigDict]:
-    """Return the data sets of frames to fit to and to score on, both with boxes and through the training pipeline."""
-    train = copy.deepcopy(innermost_dataset(config.train_dataloader)[1])
-    val = train | {"ann_file": innermost_dataset(config.val_dataloader)[1].ann_file}
-    val.pop("fraction", None)
-    return train, ConfigDict(val)
-
-
-def frames_of(dataset: Dataset, most: int) -> DataLoader:
-    """Return a loader of single frames, of at most `most` of them; of more frames it takes evenly spaced ones."""
-    count = len(dataset)
-    chosen = range(count) if count <= most else [k * count // most for k in range(most)]
-    return DataLoader(Subset(dataset, chosen), batch_size=1, collate_fn=pseudo_collate)
-
-
 def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.Module:
     """Build the detector of a recipe in evaluation mode and load an encoder into it.
 
@@ -200,14 +189,9 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
     else:
         config.model.init_cfg = dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder}
     model = MODELS.build(config.model)
-    logger = MMLogger.get_current_instance()
-    level = logger.level
     # Initialisation logs a line for every parameter.
-    logger.setLevel(logging.WARNING)
-    try:
+    with messages_from(logging.WARNING):
         model.init_weights()
-    finally:
-        logger.setLevel(level)
     return model.to(device).eval()
 
 
@@ -244,8 +228,8 @@ def main(description: str, arguments: list[str] | None = None) -> int:
     given = parse_arguments(description, arguments)
     try:
         config = load_config(given.config, given.data_root, given.cfg_options)
-        datasets = [DATASETS.build(dataset) for dataset in datasets_of(config)]
-        loaders = [frames_of(dataset, given.frames) for dataset in datasets]
+        datasets = [DATASETS.build(dataset) for dataset in evaluation_datasets(config)]
+        loaders = [frames_of(SeededFrames(dataset, given.seed), given.frames) for dataset in datasets]
         names = datasets[0].metainfo["classes"]
         results = []
         for encoder in given.encoders:

@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 
 from ponderv2.geometry import points_in_box
 from ponderv2.structures import VoxelGrid
-from studies.linear_probe import NO_OBJECT, Cells, cell_classes, datasets_of, frames_of, main, probe
+from studies.evaluation_frames import frames_of
+from studies.linear_probe import NO_OBJECT, Cells, cell_classes, main, probe
 
 GRID = VoxelGrid(point_cloud_range=(-8.0, -8.0, -2.0, 8.0, 8.0, 2.0), size=(16, 16, 4))
 NAMES = ("car", "cone", "bus")
@@ -76,7 +77,7 @@ def test_frames_without_objects_are_refused():
 
 
 def _line(repository, streets, *encoders: str) -> list[str]:
-    recipe = repository / "configs" / "tiny" / "uvtr_lidar_synthetic_head_first.py"
+    recipe = repository / "configs" / "tiny" / "uvtr_lidar_synthetic.py"
     options = ("model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.375,0.375,0.25)")
     common = ("--data-root", str(streets), "--free-cells", "200", "--device", "cpu", "--cfg-options", *options)
     return [str(recipe), "--encoders", *encoders, *common]
@@ -101,18 +102,13 @@ def test_a_missing_encoder_is_one_clear_error(repository, streets, capsys):
     assert "nowhere.safetensors" in capsys.readouterr().err
 
 
-def test_both_sets_have_boxes_and_only_the_first_is_a_share(repository, streets):
-    from ponderv2.engine import load_config
-
-    config = load_config(
-        repository / "configs" / "tiny" / "uvtr_camera_synthetic_head_first.py",
-        streets,
-        {"train_dataloader.dataset.fraction": 0.5},
-    )
-    train, val = datasets_of(config)
-    assert (train.fraction, train.ann_file) == (0.5, "nuscenes_infos_train.pkl")
-    assert ("fraction" in val, val.ann_file) == (False, "nuscenes_infos_val.pkl")
-    assert val.pipeline == train.pipeline
+def test_the_same_encoder_twice_has_the_same_numbers_to_the_last_digit(repository, streets, tmp_path):
+    out = tmp_path / "probe.json"
+    assert main("", [*_line(repository, streets, "scratch", "scratch"), "--json", str(out)]) == 0
+    first, second = json.loads(out.read_text())
+    assert first == second
+    assert main("", [*_line(repository, streets, "scratch"), "--json", str(out)]) == 0
+    assert json.loads(out.read_text()) == [first]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(20, list(range(10))), (10, list(range(10))), (4, [0, 2, 5, 7])])
