@@ -1,8 +1,8 @@
 """Studies of what pre-training contributes.
 
 A transfer study (`tools/transfer_study.py`) compares detectors that start from pre-trained encoders with baselines from
-scratch, over shares of the labels and seeds. A linear probe (`tools/linear_probe.py`) compares encoders without any
-training.
+scratch, over shares of the labels and seeds, beside a frozen random encoder and a constant predictor. A linear probe
+(`tools/linear_probe.py`) compares encoders without any training.
 """
 
 from .runs import Job, StudyError, run_jobs

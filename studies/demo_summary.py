@@ -9,6 +9,7 @@ from pathlib import Path
 RENDERING = Path("render/metrics.json")
 PROBE = Path("probe.json")
 DETECTION = Path("detection/test/metrics_summary.json")
+CONSTANT = Path("constant.json")
 SCRATCH = "scratch"
 PICTURES = ("render/panel_*.png", "boxes/boxes_*.png")
 
@@ -32,7 +33,9 @@ def summarize(work_dir: Path) -> str:
     if (work_dir / PROBE).is_file():
         parts.append(_probe(json.loads((work_dir / PROBE).read_text())))
     if (work_dir / DETECTION).is_file():
-        parts.append(_detection(json.loads((work_dir / DETECTION).read_text())))
+        constant = work_dir / CONSTANT
+        constant = json.loads(constant.read_text()) if constant.is_file() else None
+        parts.append(_detection(json.loads((work_dir / DETECTION).read_text()), constant))
     pictures = [f"  {path}" for pattern in PICTURES for path in sorted(work_dir.glob(pattern))]
     return "\n\n".join([*parts, "\n".join(["Pictures", *pictures])])
 
@@ -67,14 +70,20 @@ def _probe(results: list[dict]) -> str:
     )
 
 
-def _detection(summary: dict) -> str:
+def _detection(summary: dict, constant: dict | None) -> str:
+    blind = ""
+    if constant is not None:
+        blind = (
+            f"Boxes that were fitted to the labels, the same in every frame and without any picture, have "
+            f"{constant['mAP'] * 100:.1f} mAP and {constant['NDS'] * 100:.1f} NDS. "
+        )
     return _paragraph(
         "Boxes",
-        f"A new head on the pre-trained encoder has {summary['nd_score'] * 100:.1f} NDS and "
-        f"{summary['mean_ap'] * 100:.1f} mAP by nuScenes' devkit, with {sum(summary['truth'].values())} boxes to "
-        "find. A head also learns by heart where objects stand in such streets, whatever the encoder shows it: on so "
-        "few scenes heads on random encoders score as much (docs/benchmarks.md), so the number says nothing of "
-        "pre-training. Detectors with and without it are compared by tools/transfer_study.py.",
+        f"A new head on the pre-trained encoder has {summary['mean_ap'] * 100:.1f} mAP and "
+        f"{summary['nd_score'] * 100:.1f} NDS by nuScenes' devkit, with {sum(summary['truth'].values())} boxes to "
+        f"find. {blind}A head also learns by heart where objects stand in such streets, whatever the encoder shows "
+        "it: on so few scenes heads on random encoders score as much (docs/benchmarks.md), so the number says nothing "
+        "of pre-training. Detectors with and without it are compared by tools/transfer_study.py.",
     )
 
 

@@ -4,8 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from .runs import Launcher, StudyError, launch
-from .transfer_report import draw, rows_of, steps_of, table_of, write_json
+from .processes import launch
+from .runs import Launcher, StudyError
+from .study_checks import check_study
+from .transfer_constants import constant_scores
+from .transfer_picture import draw
+from .transfer_report import describe_sample, rows_of, sample_size, steps_of, table_of, write_report
 from .transfer_study import MODALITIES, TransferStudy
 
 
@@ -65,23 +69,34 @@ def main(description: str, root: Path, arguments: list[str] | None = None, launc
             dataset_key=given.dataset_key,
             gpus=given.gpus,
         )
+        check_study(study)
+        constants = constant_scores(study)
         results, failures = study.run(given.jobs, launcher)
     except (StudyError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    return report(study, results, failures)
+    return report(study, results, constants, failures)
 
 
-def report(study: TransferStudy, results: dict, failures: dict[str, str]) -> int:
-    """Print the tables, write study.json and study.png, and return the exit code: 0 done, 1 some run failed."""
+def report(study: TransferStudy, results: dict, constants: dict, failures: dict[str, str]) -> int:
+    """Print the tables, write study.json and study.png, and return the exit code: 0 done, 1 some run failed.
+
+    Args:
+        study: the study.
+        results: scores of its finished trainings.
+        constants: scores of its constant predictors, see `constant_scores`.
+        failures: last lines of its failed trainings, by name.
+    """
     earlier = {}
+    cells = (study.modalities, study.fractions, study.seeds)
     for step in steps_of(results):
         at_step = {run: result["earlier"][step] for run, result in results.items()}
-        earlier[step] = rows_of(at_step, study.modalities, study.fractions, study.seeds)
+        earlier[step] = rows_of(at_step | constants, *cells)
         print(f"\nAfter {step} steps:\n\n{table_of(earlier[step])}")
-    rows = rows_of(results, study.modalities, study.fractions, study.seeds)
-    print(f"\n{'At the end:' if earlier else ''}\n{table_of(rows)}\n")
+    rows = rows_of(results | constants, *cells)
+    print(f"\n{'At the end:' if earlier else ''}\n{table_of(rows)}\n\n{describe_sample(*cells)}\n")
     about = {
+        "sample_size": sample_size(*cells),
         "seeds": list(study.seeds),
         "configs": {m: str(study.configs[m]) for m in study.modalities},
         "options": list(study.options),
@@ -89,7 +104,7 @@ def report(study: TransferStudy, results: dict, failures: dict[str, str]) -> int
         "pretrained": {m: str(study.pretrained.get(m, "made by the study")) for m in study.modalities},
         "failed": sorted(failures),
     } | ({"earlier": earlier} if earlier else {})
-    write_json(study.out / "study.json", rows, about)
+    write_report(study.out / "study.json", rows, about)
     draw(study.out / "study.png", rows)
     print(f"written: {study.out / 'study.json'}, {study.out / 'study.png'}")
     if failures:
