@@ -53,7 +53,7 @@ format: setup
 	$(PY) -m ruff format .
 
 demo: setup
-	@rm -rf $(WORK_DIR)/render $(WORK_DIR)/probe.json $(WORK_DIR)/detection $(WORK_DIR)/boxes
+	@rm -rf $(WORK_DIR)/render $(WORK_DIR)/probe.json $(WORK_DIR)/detection $(WORK_DIR)/constant.json $(WORK_DIR)/boxes
 ifeq ($(DATA_ROOT),)
 	@echo "[1/6] synthetic streets in $(DEMO_DATA)"
 	$(PY) tools/make_synthetic_nuscenes.py --out $(DEMO_DATA) --scenes 10 --keyframes 4 --image-size 400x225 --workers 2
@@ -68,11 +68,12 @@ ifeq ($(DATA_ROOT),)
 	@echo "[5/6] what the encoder knows of objects, without a label: a random encoder and the pre-trained one"
 	$(PY) tools/linear_probe.py $(DEMO_DETECTOR) --data-root $(DEMO_DATA) --encoders scratch $(WORK_DIR)/encoder.safetensors \
 	  --json $(WORK_DIR)/probe.json
-	@echo "[6/6] a detector on the pre-trained encoder: its head alone is trained, then scored by the official devkit"
+	@echo "[6/6] a detector on the pre-trained encoder: its head alone is trained, then scored by the official devkit beside boxes that see nothing"
 	$(PY) tools/train.py $(DEMO_DETECTOR) --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)/detection --cfg-options $(QUIET) \
 	  model.init_cfg.checkpoint=$(WORK_DIR)/encoder.safetensors train_cfg.max_iters=1000
 	$(PY) tools/test.py $(DEMO_DETECTOR) $(WORK_DIR)/detection --data-root $(DEMO_DATA) --work-dir $(WORK_DIR)/detection/test \
 	  --draw $(WORK_DIR)/boxes --cfg-options $(QUIET) test_evaluator.submission_dir=$(WORK_DIR)/detection/test
+	$(PY) -m studies.constant_predictor $(DEMO_DETECTOR) --data-root $(DEMO_DATA) --json $(WORK_DIR)/constant.json
 endif
 	@$(PY) -m studies.demo_summary $(WORK_DIR)
 

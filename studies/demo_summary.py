@@ -6,10 +6,16 @@ import sys
 import textwrap
 from pathlib import Path
 
+from ponderv2.command_line import existing_folder, run_tool
+from ponderv2.errors import UserError
+
+from .arguments import SCRATCH
+
 RENDERING = Path("render/metrics.json")
 PROBE = Path("probe.json")
 DETECTION = Path("detection/test/metrics_summary.json")
-SCRATCH = "scratch"
+CONSTANT = Path("constant.json")
+
 PICTURES = ("render/panel_*.png", "boxes/boxes_*.png")
 
 
@@ -25,14 +31,16 @@ def summarize(work_dir: Path) -> str:
 
     Raises:
         FileNotFoundError: the numbers of the rendering are missing.
-        ValueError: the numbers of the probe are not those of two encoders, one of them random.
+        UserError: the numbers of the probe are not those of two encoders, one of them random.
     """
     parts = ["What the demo came to, measured on what was not trained on:"]
     parts += _rendering(json.loads((work_dir / RENDERING).read_text()))
     if (work_dir / PROBE).is_file():
         parts.append(_probe(json.loads((work_dir / PROBE).read_text())))
     if (work_dir / DETECTION).is_file():
-        parts.append(_detection(json.loads((work_dir / DETECTION).read_text())))
+        constant = work_dir / CONSTANT
+        constant = json.loads(constant.read_text()) if constant.is_file() else None
+        parts.append(_detection(json.loads((work_dir / DETECTION).read_text()), constant))
     pictures = [f"  {path}" for pattern in PICTURES for path in sorted(work_dir.glob(pattern))]
     return "\n\n".join([*parts, "\n".join(["Pictures", *pictures])])
 
@@ -56,7 +64,7 @@ def _probe(results: list[dict]) -> str:
     random = [result for result in results if result["encoder"] == SCRATCH]
     pretrained = [result for result in results if result["encoder"] != SCRATCH]
     if len(random) != 1 or len(pretrained) != 1:
-        raise ValueError(
+        raise UserError(
             f"{PROBE}: expected the encoder {SCRATCH!r} and a pre-trained one, got {[r['encoder'] for r in results]}"
         )
     return _paragraph(
@@ -67,14 +75,20 @@ def _probe(results: list[dict]) -> str:
     )
 
 
-def _detection(summary: dict) -> str:
+def _detection(summary: dict, constant: dict | None) -> str:
+    blind = ""
+    if constant is not None:
+        blind = (
+            f"Boxes that were fitted to the labels, the same in every frame and without any picture, have "
+            f"{constant['mAP'] * 100:.1f} mAP and {constant['NDS'] * 100:.1f} NDS. "
+        )
     return _paragraph(
         "Boxes",
-        f"A new head on the pre-trained encoder has {summary['nd_score'] * 100:.1f} NDS and "
-        f"{summary['mean_ap'] * 100:.1f} mAP by nuScenes' devkit, with {sum(summary['truth'].values())} boxes to "
-        "find. A head also learns by heart where objects stand in such streets, whatever the encoder shows it: on so "
-        "few scenes heads on random encoders score as much (docs/benchmarks.md), so the number says nothing of "
-        "pre-training. Detectors with and without it are compared by tools/transfer_study.py.",
+        f"A new head on the pre-trained encoder has {summary['mean_ap'] * 100:.1f} mAP and "
+        f"{summary['nd_score'] * 100:.1f} NDS by nuScenes' devkit, with {sum(summary['truth'].values())} boxes to "
+        f"find. {blind}A head also learns by heart where objects stand in such streets, whatever the encoder shows "
+        "it: on so few scenes heads on random encoders score as much (docs/benchmarks.md), so the number says nothing "
+        "of pre-training. Detectors with and without it are compared by tools/transfer_study.py.",
     )
 
 
@@ -84,18 +98,15 @@ def _paragraph(title: str, text: str) -> str:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the summary; returns the exit code: 0 done, 2 there is nothing to describe."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work_dir", type=Path, help="folder that `make demo` has filled")
-    given = parser.parse_args(arguments)
-    try:
-        print(f"\n{summarize(given.work_dir)}\n")
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `python -m studies.demo_summary`."""
+    parser.add_argument("work_dir", type=existing_folder("work dir"), help="folder that `make demo` has filled")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print the summary."""
+    print(f"\n{summarize(given.work_dir)}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(__doc__, add_arguments, run))

@@ -8,32 +8,33 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config, ConfigDict
-from mmengine.dataset import pseudo_collate
-from mmengine.logging import MMLogger
+from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from ponderv2.datasets import gravity_boxes
-from ponderv2.engine import innermost_dataset, load_config
-from ponderv2.engine.launch import add_common_arguments
+from ponderv2.datasets.transforms.sample_generator import sample_generator
+from ponderv2.devices import usable_device
+from ponderv2.engine import load_config, parse_options, recipe_errors
+from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
 from ponderv2.registry import DATASETS, MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
 
-SCRATCH = "scratch"
+from .arguments import SCRATCH
+from .evaluation_frames import SeededFrames, evaluation_datasets, frames_of
+from .quiet import messages_from
+
 NO_OBJECT = -1
 FEWEST_CELLS = 20
 
@@ -99,14 +100,16 @@ def cell_classes(boxes: Float[Tensor, "n 7"], labels: Int[Tensor, "n"], grid: Vo
 def collect(model: nn.Module, loader: Iterable[dict], free_cells: int, seed: int = 0) -> Cells:
     """Encode frames, and collect all cells in objects and some free cells of each.
 
+    The cells come in the order of the frames' tokens, and each frame draws by its own token: the result is the same to
+    the last digit in whatever order the frames come.
+
     Args:
         model: a detector, whose `tensor` mode returns the volume.
         loader: loader of frames with boxes.
         free_cells: number of cells that are drawn at random from those in no object, in each frame.
         seed: seed of the draw.
     """
-    random = np.random.default_rng(seed)
-    features, classes = [], []
+    found_in: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for data in tqdm(loader, desc="frames", leave=False):
         data = model.data_preprocessor(data)
         volume = model(**data, mode="tensor")
@@ -115,10 +118,11 @@ def collect(model: nn.Module, loader: Iterable[dict], free_cells: int, seed: int
             boxes = torch.from_numpy(gravity_boxes(truth.bboxes_3d))
             found = cell_classes(boxes, truth.labels_3d.cpu(), model.encoder.grid).ravel()
             free = np.flatnonzero(found == NO_OBJECT)
-            chosen = random.choice(free, min(free_cells, len(free)), replace=False)
+            rng = sample_generator(seed, sample.metainfo)
+            chosen = rng.choice(free, min(free_cells, len(free)), replace=False)
             chosen = np.concatenate([np.flatnonzero(found != NO_OBJECT), chosen])
-            features.append(values.flatten(1).T.numpy()[chosen])
-            classes.append(found[chosen])
+            found_in[sample.token] = values.flatten(1).T.numpy()[chosen], found[chosen]
+    features, classes = zip(*(found_in[token] for token in sorted(found_in)), strict=True)
     return Cells(np.concatenate(features), np.concatenate(classes))
 
 
@@ -132,11 +136,11 @@ def probe(encoder: str, train: Cells, val: Cells, names: Sequence[str]) -> Probe
         names: names of the classes.
 
     Raises:
-        ValueError: when one of the two has no cell in an object.
+        UserError: one of the two has no cell in an object.
     """
     for cells, what in ((train, "training"), (val, "validation")):
         if not (cells.classes != NO_OBJECT).any():
-            raise ValueError(f"no object in the {what} frames: nothing to tell apart")
+            raise UserError(f"no object in the {what} frames: nothing to tell apart")
     on_train, on_val = _auc(train, val, lambda classes: classes != NO_OBJECT)
     enough = [k for k in range(len(names)) if min((c.classes == k).sum() for c in (train, val)) >= FEWEST_CELLS]
     fits = tqdm(enough, desc="classes", leave=False)
@@ -165,21 +169,6 @@ def _dimensions(features: Float[np.ndarray, "n c"]) -> float:
     return float(eigenvalues.sum() ** 2 / np.square(eigenvalues).sum())
 
 
-def datasets_of(config: Config) -> tuple[ConfigDict, ConfigDict]:
-    """Return the data sets of frames to fit to and to score on, both with boxes and through the training pipeline."""
-    train = copy.deepcopy(innermost_dataset(config.train_dataloader)[1])
-    val = train | {"ann_file": innermost_dataset(config.val_dataloader)[1].ann_file}
-    val.pop("fraction", None)
-    return train, ConfigDict(val)
-
-
-def frames_of(dataset: Dataset, most: int) -> DataLoader:
-    """Return a loader of single frames, of at most `most` of them; of more frames it takes evenly spaced ones."""
-    count = len(dataset)
-    chosen = range(count) if count <= most else [k * count // most for k in range(most)]
-    return DataLoader(Subset(dataset, chosen), batch_size=1, collate_fn=pseudo_collate)
-
-
 def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.Module:
     """Build the detector of a recipe in evaluation mode and load an encoder into it.
 
@@ -191,7 +180,7 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
 
     Raises:
         FileNotFoundError: when there is no such checkpoint.
-        ValueError: when the checkpoint does not cover the encoder, see `load_encoder_weights`.
+        UserError: when the checkpoint does not cover the encoder, see `load_encoder_weights`.
     """
     torch.manual_seed(seed)
     config = copy.deepcopy(config)
@@ -200,67 +189,37 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
     else:
         config.model.init_cfg = dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder}
     model = MODELS.build(config.model)
-    logger = MMLogger.get_current_instance()
-    level = logger.level
     # Initialisation logs a line for every parameter.
-    logger.setLevel(logging.WARNING)
-    try:
+    with messages_from(logging.WARNING):
         model.init_weights()
-    finally:
-        logger.setLevel(level)
     return model.to(device).eval()
 
 
-def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line of tools/linear_probe.py."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_common_arguments(parser)
-    parser.add_argument(
-        "--encoders",
-        nargs="+",
-        required=True,
-        help=f"encoder.safetensors or checkpoints; {SCRATCH!r}: the baseline without pre-training",
-    )
-    parser.add_argument(
-        "--free-cells", type=int, default=2000, help="cells in no object, a frame (default %(default)s)"
-    )
-    parser.add_argument("--frames", type=int, default=200, help="of either set, at most (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of scratch encoders and of the choice of cells")
-    parser.add_argument("--json", type=Path, help="also write the numbers")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args(arguments)
-
-
-def main(description: str, arguments: list[str] | None = None) -> int:
-    """Probe the encoders of a command line and print a table.
+def run_probe(given: argparse.Namespace) -> None:
+    """Probe the encoders of a command line, print a table, and write the numbers where `--json` says.
 
     Args:
-        description: description of the tool, for `--help`.
-        arguments: the command line; None takes that of the process.
+        given: arguments of tools/linear_probe.py.
 
-    Returns:
-        The exit code: 0 done, 2 the input cannot be used.
+    Raises:
+        UserError: the recipe, the data or an encoder cannot be used.
     """
-    given = parse_arguments(description, arguments)
-    try:
-        config = load_config(given.config, given.data_root, given.cfg_options)
-        datasets = [DATASETS.build(dataset) for dataset in datasets_of(config)]
-        loaders = [frames_of(dataset, given.frames) for dataset in datasets]
-        names = datasets[0].metainfo["classes"]
-        results = []
-        for encoder in given.encoders:
-            model = build_detector(config, encoder, given.seed, given.device)
-            cells = [collect(model, loader, given.free_cells, given.seed) for loader in loaders]
-            results.append(probe(encoder, *cells, names))
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    device = usable_device(given.device)
+    config = load_config(given.config, given.data_root, parse_options(given.cfg_options))
+    with recipe_errors(given.config, "cannot be probed"):
+        datasets = [DATASETS.build(dataset) for dataset in evaluation_datasets(config)]
+    loaders = [frames_of(SeededFrames(dataset, given.seed), given.frames) for dataset in datasets]
+    names = datasets[0].metainfo["classes"]
+    results = []
+    for encoder in given.encoders:
+        with recipe_errors(given.config, "cannot be built"):
+            model = build_detector(config, encoder, given.seed, device)
+        cells = [collect(model, loader, given.free_cells, given.seed) for loader in loaders]
+        results.append(probe(encoder, *cells, names))
     # A pipe or a file has no width; the table needs some.
     print_results(results, Console(width=None if sys.stdout.isatty() else 150))
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
-    return 0
 
 
 def print_results(results: Sequence[ProbeResult], console: Console) -> None:

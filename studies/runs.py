@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +13,12 @@ from pathlib import Path
 from ponderv2.engine.hooks.progress import last_progress
 from ponderv2.errors import UserError
 
+from .processes import end_processes, ended_by_signals, launch
+
 SETTINGS, RESULT, LOG = "settings.json", "result.json", "log.txt"
 _TAIL = 16384
+_PATIENCE = 10.0
+"""Seconds between asking a process to end and killing it."""
 Launcher = Callable[[Sequence[str], Path, dict[str, str]], int]
 """Runs a command with its output appended to a file and with an environment; returns the exit code."""
 
@@ -78,12 +81,6 @@ def differences(found: dict, expected: dict) -> str:
     return ", ".join(f"{k} {_short(found.get(k))} instead of {_short(expected.get(k))}" for k in keys)
 
 
-def launch(command: Sequence[str], log: Path, environment: dict[str, str]) -> int:
-    """Run a command as a process: the `Launcher` of a study outside tests."""
-    with log.open("a") as file:
-        return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False).returncode
-
-
 def run_jobs(
     jobs: Sequence[Job], parallel: int, launcher: Launcher = launch, seconds: float = 8.0
 ) -> tuple[dict[str, dict], dict[str, str]]:
@@ -98,6 +95,8 @@ def run_jobs(
     Returns:
         Results of the finished jobs, and the last lines of output of the failed ones, both by name.
 
+    Ctrl-C, SIGTERM and SIGHUP end the running processes and start no other.
+
     Raises:
         StudyError: when a folder holds a run with other settings; no job has started then.
     """
@@ -107,7 +106,7 @@ def run_jobs(
     threads = max(1, len(os.sched_getaffinity(0)) // parallel)
     environment = dict(os.environ) | {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     failures: dict[str, str] = {}
-    with ThreadPoolExecutor(parallel) as pool:
+    with ended_by_signals(), ThreadPoolExecutor(parallel) as pool:
         running: dict[Future, Job] = {pool.submit(_run, job, launcher, environment): job for job in waiting}
         try:
             while running:
@@ -125,16 +124,23 @@ def run_jobs(
                         scores = _format_scores(result["result"])
                         print(f"{job.name}: {scores}, {result['minutes']:.1f} min; {len(running)} to go", flush=True)
         except BaseException:
-            # The running processes were interrupted, too; the waiting ones must not start.
             pool.shutdown(wait=False, cancel_futures=True)
+            _end([future for future in running if not future.cancelled()])
             raise
     return results, failures
+
+
+def _end(jobs: Sequence[Future]) -> None:
+    """End the processes of the jobs that run. One of them may be about to start its process: all are asked again."""
+    started = time.monotonic()
+    while wait(jobs, timeout=0.2).not_done:
+        end_processes(kill=time.monotonic() - started > _PATIENCE)
 
 
 def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
     """Start or resume a job; return its result, or None and the last lines of its output."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    _write(job.folder / SETTINGS, {"settings": job.settings})
+    write_json(job.folder / SETTINGS, {"settings": job.settings})
     log, start = job.folder / LOG, time.monotonic()
     command = [sys.executable, *job.command, "--work-dir", str(job.folder)]
     resumes = job.resumes()
@@ -151,7 +157,7 @@ def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dic
         return None, "\n".join([*(f"  {line}" for line in lines), f"  ({why}; all of it in {log})"])
     minutes = (time.monotonic() - start) / 60
     result = {"settings": job.settings, "result": scores, "minutes": round(minutes, 2)}
-    _write(job.folder / RESULT, result)
+    write_json(job.folder / RESULT, result)
     return result, ""
 
 
@@ -174,7 +180,8 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, content: dict) -> None:
+def write_json(path: Path, content: dict) -> None:
+    """Write a file in one step."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, indent=2) + "\n")
     part.replace(path)
@@ -186,4 +193,4 @@ def _short(value: object) -> str:
 
 
 def _format_scores(result: dict) -> str:
-    return ", ".join(f"{k} {v:.4f}" for k, v in result.items() if k in ("NDS", "mAP")) or "done"
+    return ", ".join(f"{k} {result[k]:.4f}" for k in ("mAP", "NDS") if k in result) or "done"

@@ -1,4 +1,4 @@
-"""The report of a transfer study: means, standard deviations and gains, as a table, as JSON and as a picture."""
+"""The report of a transfer study: means, deviations and gains beside the references, as a table and as JSON."""
 
 import io
 import json
@@ -8,22 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from .transfer_study import INITS, METRICS, DetectorRun
+from .transfer_study import CONSTANT, FROZEN, INITS, DetectorRun
+from .validation_log import METRICS
 
+SIDES = (CONSTANT, FROZEN, *INITS)
+NAMES = {CONSTANT: "constant", FROZEN: "frozen random", "scratch": "scratch", "pretrained": "pre-trained"}
 FORMULA = (
     "gain = mean(pretrained) - mean(scratch); beyond two standard deviations: gain > 2 * sqrt((s1² + s2²) / 2), "
-    "with s1 and s2 the standard deviations over seeds (n - 1) of the two"
+    "with s1 and s2 the standard deviations over seeds (n - 1) of the two: the size of an effect, not a test of one"
 )
-_COLORS = {"scratch": "#7a7a7a", "pretrained": "#0b6e99"}
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,16 @@ def rows_of(
     fractions: Sequence[float],
     seeds: Sequence[int],
 ) -> list[dict]:
-    """Return a row for each modality, fraction and metric, with `scratch` and `pretrained` as `Summary`, and the gain.
+    """Return a row for each modality, fraction and metric: a `Summary` of each of `SIDES`, and the gain.
 
     `pairs` is the `Summary` of the differences between each pre-trained run and its baseline, which share their
-    labelled frames and their seed, so that the effect of the choice of frames on both cancels. `gain` is None when a
-    side has no score. `spread` is the pooled standard deviation, and `gain_in_spreads` the gain divided by it (None
-    with fewer than two seeds or without any spread). `beyond_two` is the verdict of `FORMULA`.
+    labelled frames and their seed, so that the effect of the choice of frames on both cancels; `n` is the number of
+    these pairs. `gain` is None when a side has no score. `spread` is the pooled standard deviation, and
+    `gain_in_spreads` the gain divided by it (None with fewer than two seeds or without any spread). `beyond_two` is the
+    verdict of `FORMULA`.
 
     Args:
-        results: scores of the finished runs.
+        results: scores of the finished runs, constant predictors among them.
         modalities: modalities of the study.
         fractions: shares of the labelled frames.
         seeds: seeds of the study.
@@ -73,12 +71,14 @@ def rows_of(
         for fraction in fractions:
             for metric in METRICS:
                 sides = {}
-                for init in INITS:
-                    found = [results.get(DetectorRun(modality, fraction, init, seed)) for seed in seeds]
-                    sides[init] = summarize([None if f is None else f[metric] for f in found])
-                sides["pairs"] = _pairs(**sides)
-                names = {"modality": modality, "fraction": fraction, "metric": metric}
-                rows.append(names | {k: asdict(v) for k, v in sides.items()} | _gain(*(sides[i] for i in INITS)))
+                for side in SIDES:
+                    found = [results.get(DetectorRun(modality, fraction, side, seed)) for seed in seeds]
+                    sides[side] = summarize([None if f is None else f[metric] for f in found])
+                compared = [sides[init] for init in INITS]
+                sides["pairs"] = _pairs(*compared)
+                n = sum(value is not None for value in sides["pairs"].values)
+                names = {"modality": modality, "fraction": fraction, "metric": metric, "n": n}
+                rows.append(names | {k: asdict(v) for k, v in sides.items()} | _gain(*compared))
     return rows
 
 
@@ -104,33 +104,58 @@ def _gain(scratch: Summary, pretrained: Summary) -> dict:
     return {"gain": gain, "spread": spread, "gain_in_spreads": in_spreads, "beyond_two": beyond}
 
 
+def sample_size(modalities: Sequence[str], fractions: Sequence[float], seeds: Sequence[int]) -> dict[str, int]:
+    """Return how many trainings a study has, and how many of them say something of their own.
+
+    `trainings` of detectors, a pre-trained one, a baseline and a frozen one in each cell; `pairs` of a pre-trained one
+    and its baseline; `independent_pairs` of all modalities, one a seed, for the frames of a seed's smaller fraction lie
+    inside those of its larger one; `pretrainings`, one a modality.
+    """
+    pairs = len(modalities) * len(fractions) * len(seeds)
+    return {
+        "trainings": (len(INITS) + 1) * pairs,
+        "pairs": pairs,
+        "independent_pairs": len(modalities) * len(seeds),
+        "pretrainings": len(modalities),
+    }
+
+
+def describe_sample(modalities: Sequence[str], fractions: Sequence[float], seeds: Sequence[int]) -> str:
+    """Say in words what n is, what of the table is not independent, and what the references are."""
+    size = sample_size(modalities, fractions, seeds)
+    product = f"{len(modalities)} modalities × {len(fractions)} fractions × {len(seeds)} seeds"
+    nested = "the frames of a seed's smaller fraction lie inside those of its larger one, and " * (len(fractions) > 1)
+    return "\n".join(
+        [
+            f"n: pairs of trainings, one a seed; {size['pairs']} in all ({product}), and one pre-training a modality "
+            "(n = 1), which all its seeds share: how much another one would differ is in no deviation.",
+            f"Rows are not independent: {nested}both metrics and all checkpoints are of the same trainings. "
+            f"Independent of each other are {size['independent_pairs']} pairs, {len(seeds)} a modality; by chance all "
+            f"of {len(seeds)} are ahead with a probability of {0.5 ** len(seeds):g}.",
+            "constant: boxes fitted to the labelled frames, the same in every frame; what it scores needs no sensor. "
+            "frozen random: the encoder stays as the baseline starts (random, unless the recipe's baseline starts from "
+            "weights), the head is trained as long.",
+        ]
+    )
+
+
 def table_of(rows: Sequence[dict]) -> str:
     """Return the rows as a table in Markdown, in points of 0–100, with the formula of the verdict below.
 
-    The column "pair by pair" has the standard deviation of the differences between pre-trained runs and their
-    baselines, and the number of pairs in which the pre-trained run is ahead.
+    The column "seed by seed" has the standard deviation of the differences between pre-trained runs and their
+    baselines, and the number of seeds whose pre-trained run is ahead.
     """
-    columns = (
-        "modality",
-        "labels",
-        "metric",
-        "scratch",
-        "pre-trained",
-        "gain",
-        "pair by pair",
-        "in std",
-        "beyond two std",
-    )
-    table = Table(*columns, box=MARKDOWN)
+    columns = ("modality", "labels", "metric", *(NAMES[side] for side in SIDES))
+    table = Table(*columns, "gain", "n", "seed by seed", "in std", "beyond two std", box=MARKDOWN)
     for row in rows:
         verdict = {None: "needs two seeds", True: "yes", False: "no"}[row["beyond_two"]]
         ratio = "–" if row["gain_in_spreads"] is None else f"{row['gain_in_spreads']:+.1f}"
         gain = "–" if row["gain"] is None else f"{100 * row['gain']:+.2f}"
-        sides = [_format_side(row[init]) for init in INITS]
-        pairs = _format_pairs(row["pairs"])
-        table.add_row(row["modality"], f"{row['fraction']:.0%}", row["metric"], *sides, gain, pairs, ratio, verdict)
+        names = (row["modality"], f"{row['fraction']:.0%}", row["metric"])
+        sides = [_format_side(row[side]) for side in SIDES]
+        table.add_row(*names, *sides, gain, str(row["n"]), _format_pairs(row["pairs"]), ratio, verdict)
     text = io.StringIO()
-    Console(file=text, width=160).print(table)
+    Console(file=text, width=220).print(table)
     return f"{text.getvalue().strip()}\n\n{FORMULA}."
 
 
@@ -149,50 +174,16 @@ def _format_pairs(pairs: Mapping) -> str:
     return f"± {100 * pairs['std']:.2f}, {sum(value > 0 for value in known)} of {len(known)} ahead"
 
 
-def write_json(path: Path, rows: Sequence[dict], about: Mapping) -> None:
-    """Write the rows, the formula of the verdict, and `about`, which says how the scores were computed."""
+def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:
+    """Write study.json.
+
+    | key | content |
+    |---|---|
+    | keys of `about` | how the scores were computed: seeds, recipes, options, encoders, failed runs, `sample_size`; under `earlier` the rows at earlier validations by step |
+    | `formula` | `FORMULA` |
+    | `rows` | those of `rows_of`, mAP before NDS: `modality`, `fraction`, `metric`, `n`; `constant`, `frozen`, `scratch`, `pretrained` and `pairs`, each with `mean`, `std` and `values` by seed; `gain`, `spread`, `gain_in_spreads`, `beyond_two` |
+
+    Scores are from 0 to 1.
+    """  # noqa: E501
     content = {**about, "formula": FORMULA, "rows": list(rows)}
     path.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def draw(path: Path, rows: Sequence[dict]) -> None:
-    """Draw a panel for each metric and modality: mean ± standard deviation by share of the labels, seeds as dots."""
-    modalities = list(dict.fromkeys(row["modality"] for row in rows))
-    figure, axes = plt.subplots(
-        len(METRICS),
-        len(modalities),
-        figsize=(1.2 + 3.6 * len(modalities), 0.8 + 2.7 * len(METRICS)),
-        squeeze=False,
-        sharex="col",
-        layout="constrained",
-    )
-    for k, metric in enumerate(METRICS):
-        for j, modality in enumerate(modalities):
-            chosen = [row for row in rows if (row["metric"], row["modality"]) == (metric, modality)]
-            _draw_panel(axes[k][j], chosen)
-            axes[k][j].set_ylabel(f"{metric} (0–100)" if j == 0 else "")
-            if k == 0:
-                axes[k][j].set_title(modality)
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
-    for axis in axes[-1]:
-        axis.set_xlabel("labelled training frames (%)")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
-def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> None:
-    places = range(len(rows))
-    for offset, init in zip((-0.06, 0.06), INITS, strict=True):
-        # The two are drawn beside each other, so that neither hides the other.
-        x = [place + offset for place in places]
-        means = [math.nan if r[init]["mean"] is None else 100 * r[init]["mean"] for r in rows]
-        bars = [100 * (r[init]["std"] or 0.0) for r in rows]
-        label = "pre-trained" if init == "pretrained" else init
-        axis.errorbar(x, means, bars, color=_COLORS[init], marker="o", capsize=4, linewidth=1.6, label=label)
-        for position, row in zip(x, rows, strict=True):
-            values = [100 * v for v in row[init]["values"] if v is not None]
-            axis.scatter([position] * len(values), values, color=_COLORS[init], s=14, alpha=0.45, zorder=3)
-    axis.set_xticks(places, [f"{100 * row['fraction']:g}" for row in rows])
-    axis.set_xlim(-0.5, len(rows) - 0.5)
-    axis.grid(axis="y", alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)

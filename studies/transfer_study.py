@@ -1,23 +1,28 @@
-"""The runs of a transfer study: pre-trainings, detectors that start from them, and baselines from scratch."""
+"""The runs of a transfer study: pre-trainings, detectors that start from them, and what they are compared with."""
 
-import argparse
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config
 
-from ponderv2.engine import innermost_dataset, load_config
+from ponderv2.engine import load_config, parse_options
 
-from .runs import Job, Launcher, StudyError, file_hash, launch, run_jobs
+from .processes import launch
+from .recipe_parts import dataset_at, hooks_of, info_files, training_dataset_key
+from .runs import Job, Launcher, StudyError, file_hash, run_jobs
+from .validation_log import validations
 
-MODALITIES = ("camera", "lidar", "fusion")
 INITS = ("scratch", "pretrained")
-METRICS = ("NDS", "mAP")
+"""What is compared."""
+
+FROZEN, CONSTANT = "frozen", "constant"
+"""What it stands beside: a detector whose encoder stays as the baseline's starts, and boxes that see no sensor."""
+
 ENCODER = "encoder.safetensors"
-_PREFIX = "nuscenes/"
+_NEVER = 2**31 - 1
+_text_hashes: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class DetectorRun:
     Attributes:
         modality: its sensors, one of `MODALITIES`.
         fraction: share of the labelled frames that it is trained on.
-        init: its start, one of `INITS`.
+        init: its start, one of `INITS`, `FROZEN` or `CONSTANT`.
         seed: seed of the choice of frames and of the training.
     """
 
@@ -49,6 +54,10 @@ class TransferStudy:
     random numbers; they differ in `model.init_cfg` alone. One pre-training serves all fractions and seeds of a
     modality. It uses all frames of the training split, without their labels.
 
+    Both stand beside two references for the same labelled frames: a baseline whose encoder is frozen as it starts
+    (random, or with the weights that the recipe's baseline names), trained as long, and the
+    constant predictor, see `constant_scores`.
+
     Attributes:
         train_tool: path of tools/train.py.
         data_root: folder of the data.
@@ -56,7 +65,7 @@ class TransferStudy:
         modalities: modalities to compare, of `MODALITIES`.
         fractions: shares of the labelled frames, see `ponderv2.datasets.choose_fraction`; frames are chosen with the
             seed of the run.
-        seeds: seeds of the runs. There is a pair of runs for each modality, fraction and seed.
+        seeds: seeds of the runs. There are a pair of runs and two references for each modality, fraction and seed.
         configs: detector recipe of each modality, whose `model.init_cfg` names a checkpoint.
         pretrained: exported encoder or checkpoint of each modality; modalities without one are pre-trained first.
         pretrain_configs: pre-training recipe of each modality.
@@ -67,8 +76,8 @@ class TransferStudy:
         gpus: number of GPUs of one training; torchrun starts it when there are several.
 
     Raises:
-        StudyError: when a list is empty or has duplicates, a fraction is not in (0, 1], or recipes or encoders are
-            missing.
+        StudyError: when a list is empty or has duplicates, a fraction is not in (0, 1], or a modality has no recipe
+            or nothing to start from.
     """
 
     train_tool: Path
@@ -100,18 +109,15 @@ class TransferStudy:
                     f"nothing to start {modality} from: give --pretrained {modality}=ENCODER, or "
                     f"--pretrain-config {modality}=RECIPE to make one"
                 )
-        missing = [str(path) for path in self.pretrained.values() if not path.is_file()]
-        if missing:
-            raise StudyError(f"--pretrained: {missing[0]} does not exist")
 
     def detector_runs(self) -> list[DetectorRun]:
-        """Return all runs; seeds vary slowest, so that an interrupted study has complete pairs of all fractions."""
+        """Return all trainings; seeds vary slowest, so that an interrupted study has whole pairs of all fractions."""
         return [
             DetectorRun(modality, fraction, init, seed)
             for seed in self.seeds
             for modality in self.modalities
             for fraction in self.fractions
-            for init in INITS
+            for init in (*INITS, FROZEN)
         ]
 
     def run(self, parallel: int = 1, launcher: Launcher = launch) -> tuple[dict[DetectorRun, dict], dict[str, str]]:
@@ -133,7 +139,7 @@ class TransferStudy:
             run_jobs([self.pretraining(m) for m in needed], parallel, launcher) if needed else ({}, {})
         )
         encoders = dict(self.pretrained)
-        encoders |= {m: self._pretrain_folder(m) / ENCODER for m in needed if f"pretrain/{m}" in pretrained}
+        encoders |= {m: self.encoder_of(m) for m in needed if f"pretrain/{m}" in pretrained}
         jobs = {}
         for run in self.detector_runs():
             if run.init == "pretrained" and run.modality not in encoders:
@@ -146,42 +152,47 @@ class TransferStudy:
 
     def pretraining(self, modality: str) -> Job:
         """Return the job of pre-training one modality."""
-        path = self.pretrain_configs[modality]
-        config = _load(path, self.pretrain_options)
-        settings = {"recipe": path.name, "recipe_sha256": _text_hash(config)} | self._data(config)
+        path, config = self.pretrain_configs[modality], self.pretraining_config(modality)
+        settings = {"recipe": path.name, "recipe_sha256": _text_hash(config)} | self.data_hashes(config)
         return Job(
             self._pretrain_folder(modality), self._command(path, self.pretrain_options), settings, _exported_encoder
         )
+
+    def pretraining_config(self, modality: str) -> Config:
+        """Return the recipe of pre-training one modality, with its options."""
+        return _load(self.pretrain_configs[modality], self.pretrain_options)
+
+    def encoder_of(self, modality: str) -> Path:
+        """Return the file that pre-trained detectors start from: the one that is given, or that is made first."""
+        return self.pretrained.get(modality, self._pretrain_folder(modality) / ENCODER)
 
     def detector(self, run: DetectorRun, encoder: Path | None) -> Job:
         """Return the job of training one detector and of evaluating it at the end.
 
         Args:
             run: the detector.
-            encoder: encoder that a pre-trained detector starts from; not read for a baseline.
+            encoder: encoder that a pre-trained detector starts from; not read for the others.
 
         Raises:
             StudyError: when the recipe does not start from a checkpoint, or data are missing.
         """
         path = self.configs[run.modality]
         config = _load(path, self.options)
-        key = self.dataset_key or _dataset_key(config, path)
         if not isinstance(config.model.get("init_cfg"), Mapping):
             raise StudyError(
                 f"{path}: model.init_cfg is {config.model.get('init_cfg')}, expected dict(checkpoint=...): the study "
                 "compares starting from a checkpoint with model.init_cfg=None"
             )
+        key = self.dataset_key or training_dataset_key(config, path)
         if run.init == "pretrained":
             start = [f"model.init_cfg.checkpoint={encoder}"]
         else:
             start = [f"{k}={v}" for k, v in config.get("scratch", {"model.init_cfg": None}).items()]
-        options = [
-            *self.options,
-            f"{key}.fraction={run.fraction}",
-            f"{key}.fraction_seed={run.seed}",
-            f"randomness.seed={run.seed}",
-            *start,
-        ]
+        if run.init == FROZEN:
+            # A warm-up of the head that never ends.
+            warm_ups = hooks_of(config, "UnfreezeEncoderHook")
+            start += ["model.freeze_encoder=True", *(f"custom_hooks.{k}.after={_NEVER}" for k in warm_ups)]
+        options = [*self._options_of(run, key), *start]
         settings = {
             "recipe": path.name,
             "recipe_sha256": _text_hash(config),
@@ -190,8 +201,25 @@ class TransferStudy:
             "seed": run.seed,
             "init": run.init,
             "checkpoint_sha256": file_hash(encoder) if run.init == "pretrained" else None,
-        } | self._data(config)
+        } | self.data_hashes(config)
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, validations)
+
+    def config_of(self, run: DetectorRun) -> tuple[Config, str]:
+        """Return the recipe of a run with its labelled frames chosen, and the key of its training data set."""
+        path = self.configs[run.modality]
+        config = _load(path, self.options)
+        key = self.dataset_key or training_dataset_key(config, path)
+        dataset_at(config, key, path)
+        config.merge_from_dict(parse_options(self._options_of(run, key)))
+        return config, key
+
+    def _options_of(self, run: DetectorRun, key: str) -> list[str]:
+        return [
+            *self.options,
+            f"{key}.fraction={run.fraction}",
+            f"{key}.fraction_seed={run.seed}",
+            f"randomness.seed={run.seed}",
+        ]
 
     def _command(self, recipe: Path, options: Sequence[str]) -> tuple[str, ...]:
         """Return the command without the interpreter."""
@@ -204,42 +232,20 @@ class TransferStudy:
     def _pretrain_folder(self, modality: str) -> Path:
         return self.out / "pretrain" / modality
 
-    def _data(self, config: Config) -> dict:
-        """Return the hashes of the info files, by which data that changed are recognised."""
-        loaders = (config.train_dataloader, config.val_dataloader)
-        names = sorted({name for loader in loaders for name in _ann_files(loader)})
-        missing = [name for name in names if not (self.data_root / name).is_file()]
+    def data_hashes(self, config: Config) -> dict[str, str]:
+        """Return the hashes of the info files of a recipe, by which data that changed are recognised.
+
+        Raises:
+            StudyError: an info file is missing.
+        """
+        missing = self.missing_info_files(config)
         if missing:
             raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; make it with tools/create_data.py")
-        return {name: file_hash(self.data_root / name) for name in names}
+        return {name: file_hash(self.data_root / name) for name in _info_files(config)}
 
-
-def validations(work_dir: Path) -> dict | None:
-    """Return the official score of the last validation of a training, and under "earlier" the scores before it.
-
-    The keys of earlier scores are the last training step that was logged before, because mmengine logs validations of
-    training by iterations with the step 0. The result is None when there is no validation since the training was last
-    started, because it has not ended then. Of two validations at the same step, before and after resuming, the later
-    one counts.
-
-    Args:
-        work_dir: work dir of the training.
-    """
-    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
-    if not logs:
-        return None
-    by_step: dict[str, dict] = {}
-    for log in logs:
-        step, last = 0, None
-        for line in map(json.loads, filter(str.strip, log.read_text().splitlines())):
-            step = line.get("iter", step)
-            if all(_PREFIX + name in line for name in METRICS):
-                last = str(step)
-                by_step[last] = {k.removeprefix(_PREFIX): v for k, v in line.items() if k.startswith(_PREFIX)}
-    if last is None:
-        return None
-    score = by_step.pop(last)
-    return score | ({"earlier": by_step} if by_step else {})
+    def missing_info_files(self, config: Config) -> list[str]:
+        """Return the info files of a recipe that the folder of the data does not have."""
+        return [name for name in _info_files(config) if not (self.data_root / name).is_file()]
 
 
 def _exported_encoder(work_dir: Path) -> dict | None:
@@ -251,32 +257,13 @@ def _load(path: Path, options: Sequence[str]) -> Config:
     return load_config(path, options=parse_options(options))
 
 
-def parse_options(options: Sequence[str]) -> dict:
-    """Parse `key=value` texts as tools/train.py does.
-
-    Raises:
-        StudyError: when a text has no "=".
-    """
-    wrong = [option for option in options if "=" not in option]
-    if wrong:
-        raise StudyError(f"--cfg-options: expected key=value, got {wrong[0]!r}")
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--options", nargs="*", action=DictAction, default={})
-    return parser.parse_args(["--options", *options]).options if options else {}
-
-
 def _text_hash(config: Config) -> str:
-    return hashlib.sha256(config.pretty_text.encode()).hexdigest()
+    # Formatting a recipe takes a second, and a study asks for its hash with every run.
+    content = repr(config.to_dict())
+    if content not in _text_hashes:
+        _text_hashes[content] = hashlib.sha256(config.pretty_text.encode()).hexdigest()
+    return _text_hashes[content]
 
 
-def _dataset_key(config: Config, path: Path) -> str:
-    """Return the key of the training data set, whose fraction the study sets."""
-    key, dataset = innermost_dataset(config.train_dataloader)
-    if "ann_file" not in dataset:
-        raise StudyError(f"{path}: train_dataloader.{key} has no ann_file; say where the data set is: --dataset-key")
-    return f"train_dataloader.{key}"
-
-
-def _ann_files(loader: ConfigDict) -> list[str]:
-    files = innermost_dataset(loader)[1].ann_file
-    return [files] if isinstance(files, str) else list(files)
+def _info_files(config: Config) -> list[str]:
+    return sorted({name for loader in (config.train_dataloader, config.val_dataloader) for name in info_files(loader)})

@@ -2,13 +2,15 @@
 
 python tools/transfer_study.py --data-root DIR --out OUT --fractions 0.1 --seeds 0 1 2
 
-Every run is a training of its own in OUT/runs or OUT/pretrain. A study that was interrupted resumes when it is started
-again. Finished runs are not repeated; the study ends with an error when their settings have changed. The tool prints a
-table and writes OUT/study.json and OUT/study.png.
+Every run is a training of its own in OUT/runs or OUT/pretrain. Beside both stand a detector whose encoder stays frozen
+as the baseline's starts, and a constant predictor. All that a run needs is checked before the first one starts. A study
+that was interrupted resumes when it is started again. Finished runs are not repeated; the study ends with an error when
+their settings have changed. The tool prints a table and writes OUT/study.json and OUT/study.png.
 
 Exit code: 0 done, 1 some run failed, 2 the study cannot be run.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -16,7 +18,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from studies.transfer_command import main  # noqa: E402
+from ponderv2.command_line import run_tool, writable_folder  # noqa: E402
+from studies.arguments import add_study_arguments as add_arguments  # noqa: E402
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the study; returns the exit code."""
+    writable_folder(given.out, "--out")
+    from studies.transfer_command import run_study
+
+    return run_study(given, ROOT)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    return run_tool(__doc__, add_arguments, run, arguments)
+
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, ROOT))
+    sys.exit(main())

@@ -61,6 +61,7 @@ def test_the_demo_goes_from_nothing_to_pictures_and_a_summary(repository, tmp_pa
         "linear_probe.py",
         "train.py",
         "test.py",
+        "studies.constant_predictor",
         "studies.demo_summary",
     ]
     said = [run(repository, command) for command in commands]

@@ -227,14 +227,14 @@ def test_a_test_version_writes_the_submission_and_stops(truth, dataset, streets,
     info["metainfo"]["version"] = "v1.0-test"
     (tmp_path / "infos.pkl").write_bytes(pickle.dumps(info))
     metric = PonderNuScenesMetric(str(tmp_path), "infos.pkl", submission_dir=str(tmp_path / "out"))
-    metric.dataset_meta = dataset.metainfo
+    metric.dataset_meta = dataset.metainfo | {"version": "v1.0-test"}
     metric.process(None, truth)
     assert metric.evaluate(2) == {}
     written = json.loads((tmp_path / "out" / "results_nusc.json").read_text())
     assert set(written["results"]) == {sample["token"] for sample in truth}
     assert written["meta"] == {f"use_{k}": k == "lidar" for k in ("camera", "lidar", "radar", "map", "external")}
     metric = PonderNuScenesMetric(str(tmp_path), "infos.pkl")
-    metric.dataset_meta = dataset.metainfo
+    metric.dataset_meta = dataset.metainfo | {"version": "v1.0-test"}
     with pytest.raises(ValueError, match="submission_dir"):
         metric.process(None, truth)
 

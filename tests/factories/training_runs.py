@@ -14,7 +14,8 @@ PRETRAINING = DETECTOR.replace(', init_cfg=dict(checkpoint="somewhere", new=("co
 class Training:
     """Stands in for the process of tools/train.py.
 
-    Scores are 0.2 plus a hundredth a seed, and for a pre-trained start a tenth and the fraction more.
+    mAP is 0.2 plus a hundredth a seed, for a pre-trained start a tenth and the fraction more, and for a frozen encoder
+    0.15 less; NDS is half of it.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,8 @@ class Training:
         if options.get("model.init_cfg") != "None":
             assert Path(options["model.init_cfg.checkpoint"]).is_file()
             score += 0.1 + float(options["train_dataloader.dataset.dataset.fraction"])
+        if options.get("model.freeze_encoder") == "True":
+            score -= 0.15
         write_validation(work_dir, f"2026_{len(self.commands):04d}", *(score + more for more in self.scores))
         return 0
 
@@ -65,6 +68,6 @@ def write_validation(work_dir: Path, start: str, *scores: float) -> None:
     for k, score in enumerate(scores):
         lines += [
             {"loss": 1.0, "iter": 2 + k, "step": 2 + k},
-            {"nuscenes/NDS": score, "nuscenes/mAP": score / 2, "nuscenes/mATE": 0.7, "step": 0},
+            {"nuscenes/mAP": score, "nuscenes/NDS": score / 2, "nuscenes/mATE": 0.7, "step": 0},
         ]
     (folder / "scalars.json").write_text("".join(json.dumps(line) + "\n" for line in lines))

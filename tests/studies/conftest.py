@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from studies import TransferStudy
+from studies.transfer_study import TransferStudy
 from tests.factories.training_runs import DETECTOR, PRETRAINING, Training
 
 

@@ -11,7 +11,9 @@ from torch.utils.data import Dataset
 
 from ponderv2.geometry import points_in_box
 from ponderv2.structures import VoxelGrid
-from studies.linear_probe import NO_OBJECT, Cells, cell_classes, datasets_of, frames_of, main, probe
+from studies.evaluation_frames import frames_of
+from studies.linear_probe import NO_OBJECT, Cells, cell_classes, probe
+from tests.factories.tool_scripts import load_tool
 
 GRID = VoxelGrid(point_cloud_range=(-8.0, -8.0, -2.0, 8.0, 8.0, 2.0), size=(16, 16, 4))
 NAMES = ("car", "cone", "bus")
@@ -76,7 +78,7 @@ def test_frames_without_objects_are_refused():
 
 
 def _line(repository, streets, *encoders: str) -> list[str]:
-    recipe = repository / "configs" / "tiny" / "uvtr_lidar_synthetic_head_first.py"
+    recipe = repository / "configs" / "tiny" / "uvtr_lidar_synthetic.py"
     options = ("model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.375,0.375,0.25)")
     common = ("--data-root", str(streets), "--free-cells", "200", "--device", "cpu", "--cfg-options", *options)
     return [str(recipe), "--encoders", *encoders, *common]
@@ -85,7 +87,7 @@ def _line(repository, streets, *encoders: str) -> list[str]:
 def test_the_command_probes_a_recipe_and_writes_what_it_prints(repository, streets, tmp_path, capsys):
     out = tmp_path / "made" / "probe.json"
     level = MMLogger.get_current_instance().level
-    assert main("", [*_line(repository, streets, "scratch"), "--json", str(out)]) == 0
+    assert load_tool(repository, "linear_probe").main([*_line(repository, streets, "scratch"), "--json", str(out)]) == 0
     assert MMLogger.get_current_instance().level == level
     (result,) = json.loads(out.read_text())
     said = capsys.readouterr().out
@@ -97,22 +99,22 @@ def test_the_command_probes_a_recipe_and_writes_what_it_prints(repository, stree
 
 
 def test_a_missing_encoder_is_one_clear_error(repository, streets, capsys):
-    assert main("", _line(repository, streets, "nowhere.safetensors")) == 2
+    assert load_tool(repository, "linear_probe").main(_line(repository, streets, "nowhere.safetensors")) == 2
     assert "nowhere.safetensors" in capsys.readouterr().err
 
 
-def test_both_sets_have_boxes_and_only_the_first_is_a_share(repository, streets):
-    from ponderv2.engine import load_config
-
-    config = load_config(
-        repository / "configs" / "tiny" / "uvtr_camera_synthetic_head_first.py",
-        streets,
-        {"train_dataloader.dataset.fraction": 0.5},
+def test_the_same_encoder_twice_has_the_same_numbers_to_the_last_digit(repository, streets, tmp_path):
+    out = tmp_path / "probe.json"
+    assert (
+        load_tool(repository, "linear_probe").main(
+            [*_line(repository, streets, "scratch", "scratch"), "--json", str(out)]
+        )
+        == 0
     )
-    train, val = datasets_of(config)
-    assert (train.fraction, train.ann_file) == (0.5, "nuscenes_infos_train.pkl")
-    assert ("fraction" in val, val.ann_file) == (False, "nuscenes_infos_val.pkl")
-    assert val.pipeline == train.pipeline
+    first, second = json.loads(out.read_text())
+    assert first == second
+    assert load_tool(repository, "linear_probe").main([*_line(repository, streets, "scratch"), "--json", str(out)]) == 0
+    assert json.loads(out.read_text()) == [first]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(20, list(range(10))), (10, list(range(10))), (4, [0, 2, 5, 7])])

@@ -8,23 +8,25 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from studies import DetectorRun, StudyError, TransferStudy
-from studies.runs import run_jobs
-from studies.transfer_study import validations
+from studies.runs import StudyError, run_jobs
+from studies.transfer_study import DetectorRun, TransferStudy
+from studies.validation_log import validations
 from tests.factories.training_runs import DETECTOR, Training, write_validation
 
-RUNS = [f"lidar_0.1_{init}_seed{seed}" for seed in (0, 1) for init in ("scratch", "pretrained")]
+RUNS = [f"lidar_0.1_{init}_seed{seed}" for seed in (0, 1) for init in ("scratch", "pretrained", "frozen")]
 
 
 def test_a_study_pre_trains_once_and_then_trains_every_pair(make_study, training):
     results, failures = make_study().run(launcher=training)
     assert failures == {}
     assert training.names == ["lidar", *RUNS]
-    assert {run.name: values["NDS"] for run, values in results.items()} == {
+    assert {run.name: values["mAP"] for run, values in results.items()} == {
         "lidar_0.1_scratch_seed0": 0.2,
         "lidar_0.1_pretrained_seed0": pytest.approx(0.4),
+        "lidar_0.1_frozen_seed0": pytest.approx(0.05),
         "lidar_0.1_scratch_seed1": pytest.approx(0.21),
         "lidar_0.1_pretrained_seed1": pytest.approx(0.41),
+        "lidar_0.1_frozen_seed1": pytest.approx(0.06),
     }
     assert next(iter(results.values()))["mATE"] == 0.7
 
@@ -51,7 +53,7 @@ def test_a_run_and_its_baseline_differ_in_their_start_alone(make_study, training
 
 def test_the_options_do_to_a_recipe_what_they_should(make_study, training):
     from ponderv2.engine import load_config
-    from studies.transfer_study import parse_options
+    from studies.recipe_parts import parse_options
 
     study = make_study()
     encoder = study.out / "encoder.safetensors"
@@ -70,20 +72,29 @@ def test_the_options_do_to_a_recipe_what_they_should(make_study, training):
 def test_finished_runs_are_left_alone_and_failed_ones_are_repeated(make_study, training):
     training.fails = {RUNS[2]}
     results, failures = make_study().run(launcher=training)
-    assert len(results) == 3
+    assert len(results) == 5
     assert "ValueError: out of luck" in failures[f"runs/{RUNS[2]}"]
     assert "exit code 1" in failures[f"runs/{RUNS[2]}"]
     again = Training()
     results, failures = make_study().run(launcher=again)
-    assert (again.names, len(results), failures) == ([RUNS[2]], 4, {})
+    assert (again.names, len(results), failures) == ([RUNS[2]], 6, {})
 
 
 def test_more_seeds_and_fractions_add_runs_to_a_finished_study(make_study, training):
     make_study().run(launcher=training)
     again = Training()
     results, _ = make_study(seeds=(0, 1, 2)).run(launcher=again)
-    assert again.names == ["lidar_0.1_scratch_seed2", "lidar_0.1_pretrained_seed2"]
-    assert len(results) == 6
+    assert again.names == [f"lidar_0.1_{init}_seed2" for init in ("scratch", "pretrained", "frozen")]
+    assert len(results) == 9
+
+
+def test_a_study_of_before_the_references_gets_them_and_keeps_its_runs(make_study, training):
+    training.fails = {name for name in RUNS if "frozen" in name}
+    make_study().run(launcher=training)
+    again = Training()
+    results, failures = make_study().run(launcher=again)
+    assert again.names == ["lidar_0.1_frozen_seed0", "lidar_0.1_frozen_seed1"]
+    assert (len(results), failures) == (6, {})
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(make_study, training):
@@ -93,7 +104,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(make_study, training):
     results, _ = make_study().run(launcher=again)
     assert again.names == [RUNS[0]]
     assert again.commands[0][-1] == "--resume"
-    assert len(results) == 4
+    assert len(results) == 6
 
 
 def test_a_run_that_was_interrupted_after_its_last_step_starts_again(make_study, training):
@@ -112,7 +123,7 @@ def test_a_run_that_was_interrupted_after_its_last_step_starts_again(make_study,
     results, failures = make_study().run(launcher=again)
     assert failures == {}
     assert [command[-1] == "--resume" for command in again.commands] == [True, False]
-    assert results[DetectorRun("lidar", 0.1, "scratch", 0)]["NDS"] == 0.2
+    assert results[DetectorRun("lidar", 0.1, "scratch", 0)]["mAP"] == 0.2
 
 
 def test_a_training_without_a_score_is_a_failure_that_says_so(make_study, training):
@@ -125,9 +136,9 @@ def test_a_training_without_a_score_is_a_failure_that_says_so(make_study, traini
 def test_when_pre_training_fails_scratch_goes_on(make_study, training):
     training.fails = {"lidar"}
     results, failures = make_study().run(launcher=training)
-    assert {run.init for run in results} == {"scratch"}
-    assert len(results) == 2
-    assert set(failures) == {"pretrain/lidar", f"runs/{RUNS[1]}", f"runs/{RUNS[3]}"}
+    assert {run.init for run in results} == {"scratch", "frozen"}
+    assert len(results) == 4
+    assert set(failures) == {"pretrain/lidar", *(f"runs/lidar_0.1_pretrained_seed{k}" for k in (0, 1))}
 
 
 def test_a_given_encoder_saves_the_pre_training(make_study, training, tmp_path):
@@ -181,7 +192,7 @@ def test_a_failed_run_may_be_repeated_with_other_settings_unless_it_left_a_check
         with pytest.raises(StudyError, match="made with other settings"):
             make_study(options=("lr=2",)).run(launcher=again)
     else:
-        assert len(make_study(options=("lr=2",)).run(launcher=again)[0]) == 4
+        assert len(make_study(options=("lr=2",)).run(launcher=again)[0]) == 6
 
 
 def test_data_that_moved_is_still_the_same(make_study, training, tmp_path):
@@ -192,7 +203,7 @@ def test_data_that_moved_is_still_the_same(make_study, training, tmp_path):
         (moved / name).write_text(name)
     again = Training()
     results, _ = make_study(data_root=moved).run(launcher=again)
-    assert (again.commands, len(results)) == ([], 4)
+    assert (again.commands, len(results)) == ([], 6)
 
 
 def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
@@ -207,7 +218,7 @@ def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
 def test_parallel_runs_share_the_cores(make_study, training, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
     results, _ = make_study().run(parallel=4, launcher=training)
-    assert len(results) == 4
+    assert len(results) == 6
     assert {environment["OMP_NUM_THREADS"] for environment in training.environments} == {"2"}
 
 
@@ -246,7 +257,6 @@ def test_many_gpus_a_training_start_with_torchrun(make_study, training):
         ({"seeds": (1, 1)}, "--seeds: expected different values"),
         ({"modalities": ("fusion",)}, "no detector recipe for fusion"),
         ({"pretrain_configs": {}}, "nothing to start lidar from"),
-        ({"pretrained": {"lidar": Path("nowhere.safetensors")}}, "nowhere.safetensors does not exist"),
     ],
 )
 def test_a_study_that_cannot_be_run_says_why(make_study, changes, words):
@@ -266,12 +276,12 @@ def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_stud
 def test_the_last_validation_of_the_last_start_counts_and_earlier_ones_are_kept(tmp_path):
     assert validations(tmp_path) is None
     write_validation(tmp_path, "20260101_000000", 0.9)
-    assert validations(tmp_path) == {"NDS": 0.9, "mAP": 0.45, "mATE": 0.7}
+    assert validations(tmp_path) == {"mAP": 0.9, "NDS": 0.45, "mATE": 0.7}
     # Resumed; validated again at the same step, then to the end.
     write_validation(tmp_path, "20260102_000000", 0.1, 0.3)
     found = validations(tmp_path)
-    assert found["NDS"] == 0.3
-    assert found["earlier"] == {"2": {"NDS": 0.1, "mAP": 0.05, "mATE": 0.7}}
+    assert found["mAP"] == 0.3
+    assert found["earlier"] == {"2": {"mAP": 0.1, "NDS": 0.05, "mATE": 0.7}}
     write_validation(tmp_path, "20260103_000000")
     assert validations(tmp_path) is None
 
@@ -310,3 +320,18 @@ def test_a_baseline_is_the_one_that_the_recipe_names(make_study, tmp_path):
     pretrained = study.detector(DetectorRun("lidar", 0.1, "pretrained", 0), encoder).command
     assert f"model.init_cfg.checkpoint={encoder}" in pretrained
     assert not any("imagenet" in option for option in pretrained)
+
+
+def test_a_frozen_baseline_is_the_baseline_whose_encoder_never_joins(make_study, tmp_path):
+    recipe = tmp_path / "head_first.py"
+    recipe.write_text(
+        f'{DETECTOR}scratch = {{"model.init_cfg": None, "model.encoder.weights": "imagenet"}}\n'
+        'custom_hooks = [dict(type="Progress"), dict(type="ponderv2.engine.UnfreezeEncoderHook", after=1000)]\n'
+    )
+    study = make_study(configs={"lidar": recipe})
+    scratch, frozen = (study.detector(DetectorRun("lidar", 0.1, init, 0), None) for init in ("scratch", "frozen"))
+    assert frozen.command[: len(scratch.command)] == scratch.command
+    assert frozen.command[len(scratch.command) :] == ("model.freeze_encoder=True", "custom_hooks.1.after=2147483647")
+    assert {k: v for k, v in frozen.settings.items() if k != "init"} == {
+        k: v for k, v in scratch.settings.items() if k != "init"
+    }

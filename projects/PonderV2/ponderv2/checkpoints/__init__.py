@@ -7,7 +7,7 @@ from .checkpoint_files import check_resumable, load_weights, read_covering_weigh
 from .coverage import Coverage, compare, coverage_table, shortcomings
 from .encoder_config import config_from_data, config_to_data
 from .encoder_file import EncoderHeader, read_encoder, read_encoder_weights, read_header, weights_hash
-from .encoder_weights import load_encoder_weights
+from .encoder_weights import compare_encoder, load_encoder_weights
 from .export import export_encoder
 from .loaded_encoder import EncoderReport, LoadedEncoder, load_encoder
 
@@ -18,6 +18,7 @@ __all__ = [
     "LoadedEncoder",
     "check_resumable",
     "compare",
+    "compare_encoder",
     "config_from_data",
     "config_to_data",
     "coverage_table",

@@ -1,11 +1,12 @@
 """A fine-tuned model starts from the encoder of another model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 from rich.console import Console
-from torch import nn
+from rich.table import Table
+from torch import Tensor, nn
 
 from ponderv2.errors import UserError
 
@@ -26,9 +27,36 @@ def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] 
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file's encoder does not cover this one; nothing is loaded then.
+        UserError: the file's encoder does not cover this one; nothing is loaded then.
     """
-    weights = {PREFIX + k: v for k, v in read_encoder_weights(Path(path)).items()}
+    weights = read_encoder_weights(Path(path))
+    table, wrong = compare_encoder(model, weights, new)
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(table)
+    MMLogger.get_current_instance().info("encoder from %s\n%s", path, capture.get())
+    if wrong:
+        raise UserError(f"{path} does not cover this model's encoder, nothing was loaded: " + "; ".join(wrong))
+    model.load_state_dict({PREFIX + k: v for k, v in weights.items()}, strict=False)
+
+
+def compare_encoder(
+    model: nn.Module, weights: Mapping[str, Tensor], new: Sequence[str] = ()
+) -> tuple[Table, list[str]]:
+    """Compare the encoder of a model with weights; nothing is loaded.
+
+    Args:
+        model: has an `encoder`.
+        weights: weights of an encoder by name, without a prefix.
+        new: parts of the model's encoder that may be missing.
+
+    Returns:
+        A table to print, and in words what keeps the weights from covering the encoder; no words where they cover it.
+
+    Raises:
+        UserError: `new` names a part that the encoder does not have.
+    """
+    weights = {PREFIX + k: v for k, v in weights.items()}
     own = model.state_dict()
     new = tuple(PREFIX + part for part in new)
     unknown = [part for part in new if not any(k.startswith(part) for k in own)]
@@ -37,13 +65,7 @@ def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] 
     # A row for each child, so that a neck of another recipe is seen at a glance.
     prefixes = tuple(f"{PREFIX}{name}." for name, child in model.encoder.named_children() if child.state_dict())
     table, parts = coverage_table(own, weights, prefixes, "weights of the encoder")
-    console = Console(width=100)
-    with console.capture() as capture:
-        console.print(table)
-    MMLogger.get_current_instance().info("encoder from %s\n%s", path, capture.get())
     wrong = shortcomings(parts, new)
     wrong += [f"{k} is not of this encoder" for k in parts[""].unexpected]
     wrong += [f"{k} is missing" for k in parts[""].missing if k.startswith(PREFIX) and not k.startswith(new)]
-    if wrong:
-        raise UserError(f"{path} does not cover this model's encoder, nothing was loaded:\n  " + "\n  ".join(wrong))
-    model.load_state_dict(weights, strict=False)
+    return table, wrong

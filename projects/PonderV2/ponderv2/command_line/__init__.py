@@ -11,6 +11,7 @@ from .shared_arguments import (
     add_launch_arguments,
     add_recipe_arguments,
     add_scratch_argument,
+    key_value,
 )
 from .values import existing_file, existing_folder, existing_path, non_negative, positive, positive_number, share
 
@@ -22,6 +23,7 @@ __all__ = [
     "existing_file",
     "existing_folder",
     "existing_path",
+    "key_value",
     "non_negative",
     "positive",
     "positive_number",

@@ -3,7 +3,7 @@
 import errno
 import re
 
-from ponderv2.errors import UserError
+from ponderv2.errors import ListedErrors, UserError
 
 _IN_WORKER = re.compile(r"^Caught \w+ in .*(process|replica)")
 _LAST_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+): (.*)", re.MULTILINE | re.DOTALL)
@@ -27,7 +27,7 @@ _STACK_FAILURES: tuple[tuple[str, str], ...] = (
 
 
 def line_of(error: BaseException, expected: tuple[type[Exception], ...] = ()) -> str | None:
-    """Say in one line what a user can mend; None for an error that is not the user's.
+    """Say in one line what a user can mend, of `ListedErrors` in a line each; None for an error that is not the user's.
 
     Args:
         error: what ended the tool. Errors of data loading processes, which hold a traceback as text, are recognised.
@@ -35,6 +35,8 @@ def line_of(error: BaseException, expected: tuple[type[Exception], ...] = ()) ->
     """
     if isinstance(error, OSError):
         return _os_line(error)
+    if isinstance(error, ListedErrors):
+        return str(error)
     if isinstance(error, (UserError, *expected)):
         return one_line(_message(error))
     if isinstance(error, MemoryError):

@@ -11,8 +11,9 @@ from mmengine.logging import MMLogger
 from nuscenes.eval.detection.config import config_factory
 
 from ponderv2.datasets import load_info_file
-from ponderv2.datasets.prepare.nuscenes_tables import open_tables
+from ponderv2.datasets.prepare.nuscenes_tables import missing_tables, open_tables
 from ponderv2.datasets.splits import SPLITS
+from ponderv2.errors import UserError
 from ponderv2.registry import METRICS
 
 from .nuscenes_score import score_submission, split_of, split_tokens
@@ -33,6 +34,9 @@ class PonderNuScenesMetric(BaseMetric):
 
     Samples that are predicted twice, as in padded distributed evaluation, count once.
 
+    Once it is told the data set, as mmengine does when it builds the loop and before anything is trained, the metric
+    checks that the info file and all tables are there.
+
     Args:
         data_root: folder of the tables (`v1.0-…/`) and of the info file.
         ann_file: info file of the evaluated data set, relative to `data_root`.
@@ -49,8 +53,9 @@ class PonderNuScenesMetric(BaseMetric):
         ValueError: at the first sample, when the version is unknown, v1.0-test has no `submission_dir`, or a prediction
             cannot be scored (see `read_detections`) or is of a sample that the info file does not have. At the end,
             when samples of the split have no prediction.
-        InfoFileError: when the info file is missing or damaged.
-        PreparationError: when the tables are missing.
+        UserError: when it is told a data set whose info file or tables are missing; the message names the files.
+        InfoFileError: when the info file is damaged.
+        PreparationError: when the tables do not fit together.
     """
 
     default_prefix = "nuscenes"
@@ -77,6 +82,30 @@ class PonderNuScenesMetric(BaseMetric):
         self.config = config_factory("detection_cvpr_2019")
         self._frames: dict[str, dict] | None = None
         self._version = ""
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Meta information of the evaluated data set; setting it checks that its samples can be scored at all."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: dict) -> None:
+        self._dataset_meta = meta
+        self._check_files(meta.get("version"))
+
+    def _check_files(self, version: str | None) -> None:
+        if not self.info_file.is_file():
+            raise UserError(f"info file {self.info_file} of PonderNuScenesMetric does not exist; is data_root right?")
+        # Of v1.0-test nothing is scored; an unknown version is an error of the info file, at the first sample.
+        if version == _TEST or version not in SPLITS:
+            return
+        missing = missing_tables(self.data_root, version)
+        if missing:
+            more = f" and {len(missing) - 1} more tables are" if missing[1:] else " is"
+            raise UserError(
+                f"{self.data_root / version / missing[0]}{more} missing: the official score needs all tables of "
+                f"nuScenes {version}; unpack them there, beside samples/"
+            )
 
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Check the boxes of each sample and keep them."""

@@ -30,6 +30,11 @@ class PreparationError(UserError):
     """A data set that cannot be prepared; the message says what is missing and where it was looked for."""
 
 
+def missing_tables(root: Path, version: str) -> list[str]:
+    """Return the names of the table files of a version that the devkit needs and the folder does not have."""
+    return [f"{name}.json" for name in TABLES if not (root / version / f"{name}.json").is_file()]
+
+
 def open_tables(root: Path, version: str) -> NuScenes:
     """Open the tables of one version.
 
@@ -45,7 +50,7 @@ def open_tables(root: Path, version: str) -> NuScenes:
     if not root.is_dir():
         raise PreparationError(f"--root {root} is not a folder")
     folder = root / version
-    missing = [f"{name}.json" for name in TABLES if not (folder / f"{name}.json").is_file()]
+    missing = missing_tables(root, version)
     if missing:
         there = [v for v in SPLITS if (root / v).is_dir()]
         hint = f"; {root} has {', '.join(there)}" if there else ""

@@ -1,0 +1,69 @@
+"""Arguments of the studies. Nothing heavy is imported here, so that `--help` answers at once."""
+
+import argparse
+from pathlib import Path
+
+from ponderv2.command_line import (
+    add_device_argument,
+    add_recipe_arguments,
+    existing_folder,
+    key_value,
+    positive,
+    share,
+)
+
+MODALITIES = ("camera", "lidar", "fusion")
+SCRATCH = "scratch"
+"""Stands for the baseline without pre-training where a linear probe takes an encoder."""
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools/transfer_study.py."""
+    parser.add_argument("--data-root", type=existing_folder("--data-root"), required=True, help="folder of the data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of the report")
+    parser.add_argument("--modalities", nargs="+", choices=MODALITIES, default=["camera", "lidar"])
+    parser.add_argument("--fractions", nargs="+", type=share, default=[0.1, 0.25], help="shares of the labelled frames")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    pairs = {"nargs": "+", "type": _pair, "default": [], "metavar": "MODALITY=PATH"}
+    parser.add_argument("--config", **pairs, help="detector recipe; default configs/tiny/uvtr_<modality>_synthetic.py")
+    parser.add_argument("--pretrained", **pairs, help="encoder.safetensors or checkpoint; otherwise one is made first")
+    parser.add_argument(
+        "--pretrain-config", **pairs, help="recipe that makes it; default configs/tiny/ponderv2_<modality>_synthetic.py"
+    )
+    options = {"nargs": "+", "type": key_value, "default": [], "metavar": "KEY=VALUE"}
+    parser.add_argument("--cfg-options", **options, help="changes to the detectors")
+    parser.add_argument("--pretrain-options", **options, help="changes to the pre-trainings")
+    parser.add_argument("--dataset-key", help="where a detector recipe has the data set with `fraction`")
+    parser.add_argument("--jobs", type=positive, default=1, help="trainings at a time, sharing the cores (default 1)")
+    parser.add_argument("--gpus", type=positive, default=1, help="GPUs a training, with torchrun when more than one")
+
+
+def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools/linear_probe.py."""
+    add_recipe_arguments(parser)
+    parser.add_argument(
+        "--encoders",
+        nargs="+",
+        required=True,
+        help=f"encoder.safetensors or checkpoints; {SCRATCH!r}: the baseline without pre-training",
+    )
+    parser.add_argument(
+        "--free-cells", type=positive, default=2000, help="cells in no object, a frame (default %(default)s)"
+    )
+    parser.add_argument("--frames", type=positive, default=200, help="of either set, at most (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of scratch encoders and of the choice of cells")
+    parser.add_argument("--json", type=Path, help="also write the numbers")
+    add_device_argument(parser)
+
+
+def add_constant_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `python -m studies.constant_predictor`."""
+    add_recipe_arguments(parser)
+    parser.add_argument("--json", type=Path, help="also write all scores")
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    modality, equals, path = text.partition("=")
+    if modality not in MODALITIES or not equals or not path:
+        raise argparse.ArgumentTypeError(f"expected MODALITY=PATH with one of {', '.join(MODALITIES)}, got {text!r}")
+    return modality, Path(path)

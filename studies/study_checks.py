@@ -1,0 +1,193 @@
+"""What would stop a transfer study, looked for before its first step, all of it at once."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.config import Config
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ponderv2.checkpoints import compare_encoder
+from ponderv2.engine import set_data_root
+from ponderv2.errors import ListedErrors, UserError
+from ponderv2.registry import DATASETS, METRICS, MODELS
+
+from .quiet import messages_from
+from .recipe_parts import detection_metric, hooks_of
+from .runs import StudyError
+from .transfer_study import FROZEN, DetectorRun, TransferStudy
+
+
+class StudyProblems(ListedErrors, StudyError):
+    """Raised for a study that cannot be run; the message has a line for each problem."""
+
+
+@dataclass
+class Problems:
+    """What was found, one line each.
+
+    Attributes:
+        lines: the problems, without repetitions, in the order in which they were found.
+    """
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        line = " ".join(line.split())
+        if line not in self.lines:
+            self.lines.append(line)
+
+    @contextmanager
+    def noted(self, where: str) -> Iterator[None]:
+        """Note what is raised inside as a problem.
+
+        A recipe is the user's Python, and what it builds may raise anything; all of it keeps a training from starting.
+        """
+        try:
+            yield
+        except (UserError, FileNotFoundError) as error:
+            self.add(str(error))
+        except Exception as error:
+            self.add(f"{where}: {type(error).__name__}: {error}")
+
+
+def check_study(study: TransferStudy) -> None:
+    """Check every training that a study still has to run.
+
+    Each recipe loads with its options. Each model is built and takes the weights it starts from; the encoder that a
+    pre-training will make covers the detector's. Each data set is built and its first frame loaded, of training and of
+    validation, so that info files, sensors' files and the ground-truth database are there. The official metric finds
+    its tables, earlier runs in the folder have the same settings, and the folder can be written. It takes about as long
+    as trainings take to start.
+
+    Args:
+        study: the study; modalities without anything left to run are not checked.
+
+    Raises:
+        StudyProblems: there are problems; the message has a line for each.
+    """
+    problems = Problems()
+    _check_folder(study.out, problems)
+    if not study.train_tool.is_file():
+        problems.add(f"{study.train_tool} does not exist")
+    if not study.data_root.is_dir():
+        problems.add(f"--data-root {study.data_root} is not a folder")
+    else:
+        with messages_from(logging.ERROR):
+            for modality in study.modalities:
+                _check_modality(study, modality, problems)
+    if problems.lines:
+        listed = "".join(f"\n  {line}" for line in problems.lines)
+        raise StudyProblems(f"the study cannot be run, nothing was started:{listed}")
+
+
+def _check_folder(out: Path, problems: Problems) -> None:
+    folder = out
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        problems.add(f"--out {out} cannot be written: {error.strerror}: {folder}")
+
+
+def _check_modality(study: TransferStudy, modality: str, problems: Problems) -> None:
+    path = study.configs[modality]
+    weights = None
+    if modality not in study.pretrained:
+        weights = _check_pretraining(study, modality, problems)
+    with problems.noted(str(path)):
+        if _is_finished(study, modality):
+            return
+    run = DetectorRun(modality, min(study.fractions), FROZEN, study.seeds[0])
+    with problems.noted(str(path)):
+        study.detector(run, None)
+    # What is right can be checked beside what is wrong.
+    with problems.noted(str(path)):
+        config, _ = study.config_of(run)
+        set_data_root(config, str(study.data_root))
+        if study.gpus > 1 and hooks_of(config, "UnfreezeEncoderHook"):
+            problems.add(f"{path}: UnfreezeEncoderHook works with one process, --gpus is {study.gpus}")
+        val = _check_data(study, config, path, problems)
+        with problems.noted(f"{path}: val_evaluator"):
+            metric = METRICS.build(detection_metric(config, path))
+            if val is not None:
+                # Told the data set, it looks for its files.
+                metric.dataset_meta = val.metainfo
+        _check_starts(study, modality, config, weights, problems)
+
+
+def _check_starts(
+    study: TransferStudy, modality: str, config: Config, weights: dict[str, Tensor] | None, problems: Problems
+) -> None:
+    """Build the model and start it as the baseline starts and as the pre-trained one does."""
+    path = study.configs[modality]
+    with problems.noted(f"{path}: model"):
+        config.model.init_cfg.checkpoint = str(study.encoder_of(modality))
+        model = MODELS.build(config.model)
+        if weights is not None:
+            _, wrong = compare_encoder(model, weights, config.model.init_cfg.get("new", ()))
+            if wrong:
+                made = study.pretrain_configs[modality]
+                problems.add(f"the encoder of {made} does not cover that of {path}: {'; '.join(wrong)}")
+        elif modality in study.pretrained or study.encoder_of(modality).is_file():
+            model.init_weights()
+    with problems.noted(f"{path}: model of the baseline"):
+        config.merge_from_dict(dict(config.get("scratch", {"model.init_cfg": None})))
+        MODELS.build(config.model).init_weights()
+
+
+def _check_pretraining(study: TransferStudy, modality: str, problems: Problems) -> dict[str, Tensor] | None:
+    """Check a pre-training that is to be run; returns weights of the names and shapes that it will export."""
+    path = study.pretrain_configs[modality]
+    with problems.noted(str(path)):
+        if study.pretraining(modality).finished() is not None:
+            return None
+    with problems.noted(str(path)):
+        config = study.pretraining_config(modality)
+        set_data_root(config, str(study.data_root))
+        if not hooks_of(config, "EncoderExportHook"):
+            problems.add(f"{path}: custom_hooks has no EncoderExportHook, which makes the encoder for the detectors")
+        _check_data(study, config, path, problems)
+        with problems.noted(f"{path}: model"):
+            model = MODELS.build(config.model)
+            model.init_weights()
+            return model.encoder.state_dict()
+    return None
+
+
+def _is_finished(study: TransferStudy, modality: str) -> bool:
+    """Tell whether all detectors of a modality have results.
+
+    Raises:
+        StudyError: some folder holds a run of other settings.
+    """
+    encoder = study.encoder_of(modality)
+    runs = [run for run in study.detector_runs() if run.modality == modality]
+    # The settings of pre-trained runs have the hash of their encoder, which may not be made yet.
+    known = [run for run in runs if run.init != "pretrained" or encoder.is_file()]
+    found = [study.detector(run, encoder).finished() for run in known]
+    return known == runs and None not in found
+
+
+def _check_data(study: TransferStudy, config: Config, path: Path, problems: Problems) -> Dataset | None:
+    """Build both data sets and load the first frame of each; returns the validation data set, None if it is wrong."""
+    missing = study.missing_info_files(config)
+    for name in missing:
+        problems.add(f"--data-root {study.data_root} has no {name}; make it with tools/create_data.py")
+    if missing:
+        return None
+    val = None
+    for name in ("train_dataloader", "val_dataloader"):
+        with problems.noted(f"{path}: {name}"):
+            val = None
+            dataset = DATASETS.build(config[name].dataset)
+            # What loading draws comes from this process's generators, which no training uses.
+            dataset[0]
+            val = dataset
+    return val

@@ -1,0 +1,37 @@
+"""The scores that a training logged at its validations."""
+
+import json
+from pathlib import Path
+
+METRICS = ("mAP", "NDS")
+"""What studies compare. mAP leads: half of NDS are errors of the boxes that were found, which blind guesses share."""
+
+_PREFIX = "nuscenes/"
+
+
+def validations(work_dir: Path) -> dict | None:
+    """Return the official score of the last validation of a training, and under "earlier" the scores before it.
+
+    The keys of earlier scores are the last training step that was logged before, because mmengine logs validations of
+    training by iterations with the step 0. The result is None when there is no validation since the training was last
+    started, because it has not ended then. Of two validations at the same step, before and after resuming, the later
+    one counts.
+
+    Args:
+        work_dir: work dir of the training.
+    """
+    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    if not logs:
+        return None
+    by_step: dict[str, dict] = {}
+    for log in logs:
+        step, last = 0, None
+        for line in map(json.loads, filter(str.strip, log.read_text().splitlines())):
+            step = line.get("iter", step)
+            if all(_PREFIX + name in line for name in METRICS):
+                last = str(step)
+                by_step[last] = {k.removeprefix(_PREFIX): v for k, v in line.items() if k.startswith(_PREFIX)}
+    if last is None:
+        return None
+    score = by_step.pop(last)
+    return score | ({"earlier": by_step} if by_step else {})

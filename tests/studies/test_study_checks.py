@@ -1,0 +1,207 @@
+"""What would stop a study is found before its first step, all of it at once."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ponderv2.checkpoints import export_encoder
+from ponderv2.engine import load_config
+from ponderv2.registry import MODELS
+from studies.recipe_parts import parse_options
+from studies.runs import StudyError
+from studies.study_checks import check_study
+from studies.transfer_study import DetectorRun, TransferStudy
+
+SMALL = ("model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.375,0.375,0.25)")
+PASTING = """
+from mmengine.config import read_base
+with read_base():
+    from .uvtr_lidar_synthetic import *
+    from .._base_.nuscenes import sample_objects
+pasting = dict(train_dataloader.dataset, pipeline=[load_sweep, load_boxes, sample_objects, pack])
+train_dataloader = dict(train_dataloader, dataset=pasting)
+"""
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory) -> Path:
+    """An encoder of the LiDAR detector, with cells of 3 m."""
+    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
+    recipe = Path(__file__).parents[2] / "configs" / "tiny" / "uvtr_lidar_synthetic.py"
+    config = load_config(recipe, options=parse_options(SMALL))
+    model = MODELS.build(config.model)
+    export_encoder(model.encoder, path, config.model.encoder, config.model.data_preprocessor)
+    return path
+
+
+@pytest.fixture
+def make_study(repository, streets, tmp_path, encoder):
+    """A study of LiDAR that can be run; arguments change it."""
+    tiny = repository / "configs" / "tiny"
+
+    def make(**changes) -> TransferStudy:
+        arguments = {
+            "train_tool": repository / "tools" / "train.py",
+            "data_root": streets,
+            "out": tmp_path / "out",
+            "modalities": ("lidar",),
+            "fractions": (0.5, 1.0),
+            "seeds": (0,),
+            "configs": {m: tiny / f"uvtr_{m}_synthetic_head_first.py" for m in ("camera", "lidar")},
+            "pretrained": {"lidar": encoder},
+            "pretrain_configs": {m: tiny / f"ponderv2_{m}_synthetic.py" for m in ("camera", "lidar")},
+            "options": SMALL,
+            "pretrain_options": SMALL,
+        }
+        return TransferStudy(**arguments | changes)
+
+    return make
+
+
+def _problems(study: TransferStudy) -> list[str]:
+    with pytest.raises(StudyError) as found:
+        check_study(study)
+    first, *lines = str(found.value).splitlines()
+    assert first == "the study cannot be run, nothing was started:"
+    assert not study.out.exists()
+    return [line.strip() for line in lines]
+
+
+@pytest.fixture
+def partial_streets(streets, tmp_path):
+    """Makes a copy of the streets, of links, without a file or folder."""
+
+    def without(name: str) -> Path:
+        root = tmp_path / "streets"
+        root.mkdir()
+        for path in streets.iterdir():
+            if path.name == name.split("/")[0]:
+                if "/" in name:
+                    shutil.copytree(path, root / path.name)
+                    (root / name).unlink()
+            else:
+                (root / path.name).symlink_to(path)
+        return root
+
+    return without
+
+
+def test_a_study_that_can_be_run_passes(make_study):
+    check_study(make_study())
+    check_study(make_study(pretrained={}))
+    assert not make_study().out.exists()
+
+
+def test_all_problems_are_listed_together_a_line_each(make_study, partial_streets, tmp_path):
+    (tmp_path / "file").write_text("")
+    missing, recipe = tmp_path / "nowhere.safetensors", tmp_path / "nowhere.py"
+    study = make_study(
+        modalities=("lidar", "camera"),
+        data_root=partial_streets("v1.0-mini/sample_annotation.json"),
+        out=tmp_path / "file" / "out",
+        pretrained={"lidar": missing},
+        pretrain_configs={"camera": recipe},
+        options=(*SMALL, "train_dataloader.dataset.fraction_by=drives"),
+    )
+    lines = _problems(study)
+    for number, words in enumerate(
+        [
+            f"--out {study.out} cannot be written: Not a directory",
+            "train_dataloader: ValueError: fraction_by: expected 'frames' or 'scenes', got 'drives'",
+            "v1.0-mini/sample_annotation.json is missing: the official score needs all tables",
+            f"{missing} does not exist",
+            f"recipe {recipe} does not exist",
+        ]
+    ):
+        assert any(words in line for line in lines), (number, lines)
+    assert len(lines) == len(set(lines))
+
+
+def test_a_pre_training_is_checked_with_what_it_hands_on(make_study):
+    deeper = "model.encoder.pts_middle_encoder.blocks=2"
+    lines = _problems(make_study(pretrained={}, pretrain_options=(*SMALL, deeper, "custom_hooks=[]"), gpus=2))
+    for words in (
+        "ponderv2_lidar_synthetic.py: custom_hooks has no EncoderExportHook",
+        "ponderv2_lidar_synthetic.py does not cover that of",
+        "UnfreezeEncoderHook works with one process, --gpus is 2",
+    ):
+        assert [line for line in lines if words in line], (words, lines)
+    assert len(lines) == 3
+
+
+def test_an_encoder_that_does_not_cover_the_detectors_is_named(make_study, encoder):
+    (line,) = _problems(make_study(options=(*SMALL, "model.encoder.pts_middle_encoder.blocks=2")))
+    assert f"{encoder} does not cover this model's encoder" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data_root": Path("nowhere")}, "--data-root nowhere is not a folder"),
+        ({"options": ("lr",)}, "expected key=value, got 'lr'"),
+        ({"options": ("model.init_cfg=None",)}, "model.init_cfg is None, expected dict(checkpoint=...)"),
+        ({"options": (*SMALL, "model.head.type=Nothing")}, "model: KeyError: 'Nothing is not in"),
+        ({"options": (*SMALL, "val_evaluator.type=RenderMetric")}, "['RenderMetric'], expected PonderNuScenesMetric"),
+        (
+            {"options": (*SMALL, "train_dataloader.dataset.ann_file=no.pkl"), "train_tool": Path("nowhere.py")},
+            "has no no.pkl; make it with tools/create_data.py",
+        ),
+        ({"dataset_key": "train_dataloader.nothing"}, "--dataset-key train_dataloader.nothing: "),
+    ],
+)
+def test_what_would_stop_a_training_is_one_line(make_study, changes, words):
+    lines = _problems(make_study(**changes))
+    assert [line for line in lines if words in line], lines
+    assert ("nowhere.py does not exist" in lines) == ("train_tool" in changes)
+
+
+def test_a_missing_picture_or_point_file_is_found(make_study, partial_streets):
+    lines = _problems(make_study(data_root=partial_streets("samples")))
+    assert [line for line in lines if "LIDAR_TOP" in line and "does not exist" in line], lines
+
+
+def test_a_recipe_that_pastes_needs_its_database(make_study, repository, tmp_path):
+    shutil.copytree(repository / "configs", tmp_path / "configs")
+    recipe = tmp_path / "configs" / "tiny" / "pasting.py"
+    recipe.write_text(PASTING)
+    lines = _problems(make_study(configs={"lidar": recipe}))
+    assert [line for line in lines if "holds no finished ground-truth database" in line], lines
+
+
+def test_a_baseline_that_starts_from_a_missing_file_is_found(make_study, repository, tmp_path):
+    shutil.copytree(repository / "configs", tmp_path / "configs")
+    recipe = tmp_path / "configs" / "tiny" / "other_baseline.py"
+    recipe.write_text(
+        "from mmengine.config import read_base\nwith read_base():\n    from .uvtr_lidar_synthetic import *\n"
+        'scratch = {"model.init_cfg.checkpoint": "nowhere.pth"}\n'
+    )
+    (line,) = _problems(make_study(configs={"lidar": recipe}))
+    assert "nowhere.pth does not exist" in line
+
+
+def test_a_recipe_that_does_not_load_is_one_line(make_study, tmp_path):
+    recipe = tmp_path / "broken.py"
+    recipe.write_text("model = dict(\n")
+    (line,) = _problems(make_study(configs={"lidar": recipe}))
+    assert line.startswith(f"{recipe}: SyntaxError")
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_runs_of_other_settings_are_found_before_a_pre_training_starts(make_study, encoder, given):
+    study = make_study(pretrained={"lidar": encoder} if given else {})
+    job = study.detector(DetectorRun("lidar", 1.0, "frozen", 0), encoder)
+    job.folder.mkdir(parents=True)
+    (job.folder / "result.json").write_text('{"settings": {"recipe": "another"}, "result": {}}')
+    with pytest.raises(StudyError, match="frozen_seed0 was made with other settings"):
+        check_study(study)
+
+
+def test_a_finished_study_is_not_checked_again(make_study, encoder, partial_streets):
+    study = make_study()
+    for run in study.detector_runs():
+        job = study.detector(run, encoder)
+        job.folder.mkdir(parents=True)
+        (job.folder / "result.json").write_text(json.dumps({"settings": job.settings, "result": {}}))
+    check_study(make_study(data_root=partial_streets("samples")))
