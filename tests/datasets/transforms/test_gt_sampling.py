@@ -17,6 +17,7 @@ from ponderv2.datasets import (
     GroundTruthSampling,
     UnifiedRotScaleTransFlip,
 )
+from ponderv2.datasets.data_files import DataFileError
 from ponderv2.datasets.transforms.gt_sampling import free_of_collision
 from ponderv2.geometry import box_corners, points_in_box
 from tests.factories.gt_database import gt_object, write_gt_database
@@ -243,8 +244,15 @@ def test_wrong_classes_databases_and_files_are_named(cars):
         GroundTruthSampling(data_root=str(cars), database="nothing")
     sampling = GroundTruthSampling(data_root=str(cars), groups={"car": 10})
     (cars / "nuscenes_gt_database_train" / "lidar_car.bin").write_bytes(b"1234")
-    with pytest.raises(ValueError, match=r"lidar_car\.bin ends before the points"):
+    with pytest.raises(DataFileError, match=r"lidar_car\.bin ends before the points"):
         sampling(a_sample())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"\x80\x04}.", b"no pickle"])
+def test_a_damaged_index_is_named(cars, content):
+    (cars / "nuscenes_gt_database_train" / "index.pkl").write_bytes(content)
+    with pytest.raises(DataFileError, match=r"index\.pkl is damaged or no index of .*make it anew[^\n]*$"):
+        GroundTruthDatabase(cars / "nuscenes_gt_database_train")
 
 
 def test_a_database_without_pictures_is_read(cars):
