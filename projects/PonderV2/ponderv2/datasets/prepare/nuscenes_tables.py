@@ -88,3 +88,23 @@ def fingerprint(root: Path, version: str) -> str:
         if name in ("scene", "sample", "calibrated_sensor"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def optional_inputs(root: Path, version: str) -> dict[str, str]:
+    """Describe what a data set may have or not: "none", or the number of files and a hash of their names and sizes.
+
+    These are the poses of the CAN bus, the table of lidarseg, and everything in `maps/`.
+    """
+    found = {
+        "can_bus": sorted((root / "can_bus").glob("*_pose.json")),
+        "lidarseg": sorted((root / version).glob("lidarseg.json")),
+        "maps": sorted(path for path in (root / "maps").rglob("*") if path.is_file()),
+    }
+    return {name: _names_and_sizes(root, paths) for name, paths in found.items()}
+
+
+def _names_and_sizes(root: Path, paths: list[Path]) -> str:
+    if not paths:
+        return "none"
+    text = "".join(f"{path.relative_to(root)} {path.stat().st_size}\n" for path in paths)
+    return f"{len(paths)} files {hashlib.sha256(text.encode()).hexdigest()[:8]}"
