@@ -43,6 +43,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def spawned_by(pid: int) -> list[int]:
+    """Processes that multiprocessing has spawned for a process, without its own one for resources."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 def is_running(pid: int) -> bool:
     """Whether a process is there and has not ended; one that nobody has asked after is a zombie, and has."""
     try:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthetic_nuscenes import Recording, make_dataset
+from synthetic_nuscenes import Recording, SyntheticDataError, make_dataset
 from synthetic_nuscenes import dataset as module
 from synthetic_nuscenes.command import make, parse_arguments
 from synthetic_nuscenes.preview import draw_preview
@@ -41,16 +41,17 @@ def test_a_finished_data_set_is_left_alone(synthetic_root: Path) -> None:
 
 
 def test_another_data_set_in_the_way_is_refused(synthetic_root: Path) -> None:
-    with pytest.raises(FileExistsError, match="seed 4 instead of 5"):
+    with pytest.raises(SyntheticDataError, match="seed 4 instead of 5"):
         make_dataset(synthetic_root, 3, TINY, workers=0, progress=False)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match="not empty and holds no synthetic data set"):
+    with pytest.raises(SyntheticDataError, match="not empty and holds no synthetic data set"):
         make_dataset(tmp_path, 1, TINY, workers=0, progress=False)
     (tmp_path / "set.partial").mkdir()
-    with pytest.raises(FileExistsError, match="in the way"):
+    (tmp_path / "set.partial" / "mine.txt").write_text("keep")
+    with pytest.raises(SyntheticDataError, match="in the way"):
         make_dataset(tmp_path / "set", 1, TINY, workers=0, progress=False)
 
 
@@ -65,7 +66,7 @@ def test_an_interrupted_run_leaves_no_data_set(tmp_path: Path, monkeypatch: pyte
             make_dataset(root, 1, TINY, workers=0, progress=False)
     assert not root.exists()
     assert not list((tmp_path / "set.partial").glob("v1.0*"))
-    # The next run starts afresh in the same place.
+    # The next run ends in the same place.
     monkeypatch.setattr(module, "record_scene", lambda *_: {})
     assert make_dataset(root, 1, TINY, workers=0, progress=False)
     assert not (tmp_path / "set.partial").exists()
@@ -100,7 +101,7 @@ def test_scenes_have_official_names_and_both_splits() -> None:
     version, names = version_and_names(50)
     assert version == "v1.0-trainval"
     assert len(set(names)) == 50
-    with pytest.raises(ValueError, match="have official names"):
+    with pytest.raises(SyntheticDataError, match="have official names"):
         version_and_names(2000)
 
 

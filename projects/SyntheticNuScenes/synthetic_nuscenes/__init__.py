@@ -8,6 +8,7 @@ from .camera import Picture, take_picture
 from .dataset import make_dataset
 from .lidar import PERFECT, LidarErrors, Sweep, sweep
 from .recording import Recording
+from .synthetic_errors import SyntheticDataError
 from .world import World
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Picture",
     "Recording",
     "Sweep",
+    "SyntheticDataError",
     "World",
     "build_world",
     "make_dataset",

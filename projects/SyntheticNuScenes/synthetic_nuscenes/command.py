@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .dataset import make_dataset
 from .recording import Recording
+from .synthetic_errors import SyntheticDataError
 
 DEFAULT_IMAGE_SIZE = (800, 450)
 
@@ -53,11 +54,11 @@ def make(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     try:
         if arguments.workers < 1:
-            raise ValueError(f"workers: got {arguments.workers}, needs at least 1")
+            raise SyntheticDataError(f"workers: got {arguments.workers}, needs at least 1")
         width, height = arguments.image_size
         recording = Recording(arguments.seed, arguments.keyframes, width, height)
         made = make_dataset(arguments.out, arguments.scenes, recording, arguments.workers)
-    except (ValueError, FileExistsError) as error:
+    except (SyntheticDataError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
     if made:
         seconds = time.monotonic() - started
