@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nuscenes import NuScenes
-
 from ponderv2.datasets.info_file import load_info_file
 from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
 
 from .folder_lock import folder_lock
 from .frames import SceneFrames
+from .lean_tables import LeanTables
 from .nuscenes_tables import fingerprint, optional_inputs, scenes_by_split
 from .parts import read_part, run_in_parts
 from .prepared_output import PreparedOutput
@@ -36,7 +35,7 @@ class InfoSettings:
 
 
 def create_info_files(
-    tables: NuScenes, out: Path, settings: InfoSettings, workers: int = 1, overwrite: bool = False
+    tables: LeanTables, out: Path, settings: InfoSettings, workers: int = 1, overwrite: bool = False
 ) -> dict[str, Path]:
     """Write `nuscenes_infos_<split>.pkl` for the official splits of the tables' version.
 
@@ -45,7 +44,7 @@ def create_info_files(
     of what is optional (CAN bus, lidarseg, maps). Recordings are not part of it: they are checked, not compared.
 
     Args:
-        tables: tables that the devkit opened.
+        tables: tables that `open_tables` opened.
         out: folder of the info files.
         settings: numbers of earlier sweeps.
         workers: number of processes.
@@ -55,10 +54,13 @@ def create_info_files(
         Paths of the info files by split, such as "train".
 
     Raises:
+        ValueError: the tables were opened without the images between key frames that `settings` ask for.
         PreparationError: files of the data set are missing, empty or cut, an info file made from something else is in
             the way, another process is at work in the folder, or a worker process was killed.
         OSError: a file cannot be written; those that were there stay.
     """
+    if settings.camera_sweeps and not tables.camera_sweeps:
+        raise ValueError("open_tables(camera_sweeps=False) left out what InfoSettings.camera_sweeps asks for")
     root = Path(tables.dataroot)
     made_from = (
         asdict(settings)

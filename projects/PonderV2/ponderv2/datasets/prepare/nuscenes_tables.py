@@ -8,6 +8,8 @@ from nuscenes import NuScenes
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError
 
+from .lean_tables import LeanTables
+
 TABLES = (
     "category",
     "attribute",
@@ -30,12 +32,13 @@ class PreparationError(UserError):
     """A data set that cannot be prepared; the message says what is missing and where it was looked for."""
 
 
-def open_tables(root: Path, version: str) -> NuScenes:
-    """Open the tables of one version.
+def open_tables(root: Path, version: str, camera_sweeps: bool = True) -> LeanTables:
+    """Open the tables of one version, without rows that info files have no use for (see `LeanTables`).
 
     Args:
         root: folder of the data set.
         version: "v1.0-trainval", "v1.0-mini" or "v1.0-test".
+        camera_sweeps: whether images between key frames are kept, which takes twice the memory.
 
     Raises:
         PreparationError: the version is unknown, the folder has no tables, or they do not fit together.
@@ -54,7 +57,7 @@ def open_tables(root: Path, version: str) -> NuScenes:
             f"tables of nuScenes {version} there, beside samples/ and sweeps/{hint}"
         )
     try:
-        return NuScenes(version=version, dataroot=str(root), verbose=False)
+        return LeanTables(version, root, camera_sweeps)
     except (AssertionError, OSError, ValueError, LookupError) as error:
         raise PreparationError(
             f"the devkit cannot open {folder}: {type(error).__name__}: {error}; is the data set unpacked completely?"

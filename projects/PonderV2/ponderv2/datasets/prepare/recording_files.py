@@ -71,17 +71,17 @@ class RecordingFiles:
                     found, end = image.size, _ENDS.get(image.format, b"")
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise PreparationError(f"image {full} does not begin as an image does; copy it again") from error
+            file.seek(max(size - _TAIL, 0))
+            tail = file.read()
         if found != (width, height):
             raise PreparationError(
                 f"image {full} has {found[0]}×{found[1]} pixels, the tables say {width}×{height}; are images and "
                 "tables of one data set?"
             )
-        with full.open("rb") as file:
-            file.seek(max(size - _TAIL, 0))
-            if end not in file.read():
-                raise PreparationError(
-                    f"image {full} is cut: {size} bytes without the end of an image; unpack or copy it again"
-                )
+        if end not in tail:
+            raise PreparationError(
+                f"image {full} is cut: {size} bytes without the end of an image; unpack or copy it again"
+            )
         self._images.add(path)
 
 
