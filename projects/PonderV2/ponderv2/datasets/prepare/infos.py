@@ -2,7 +2,6 @@
 
 import io
 import pickle
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from .prepared_output import PreparedOutput
 
 LAYOUT = 1
 """Number of the layout of the entries; it goes up when they change, so that older info files are made anew."""
-_PROTOCOL = 3
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,18 @@ def _join(parts: list[Path], path: Path, version: str, settings: InfoSettings) -
     """Write `{data_list, metainfo}` as one pickle, of which a scene at a time is in memory.
 
     A pickle is a program for a small stack machine, and so can be put together: those of the frames, without their
-    beginnings and ends, between the instructions that make a list and a dict of them. Protocol 3 is the last one that
-    numbers what it memorizes itself, so that pickles do not get in each other's way.
+    beginnings and ends, between the instructions that make a list and a dict of them.
     """
     count, without_can_bus = 0, set()
     with path.open("wb") as file:
-        file.write(pickle.PROTO + bytes([_PROTOCOL]) + pickle.EMPTY_DICT + pickle.MARK)
-        file.write(b"".join(_instructions(["data_list"])) + pickle.EMPTY_LIST)
+        file.write(pickle.PROTO + bytes([4]) + pickle.EMPTY_DICT + pickle.MARK)
+        file.write(_instructions(["data_list"]) + pickle.EMPTY_LIST)
         for part in parts:
             # mmdet3d wants to know a sample by its place in the file.
             frames = [{"sample_idx": count + k} | frame for k, frame in enumerate(read_part(part))]
-            file.write(pickle.MARK + b"".join(_instructions(frames)) + pickle.APPENDS)
+            scene = pickle.MARK + _instructions(frames) + pickle.APPENDS
+            # Protocol 4 says how much is to be read at once, which halves the time of reading.
+            file.write(pickle.FRAME + len(scene).to_bytes(8, "little") + scene)
             count += len(frames)
             without_can_bus |= {frame["scene_name"] for frame in frames if not frame["can_bus_measured"]}
         metainfo = {
@@ -110,18 +109,22 @@ def _join(parts: list[Path], path: Path, version: str, settings: InfoSettings) -
             "camera_sweeps": settings.camera_sweeps,
             "scenes_without_can_bus": sorted(without_can_bus),
         }
-        file.write(b"".join(_instructions(["metainfo", metainfo])) + pickle.SETITEMS + pickle.STOP)
+        file.write(_instructions(["metainfo", metainfo]) + pickle.SETITEMS + pickle.STOP)
 
 
-def _instructions(values: list) -> Iterator[bytes]:
-    """Pickle values one by one, without beginnings and ends; what they share is written once."""
-    memory = io.BytesIO()
-    pickler = pickle.Pickler(memory, protocol=_PROTOCOL)
+def _instructions(values: list) -> bytes:
+    """Pickle values one after the other, without beginnings and ends; what they share is written once.
+
+    Protocol 3 is the last one that numbers what it memorizes itself, so that pickles do not get in each other's way.
+    """
+    found, memory = [], io.BytesIO()
+    pickler = pickle.Pickler(memory, protocol=3)
     for value in values:
         pickler.dump(value)
-        yield memory.getvalue()[2:-1]
+        found.append(memory.getvalue()[2:-1])
         memory.seek(0)
         memory.truncate()
+    return b"".join(found)
 
 
 def frames_by_scene(info_file: Path) -> dict[str, list[dict]]:
