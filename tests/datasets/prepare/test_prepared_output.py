@@ -150,11 +150,13 @@ def test_a_run_that_was_killed_before_it_noted_its_output_goes_on(root, tmp_path
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"nuscenes_infos_train.pkl": 1}', b"\xff\xfe"])
-def test_a_damaged_record_is_named(root, tmp_path, damaged):
+def test_a_damaged_record_is_named_before_anything_is_made(root, tmp_path, damaged):
     create(root, tmp_path)
     (tmp_path / "prepared.json").write_bytes(damaged)
-    with pytest.raises(PreparationError, match=r"prepared\.json, which notes .*is damaged .*delete it[^\n]*$"):
-        create(root, tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(PreparationError, match=r"prepared\.json, which notes .*is damaged .*delete it[^\n]*$"):
+            create(root, tmp_path, overwrite=overwrite)
+        assert not (tmp_path / "parts").exists()
 
 
 # ------------------------------------------------------------------------------------------- no space

@@ -141,7 +141,7 @@ def create_gt_database(
             # Beside the rest, so that databases without crops are what they were before there were any.
             made_from["image_crops"] = True
         output = PreparedOutput(folder, made_from)
-        if output.is_finished(overwrite):
+        if not output.begin(overwrite):
             print(f"{folder} is finished")
             return folder
         job = _Unpacked(SceneObjects(root, lidar_sweeps, image_crops))

@@ -71,7 +71,7 @@ def create_info_files(
         for split, scenes in scenes_by_split(tables).items():
             path = files[split] = out / f"nuscenes_infos_{split}.pkl"
             output = PreparedOutput(path, made_from)
-            if output.is_finished(overwrite):
+            if not output.begin(overwrite):
                 print(f"{path} is finished")
                 continue
             tasks = {scene["name"]: scene for scene in scenes}
@@ -95,7 +95,7 @@ def _join(parts: list[Path], path: Path, version: str, settings: InfoSettings) -
             # mmdet3d wants to know a sample by its place in the file.
             frames = [{"sample_idx": count + k} | frame for k, frame in enumerate(read_part(part))]
             scene = pickle.MARK + _instructions(frames) + pickle.APPENDS
-            # Protocol 4 says how much is to be read at once, which halves the time of reading.
+            # Protocol 4 says how much is to be read at once; a file is read in many small pieces without that.
             file.write(pickle.FRAME + len(scene).to_bytes(8, "little") + scene)
             count += len(frames)
             without_can_bus |= {frame["scene_name"] for frame in frames if not frame["can_bus_measured"]}

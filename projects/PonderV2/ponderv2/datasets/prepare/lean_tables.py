@@ -21,7 +21,7 @@ _TOKENS = {
 
 
 class LeanTables(NuScenes):
-    """The devkit's tables, opened without what info files have no use for: 3 GB of memory instead of 8 on the full set.
+    """The devkit's tables, opened without what info files have no use for: about 3 GB instead of 8 on the full set.
 
     Left out are recordings of the radars and, unless they are asked for, images between key frames, each with its ego
     pose, and 2-D annotations.

@@ -111,28 +111,30 @@ class PreparedOutput:
         self.parts = path.parent / "parts" / f"{path.stem}_{digest}"
         self._replaceable = self.parts / "replaceable.json"
 
-    def is_finished(self, overwrite: bool) -> bool:
-        """Tell whether the output is there, made from just this; with `overwrite` it never is, and parts are deleted.
+    def begin(self, overwrite: bool) -> bool:
+        """Clear away what killed runs left; returns False when the output is there already, made from just this.
+
+        With `overwrite` it is to be made in any case, and parts of earlier runs are deleted.
 
         Raises:
-            PreparationError: something else has its name, and is not to be overwritten.
+            PreparationError: something else has its name, and is not to be overwritten; or the record is damaged.
         """
         restore(self.path)
         remove_unfinished(self.path.parent)
+        found = self.record.made_from(self.path)
         if overwrite:
             for parts in self.parts.parent.glob(f"{self.path.stem}_*"):
                 remove(parts)
             if self.path.exists():
                 self._allow_replacing(state(self.path))
-            return False
-        if not self.path.exists():
-            return False
-        found = self.record.made_from(self.path)
-        if found == self.made_from:
             return True
+        if not self.path.exists():
+            return True
+        if found == self.made_from:
+            return False
         # Of a run with --overwrite that was interrupted, or killed when the output had just come.
         if any(_is_as_written(self.path, allowed) for allowed in self._allowed()):
-            return False
+            return True
         if found is None:
             why = "was made by another tool or an earlier version, or changed since it was made"
         else:
