@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from synthetic_nuscenes import Recording, SyntheticDataError, make_dataset
 from synthetic_nuscenes import dataset as module
+from synthetic_nuscenes.maker_lock import lock_file
 from synthetic_nuscenes.scene_workers import run_jobs
 from tests.factories.processes import files_limited_to, forked, is_running, spawned_by, wait_for
 
@@ -88,7 +89,7 @@ def test_a_second_maker_ends_at_once_and_names_the_first(tmp_path: Path, monkeyp
 
 
 def test_the_lock_of_a_killed_maker_is_in_nobodys_way(tmp_path: Path, recorded: list[str]) -> None:
-    (tmp_path / "set.lock").write_text("process 1 on somewhere")
+    lock_file(tmp_path / "set").write_text("process 1 on somewhere")
     assert make(tmp_path / "set")
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 

@@ -12,22 +12,27 @@ from pathlib import Path
 from .synthetic_errors import SyntheticDataError
 
 
+def lock_file(root: Path) -> Path:
+    """Return the file that is locked while a data set is made."""
+    return root.with_name(f".{root.name}.making.lock")
+
+
 @contextmanager
 def maker_lock(root: Path) -> Iterator[None]:
     """Keep other makers of the data set `root` out while the block runs.
 
-    The lock is the kernel's (`flock`) on `<root>.lock`, which is deleted at the end. It ends with its process, however
-    that ends, so the file of a killed one is in nobody's way. Hosts that share a folder keep each other out where the
-    file system passes locks on: NFS, CephFS, GPFS, Lustre mounted with `flock`. Where it keeps them on each host
-    (Lustre with `localflock`, some FUSE file systems) two hosts are not told of each other; where it has none, there
-    is a warning.
+    The lock is the kernel's (`flock`) on a file beside `root`, which is deleted at the end. It ends with its process,
+    however that ends, so the file of a killed one is in nobody's way. Hosts that share a folder keep each other out
+    where the file system passes locks on: NFS, CephFS, GPFS, Lustre mounted with `flock`. Where it keeps them on each
+    host (Lustre with `localflock`, some FUSE file systems) two hosts are not told of each other; where it has none,
+    there is a warning.
 
     Raises:
         SyntheticDataError: another process has the lock; it is named, and not waited for.
         OSError: the folder above cannot be written to.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
-    path = root.with_name(root.name + ".lock")
+    path = lock_file(root)
     lock = _acquire(path, root)
     try:
         yield

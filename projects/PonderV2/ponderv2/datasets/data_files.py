@@ -1,5 +1,6 @@
 """Point files and images, read so that an empty, cut or otherwise unusable one is an error that names it."""
 
+import stat
 from pathlib import Path
 
 import cv2
@@ -55,10 +56,15 @@ def file_size(path: Path, name: str) -> int:
 
     Raises:
         MissingFileError: it does not exist.
+        DataFileError: it is a folder, or something else that is no file.
     """
-    if not path.is_file():
-        raise MissingFileError(f"{name} {path} does not exist")
-    return path.stat().st_size
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingFileError(f"{name} {path} does not exist") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataFileError(f"{name} {path} is no file")
+    return found.st_size
 
 
 def read_image(path: str | Path, name: str = "image") -> np.ndarray:

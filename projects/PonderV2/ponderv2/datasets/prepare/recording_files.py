@@ -46,7 +46,7 @@ class RecordingFiles:
         count = self.check_points(points)
         try:
             size = file_size(self.root / path, "labels")
-        except MissingFileError as error:
+        except DataFileError as error:
             raise _explained(error) from error
         if size != count:
             raise PreparationError(
@@ -61,7 +61,7 @@ class RecordingFiles:
         full = self.root / path
         try:
             size = file_size(full, "image")
-        except MissingFileError as error:
+        except DataFileError as error:
             raise _explained(error) from error
         if size == 0:
             raise PreparationError(f"image {full} is empty (0 bytes); unpack or copy it again")
