@@ -107,6 +107,17 @@ def test_a_copy_with_another_time_is_known_by_its_content(root, tmp_path, capsys
     assert "is finished" in capsys.readouterr().out
 
 
+def test_a_database_is_known_by_its_files_whatever_is_beside_them(root, tmp_path, capsys):
+    path = create(root, tmp_path)
+    database = create_gt_database(path, root, tmp_path)
+    (database / "index.pkl.tables").write_bytes(b"of a reader")
+    create_gt_database(path, root, tmp_path)
+    assert f"{DATABASE} is finished" in capsys.readouterr().out
+    (database / "lidar_car.bin").write_bytes(b"changed")
+    with pytest.raises(PreparationError, match=f"{DATABASE} was made by another tool .*changed since"):
+        create_gt_database(path, root, tmp_path)
+
+
 def test_overwrite_makes_everything_anew_parts_as_well(root, tmp_path, monkeypatch):
     path = create(root, tmp_path)
     database = create_gt_database(path, root, tmp_path)

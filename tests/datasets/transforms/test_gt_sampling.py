@@ -248,13 +248,6 @@ def test_wrong_classes_databases_and_files_are_named(cars):
         sampling(a_sample())
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"\x80\x04}.", b"no pickle"])
-def test_a_damaged_index_is_named(cars, content):
-    (cars / "nuscenes_gt_database_train" / "index.pkl").write_bytes(content)
-    with pytest.raises(DataFileError, match=r"index\.pkl is damaged or no index of .*make it anew[^\n]*$"):
-        GroundTruthDatabase(cars / "nuscenes_gt_database_train")
-
-
 def test_a_database_without_pictures_is_read(cars):
     database = GroundTruthDatabase(cars / "nuscenes_gt_database_train")
     assert not database.has_crops

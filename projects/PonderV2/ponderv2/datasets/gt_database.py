@@ -13,7 +13,7 @@ import numpy as np
 
 from ponderv2.shapes import Float
 
-from .data_files import DataFileError, MissingFileError, decode_image
+from .data_files import DataFileError, decode_image
 from .info_file import read_plain_pickle
 
 COLUMNS = ("x", "y", "z", "intensity", "lag")
@@ -82,28 +82,18 @@ class GroundTruthDatabase:
         folder: folder that `create_gt_database` wrote.
 
     Raises:
-        MissingFileError: the folder holds no finished database.
-        DataFileError: its index is damaged.
+        FileNotFoundError: the folder holds no finished database.
     """
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "index.pkl").is_file():
-            raise MissingFileError(
+            raise FileNotFoundError(
                 f"{folder} holds no finished ground-truth database (index.pkl); run tools/create_data.py"
             )
-        try:
-            index = read_plain_pickle(folder / "index.pkl")
-            self.metainfo: dict = index["metainfo"]
-            self.objects: dict[str, list[dict]] = index["objects"]
-            self.files = GroundTruthFiles(folder, self.metainfo["lidar_files"], self.metainfo.get("image_files", {}))
-        except OSError:
-            raise
-        except Exception as error:
-            # A damaged pickle may raise anything, says the documentation of `pickle`.
-            raise DataFileError(
-                f"{folder / 'index.pkl'} is damaged or no index of a ground-truth database ({error}); make it anew "
-                "with tools/create_data.py --overwrite"
-            ) from error
+        index = read_plain_pickle(folder / "index.pkl")
+        self.metainfo: dict = index["metainfo"]
+        self.objects: dict[str, list[dict]] = index["objects"]
+        self.files = GroundTruthFiles(folder, self.metainfo["lidar_files"], self.metainfo.get("image_files", {}))
 
     @property
     def has_crops(self) -> bool:
