@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-paste-database", action="store_true", help="no ground-truth database; cameras need none")
     parser.add_argument("--image-crops", action="store_true", help="pictures in the ground-truth database, too")
-    parser.add_argument("--overwrite", action="store_true", help="make all outputs anew, whatever is there")
+    parser.add_argument("--overwrite", action="store_true", help="make everything anew and replace what is there")
 
 
 def run(given: argparse.Namespace) -> None:

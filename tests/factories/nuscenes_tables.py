@@ -247,6 +247,25 @@ class _Scene:
                 )
 
 
+def write_lidarseg(root: Path, version: str = "v1.0-mini") -> list[Path]:
+    """Add labels of all points of key frames, a byte each, and their table; returns the files `<k>_lidarseg.bin`."""
+    tables, folder = root / version, root / "lidarseg" / version
+    folder.mkdir(parents=True)
+    categories = json.loads((tables / "category.json").read_text())
+    (tables / "category.json").write_text(json.dumps([c | {"index": k} for k, c in enumerate(categories)]))
+    recordings = json.loads((tables / "sample_data.json").read_text())
+    keys = [r for r in recordings if r["is_key_frame"] and "LIDAR" in r["filename"]]
+    paths = [folder / f"{k}_lidarseg.bin" for k in range(len(keys))]
+    for path, key in zip(paths, keys, strict=True):
+        path.write_bytes(bytes((root / key["filename"]).stat().st_size // 20))
+    records = [
+        {"token": key["token"], "sample_data_token": key["token"], "filename": str(path.relative_to(root))}
+        for path, key in zip(paths, keys, strict=True)
+    ]
+    (tables / "lidarseg.json").write_text(json.dumps(records))
+    return paths
+
+
 def _write_can_bus(root: Path, scene: str) -> None:
     """Messages every 20 ms from 0.3 s after the scene's start, each with its time in its numbers."""
     folder = root / "can_bus"

@@ -1,26 +1,29 @@
 """Making a data set: the same bytes each time, nothing half-made, errors that say what is wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from synthetic_nuscenes import Recording, make_dataset
+from synthetic_nuscenes import Recording, SyntheticDataError, make_dataset
 from synthetic_nuscenes import dataset as module
-from synthetic_nuscenes.command import make, parse_arguments
 from synthetic_nuscenes.preview import draw_preview
 from synthetic_nuscenes.tables import version_and_names
+from tests.factories.tool_scripts import load_tool
 
 TINY = Recording(seed=5, keyframes=2, width=32, height=18)
 
 
-def test_worker_processes_give_the_same_bytes_as_this_one(synthetic_root: Path, tmp_path: Path) -> None:
+def test_worker_processes_give_the_same_bytes_as_this_one(
+    synthetic_root: Path, repository: Path, tmp_path: Path
+) -> None:
     note = json.loads((synthetic_root / "synthetic.json").read_text())
     size = f"{note['width']}x{note['height']}"
     words = f"--scenes 1 --keyframes {note['keyframes']} --image-size {size} --seed {note['seed']} --workers 2"
-    make(parse_arguments("", ["--out", str(tmp_path / "set"), *words.split()]))
+    assert load_tool(repository, "make_synthetic_nuscenes").main(["--out", str(tmp_path / "set"), *words.split()]) == 0
     # Scene 0 is the same whether it is alone or one of three.
     files = [p.relative_to(tmp_path / "set") for p in (tmp_path / "set").rglob("*") if p.is_file()]
     blobs = [p for p in files if p.suffix != ".json" or p.parts[0] == "can_bus"]
@@ -41,16 +44,17 @@ def test_a_finished_data_set_is_left_alone(synthetic_root: Path) -> None:
 
 
 def test_another_data_set_in_the_way_is_refused(synthetic_root: Path) -> None:
-    with pytest.raises(FileExistsError, match="seed 4 instead of 5"):
+    with pytest.raises(SyntheticDataError, match="seed 4 instead of 5"):
         make_dataset(synthetic_root, 3, TINY, workers=0, progress=False)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match="not empty and holds no synthetic data set"):
+    with pytest.raises(SyntheticDataError, match="not empty and holds no synthetic data set"):
         make_dataset(tmp_path, 1, TINY, workers=0, progress=False)
     (tmp_path / "set.partial").mkdir()
-    with pytest.raises(FileExistsError, match="in the way"):
+    (tmp_path / "set.partial" / "mine.txt").write_text("keep")
+    with pytest.raises(SyntheticDataError, match="in the way"):
         make_dataset(tmp_path / "set", 1, TINY, workers=0, progress=False)
 
 
@@ -65,33 +69,25 @@ def test_an_interrupted_run_leaves_no_data_set(tmp_path: Path, monkeypatch: pyte
             make_dataset(root, 1, TINY, workers=0, progress=False)
     assert not root.exists()
     assert not list((tmp_path / "set.partial").glob("v1.0*"))
-    # The next run starts afresh in the same place.
+    # The next run ends in the same place.
     monkeypatch.setattr(module, "record_scene", lambda *_: {})
     assert make_dataset(root, 1, TINY, workers=0, progress=False)
     assert not (tmp_path / "set.partial").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("scenes", "recording", "message"),
     [
-        ("--scenes 0", "scenes: got 0"),
-        ("--keyframes 1", "keyframes: got 1"),
-        ("--workers 0", "workers: got 0"),
-        ("--seed -1", "seed: got -1"),
-        ("--image-size 8x8", "image size 8x8"),
+        (0, TINY, "scenes: got 0"),
+        (1, replace(TINY, keyframes=1), "keyframes: got 1"),
+        (1, replace(TINY, seed=-1), "seed: got -1"),
+        (1, replace(TINY, width=8), "image size 8x18"),
     ],
 )
-def test_bad_arguments_are_told(tmp_path: Path, words: str, message: str) -> None:
-    arguments = parse_arguments("", ["--out", str(tmp_path / "set"), *words.split()])
-    with pytest.raises(SystemExit, match=message):
-        make(arguments)
+def test_numbers_out_of_range_are_told(tmp_path: Path, scenes: int, recording: Recording, message: str) -> None:
+    with pytest.raises(SyntheticDataError, match=message):
+        make_dataset(tmp_path / "set", scenes, recording, workers=0, progress=False)
     assert not list(tmp_path.iterdir())
-
-
-def test_an_image_size_that_is_none_is_told(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(SystemExit):
-        parse_arguments("", ["--out", "x", "--image-size", "big"])
-    assert "looks like 800x450" in capsys.readouterr().err
 
 
 def test_scenes_have_official_names_and_both_splits() -> None:
@@ -100,7 +96,7 @@ def test_scenes_have_official_names_and_both_splits() -> None:
     version, names = version_and_names(50)
     assert version == "v1.0-trainval"
     assert len(set(names)) == 50
-    with pytest.raises(ValueError, match="have official names"):
+    with pytest.raises(SyntheticDataError, match="have official names"):
         version_and_names(2000)
 
 

@@ -16,6 +16,8 @@ TEST = ["{detector_recipe}", "{detector_checkpoint}", "--data-root", "{streets}"
 RENDER = ["{pretrain_recipe}", "{pretrain_checkpoint}", "--data-root", "{streets}", "--out", "{out}/pictures"]
 MERGE = ["{encoder}", "{encoder}", "{out}/merged.pth", "--config", "{fusion_recipe}"]
 DATA = ["--root", "{streets}", "--version", "v1.0-mini", "--out", "{out}", "--workers", "1"]
+PROBE = ["{detector_recipe}", "--data-root", "{streets}", "--encoders", "scratch"]
+STUDY = ["--data-root", "{streets}", "--out", "{out}/study"]
 
 BAD: dict[str, list[tuple[list[str], str]]] = {
     "train": [
@@ -155,6 +157,41 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         (["{torn_infos}/nuscenes_infos_train.pkl"], r"nuscenes_infos_train\.pkl cannot be read"),
         (["{hostile_infos}/nuscenes_infos_train.pkl"], r"only containers and numpy values are read"),
         (["{file}"], r"file\.txt cannot be read"),
+    ],
+    "make_synthetic_nuscenes": [
+        ([], r"the following arguments are required: --out"),
+        (["--out", "{out}/s", "--scenes", "0"], r"--scenes: expected a whole number of at least 1, got '0'"),
+        (["--out", "{out}/s", "--keyframes", "1"], r"--keyframes: expected a whole number of at least 2"),
+        (["--out", "{out}/s", "--workers", "0"], r"--workers: expected a whole number of at least 1"),
+        (["--out", "{out}/s", "--seed", "-1"], r"--seed: expected a whole number of at least 0"),
+        (["--out", "{out}/s", "--image-size", "big"], r"'big' is no image size; it looks like 800x450"),
+        (["--out", "{out}/s", "--image-size", "8x8"], r"image size 8x8: each side must be 16 to 4096 pixels"),
+        (["--out", "{out}/s", "--scenes", "9999"], r"scenes: got 9999"),
+        (["--out", "{file}"], r"file\.txt is a file; the data set needs a folder"),
+        (["--out", "{here}"], r"not empty and holds no synthetic data set"),
+        (["--out", "{streets}", "--scenes", "1"], r"holds another synthetic data set \(.*scenes 2 instead of 1"),
+        (["--out", "/proc/set"], r"/proc/set.*"),
+    ],
+    "linear_probe": [
+        ([*PROBE, "--frames", "0"], r"--frames: expected a whole number of at least 1"),
+        ([*PROBE, "--free-cells", "-5"], r"--free-cells: expected a whole number of at least 1"),
+        ([*PROBE, "--json", "{file}/probe.json"], r"--json .*file\.txt/probe\.json: cannot be written"),
+        ([*PROBE, "--device", "tpu9"], r"--device tpu9: expected a device"),
+        ([*PROBE[:-1], "{nowhere}.safetensors", "--cfg-options", COARSE], r"nowhere\.safetensors does not exist"),
+        ([*PROBE[:-1], "{foreign_checkpoint}", "--cfg-options", COARSE], r"foreign\.pth does not cover this model's"),
+        (["{pretrain_recipe}", *PROBE[1:]], r"ponderv2_camera_synthetic\.py"),
+        ([*PROBE[:2], "{no_infos}", *PROBE[3:], "--cfg-options", COARSE], r"_train\.pkl does not exist"),
+    ],
+    "transfer_study": [
+        ([*STUDY, "--fractions", "2"], r"--fractions: expected a share above 0 and at most 1, got 2"),
+        ([*STUDY, "--fractions", "0.1", "0.1"], r"--fractions: expected different values"),
+        ([*STUDY, "--jobs", "0"], r"--jobs: expected a whole number of at least 1"),
+        ([*STUDY, "--modalities", "radar"], r"--modalities: invalid choice: 'radar'"),
+        ([*STUDY, "--config", "radar=x.py"], r"expected MODALITY=PATH with one of camera, lidar, fusion"),
+        ([*STUDY, "--pretrained", "camera={nowhere}.pth"], r"--pretrained: .*nowhere\.pth does not exist"),
+        ([*STUDY, "--cfg-options", "max_iters"], r"expected KEY=VALUE, got 'max_iters'"),
+        ([*STUDY[:2], "--out", "{file}"], r"--out .*file\.txt: expected a folder, found a file"),
+        (["--data-root", "{nowhere}", *STUDY[2:]], r"--data-root .*nowhere does not exist"),
     ],
     "create_data": [
         (["--root", "{nowhere}", *DATA[2:]], r"--root .*nowhere does not exist"),

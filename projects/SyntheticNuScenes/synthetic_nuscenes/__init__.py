@@ -1,14 +1,34 @@
 """This package ray-casts towns and writes them as nuScenes data sets that the official devkit opens.
 
-`make_dataset` writes one; `build_world` gives one scene to cast rays at.
+`make_dataset` writes one; `build_world` gives one scene to cast rays at. Importing this package imports nothing else;
+its parts are imported when they are first asked for, so that command lines answer at once.
 """
 
-from .build import build_world
-from .camera import Picture, take_picture
-from .dataset import make_dataset
-from .lidar import PERFECT, LidarErrors, Sweep, sweep
-from .recording import Recording
-from .world import World
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .build import build_world
+    from .camera import Picture, take_picture
+    from .dataset import make_dataset
+    from .lidar import PERFECT, LidarErrors, Sweep, sweep
+    from .recording import Recording
+    from .synthetic_errors import SyntheticDataError
+    from .world import World
+
+_PLACES = {
+    "PERFECT": "lidar",
+    "LidarErrors": "lidar",
+    "Picture": "camera",
+    "Recording": "recording",
+    "Sweep": "lidar",
+    "SyntheticDataError": "synthetic_errors",
+    "World": "world",
+    "build_world": "build",
+    "make_dataset": "dataset",
+    "sweep": "lidar",
+    "take_picture": "camera",
+}
 
 __all__ = [
     "PERFECT",
@@ -16,9 +36,17 @@ __all__ = [
     "Picture",
     "Recording",
     "Sweep",
+    "SyntheticDataError",
     "World",
     "build_world",
     "make_dataset",
     "sweep",
     "take_picture",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the module of a public name when it is first asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .rig import quaternion
+from .synthetic_errors import naming
 from .world import World
 
 RATE = 50
@@ -44,4 +45,6 @@ def write_can_bus(folder: Path, scene: str, world: World, start: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     route = here[:, :2].tolist()
     for name, content in (("pose", messages), ("steeranglefeedback", steering), ("route", route)):
-        (folder / f"{scene}_{name}.json").write_text(json.dumps(content) + "\n")
+        path = folder / f"{scene}_{name}.json"
+        with naming(path):
+            path.write_text(json.dumps(content) + "\n")

@@ -3,20 +3,17 @@
 import argparse
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-
-from .dataset import make_dataset
-from .recording import Recording
 
 DEFAULT_IMAGE_SIZE = (800, 450)
 
 
-def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parse the arguments of tools/make_synthetic_nuscenes.py; `arguments` stands in for `sys.argv[1:]`."""
-    parser = argparse.ArgumentParser(description=description)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools/make_synthetic_nuscenes.py."""
     parser.add_argument("--out", type=Path, required=True, help="folder of the new data set")
-    parser.add_argument("--scenes", type=int, default=10, help="default %(default)s; up to 10 make a v1.0-mini")
-    parser.add_argument("--keyframes", type=int, default=8, help="per scene, two a second; default %(default)s")
+    parser.add_argument("--scenes", type=at_least(1), default=10, help="default %(default)s; up to 10 make a v1.0-mini")
+    parser.add_argument("--keyframes", type=at_least(2), default=8, help="per scene, two a second; default %(default)s")
     parser.add_argument(
         "--image-size",
         type=image_size,
@@ -24,12 +21,11 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> arg
         metavar="WxH",
         help="pixels, default 800x450; nuScenes has 1600x900",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1, help="processes, a scene each; default %(default)s")
+    parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--workers", type=at_least(1), default=1, help="processes, a scene each; default %(default)s")
     parser.add_argument(
         "--preview", type=Path, metavar="FILE.png", help="also draw the first scene: images and top view"
     )
-    return parser.parse_args(arguments)
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -44,22 +40,33 @@ def image_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers of at least `least`; it raises ArgumentTypeError for anything else."""
+
+    def read(text: str) -> int:
+        value = int(text) if re.fullmatch(r"-?\d+", text) else least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        return value
+
+    return read
+
+
 def make(arguments: argparse.Namespace) -> None:
     """Make the data set and print what came of it.
 
     Raises:
-        SystemExit: for arguments that make no data set, with the reason.
+        SyntheticDataError: the arguments make no data set, or something is in its way.
+        OSError: a file cannot be written.
     """
+    # Not at the top: it takes a second, and `--help` does without.
+    from .dataset import make_dataset
+    from .recording import Recording
+
     started = time.monotonic()
-    try:
-        if arguments.workers < 1:
-            raise ValueError(f"workers: got {arguments.workers}, needs at least 1")
-        width, height = arguments.image_size
-        recording = Recording(arguments.seed, arguments.keyframes, width, height)
-        made = make_dataset(arguments.out, arguments.scenes, recording, arguments.workers)
-    except (ValueError, FileExistsError) as error:
-        raise SystemExit(f"error: {error}") from error
-    if made:
+    width, height = arguments.image_size
+    recording = Recording(arguments.seed, arguments.keyframes, width, height)
+    if make_dataset(arguments.out, arguments.scenes, recording, arguments.workers):
         seconds = time.monotonic() - started
         frames = arguments.scenes * arguments.keyframes
         print(f"{arguments.scenes} scenes, {frames} key frames in {seconds:.0f} s: {arguments.out}")

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .synthetic_errors import naming
 from .town import Town
 
 MAP_RESOLUTION = 0.1
@@ -20,4 +21,5 @@ def draw_map(town: Town, path: Path) -> None:
         outline = block.outline() / MAP_RESOLUTION
         cv2.fillPoly(mask, [np.rint([outline[:, 0], rows - outline[:, 1]]).T.astype(np.int32)], 0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(mask).save(path)
+    with naming(path):
+        Image.fromarray(mask).save(path)

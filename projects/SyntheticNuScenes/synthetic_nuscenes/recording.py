@@ -1,5 +1,6 @@
 """This module turns a scene into files and table rows: what each sensor records, and the annotations."""
 
+import io
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from .lidar import PERIOD, LidarErrors, Sweep, crossing_delay, sweep
 from .map_mask import draw_map
 from .materials import MATERIALS
 from .rig import CAMERAS, LIDAR_ROTATION, LIDAR_TRANSLATION, lidar_to_ego, quaternion, unit_quaternion
+from .synthetic_errors import naming
 from .tables import CATEGORIES, LIDAR_CHANNEL, token, visibility_token
 from .world import STATIC, World
 
@@ -174,7 +176,7 @@ class _Recorder:
             rng = np.random.default_rng([self.recording.seed, self.scene, 1, index])
             turn = sweep(self.world, time, rng, self.recording.errors)
             path = self._data_row(LIDAR_CHANNEL, index, count, time, samples[sample], is_key)
-            turn.points.tofile(_made(self.root / path))
+            _write(self.root / path, turn.points.tobytes())
             if is_key:
                 kept.append(turn)
                 self._labels(self.rows["sample_data"][-1]["token"], turn)
@@ -186,7 +188,7 @@ class _Recorder:
         moved = turn.body > STATIC
         labels[moved] = kinds[turn.body[moved] - 1]
         path = f"lidarseg/{self.version}/{data}_lidarseg.bin"
-        labels.tofile(_made(self.root / path))
+        _write(self.root / path, labels.tobytes())
         self.rows["lidarseg"].append({"token": data, "sample_data_token": data, "filename": path})
 
     def _cameras(self, samples: list[str]) -> ndarray:
@@ -200,7 +202,9 @@ class _Recorder:
                 picture = take_picture(self.world, camera, time, width, height)
                 size = {"width": width, "height": height}
                 path = self._data_row(camera.channel, k, len(samples), time, sample, True, **size)
-                Image.fromarray(picture.image).save(_made(self.root / path), quality=JPEG_QUALITY)
+                content = io.BytesIO()
+                Image.fromarray(picture.image).save(content, "JPEG", quality=JPEG_QUALITY)
+                _write(self.root / path, content.getvalue())
                 seen[k] += np.bincount(picture.body[picture.body > STATIC] - 1, minlength=actors)
                 alone[k] += picture.alone
         return seen / np.maximum(alone, 1)
@@ -285,13 +289,13 @@ def _chain(tokens: list[str]) -> list[tuple[str, str, str]]:
     return list(zip(tokens, ["", *tokens[:-1]], [*tokens[1:], ""]))
 
 
-def _made(path: Path) -> Path:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    with naming(path):
+        path.write_bytes(content)
 
 
 def write_rows(folder: Path, rows: Rows) -> None:
     """Write one JSON file for each table."""
-    folder.mkdir(parents=True, exist_ok=True)
     for table, content in rows.items():
-        (folder / f"{table}.json").write_text(json.dumps(content, indent=0) + "\n")
+        _write(folder / f"{table}.json", (json.dumps(content, indent=0) + "\n").encode())

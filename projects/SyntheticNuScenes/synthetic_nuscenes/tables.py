@@ -5,6 +5,7 @@ import hashlib
 from nuscenes.utils import splits
 
 from .rig import CAMERAS
+from .synthetic_errors import SyntheticDataError
 
 LIDAR_CHANNEL = "LIDAR_TOP"
 TABLES = (
@@ -92,14 +93,14 @@ def version_and_names(scenes: int) -> tuple[str, list[str]]:
     """Return the devkit's version and official scene names; about one scene in five is for validation.
 
     Raises:
-        ValueError: for less than one scene or more than there are names.
+        SyntheticDataError: for less than one scene or more than there are names.
     """
     if 1 <= scenes <= len(_MINI):
         return "v1.0-mini", [f"scene-{number}" for number in _MINI[:scenes]]
     usable = {f"scene-{k:04d}" for k in range(1, 1111)} - {f"scene-{k:04d}" for k in _NO_CAN_BUS}
     train, val = ([name for name in part if name in usable] for part in (splits.train, splits.val))
     if not 1 <= scenes <= len(train) + len(val):
-        raise ValueError(f"scenes: got {scenes}, between 1 and {len(train) + len(val)} have official names")
+        raise SyntheticDataError(f"scenes: got {scenes}, between 1 and {len(train) + len(val)} have official names")
     names = []
     for k in range(scenes):
         turn, other = (val, train) if k % 5 == 1 else (train, val)

@@ -12,7 +12,7 @@ from pyquaternion import Quaternion
 
 from ponderv2.datasets import DETECTION_CLASSES, LoadLidarSweeps, PonderNuScenesDataset, load_info_file
 from ponderv2.datasets.prepare import InfoSettings, PreparationError, create_info_files, open_tables
-from tests.factories.nuscenes_tables import INTERVAL, OBJECTS, car_pose, object_place, write_tables
+from tests.factories.nuscenes_tables import INTERVAL, OBJECTS, car_pose, object_place, write_lidarseg, write_tables
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
 
@@ -264,17 +264,7 @@ def test_a_scene_without_usable_can_bus_is_like_one_without_messages(tmp_path):
 def test_labels_of_points_are_named_where_the_tables_have_them(tmp_path, train_info):
     assert all("pts_semantic_mask_path" not in frame for frame in train_info["data_list"])
     root = write_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
-    folder = root / "v1.0-mini"
-    categories = json.loads((folder / "category.json").read_text())
-    (folder / "category.json").write_text(json.dumps([c | {"index": k} for k, c in enumerate(categories)]))
-    recordings = json.loads((folder / "sample_data.json").read_text())
-    keys = [r["token"] for r in recordings if r["is_key_frame"] and "LIDAR" in r["token"]]
-    names = {token: f"lidarseg/v1.0-mini/{k}_lidarseg.bin" for k, token in enumerate(keys)}
-    (root / "lidarseg" / "v1.0-mini").mkdir(parents=True)
-    for name in names.values():
-        (root / name).write_bytes(b"\0")
-    records = [{"token": t, "sample_data_token": t, "filename": name} for t, name in names.items()]
-    (folder / "lidarseg.json").write_text(json.dumps(records))
+    write_lidarseg(root)
     files = create_info_files(open_tables(root, "v1.0-mini"), tmp_path, InfoSettings())
     paths = [frame["pts_semantic_mask_path"] for frame in load_info_file(files["train"])["data_list"]]
     assert paths == ["0_lidarseg.bin", "1_lidarseg.bin", "2_lidarseg.bin"]
@@ -288,7 +278,7 @@ def test_a_missing_file_is_named(tmp_path, part):
     root = write_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
     gone = sorted((root / part).iterdir())[0]
     gone.unlink()
-    with pytest.raises(PreparationError, match=rf"{gone.name} is named in the tables and does not exist"):
+    with pytest.raises(PreparationError, match=rf"{gone.name} does not exist, but the tables name it; unpack"):
         create_info_files(open_tables(root, "v1.0-mini"), tmp_path, InfoSettings())
 
 

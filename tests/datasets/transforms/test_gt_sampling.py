@@ -17,6 +17,7 @@ from ponderv2.datasets import (
     GroundTruthSampling,
     UnifiedRotScaleTransFlip,
 )
+from ponderv2.datasets.data_files import DataFileError
 from ponderv2.datasets.transforms.gt_sampling import free_of_collision
 from ponderv2.geometry import box_corners, points_in_box
 from tests.factories.gt_database import gt_object, write_gt_database
@@ -243,7 +244,7 @@ def test_wrong_classes_databases_and_files_are_named(cars):
         GroundTruthSampling(data_root=str(cars), database="nothing")
     sampling = GroundTruthSampling(data_root=str(cars), groups={"car": 10})
     (cars / "nuscenes_gt_database_train" / "lidar_car.bin").write_bytes(b"1234")
-    with pytest.raises(ValueError, match=r"lidar_car\.bin ends before the points"):
+    with pytest.raises(DataFileError, match=r"lidar_car\.bin ends before the points"):
         sampling(a_sample())
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ponderv2.datasets import GroundTruthDatabase, GroundTruthSampling, MultiViewResizeCropFlipRotate
+from ponderv2.datasets.data_files import DataFileError
 from ponderv2.datasets.transforms.gt_sampling_images import ObjectPicture, add_pictures
 from ponderv2.datasets.transforms.image_boxes import image_boxes
 from tests.factories.gt_database import gt_object, write_gt_database
@@ -171,5 +172,5 @@ def test_a_damaged_picture_is_named(database):
     assert torch.equal(torch.from_numpy(content.crop(entry)[0, 0]), torch.tensor(RED, dtype=torch.uint8))
     path = database / "nuscenes_gt_database_train" / "image_truck.bin"
     path.write_bytes(b"no picture" * 10)
-    with pytest.raises(ValueError, match=r"image_truck\.bin holds no picture in the bytes 0 to"):
+    with pytest.raises(DataFileError, match=r"image_truck\.bin holds no picture in the bytes 0 to"):
         content.crop(entry)

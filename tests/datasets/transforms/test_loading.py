@@ -1,6 +1,7 @@
 """Images, calibration and sweeps: what is read, where it lands, and which error names what."""
 
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset
+from ponderv2.datasets.data_files import DataFileError, MissingFileError, decode_image
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.transforms import loading
 from ponderv2.datasets.transforms.loading import rig_of
@@ -20,6 +22,12 @@ MATRICES = ("lidar2cam", "cam2img", "img_aug")
 
 def key_points(frame: dict) -> np.ndarray:
     return np.fromfile(frame["lidar_points"]["lidar_path"], dtype=np.float32).reshape(-1, 5)
+
+
+def jpeg(ending: str = ".jpg") -> bytes:
+    """A picture of noise in a file; half of a JPEG of it is decoded by OpenCV without a complaint."""
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8)
+    return cv2.imencode(ending, pixels)[1].tobytes()
 
 
 @pytest.fixture
@@ -66,7 +74,6 @@ def test_without_decoding_no_image_file_is_opened(frame, monkeypatch, tmp_path):
         raise AssertionError("an image was read")
 
     monkeypatch.setattr(loading, "_read_image", refuse)
-    monkeypatch.setattr(loading.mmcv, "imfrombytes", refuse)
     for camera in frame["images"].values():
         camera["img_path"] = str(tmp_path / "nowhere.jpg")
     frame["images"]["CAM_FRONT"] |= {"height": 45, "width": 80}
@@ -78,18 +85,47 @@ def test_without_decoding_no_image_file_is_opened(frame, monkeypatch, tmp_path):
 def test_a_missing_image_is_named_with_its_key(frame, tmp_path):
     frame["images"]["CAM_BACK"]["img_path"] = str(tmp_path / "gone.jpg")
     with pytest.raises(
-        FileNotFoundError, match=r"key frame factory: images\.CAM_BACK\.img_path: .*gone\.jpg does not exist"
+        MissingFileError, match=r"key frame factory: images\.CAM_BACK\.img_path: .*gone\.jpg does not exist"
     ):
         LoadCameras()(frame)
 
 
-@pytest.mark.parametrize("content", [b"no image at all", b"", b"\x89PNG\r\n\x1a\n"], ids=["text", "empty", "cut"])
-def test_an_image_that_cannot_be_decoded_is_named_with_its_key(frame, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"no image at all", "cannot be decoded"),
+        (b"", r"is empty \(0 bytes\)"),
+        (b"\x89PNG\r\n\x1a\n", "is cut: 8 bytes"),
+        (jpeg()[:-2], "is cut"),
+        (jpeg()[: len(jpeg()) // 2], "is cut"),
+        (jpeg(".png")[:-20], "is cut"),
+    ],
+    ids=["text", "empty", "PNG header", "JPEG without end", "half a JPEG", "PNG without end"],
+)
+def test_an_image_that_is_not_whole_is_named_with_its_key(frame, tmp_path, content, what):
     path = tmp_path / "broken.jpg"
     path.write_bytes(content)
     frame["images"]["CAM_BACK"]["img_path"] = str(path)
-    with pytest.raises(ValueError, match=r"images\.CAM_BACK\.img_path: image .*broken\.jpg cannot be decoded"):
+    message = rf"key frame factory: images\.CAM_BACK\.img_path: image .*broken\.jpg {what}[^\n]*$"
+    with pytest.raises(DataFileError, match=message):
         LoadCameras()(frame)
+
+
+def test_a_jpeg_with_something_after_its_end_is_read(frame, tmp_path):
+    path = tmp_path / "padded.jpg"
+    path.write_bytes(jpeg() + bytes(100))
+    frame["images"]["CAM_BACK"]["img_path"] = str(path)
+    assert LoadCameras()(frame)["img"][3].shape == (90, 160, 3)
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_the_image():
+    # A thumbnail is a JPEG of its own in a segment before the data.
+    whole, thumbnail = jpeg(), jpeg()[:500] + b"\xff\xd9"
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    content = whole[:2] + segment + whole[2:]
+    assert decode_image(content, "image").shape == (90, 160, 3)
+    with pytest.raises(DataFileError, match="image is cut"):
+        decode_image(content[:-2], "image")
 
 
 def test_a_camera_without_a_file_name_is_named(frame):
@@ -199,7 +235,7 @@ def test_a_truncated_sweep_is_named(frame, tmp_path, cut):
     path.write_bytes(Path(frame["lidar_points"]["lidar_path"]).read_bytes()[:-cut])
     frame["lidar_points"]["lidar_path"] = str(path)
     with pytest.raises(
-        ValueError,
+        DataFileError,
         match=r"factory: lidar_points\.lidar_path: point file .*cut\.pcd\.bin has \d+ bytes, no mul",
     ):
         LoadLidarSweeps()(frame)
@@ -208,7 +244,7 @@ def test_a_truncated_sweep_is_named(frame, tmp_path, cut):
 def test_a_missing_sweep_is_named_with_its_key(frame, tmp_path):
     frame["lidar_sweeps"][1]["lidar_points"]["lidar_path"] = str(tmp_path / "gone.pcd.bin")
     with pytest.raises(
-        FileNotFoundError, match=r"lidar_sweeps\[1\]\.lidar_points\.lidar_path: .*gone\.pcd\.bin does not"
+        MissingFileError, match=r"lidar_sweeps\[1\]\.lidar_points\.lidar_path: .*gone\.pcd\.bin does not"
     ):
         LoadLidarSweeps(num_sweeps=9)(frame)
 
@@ -236,11 +272,20 @@ def test_nothing_is_logged_when_all_points_are_finite(frame, logged):
     assert logged == []
 
 
-def test_an_empty_sweep_gives_no_points(frame, tmp_path):
-    path = tmp_path / "empty.pcd.bin"
-    path.write_bytes(b"")
-    frame["lidar_points"]["lidar_path"] = str(path)
-    assert LoadLidarSweeps()(frame)["points"].tensor.shape == (0, 5)
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"", r"is empty \(0 bytes\)"), (np.full(10, math.nan, np.float32).tobytes(), "has no point that is finite")],
+    ids=["empty", "not finite"],
+)
+@pytest.mark.parametrize("key", ["lidar_points.lidar_path", "lidar_sweeps[1].lidar_points.lidar_path"])
+def test_a_point_file_without_points_is_named_with_its_key(frame, tmp_path, key, content, what):
+    path = tmp_path / "none.pcd.bin"
+    path.write_bytes(content)
+    entry = frame if key.startswith("lidar_points") else frame["lidar_sweeps"][1]
+    entry["lidar_points"]["lidar_path"] = str(path)
+    message = rf"key frame factory: {re.escape(key)}: point file .*none\.pcd\.bin {what}"
+    with pytest.raises(DataFileError, match=message):
+        LoadLidarSweeps(num_sweeps=2)(frame)
 
 
 def test_the_rig_of_a_sample_spans_its_largest_image(frame):

@@ -130,6 +130,18 @@ def test_missing_files_fail_and_the_first_is_named(prepared, tables_root, tmp_pa
     assert "does not exist" in findings["sweeps while turning"].evidence
 
 
+def test_an_empty_file_fails_like_a_missing_one(prepared, tables_root, tmp_path):
+    root = tmp_path / "nuscenes"
+    for part in ("samples", "sweeps"):
+        shutil.copytree(tables_root / part, root / part)
+    empty = sorted((root / "samples" / "CAM_BACK").iterdir())[0]
+    empty.write_bytes(b"")
+    findings = findings_of(prepared / "nuscenes_infos_train.pkl", root)
+    assert failed(findings) == {"files"}
+    assert "1 of 78 are missing or empty, first" in findings["files"].evidence
+    assert empty.name in findings["files"].evidence
+
+
 def test_at_most_so_many_key_frames_are_read(prepared, tables_root, monkeypatch):
     read = []
     from ponderv2.datasets.verify import sampled_frame

@@ -9,12 +9,11 @@ files of the objects, one after another.
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import mmcv
 import numpy as np
 
 from ponderv2.shapes import Float
 
+from .data_files import DataFileError, decode_image
 from .info_file import read_plain_pickle
 
 COLUMNS = ("x", "y", "z", "intensity", "lag")
@@ -39,30 +38,33 @@ class GroundTruthFiles:
         """Read an object's points, see `COLUMNS`.
 
         Raises:
-            ValueError: the file ends before them.
+            DataFileError: the file ends before them.
+            FileNotFoundError: it does not exist.
         """
         width = len(COLUMNS)
         path = self.folder / self.lidar[class_name]
         values = np.fromfile(path, dtype=np.float32, count=num_points * width, offset=first_point * width * 4)
         if len(values) < num_points * width:
-            raise ValueError(f"{path} ends before the points {first_point} to {first_point + num_points}; make it anew")
+            end = first_point + num_points
+            raise DataFileError(f"{path} ends before the points {first_point} to {end}; make the database anew")
         return values.reshape(-1, width)
 
     def crop(self, class_name: str, first_byte: int, num_bytes: int) -> np.ndarray:
         """Read the picture of an object, uint8 RGB `[h, w, 3]`.
 
         Raises:
-            ValueError: the file ends before it, or holds no picture there.
+            DataFileError: the file ends before it, or holds no picture there.
+            FileNotFoundError: it does not exist.
         """
         path = self.folder / self.image[class_name]
         with path.open("rb") as file:
             file.seek(first_byte)
             content = file.read(num_bytes)
         try:
-            return mmcv.imfrombytes(content, channel_order="rgb")
-        except cv2.error as error:
+            return decode_image(content, "a picture")
+        except DataFileError as error:
             end = first_byte + num_bytes
-            raise ValueError(f"{path} holds no picture in the bytes {first_byte} to {end}; make it anew") from error
+            raise DataFileError(f"{path} holds no picture in the bytes {first_byte} to {end}; make it anew") from error
 
 
 class GroundTruthDatabase:

@@ -136,7 +136,7 @@ class PonderNuScenesMetric(BaseMetric):
                 "submission of %d samples written to %s", len(by_token), self._write(by_token, self.submission_dir)
             )
             return {}
-        tables = open_tables(self.data_root, self._version)
+        tables = open_tables(self.data_root, self._version, camera_sweeps=False)
         split = split_of(tables, list(frames), self.info_file)
         if not self.partial:
             self._check_complete(by_token, split_tokens(tables, split), split)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ponderv2.datasets.transforms.image_boxes import image_boxes
 from ponderv2.datasets.transforms.loading import LoadCameras
+from ponderv2.errors import UserError
 from ponderv2.shapes import Float
 
 from .nuscenes_tables import PreparationError
@@ -39,7 +40,7 @@ class FrameCrops:
         results = {"info_name": f"key frame {frame['token']}", "images": images}
         try:
             results = LoadCameras(cameras=tuple(images))(results)
-        except (FileNotFoundError, ValueError) as error:
+        except UserError as error:
             raise PreparationError(str(error)) from error
         self.cameras: tuple[str, ...] = results["cameras"]
         self.images: list[np.ndarray] = results["img"]

@@ -16,6 +16,7 @@ from .can_bus_signals import CanBus, can_bus_vector
 from .instances import instances_of
 from .nuscenes_tables import PreparationError
 from .poses import sensor_poses
+from .recording_files import RecordingFiles
 
 
 class SceneFrames:
@@ -27,7 +28,7 @@ class SceneFrames:
         camera_sweeps: largest number of earlier images of a camera and key frame.
 
     Raises:
-        PreparationError: on calling it, when a file or a sensor of the scene is missing.
+        PreparationError: on calling it, when a sensor of the scene is missing, or a file is missing, empty or cut.
     """
 
     def __init__(self, tables: NuScenes, lidar_sweeps: int = 10, camera_sweeps: int = 0) -> None:
@@ -39,6 +40,8 @@ class SceneFrames:
 
     def __call__(self, scene: dict) -> list[dict]:
         messages = self.can_bus.messages(scene["name"])
+        # Scenes share no recordings, and key frames of one share many.
+        self.files = RecordingFiles(self.root)
         try:
             samples = sorted(self._samples(scene), key=lambda sample: sample["timestamp"])
             return [self._frame(scene, sample, index, messages) for index, sample in enumerate(samples)]
@@ -56,7 +59,7 @@ class SceneFrames:
 
     def _frame(self, scene: dict, sample: dict, index: int, messages: list[dict]) -> dict:
         lidar = self._recording(sample, LIDAR)
-        self._must_exist(lidar["filename"])
+        self.files.check_points(lidar["filename"])
         lidar2ego, ego2global = sensor_poses(self.tables, lidar)
         lidar2global = ego2global @ lidar2ego
         pose = self.tables.get("ego_pose", lidar["ego_pose_token"])
@@ -90,9 +93,9 @@ class SceneFrames:
             "instances": instances_of(self.tables, sample, lidar2global),
         }
         if lidar["token"] in self.lidarseg:
-            path = Path(self.lidarseg[lidar["token"]]["filename"])
-            self._must_exist(str(path))
-            frame["pts_semantic_mask_path"] = path.name
+            path = self.lidarseg[lidar["token"]]["filename"]
+            self.files.check_labels(path, points=lidar["filename"])
+            frame["pts_semantic_mask_path"] = Path(path).name
         return frame
 
     def _recording(self, sample: dict, channel: str) -> dict:
@@ -117,7 +120,7 @@ class SceneFrames:
 
     def _lidar_sweep(self, recording: dict, key_lidar2global: Float[np.ndarray, "4 4"]) -> dict:
         lidar2ego, ego2global = sensor_poses(self.tables, recording)
-        self._must_exist(recording["filename"])
+        self.files.check_points(recording["filename"])
         return {
             "timestamp": recording["timestamp"] / 1e6,
             "sample_data_token": recording["token"],
@@ -132,7 +135,8 @@ class SceneFrames:
 
     def _image(self, recording: dict, key_lidar2global: Float[np.ndarray, "4 4"], in_samples: bool) -> dict:
         cam2ego, ego2global = sensor_poses(self.tables, recording)
-        self._must_exist(recording["filename"])
+        width, height = int(recording["width"]), int(recording["height"])
+        self.files.check_image(recording["filename"], width, height)
         sensor = self.tables.get("calibrated_sensor", recording["calibrated_sensor_token"])
         return {
             "img_path": Path(recording["filename"]).name if in_samples else recording["filename"],
@@ -140,8 +144,8 @@ class SceneFrames:
             "cam2ego": cam2ego.tolist(),
             "lidar2cam": (np.linalg.inv(ego2global @ cam2ego) @ key_lidar2global).tolist(),
             "ego2global": ego2global.tolist(),
-            "height": int(recording["height"]),
-            "width": int(recording["width"]),
+            "height": height,
+            "width": width,
             "timestamp": recording["timestamp"] / 1e6,
             "sample_data_token": recording["token"],
         }
@@ -154,10 +158,3 @@ class SceneFrames:
             for sweep, recording in zip(sweeps, recordings, strict=False):
                 sweep["images"][camera] = self._image(recording, key_lidar2global, in_samples=False)
         return [sweep for sweep in sweeps if sweep["images"]]
-
-    def _must_exist(self, path: str) -> None:
-        if not (self.root / path).is_file():
-            raise PreparationError(
-                f"{self.root / path} is named in the tables and does not exist; unpack that part of the data set "
-                "too, or do without earlier sweeps (--lidar-sweeps 0, --camera-sweeps 0)"
-            )

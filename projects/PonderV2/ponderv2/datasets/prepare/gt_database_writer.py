@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from ponderv2.datasets.gt_database import COLUMNS
-from ponderv2.datasets.info_file import read_plain_pickle
 from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES, LIDAR
 from ponderv2.datasets.transforms.loading import LoadLidarSweeps
+from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Float
 
 from .crops import FrameCrops
+from .folder_lock import folder_lock
 from .infos import frames_by_scene
 from .nuscenes_tables import PreparationError
-from .parts import Record, remove_parts, run_in_parts, write_atomically
+from .parts import read_part, run_in_parts
+from .prepared_output import PreparedOutput, Record, state
 
 LAYOUT = 1
 """Number of the layout of what is stored; it goes up when that changes, so that older databases are made anew."""
@@ -70,7 +72,7 @@ class SceneObjects:
         }
         try:
             return self.load(results)["points"].tensor.numpy()
-        except (FileNotFoundError, ValueError) as error:
+        except UserError as error:
             raise PreparationError(str(error)) from error
 
     def _cut(self, scene: Float[np.ndarray, "p 5"], instance: dict) -> Float[np.ndarray, "q 5"] | None:
@@ -121,44 +123,55 @@ def create_gt_database(
         out: folder that the database's folder is put into.
         lidar_sweeps: largest number of earlier sweeps that are added to the key frame's points.
         workers: number of processes.
-        overwrite: whether a database that was made from another info file or with other settings is replaced.
+        overwrite: whether the database is made anew and replaces what is there.
         image_crops: whether a picture of each object is stored as well.
 
     Raises:
-        PreparationError: a point file or an image is missing or damaged, or a database made from something else is
-            in the way.
+        PreparationError: a point file or an image is missing or damaged, a database made from something else is
+            in the way, another process is at work in the folder, or a worker process was killed.
+        OSError: a file cannot be written; the database that was there stays.
     """
     split = info_file.stem.removeprefix("nuscenes_infos_")
     folder = out / f"nuscenes_gt_database_{split}"
-    infos_from = Record(info_file.parent).made_from(info_file)
-    made_from = {"layout": LAYOUT, "lidar_sweeps": lidar_sweeps, "infos": infos_from}
-    if image_crops:
-        # Beside the rest, so that databases without crops are what they were before there were any.
-        made_from["image_crops"] = True
-    record = Record(out)
-    if record.matches(folder, made_from) and (folder / "index.pkl").is_file():
-        print(f"{folder} is finished")
-        return folder
-    parts = out / "parts" / f"gt_database_{split}_{(infos_from or {}).get('tables', 'unknown')}_{lidar_sweeps}"
-    parts = parts.with_name(f"{parts.name}_crops") if image_crops else parts
-    if (folder / "index.pkl").exists() and not (overwrite or parts.is_dir()):
-        raise PreparationError(
-            f"{folder} was made from another info file or with other settings; "
-            "give --overwrite to replace it, or another --out"
-        )
-    job = SceneObjects(root, lidar_sweeps, image_crops)
-    finished = run_in_parts(job, frames_by_scene(info_file), parts, workers, f"ground-truth database, {split}")
-    metainfo = {"columns": list(COLUMNS), "lidar_sweeps": lidar_sweeps, "info_file": info_file.name}
-    _join(finished, folder, metainfo, image_crops)
-    record.add(folder, made_from)
-    remove_parts(parts)
+    with folder_lock(out):
+        # An info file of another tool is known by its content.
+        infos = Record(info_file.parent).made_from(info_file) or {"sha256": state(info_file)["sha256"]}
+        made_from = {"layout": LAYOUT, "lidar_sweeps": lidar_sweeps, "infos": infos}
+        if image_crops:
+            # Beside the rest, so that databases without crops are what they were before there were any.
+            made_from["image_crops"] = True
+        output = PreparedOutput(folder, made_from)
+        if not output.begin(overwrite):
+            print(f"{folder} is finished")
+            return folder
+        job = _Unpacked(SceneObjects(root, lidar_sweeps, image_crops))
+        description = f"ground-truth database, {split}"
+        parts = run_in_parts(job, _packed_scenes(info_file), output.parts, workers, description)
+        metainfo = {"columns": list(COLUMNS), "lidar_sweeps": lidar_sweeps, "info_file": info_file.name}
+        with output.writing() as unfinished:
+            _join(parts, unfinished, metainfo, image_crops)
     return folder
 
 
+def _packed_scenes(info_file: Path) -> dict[str, bytes]:
+    """Pickle the key frames of each scene: a fifth of the memory, which worker processes share and never write to."""
+    scenes = frames_by_scene(info_file)
+    return {name: pickle.dumps(scenes.pop(name), protocol=4) for name in list(scenes)}
+
+
+class _Unpacked:
+    """Hands the key frames of a scene to a job; an object, so that worker processes can be handed it."""
+
+    def __init__(self, job: SceneObjects) -> None:
+        self.job = job
+
+    def __call__(self, packed: bytes) -> dict:
+        return self.job(pickle.loads(packed))
+
+
 def _join(parts: list[Path], folder: Path, metainfo: dict, image_crops: bool) -> None:
-    """Write one file of points, and one of crops, for each class, and the index last: it says that all is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.pkl").unlink(missing_ok=True)
+    """Write one file of points, and one of crops, for each class, and the index, into a new folder."""
+    folder.mkdir()
     objects: dict[str, list[dict]] = {name: [] for name in DETECTION_CLASSES}
     kinds = ("lidar", "image") if image_crops else ("lidar",)
     names = {kind: {name: f"{kind}_{name}.bin" for name in DETECTION_CLASSES} for kind in kinds}
@@ -169,7 +182,7 @@ def _join(parts: list[Path], folder: Path, metainfo: dict, image_crops: bool) ->
             for kind, of_class in names.items()
         }
         for part in parts:
-            content = read_plain_pickle(part)
+            content = read_part(part)
             crops = content.get("crops", [None] * len(content["objects"]))
             for entry, points, crop in zip(content["objects"], content["points"], crops, strict=True):
                 name = entry["class_name"]
@@ -185,4 +198,5 @@ def _join(parts: list[Path], folder: Path, metainfo: dict, image_crops: bool) ->
                     bytes_end[name] += len(picture)
                 objects[name].append(entry)
     metainfo = metainfo | {f"{kind}_files": of_class for kind, of_class in names.items()}
-    write_atomically(folder / "index.pkl", pickle.dumps({"metainfo": metainfo, "objects": objects}, protocol=4))
+    with (folder / "index.pkl").open("wb") as file:
+        pickle.dump({"metainfo": metainfo, "objects": objects}, file, protocol=4)

@@ -8,6 +8,8 @@ from nuscenes import NuScenes
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError
 
+from .lean_tables import LeanTables
+
 TABLES = (
     "category",
     "attribute",
@@ -35,12 +37,13 @@ def missing_tables(root: Path, version: str) -> list[str]:
     return [f"{name}.json" for name in TABLES if not (root / version / f"{name}.json").is_file()]
 
 
-def open_tables(root: Path, version: str) -> NuScenes:
-    """Open the tables of one version.
+def open_tables(root: Path, version: str, camera_sweeps: bool = True) -> LeanTables:
+    """Open the tables of one version, without rows that info files have no use for (see `LeanTables`).
 
     Args:
         root: folder of the data set.
         version: "v1.0-trainval", "v1.0-mini" or "v1.0-test".
+        camera_sweeps: whether images between key frames are kept, which takes twice the memory.
 
     Raises:
         PreparationError: the version is unknown, the folder has no tables, or they do not fit together.
@@ -59,7 +62,7 @@ def open_tables(root: Path, version: str) -> NuScenes:
             f"tables of nuScenes {version} there, beside samples/ and sweeps/{hint}"
         )
     try:
-        return NuScenes(version=version, dataroot=str(root), verbose=False)
+        return LeanTables(version, root, camera_sweeps)
     except (AssertionError, OSError, ValueError, LookupError) as error:
         raise PreparationError(
             f"the devkit cannot open {folder}: {type(error).__name__}: {error}; is the data set unpacked completely?"
@@ -93,3 +96,23 @@ def fingerprint(root: Path, version: str) -> str:
         if name in ("scene", "sample", "calibrated_sensor"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def optional_inputs(root: Path, version: str) -> dict[str, str]:
+    """Describe what a data set may have or not: "none", or the number of files and a hash of their names and sizes.
+
+    These are the poses of the CAN bus, the table of lidarseg, and everything in `maps/`.
+    """
+    found = {
+        "can_bus": sorted((root / "can_bus").glob("*_pose.json")),
+        "lidarseg": sorted((root / version).glob("lidarseg.json")),
+        "maps": sorted(path for path in (root / "maps").rglob("*") if path.is_file()),
+    }
+    return {name: _names_and_sizes(root, paths) for name, paths in found.items()}
+
+
+def _names_and_sizes(root: Path, paths: list[Path]) -> str:
+    if not paths:
+        return "none"
+    text = "".join(f"{path.relative_to(root)} {path.stat().st_size}\n" for path in paths)
+    return f"{len(paths)} files {hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,28 +1,19 @@
 """Work that can be interrupted: the result of each scene is a file in a folder of parts, and is not made again."""
 
-import json
-import multiprocessing
 import os
 import pickle
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ponderv2.datasets.info_file import read_plain_pickle
 from ponderv2.progress_bar import progress_bar
 
+from .atomic_files import remove_unfinished, write_atomically
+from .nuscenes_tables import PreparationError
+from .worker_pool import run_in_processes
+
 Job = Callable[[Any], Any]
-
-# The job of a worker process: set in worker processes alone, once, when they start.
-_worker_job: Job | None = None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that there is never half of it under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
 
 
 def run_in_parts(job: Job, tasks: dict[str, Any], folder: Path, workers: int, description: str) -> list[Path]:
@@ -31,74 +22,69 @@ def run_in_parts(job: Job, tasks: dict[str, Any], folder: Path, workers: int, de
     Args:
         job: function that returns plain containers or numpy values.
         tasks: tasks by the names of their parts.
-        folder: folder of the parts.
+        folder: folder of the parts; no other process may be at work in it.
         workers: number of processes; 1 works in this one.
         description: text of the progress bar.
 
     Returns:
         Paths of the parts, in the order of the tasks.
+
+    Raises:
+        PreparationError: a worker process was killed or ran out of memory.
+        OSError: a part cannot be written; those that are finished stay.
     """
+    remove_unfinished(folder)
     parts = {name: folder / f"{name}.pkl" for name in tasks}
-    missing = [(task, parts[name]) for name, task in tasks.items() if not parts[name].is_file()]
+    missing = [(task, parts[name]) for name, task in tasks.items() if not _is_whole(parts[name])]
     with progress_bar(len(tasks), description, "scene", initial=len(tasks) - len(missing)) as progress:
-        for _ in _run(job, missing, min(workers, len(missing))):
+        for _ in _run(_PartMaker(job), missing, min(workers, len(missing))):
             progress.update()
     return list(parts.values())
 
 
-def _run(job: Job, tasks: Sequence[tuple[Any, Path]], workers: int) -> Iterator[None]:
-    if workers <= 1:
-        for task, part in tasks:
-            yield _finish_part(job, task, part)
-        return
-    # Forked workers share the tables, which take gigabytes, instead of each having a copy.
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    with multiprocessing.get_context(method).Pool(workers, initializer=_adopt, initargs=(job,)) as pool:
-        yield from pool.imap_unordered(_finish_part_in_worker, tasks)
+class _PartMaker:
+    """Makes the part of a task; an object, so that worker processes can be handed it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def __call__(self, task: tuple[Any, Path]) -> None:
+        content, part = task
+        write_atomically(part, pickle.dumps(self.job(content), protocol=4))
 
 
-def _adopt(job: Job) -> None:
-    global _worker_job
-    _worker_job = job
+def _run(make: _PartMaker, tasks: Sequence[tuple[Any, Path]], workers: int) -> Iterator[None]:
+    if workers > 1:
+        yield from run_in_processes(make, tasks, workers)
+    else:
+        for task in tasks:
+            yield make(task)
 
 
-def _finish_part_in_worker(task: tuple[Any, Path]) -> None:
-    _finish_part(_worker_job, *task)
+def _is_whole(part: Path) -> bool:
+    """Tell whether a part begins and ends as a pickle does; one that was cut is made anew."""
+    if not part.is_file() or part.stat().st_size < 2:
+        return False
+    with part.open("rb") as file:
+        first = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        return (first, file.read(1)) == (pickle.PROTO, pickle.STOP)
 
 
-def _finish_part(job: Job, task: Any, part: Path) -> None:
-    write_atomically(part, pickle.dumps(job(task), protocol=4))
+def read_part(part: Path) -> Any:
+    """Read what a job returned.
 
-
-class Record:
-    """The file `prepared.json`, which notes the finished outputs of a folder and what each was made from.
-
-    Args:
-        folder: folder of the outputs.
+    Raises:
+        PreparationError: the part is damaged; it is deleted, so that the next run makes it anew.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "prepared.json"
-
-    def matches(self, output: Path, made_from: dict) -> bool:
-        """Tell whether an output is there and was made from just this."""
-        return output.exists() and self.made_from(output) == made_from
-
-    def made_from(self, output: Path) -> dict | None:
-        """Read what an output was made from; None if that was not noted."""
-        return self._read().get(output.name)
-
-    def add(self, output: Path, made_from: dict) -> None:
-        """Note that an output is finished."""
-        content = self._read() | {output.name: made_from}
-        write_atomically(self.path, json.dumps(content, indent=2, sort_keys=True).encode())
-
-    def _read(self) -> dict:
-        return json.loads(self.path.read_text()) if self.path.is_file() else {}
-
-
-def remove_parts(folder: Path) -> None:
-    """Delete parts that are no longer needed, and the folder above when it is empty."""
-    shutil.rmtree(folder)
-    if not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
+    try:
+        return read_plain_pickle(part)
+    except OSError:
+        raise
+    except Exception as error:
+        # A damaged pickle may raise anything, says the documentation of `pickle`.
+        part.unlink()
+        raise PreparationError(
+            f"{part} was damaged ({error}) and is deleted; start the same command without --overwrite again, which "
+            "makes that scene anew"
+        ) from error

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .folder_lock import folder_lock
 from .gt_database_writer import create_gt_database
 from .infos import InfoSettings, create_info_files
 from .nuscenes_tables import open_tables
@@ -35,13 +36,17 @@ def prepare_nuscenes(
         Paths of the outputs.
 
     Raises:
-        PreparationError: the data set cannot be prepared, or outputs made from something else are in the way.
+        PreparationError: the data set cannot be prepared, outputs made from something else are in the way, or another
+            process is at work in the folder.
     """
-    tables = open_tables(root, version)
-    files = create_info_files(tables, out, InfoSettings(lidar_sweeps, camera_sweeps), workers, overwrite)
-    outputs = list(files.values())
-    if "train" in files and gt_database:
-        # The published database has the key frame and nine sweeps, as the detectors have.
-        sweeps = min(lidar_sweeps, 9)
-        outputs.append(create_gt_database(files["train"], root, out, sweeps, workers, overwrite, image_crops))
+    with folder_lock(out):
+        tables = open_tables(root, version, camera_sweeps=camera_sweeps > 0)
+        files = create_info_files(tables, out, InfoSettings(lidar_sweeps, camera_sweeps), workers, overwrite)
+        # They take gigabytes, and the database is made without them.
+        del tables
+        outputs = list(files.values())
+        if "train" in files and gt_database:
+            # The published database has the key frame and nine sweeps, as the detectors have.
+            sweeps = min(lidar_sweeps, 9)
+            outputs.append(create_gt_database(files["train"], root, out, sweeps, workers, overwrite, image_crops))
     return outputs

@@ -5,16 +5,14 @@ Matrices are kept as calibrated, in float64; augmentation only ever changes `lid
 """
 
 from logging import WARNING
-from pathlib import Path
 
-import cv2
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet3d.structures import LiDARPoints
 from mmengine.logging import print_log
 
+from ponderv2.datasets.data_files import DataFileError, read_image, read_point_file
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.nuscenes_constants import CAMERAS
 from ponderv2.geometry import compose_rig
@@ -37,7 +35,7 @@ class LoadCameras(BaseTransform):
 
     Raises:
         InfoFileError: a camera or its file name is missing, or a matrix has a wrong shape or is not finite.
-        FileNotFoundError, ValueError: an image is missing or cannot be decoded.
+        DataFileError: an image is missing (then it is a FileNotFoundError, too), empty, cut, or cannot be decoded.
     """
 
     def __init__(
@@ -100,7 +98,8 @@ class LoadLidarSweeps(BaseTransform):
         load_dim: number of float32 values of a point in the file, which begin with x, y, z, intensity, ring.
 
     Raises:
-        FileNotFoundError, ValueError: a file is missing or its size is no multiple of a point.
+        InfoFileError: a sweep's matrix is missing or has a wrong shape.
+        DataFileError: a file is missing (then it is a FileNotFoundError, too), empty, or cut, or no point is finite.
     """
 
     def __init__(
@@ -137,15 +136,7 @@ class LoadLidarSweeps(BaseTransform):
         return points
 
     def _read(self, path: str, key: str) -> np.ndarray:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{key}: point file {path} does not exist")
-        values = np.fromfile(path, dtype=np.float32)
-        if values.size % self.load_dim or Path(path).stat().st_size % 4:
-            raise ValueError(
-                f"{key}: point file {path} has {Path(path).stat().st_size} bytes, no multiple of "
-                f"{self.load_dim} float32 values; it is truncated or of another format"
-            )
-        points = values.reshape(-1, self.load_dim)[:, :5].copy()
+        points = read_point_file(path, self.load_dim, f"{key}: point file")[:, :5].copy()
         finite = np.isfinite(points).all(axis=1)
         if not finite.all():
             print_log(
@@ -153,6 +144,8 @@ class LoadLidarSweeps(BaseTransform):
                 logger="current",
                 level=WARNING,
             )
+        if not finite.any():
+            raise DataFileError(f"{key}: point file {path} has no point that is finite; copy it again")
         return points[finite]
 
 
@@ -167,12 +160,7 @@ def rig_of(results: dict) -> CameraRig:
 
 
 def _read_image(path: str, key: str) -> np.ndarray:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{key}.img_path: image {path} does not exist")
-    try:
-        return mmcv.imfrombytes(Path(path).read_bytes(), channel_order="rgb")
-    except cv2.error as error:
-        raise ValueError(f"{key}.img_path: image {path} cannot be decoded") from error
+    return read_image(path, f"{key}.img_path: image")
 
 
 def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarray:

@@ -73,9 +73,10 @@ def _most_turning(frames: Sequence[SampledFrame], count: int) -> list[SampledFra
 def _files(frames: Sequence[SampledFrame]) -> Finding:
     name, convention = "files", "under samples/ and sweeps/ of the data folder"
     files = [path for frame in frames for path in frame.files()]
-    missing = [path for path in files if not path.is_file()]
+    missing = [path for path in files if not path.is_file() or not path.stat().st_size]
     if missing:
-        return Finding(name, convention, Result.FAIL, f"{len(missing)} of {len(files)} are missing, first {missing[0]}")
+        evidence = f"{len(missing)} of {len(files)} are missing or empty, first {missing[0]}"
+        return Finding(name, convention, Result.FAIL, evidence)
     return Finding(name, convention, Result.PASS, f"{len(files)} files of {len(frames)} key frames are there")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ponderv2.datasets.data_files import read_image, read_point_file
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.nuscenes_constants import LIDAR
 from ponderv2.shapes import Float, Int
@@ -82,15 +83,10 @@ class SampledFrame:
         """Read an image in grey, 0–255.
 
         Raises:
-            FileNotFoundError, ValueError: the image is missing or cannot be decoded.
+            DataFileError: the image is missing (then it is a FileNotFoundError, too), cut, or cannot be decoded.
         """
-        path = self.image_file(camera)
-        if not path.is_file():
-            raise FileNotFoundError(f"image {path} does not exist")
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            raise ValueError(f"image {path} cannot be decoded")
-        return image.astype(np.float32)
+        image = read_image(self.image_file(camera))
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
     @cached_property
     def sweeps(self) -> Sequence[dict]:
@@ -130,13 +126,9 @@ def read_points(path: Path) -> Float[np.ndarray, "p 5"]:
     """Read the points (x, y, z, intensity, ring) of a nuScenes sweep, float64; those that are not finite are left out.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing or its size is no multiple of a point.
+        DataFileError: the file is missing (then it is a FileNotFoundError, too), empty, or cut.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"point file {path} does not exist")
-    if path.stat().st_size % 20:
-        raise ValueError(f"point file {path} has {path.stat().st_size} bytes, no multiple of 5 float32 values")
-    points = np.fromfile(path, dtype=np.float32).reshape(-1, 5).astype(np.float64)
+    points = read_point_file(path).astype(np.float64)
     return points[np.isfinite(points).all(axis=1)]
 
 

@@ -1,0 +1,107 @@
+"""Point files and images, read so that an empty, cut or otherwise unusable one is an error that names it."""
+
+import stat
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+
+from ponderv2.errors import UserError
+from ponderv2.shapes import Float
+
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+
+
+class DataFileError(UserError):
+    """A point file or an image that is empty, cut or of another format; the message names it and where it is used."""
+
+
+class MissingFileError(DataFileError, FileNotFoundError):
+    """A file of the data set that is not there."""
+
+
+def read_point_file(path: str | Path, load_dim: int = 5, name: str = "point file") -> Float[np.ndarray, "p d"]:
+    """Read all points of a file, float32; `name` begins the messages.
+
+    Args:
+        path: file of nothing but float32 values.
+        load_dim: number of values of a point.
+        name: what the file is, and of which key frame.
+
+    Raises:
+        DataFileError: the file is empty, or its size is no multiple of a point.
+        MissingFileError: it does not exist.
+    """
+    path = Path(path)
+    check_point_file(path, load_dim, name)
+    return np.fromfile(path, dtype=np.float32).reshape(-1, load_dim)
+
+
+def check_point_file(path: Path, load_dim: int = 5, name: str = "point file") -> int:
+    """Return the number of points of a file by its size alone; raises what `read_point_file` does."""
+    size = file_size(path, name)
+    if size == 0:
+        raise DataFileError(f"{name} {path} is empty (0 bytes); unpack or copy it again")
+    if size % (4 * load_dim):
+        raise DataFileError(
+            f"{name} {path} has {size} bytes, no multiple of {load_dim} float32 values; it is cut or of another format"
+        )
+    return size // (4 * load_dim)
+
+
+def file_size(path: Path, name: str) -> int:
+    """Return the number of bytes of a file.
+
+    Raises:
+        MissingFileError: it does not exist.
+        DataFileError: it is a folder, or something else that is no file.
+    """
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingFileError(f"{name} {path} does not exist") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataFileError(f"{name} {path} is no file")
+    return found.st_size
+
+
+def read_image(path: str | Path, name: str = "image") -> np.ndarray:
+    """Read an image, uint8 RGB `[H, W, 3]`; `name` begins the messages.
+
+    Raises:
+        DataFileError: the file is empty, cut, or cannot be decoded.
+        MissingFileError: it does not exist.
+    """
+    path = Path(path)
+    file_size(path, name)
+    return decode_image(path.read_bytes(), f"{name} {path}")
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decode the content of an image file, uint8 RGB `[H, W, 3]`.
+
+    Raises:
+        DataFileError: it is empty, cut, or no image; the message begins with `name`.
+    """
+    if not content:
+        raise DataFileError(f"{name} is empty (0 bytes); unpack or copy it again")
+    # OpenCV would fill what is missing with gray.
+    if is_cut(content):
+        raise DataFileError(f"{name} is cut: {len(content)} bytes without the end of an image; unpack or copy it again")
+    try:
+        return mmcv.imfrombytes(content, channel_order="rgb")
+    except cv2.error as error:
+        raise DataFileError(f"{name} cannot be decoded; it is damaged or of another format") from error
+
+
+def is_cut(content: bytes) -> bool:
+    """Tell whether a JPEG or PNG file lacks its end; of other formats this does not know.
+
+    In a JPEG's data no marker can occur by chance: there the byte FF is followed by 00. A thumbnail before them has an
+    end of its own, and some programs put something after the end.
+    """
+    if content.startswith(_JPEG):
+        return content.rfind(_END_OF_IMAGE) <= content.rfind(_START_OF_SCAN)
+    return content.startswith(_PNG) and b"IEND" not in content[-64:]
