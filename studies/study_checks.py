@@ -68,7 +68,7 @@ def check_study(study: TransferStudy) -> None:
         study: the study; modalities without anything left to run are not checked.
 
     Raises:
-        StudyProblems: there are problems; the message has a line for each.
+        StudyError: there is a problem; of several, `StudyProblems` with a line for each.
     """
     problems = Problems()
     _check_folder(study.out, problems)
@@ -80,6 +80,8 @@ def check_study(study: TransferStudy) -> None:
         with messages_from(logging.ERROR):
             for modality in study.modalities:
                 _check_modality(study, modality, problems)
+    if len(problems.lines) == 1:
+        raise StudyError(f"the study cannot be run, nothing was started: {problems.lines[0]}")
     if problems.lines:
         listed = "".join(f"\n  {line}" for line in problems.lines)
         raise StudyProblems(f"the study cannot be run, nothing was started:{listed}")

@@ -104,6 +104,17 @@ def test_an_interrupt_is_one_line_with_code_130(capsys):
     assert lines[0].endswith("interrupted")
 
 
+def test_an_interrupt_that_the_stack_made_an_error_of_is_still_one(capsys):
+    def run(given) -> None:
+        try:
+            raise KeyboardInterrupt
+        except BaseException:
+            raise SyntaxError("Failed to format the config file")  # noqa: B904
+
+    assert run_tool("a tool", _add_arguments, run, []) == 130
+    assert capsys.readouterr().err.splitlines()[-1].endswith("interrupted")
+
+
 def test_ctrl_c_while_a_tool_works_is_one_line(repository, frame_root, tmp_path):
     recipe = "configs/tiny/ponderv2_camera_keyframe.py"
     command = [sys.executable, "tools/train.py", recipe, "--data-root", frame_root, "--work-dir", tmp_path / "work"]
@@ -124,7 +135,7 @@ def test_ctrl_c_while_a_tool_works_is_one_line(repository, frame_root, tmp_path)
         time.sleep(0.1)
     tool.send_signal(signal.SIGINT)
     _, error = tool.communicate(timeout=60)
-    assert tool.returncode == 130
+    assert tool.returncode == 130, error
     assert error.strip().splitlines()[-1] == "train.py: interrupted"
     assert "Traceback" not in error
 

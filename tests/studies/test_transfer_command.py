@@ -69,7 +69,7 @@ def test_the_command_tells_failures_by_its_exit_code(make_study, training, tmp_p
     assert "out of luck" in said.out
     assert f"failed: runs/{FAILS}" in said.err
     assert json.loads((tmp_path / "out" / "study.json").read_text())["failed"] == [f"runs/{FAILS}"]
-    assert main(repository, _line(tmp_path, "--cfg-options", "lr=3"), training) == 2
+    assert main(repository, _line(tmp_path, "--cfg-options", "model.lr=3"), training) == 2
     assert "made with other settings" in capsys.readouterr().err
 
 

@@ -32,7 +32,7 @@ def test_a_study_pre_trains_once_and_then_trains_every_pair(make_study, training
 
 
 def test_a_run_and_its_baseline_differ_in_their_start_alone(make_study, training):
-    make_study(options=("a.b=1",)).run(launcher=training)
+    make_study(options=("model.a=1",)).run(launcher=training)
     scratch, pretrained = (training.commands[k] for k in (1, 2))
     same = [(a, b) for a, b in zip(scratch, pretrained, strict=True) if a != b]
     assert [a.rpartition("/")[2] for pair in same for a in pair] == [
@@ -43,7 +43,7 @@ def test_a_run_and_its_baseline_differ_in_their_start_alone(make_study, training
     ]
     assert pretrained[1:3] == ["tools/train.py", str(make_study().configs["lidar"])]
     for option in (
-        "a.b=1",
+        "model.a=1",
         "train_dataloader.dataset.dataset.fraction=0.1",
         "train_dataloader.dataset.dataset.fraction_seed=0",
         "randomness.seed=0",
@@ -52,8 +52,7 @@ def test_a_run_and_its_baseline_differ_in_their_start_alone(make_study, training
 
 
 def test_the_options_do_to_a_recipe_what_they_should(make_study, training):
-    from ponderv2.engine import load_config
-    from studies.recipe_parts import parse_options
+    from ponderv2.engine import load_config, parse_options
 
     study = make_study()
     encoder = study.out / "encoder.safetensors"
@@ -169,7 +168,7 @@ def _other_encoder(study: TransferStudy) -> dict:
     [
         (_other_data, r"val\.pkl"),
         (_other_recipe, "recipe_sha256"),
-        (lambda study: {"options": ("lr=2",)}, "recipe_sha256"),
+        (lambda study: {"options": ("model.lr=2",)}, "recipe_sha256"),
         (_other_encoder, "checkpoint_sha256"),
     ],
     ids=["data", "recipe", "options", "encoder"],
@@ -190,9 +189,9 @@ def test_a_failed_run_may_be_repeated_with_other_settings_unless_it_left_a_check
     again = Training()
     if checkpoint:
         with pytest.raises(StudyError, match="made with other settings"):
-            make_study(options=("lr=2",)).run(launcher=again)
+            make_study(options=("model.lr=2",)).run(launcher=again)
     else:
-        assert len(make_study(options=("lr=2",)).run(launcher=again)[0]) == 6
+        assert len(make_study(options=("model.lr=2",)).run(launcher=again)[0]) == 6
 
 
 def test_data_that_moved_is_still_the_same(make_study, training, tmp_path):

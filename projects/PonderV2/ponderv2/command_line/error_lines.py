@@ -5,6 +5,7 @@ import re
 
 from ponderv2.errors import ListedErrors, UserError
 
+_LONGEST = 600
 _IN_WORKER = re.compile(r"^Caught \w+ in .*(process|replica)")
 _LAST_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+): (.*)", re.MULTILINE | re.DOTALL)
 
@@ -49,13 +50,14 @@ def line_of(error: BaseException, expected: tuple[type[Exception], ...] = ()) ->
 
 
 def one_line(text: str) -> str:
-    """Put the lines of a text into one; a list below a colon is separated by semicolons."""
+    """Put the lines of a text into one, a list below a colon with semicolons; beyond 600 characters it is cut."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     joined = ""
     for line in lines:
         separator = "" if not joined else " " if joined[-1] in ":;,." else "; "
         joined += separator + line
-    return joined
+    # mmengine puts whole recipes into some of its messages.
+    return joined if len(joined) <= _LONGEST else f"{joined[: _LONGEST - 2]} …"
 
 
 def _os_line(error: OSError) -> str:

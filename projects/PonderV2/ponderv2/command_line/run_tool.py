@@ -54,14 +54,14 @@ def run_tool(
     install_quick_imports()
     try:
         return run(given) or DONE
-    except KeyboardInterrupt:
-        _tell(f"{parser.prog}: interrupted")
-        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has gone, as `head` does. Nothing more can be told there, also not on leaving.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_interrupt(error):
+            _tell(f"{parser.prog}: interrupted")
+            return INTERRUPTED
         line = line_of(error, expected)
         if line is None or os.environ.get(SHOW_TRACEBACKS) == "1":
             traceback.print_exc()
@@ -73,6 +73,13 @@ def run_tool(
             return FAULT
         _tell(f"{parser.prog}: {line}")
         return USER
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether it began with Ctrl-C: the stack has places that catch everything and raise an error of their own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _tell(line: str) -> None:

@@ -43,7 +43,10 @@ def recipe_errors(recipe: Path | str, doing: str) -> Iterator[None]:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, SyntaxError):
-        return f"{error.msg} in line {error.lineno} of {error.filename}"
+        line = "" if error.lineno is None else f" in line {error.lineno}"
+        # mmengine parses the text of a recipe, whose file Python then does not know.
+        file = "" if error.filename in (None, "<unknown>") else f" of {error.filename}"
+        return f"{error.msg}{line}{file}"
     # KeyError's text is the quoted key alone.
     text = f"no {error}" if type(error) is KeyError and len(str(error)) < 40 else str(error)
     return f"{text or 'no reason given'} ({type(error).__name__})"
