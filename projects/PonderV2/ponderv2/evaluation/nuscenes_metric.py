@@ -10,7 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from nuscenes.eval.detection.config import config_factory
 
-from ponderv2.datasets import load_info_file
+from ponderv2.datasets import FramesByToken, open_frame_store
 from ponderv2.datasets.prepare.nuscenes_tables import open_tables
 from ponderv2.datasets.splits import SPLITS
 from ponderv2.registry import METRICS
@@ -75,7 +75,7 @@ class PonderNuScenesMetric(BaseMetric):
         self.submission_dir = None if submission_dir is None else Path(submission_dir)
         self.partial = partial
         self.config = config_factory("detection_cvpr_2019")
-        self._frames: dict[str, dict] | None = None
+        self._frames: FramesByToken | None = None
         self._version = ""
 
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
@@ -152,11 +152,11 @@ class PonderNuScenesMetric(BaseMetric):
             )
         return classes
 
-    def _read_frames(self) -> dict[str, dict]:
-        """Return the poses of the info file's key frames by token; the first call, at the first sample, reads them."""
+    def _read_frames(self) -> FramesByToken:
+        """Return the info file's key frames by token; the first call, at the first sample, opens the file."""
         if self._frames is None:
-            info = load_info_file(self.info_file)
-            self._version = info["metainfo"].get("version")
+            store = open_frame_store(self.info_file)
+            self._version = store.metainfo.get("version")
             if self._version not in SPLITS:
                 raise ValueError(
                     f"info file {self.info_file}: metainfo.version is {self._version!r}, expected one of "
@@ -167,8 +167,5 @@ class PonderNuScenesMetric(BaseMetric):
                     f"{self.info_file} is of {_TEST}, whose boxes are not public: set submission_dir to get the file "
                     "for the evaluation server"
                 )
-            self._frames = {
-                frame["token"]: {"lidar_points": frame["lidar_points"], "ego2global": frame["ego2global"]}
-                for frame in info["data_list"]
-            }
+            self._frames = FramesByToken(store)
         return self._frames
