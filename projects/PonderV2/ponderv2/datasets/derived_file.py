@@ -149,7 +149,7 @@ class _HashingFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: bytearray | memoryview) -> int:
         count = self._file.readinto(buffer)
         self.hash.update(memoryview(buffer)[:count])
         return count

@@ -91,10 +91,7 @@ class FrameStore:
     @property
     def metainfo(self) -> dict:
         # It lies behind the frames.
-        metainfo = self._entry(len(self))
-        if not isinstance(metainfo, dict):
-            raise InfoFileError(f"info file {self.path}: metainfo is a {type(metainfo).__name__}, expected a dict")
-        return metainfo
+        return self._entry(len(self))
 
     def frame(self, place: int) -> dict:
         """Decode the key frame at a place of `data_list`; each call makes a new one.
@@ -118,7 +115,7 @@ class FrameStore:
         """Return the number of objects of each frame."""
         return np.diff(self._arrays["instance_ends"], prepend=0)
 
-    def _entry(self, place: int) -> Any:
+    def _entry(self, place: int) -> dict:
         ends = self._arrays["ends"]
         packed = self._arrays["stream"][int(ends[place - 1]) if place else 0 : int(ends[place])]
         try:
@@ -126,7 +123,10 @@ class FrameStore:
             content = unpacker.decompress(packed, _MAX_ENTRY)
             if not unpacker.eof:
                 raise ValueError("cut off, or far too large")
-            return load_plain(io.BytesIO(content))
+            entry = load_plain(io.BytesIO(content))
+            if not isinstance(entry, dict):
+                raise ValueError(f"it is a {type(entry).__name__}, expected a dict")
+            return entry
         except (zlib.error, *DAMAGED) as error:
             raise InfoFileError(
                 f"info file {self.path}: entry {place} of {self._arrays.name} cannot be read: {error}; delete that file"
@@ -187,8 +187,9 @@ def build_frame_store(path: str | Path) -> Path | None:
 def _derive(file: BufferedIOBase, path: Path, writer: ArrayWriter) -> dict[str, np.ndarray]:
     info = parse_info_file(file, path)
     frames, metainfo = info.pop("data_list"), info["metainfo"]
-    if not isinstance(frames, list):
-        raise InfoFileError(f"info file {path}: data_list is a {type(frames).__name__}, expected a list")
+    for name, value, kind in (("data_list", frames, list), ("metainfo", metainfo, dict)):
+        if not isinstance(value, kind):
+            raise InfoFileError(f"info file {path}: {name} is a {type(value).__name__}, expected a {kind.__name__}")
     columns: dict[str, list] = {name: [] for name in _COLUMNS}
     layouts: dict[object, int] = {}
     frames.reverse()
@@ -206,10 +207,10 @@ def _derive(file: BufferedIOBase, path: Path, writer: ArrayWriter) -> dict[str, 
     for name in ("tokens", "scene_tokens"):
         texts = np.array([text.encode() for text in columns[name]], dtype=np.bytes_)
         columns[name] = texts.view(np.uint8).reshape(len(texts), texts.itemsize)
-    try:
-        return {name: np.array(columns[name], dtype=dtype) for name, dtype in _COLUMNS.items()}
-    except OverflowError as error:
-        raise InfoFileError(f"info file {path}: a label or a number of points is out of range: {error}") from error
+    for name in ("labels", "lidar_points"):
+        if not all(-(2**31) <= number < 2**31 for number in columns[name]):
+            raise InfoFileError(f"info file {path}: {name} of objects are out of range")
+    return {name: np.array(columns[name], dtype=dtype) for name, dtype in _COLUMNS.items()}
 
 
 def _pack(entry: Any, writer: ArrayWriter) -> None:
@@ -231,7 +232,7 @@ def _add_columns(columns: dict[str, list], frame: Any, layouts: dict[object, int
     columns["instance_ends"].append(len(columns["labels"]))
 
 
-def _values(entries: list[dict], key: str, kind: type, missing: float) -> list:
+def _values(entries: list, key: str, kind: type, missing: float) -> list:
     try:
         return [kind(entry.get(key, missing)) for entry in entries]
     except (TypeError, ValueError, OverflowError, AttributeError) as error:

@@ -92,7 +92,7 @@ def _derive(file: BufferedIOBase, path: Path, writer: ArrayWriter) -> dict[str, 
     for name in list(index["objects"]):
         entries = index["objects"].pop(name)
         try:
-            parts.append(_table(entries, frames))
+            parts.append(table_of(entries, frames))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(f"{path}: an object of class {name} is not as expected: {error!r}; make it anew") from error
         ends[name] = len(entries) + (list(ends.values())[-1] if ends else 0)
@@ -106,7 +106,8 @@ def _derive(file: BufferedIOBase, path: Path, writer: ArrayWriter) -> dict[str, 
     }
 
 
-def _table(entries: list[dict], frames: dict[str, int]) -> np.ndarray:
+def table_of(entries: list[dict], frames: dict[str, int]) -> np.ndarray:
+    """Make a table of `ROW` from entries of an index; `frames` gets the tokens of key frames, with their places."""
     table = np.zeros(len(entries), dtype=ROW)
     table["box"] = np.array([entry["bbox_3d"][:7] for entry in entries], dtype=np.float64).reshape(-1, 7)
     velocities = [[np.nan if v is None else v for v in entry["velocity"]] for entry in entries]
