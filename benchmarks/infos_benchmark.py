@@ -1,6 +1,6 @@
 """Starting a data set of nuScenes' size: key frames in a store that ranks share, against a list in every rank.
 
-Made-up info files stand for real ones, and a made-up index for that of a ground-truth database. Every rank is a process
+Random info files stand for real ones, and a random index for that of a ground-truth database. Every rank is a process
 of its own; all import first, open at the same time, and stay until the last one is measured. What ranks hold is the
 growth of their shares of memory (PSS, in which a page that n processes share counts as n parts), summed: so much more
 does the machine need. Pages of mapped files are among it. It needs Linux.
@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from .infos_rank import DATABASE, INFOS
-from .made_up_infos import write_index, write_infos
 from .measure import surroundings
+from .random_infos import write_index, write_infos
 
 STORES = {"infos": f"{INFOS}.frames", "database": f"{DATABASE}/index.pkl.tables"}
 """What is opened, and the file that its first start makes."""
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", nargs="+", choices=STORES, default=tuple(STORES))
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 4], help="numbers of processes")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--folder", type=Path, help="folder that keeps the made-up files, 1.3 GB, for other runs")
+    parser.add_argument("--folder", type=Path, help="folder that keeps the random files, 1.3 GB, for other runs")
 
 
 def run(args: argparse.Namespace) -> dict:

@@ -1,4 +1,4 @@
-"""The benchmark of info files: what it makes up has nuScenes' form, and ranks are measured."""
+"""The benchmark of info files: the random entries have nuScenes' form, and ranks are measured."""
 
 import argparse
 import math
@@ -6,28 +6,29 @@ import math
 import pytest
 
 from benchmarks import infos_benchmark, infos_rank
-from benchmarks.made_up_infos import made_up_frame, write_index, write_infos
+from benchmarks.random_infos import random_frame, write_index, write_infos
 from ponderv2.datasets import CAMERAS, GroundTruthSampling, PonderNuScenesDetDataset, load_info_file
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("made_up")
+    folder = tmp_path_factory.mktemp("random_infos")
     write_infos(folder / infos_rank.INFOS, 12)
     write_index(folder / infos_rank.DATABASE, 12)
     return folder
 
 
-def test_made_up_frames_have_the_keys_of_prepared_ones(streets):
+def test_random_frames_have_the_keys_of_prepared_ones(streets):
     (prepared, *_) = load_info_file(streets / "nuscenes_infos_train.pkl")["data_list"]
-    made_up = made_up_frame(0, sweeps=10, instances=35.0)
-    assert set(made_up) == set(prepared)
-    assert set(made_up["instances"][0]) == set(prepared["instances"][0])
-    assert set(made_up["images"]) == set(CAMERAS)
-    assert set(made_up["images"]["CAM_BACK"]) == set(prepared["images"]["CAM_BACK"])
-    assert len(made_up["lidar_sweeps"]) == 10
-    assert set(made_up["lidar_sweeps"][0]["lidar_points"]) == {"lidar_path", "lidar2ego", "lidar2sensor"}
-    mean = sum(len(made_up_frame(k, 0, 35.0)["instances"]) for k in range(50)) / 50
+    random = random_frame(0, sweeps=10, instances=35.0)
+    # Tables with lidarseg alone have the last one.
+    assert set(random) == set(prepared) - {"pts_semantic_mask_path"}
+    assert set(random["instances"][0]) == set(prepared["instances"][0])
+    assert set(random["images"]) == set(CAMERAS)
+    assert set(random["images"]["CAM_BACK"]) == set(prepared["images"]["CAM_BACK"])
+    assert len(random["lidar_sweeps"]) == 10
+    assert set(random["lidar_sweeps"][0]["lidar_points"]) == {"lidar_path", "lidar2ego", "lidar2sensor"}
+    mean = sum(len(random_frame(k, 0, 35.0)["instances"]) for k in range(50)) / 50
     assert math.isclose(mean, 35, abs_tol=3)
 
 
@@ -42,7 +43,7 @@ def test_the_list_gives_the_frames_that_the_store_gives(folder):
         assert first["ann_info"]["gt_labels_3d"].tolist() == second["ann_info"]["gt_labels_3d"].tolist()
 
 
-def test_the_objects_of_the_made_up_index_are_those_of_the_made_up_frames(folder):
+def test_the_objects_of_the_random_index_are_those_of_the_random_frames(folder):
     sampling = GroundTruthSampling(data_root=str(folder), min_points=0)
     PonderNuScenesDetDataset(data_root=str(folder), ann_file=infos_rank.INFOS, pipeline=[sampling], load_interval=2)
     frames = load_info_file(folder / infos_rank.INFOS)["data_list"][::2]

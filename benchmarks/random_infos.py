@@ -1,4 +1,4 @@
-"""An info file and the index of a ground-truth database with as much in them as nuScenes' training set has, made up.
+"""An info file and the index of a ground-truth database with as much in them as nuScenes' training set has, of random numbers.
 
 What is in them has the form and the size of what `create_data` writes; no file that they name exists.
 """
@@ -14,7 +14,7 @@ from ponderv2.datasets import CAMERAS, DETECTION_CLASSES
 FRAMES_PER_SCENE = 40
 
 
-def made_up_frame(index: int, sweeps: int, instances: float) -> dict:
+def random_frame(index: int, sweeps: int, instances: float) -> dict:
     """Make the entry of a key frame, with so many earlier LiDAR sweeps, and so many objects in the mean."""
     rng = np.random.default_rng(index)
     scene, place = divmod(index, FRAMES_PER_SCENE)
@@ -45,7 +45,7 @@ def made_up_frame(index: int, sweeps: int, instances: float) -> dict:
         "lidar_sweeps": [_sweep(rng, lidar2ego, index, number, seconds) for number in range(sweeps)],
         "images": images,
         "image_sweeps": [],
-        "instances": [_instance(rng, index, number) for number in range(rng.poisson(instances))],
+        "instances": _instances(index, instances),
     }
 
 
@@ -57,7 +57,7 @@ def write_infos(path: Path, frames: int, sweeps: int = 10, instances: float = 35
         "version": "v1.0-trainval",
         "info_version": "1.1",
     }
-    data_list = [made_up_frame(index, sweeps, instances) for index in range(frames)]
+    data_list = [random_frame(index, sweeps, instances) for index in range(frames)]
     with path.open("wb") as file:
         pickle.dump({"metainfo": metainfo, "data_list": data_list}, file, protocol=4)
 
@@ -67,9 +67,7 @@ def write_index(folder: Path, frames: int, instances: float = 35.0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     objects: dict[str, list[dict]] = {name: [] for name in DETECTION_CLASSES}
     for index in range(frames):
-        rng = np.random.default_rng(index)
-        for number in range(rng.poisson(instances)):
-            entry = _instance(rng, index, number)
+        for entry in _instances(index, instances):
             name = DETECTION_CLASSES[entry["bbox_label"]]
             objects[name].append(
                 {
@@ -131,6 +129,12 @@ def _image(rng: np.random.Generator, cam2ego: list, camera: str, index: int, sec
         "timestamp": seconds,
         "sample_data_token": token(f"{camera} {index}"),
     }
+
+
+def _instances(index: int, mean: float) -> list[dict]:
+    # From a generator of their own, so that the database has the objects of the info file.
+    rng = np.random.default_rng([index, 1])
+    return [_instance(rng, index, number) for number in range(rng.poisson(mean))]
 
 
 def _instance(rng: np.random.Generator, index: int, number: int) -> dict:
