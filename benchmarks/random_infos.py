@@ -1,4 +1,4 @@
-"""An info file and the index of a ground-truth database with as much in them as nuScenes' training set has, of random numbers.
+"""A random info file, and a random index of a ground-truth database, as large as those of nuScenes' training set.
 
 What is in them has the form and the size of what `create_data` writes; no file that they name exists.
 """

@@ -104,6 +104,10 @@ class FrameStore:
             raise IndexError(f"place {place} of {len(self)} key frames")
         return self._entry(place)
 
+    def first_of_each_layout(self) -> list[int]:
+        """Return the place of the first frame with each set of keys."""
+        return np.unique(self.layouts, return_index=True)[1].tolist()
+
     def instances(self, place: int | None = None) -> InstanceColumns:
         """Return the columns of the objects of the frame at a place, or of all frames."""
         ends = self._arrays["instance_ends"]

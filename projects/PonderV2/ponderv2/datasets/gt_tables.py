@@ -55,8 +55,13 @@ class GroundTruthTables(Mapping[str, np.ndarray]):
         content = json.loads(self._arrays["stream"].tobytes().rstrip(b"\0"))
         self.files: GroundTruthFiles = files_of(folder, content["metainfo"])
         self._ends: dict[str, int] = content["ends"]
-        rows, ends = self._arrays["rows"], list(self._ends.values())
-        if rows.shape[1:] != (ROW.itemsize,) or ends != sorted(ends) or ends[-1:] not in ([], [len(rows)]):
+        self._check()
+
+    def _check(self) -> None:
+        """Check that what points somewhere points inside: a file that is mapped is not trusted."""
+        rows, frames, ends = self._arrays["rows"], self._arrays["frames"], list(self._ends.values())
+        fits = rows.shape[1:] == (ROW.itemsize,) and ends == sorted(ends) and ends[-1:] in ([], [len(rows)])
+        if not fits or (len(rows) and rows.view(ROW)["frame"].max() >= len(frames)):
             raise UserError(f"{self._arrays.name} is no table of objects; delete it")
 
     def __getitem__(self, name: str) -> np.ndarray:

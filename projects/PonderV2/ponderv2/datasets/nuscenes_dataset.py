@@ -233,11 +233,14 @@ class PonderNuScenesDataset(NuScenesDataset):
             tokens, every = frames.tokens(), frames.holds_all
         else:
             tokens = [frame.get("token") or "" for frame in frames]
-        if not every and not all(tokens):
+        if every and not all(tokens):
+            # All frames are used, and some cannot be named: there is nothing to leave out.
+            return
+        if not all(tokens):
             raise InfoFileError(
                 f"{self.info_files[0].name}: {type(transforms[0]).__name__} takes from the key frames that are used "
                 f"alone, but {tokens.count('')} of {len(tokens)} have no token; make the info file with "
                 "tools/create_data.py"
             )
         for transform in transforms:
-            transform.use_frames(set(tokens) - {""}, every)
+            transform.use_frames(set(tokens), every)

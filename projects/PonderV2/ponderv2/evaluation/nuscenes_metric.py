@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from nuscenes.eval.detection.config import config_factory
 
 from ponderv2.datasets import FramesByToken, open_frame_store
+from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.prepare.nuscenes_tables import open_tables
 from ponderv2.datasets.splits import SPLITS
 from ponderv2.registry import METRICS
@@ -167,5 +168,13 @@ class PonderNuScenesMetric(BaseMetric):
                     f"{self.info_file} is of {_TEST}, whose boxes are not public: set submission_dir to get the file "
                     "for the evaluation server"
                 )
-            self._frames = FramesByToken(store)
+            frames = FramesByToken(store)
+            # Here instead of at the end of an evaluation, when boxes are written.
+            for frame in map(store.frame, store.first_of_each_layout()):
+                missing = [key for key in ("lidar_points", "ego2global") if key not in frame]
+                if missing:
+                    raise InfoFileError(
+                        f"info file {self.info_file}, key frame {frame['token']}: {missing} are missing"
+                    )
+            self._frames = frames
         return self._frames
