@@ -132,6 +132,10 @@ def test_a_pickle_of_a_store_names_its_file(tmp_path, monkeypatch):
     assert pickle.loads(content).frame(99) == store.frame(99)
 
 
+def nested(depth: int) -> dict:
+    return {"deeper": nested(depth - 1)} if depth else {}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -142,6 +146,7 @@ def test_a_pickle_of_a_store_names_its_file(tmp_path, monkeypatch):
         (info(frame(1) | {"instances": [{"num_lidar_pts": 10**12}]}), r"out of range"),
         ({"metainfo": {}, "data_list": {}}, r"data_list is a dict, expected a list"),
         ({"metainfo": [], "data_list": []}, r"metainfo is a list, expected a dict"),
+        (info(frame(0) | {"deep": nested(400)}), r"key frame token 0: maximum recursion depth exceeded"),
         ({"metainfo": {}}, r"expected a dict with 'metainfo' and 'data_list'"),
     ],
 )

@@ -200,11 +200,11 @@ def _derive(file: BufferedIOBase, path: Path, writer: ArrayWriter) -> dict[str, 
     for place in range(len(frames)):
         # Each is let go when it is packed, so that memory goes down from here on.
         frame = frames.pop()
-        _pack(frame, writer)
-        columns["ends"].append(writer.size)
         try:
+            _pack(frame, writer)
+            columns["ends"].append(writer.size)
             _add_columns(columns, frame, layouts)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InfoFileError(f"info file {path}, key frame {_name(frame, place)}: {error}") from error
     _pack(metainfo, writer)
     columns["ends"].append(writer.size)
