@@ -1,10 +1,13 @@
 """Arguments of the benchmarks. Nothing heavy is imported here, so that `--help` answers at once."""
 
 import argparse
+from pathlib import Path
 
 from ponderv2.command_line import add_device_argument, existing_file, positive, share
 
 RENDER_WAYS = ("reference", "eager", "compiled")
+INFO_PARTS = ("infos", "database")
+INFO_WAYS = ("list", "store, first start", "store")
 LIFT_WAYS = ("outer product", "splat", "pull")
 
 
@@ -48,3 +51,14 @@ def add_lift_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=positive, default=5, help="rounds; the median of each way counts")
     add_device_argument(parser)
     parser.add_argument("--only", choices=LIFT_WAYS, help=argparse.SUPPRESS)
+
+
+def add_infos_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py infos`; the defaults are nuScenes' training set."""
+    parser.add_argument(
+        "--frames", type=positive, default=28130, help="key frames, with 10 sweeps and about 35 boxes each"
+    )
+    parser.add_argument("--parts", nargs="+", choices=INFO_PARTS, default=INFO_PARTS)
+    parser.add_argument("--ranks", type=positive, nargs="+", default=[1, 4], help="numbers of processes")
+    parser.add_argument("--ways", nargs="+", choices=INFO_WAYS, default=INFO_WAYS)
+    parser.add_argument("--folder", type=Path, help="folder that keeps the random files, 1.3 GB, for other runs")

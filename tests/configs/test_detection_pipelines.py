@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from ponderv2.datasets import GroundTruthSampling, PonderCBGSDataset
+from ponderv2.datasets import GroundTruthSampling, PonderCBGSDataset, transforms_of
 from ponderv2.engine import DisableTransformsHook, set_data_root
 from ponderv2.registry import DATASETS, HOOKS
 from tests.factories.gt_database import gt_object, write_gt_database
@@ -120,6 +121,29 @@ def test_final_lidar_training_balances_classes_and_samples_objects_until_that_is
     assert isinstance(sampling, GroundTruthSampling)
     sampling.switch.set(False)
     assert_labelled(built[0])
+
+
+def test_a_label_fraction_of_the_final_lidar_recipe_samples_objects_of_its_own_frames_alone(data):
+    info = pickle.loads((data / INFO_NAME).read_bytes())
+    frames = [info["data_list"][0] | {"token": f"at {k}", "timestamp": float(k)} for k in range(10)]
+    path = data / "nuscenes_infos_train.pkl"
+    path.unlink()
+    path.write_bytes(pickle.dumps(info | {"data_list": frames}))
+    buses = [gt_object("bus", [5.0 * k, 30.0, 0.0, 2.0, 2.0, 3.0, 0.0], sample_token=f"at {k}") for k in range(10)]
+    write_gt_database(data / "nuscenes_gt_database_train", buses)
+    config = load("final lidar")
+    dataset = config.train_dataloader.dataset
+    dataset.dataset.fraction = 0.3
+    set_data_root(dataset, str(data))
+    built = DATASETS.build(dataset)
+    labelled = {built.dataset.get_data_info(k)["token"] for k in range(len(built.dataset))}
+    assert len(labelled) == 3
+    (sampling,) = (t for t in transforms_of(built) if isinstance(t, GroundTruthSampling))
+    places = {token: 5.0 * int(token.split()[1]) for token in labelled}
+    rows = sampling.tables["bus"][sampling.rows["bus"]]
+    assert set(rows["box"][:, 0].tolist()) == set(places.values())
+    # The frame's three boxes, and all that there is to add.
+    assert len(built[0]["data_samples"].gt_instances_3d) == 6
 
 
 @pytest.mark.parametrize(("recipe", "more"), [("fusion", 0), ("final fusion", 2)])

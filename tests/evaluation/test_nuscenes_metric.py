@@ -17,6 +17,7 @@ from nuscenes.eval.detection.data_classes import DetectionMetrics
 from nuscenes.eval.detection.evaluate import DetectionEval
 
 from ponderv2.datasets import PonderNuScenesDetDataset, load_info_file
+from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.evaluation import DetectionScore, PonderNuScenesMetric
 from ponderv2.evaluation.nuscenes_score import ERRORS
 from ponderv2.evaluation.submission import attribute_of
@@ -237,6 +238,14 @@ def test_a_test_version_writes_the_submission_and_stops(truth, dataset, streets,
     metric.dataset_meta = dataset.metainfo | {"version": "v1.0-test"}
     with pytest.raises(ValueError, match="submission_dir"):
         metric.process(None, truth)
+
+
+def test_key_frames_without_a_pose_are_refused_at_the_first_sample(truth, streets, tmp_path):
+    info = load_info_file(streets / VAL)
+    del info["data_list"][1]["ego2global"]
+    (tmp_path / "infos.pkl").write_bytes(pickle.dumps(info))
+    with pytest.raises(InfoFileError, match=r"infos\.pkl, key frame \w+: \['ego2global'\] are missing"):
+        PonderNuScenesMetric(str(tmp_path), "infos.pkl").process(None, truth)
 
 
 def _no_prediction(sample: dict) -> None:

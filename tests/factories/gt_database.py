@@ -17,6 +17,7 @@ def gt_object(
     num_points: int = 20,
     camera: str | None = None,
     color: Sequence[int] = (255, 0, 0),
+    sample_token: str | None = None,
 ) -> dict:
     """An entry of the index without its places, and what pictures are filled with."""
     return {
@@ -27,7 +28,7 @@ def gt_object(
         "num_points": num_points,
         "camera": camera,
         "color": color,
-    }
+    } | ({} if sample_token is None else {"sample_token": sample_token})
 
 
 def write_gt_database(folder: Path, objects: Sequence[dict], image_size: tuple[int, int] = (24, 40)) -> Path:

@@ -5,12 +5,14 @@ Modules of this folder do not import `transforms`, which imports them; `prepare`
 
 from .cbgs import PonderCBGSDataset
 from .detection_dataset import PonderNuScenesDetDataset
+from .frame_store import FramesByToken, FrameStore, build_frame_store, open_frame_store
 from .gravity_boxes import gravity_boxes
 from .gt_database import GroundTruthDatabase
 from .info_file import load_info_file
 from .label_fractions import choose_fraction
 from .nuscenes_constants import CAMERAS, DETECTION_CLASSES
 from .nuscenes_dataset import PonderNuScenesDataset
+from .pipeline_transforms import UsesFrames, transforms_of
 from .transforms import (
     SAMPLE_GROUPS,
     GroundTruthSampling,
@@ -32,6 +34,8 @@ __all__ = [
     "CAMERAS",
     "DETECTION_CLASSES",
     "SAMPLE_GROUPS",
+    "FrameStore",
+    "FramesByToken",
     "GroundTruthDatabase",
     "GroundTruthSampling",
     "LoadCameras",
@@ -49,7 +53,11 @@ __all__ = [
     "SharedSwitch",
     "SwitchableTransform",
     "UnifiedRotScaleTransFlip",
+    "UsesFrames",
+    "build_frame_store",
     "choose_fraction",
     "gravity_boxes",
     "load_info_file",
+    "open_frame_store",
+    "transforms_of",
 ]

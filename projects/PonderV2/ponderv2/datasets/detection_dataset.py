@@ -8,7 +8,9 @@ import numpy as np
 from mmdet3d.structures import LiDARInstance3DBoxes
 
 from ponderv2.registry import DATASETS
+from ponderv2.shapes import Bool, Int
 
+from .frame_store import InstanceColumns
 from .info_file import InfoFileError
 from .nuscenes_dataset import PonderNuScenesDataset
 
@@ -62,10 +64,10 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
             **kwargs,
         )
 
-    def check_info(self, info: dict, path: Path) -> None:
+    def check_info(self, metainfo: dict, path: Path) -> None:
         """Check that the labels of the file mean the classes of the data set."""
         classes = self.METAINFO["classes"]
-        for name, label in info["metainfo"].get("categories", {}).items():
+        for name, label in metainfo.get("categories", {}).items():
             if name in classes and classes.index(name) != label:
                 raise InfoFileError(
                     f"info file {path}: metainfo.categories has {name!r} as {label}, "
@@ -76,8 +78,6 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
         """Make boxes, labels and what is known of them from the instances that are kept."""
         kept = [instance for instance in info["instances"] if self._keep(instance)]
         labels = np.array([self.label_mapping[i["bbox_label_3d"]] for i in kept], dtype=np.int64)
-        for label in labels:
-            self.num_ins_per_cat[label] += 1
         boxes = np.array([i["bbox_3d"][:7] for i in kept], dtype=np.float32).reshape(-1, 7)
         velocities = np.array([_velocity(i) for i in kept], dtype=np.float32).reshape(-1, 2)
         known = np.isfinite(velocities).all(axis=1)
@@ -92,6 +92,14 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
             "num_lidar_pts": np.array([i["num_lidar_pts"] for i in kept], dtype=np.int64),
             "instances": kept,
         }
+
+    def _shown(self, instances: InstanceColumns) -> Bool[np.ndarray, "n"]:
+        """Tell which boxes are kept, as `_keep` does for one."""
+        kept = (self._mapped_labels(instances) >= 0) & (instances.lidar_points >= self.min_lidar_points)
+        return kept & instances.valid if self.use_valid_flag else kept
+
+    def _counted_labels(self, instances: InstanceColumns) -> Int[np.ndarray, "m"]:
+        return self._mapped_labels(instances)[self._shown(instances)]
 
     def _keep(self, instance: dict) -> bool:
         if self.label_mapping.get(instance["bbox_label_3d"], -1) < 0:

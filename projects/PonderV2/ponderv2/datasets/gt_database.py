@@ -7,14 +7,16 @@ files of the objects, one after another.
 """
 
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
 
+from ponderv2.errors import UserError
 from ponderv2.shapes import Float
 
 from .data_files import DataFileError, decode_image
-from .info_file import read_plain_pickle
+from .info_file import DAMAGED, load_plain, no_garbage_collection
 
 COLUMNS = ("x", "y", "z", "intensity", "lag")
 """What the float32 numbers of a point mean."""
@@ -67,6 +69,39 @@ class GroundTruthFiles:
             raise DataFileError(f"{path} holds no picture in the bytes {first_byte} to {end}; make it anew") from error
 
 
+def must_be_finished(folder: Path) -> None:
+    """Check that a folder holds a whole database, whose index is written last.
+
+    Raises:
+        FileNotFoundError: it does not.
+    """
+    if not (folder / "index.pkl").is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no finished ground-truth database (index.pkl); run tools/create_data.py"
+        )
+
+
+def parse_index(file: BufferedIOBase, path: Path) -> dict:
+    """Read `{metainfo, objects}` from an index that is open.
+
+    Raises:
+        UserError: it is damaged, holds anything but plain data, or lacks a key.
+    """
+    try:
+        with no_garbage_collection():
+            index = load_plain(file)
+        if not isinstance(index["metainfo"]["lidar_files"], dict) or not isinstance(index["objects"], dict):
+            raise ValueError("metainfo.lidar_files and objects: expected dicts by class name")
+    except DAMAGED as error:
+        raise UserError(f"{path} is no index of a ground-truth database: {error}; make it anew") from error
+    return index
+
+
+def files_of(folder: Path, metainfo: dict) -> GroundTruthFiles:
+    """Return the files that the `metainfo` of a database names."""
+    return GroundTruthFiles(folder, metainfo["lidar_files"], metainfo.get("image_files", {}))
+
+
 class GroundTruthDatabase:
     """Annotated objects by class, and the points and picture of each.
 
@@ -83,17 +118,16 @@ class GroundTruthDatabase:
 
     Raises:
         FileNotFoundError: the folder holds no finished database.
+        UserError: its index is damaged or something else.
     """
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / "index.pkl").is_file():
-            raise FileNotFoundError(
-                f"{folder} holds no finished ground-truth database (index.pkl); run tools/create_data.py"
-            )
-        index = read_plain_pickle(folder / "index.pkl")
+        must_be_finished(folder)
+        with (folder / "index.pkl").open("rb") as file:
+            index = parse_index(file, folder / "index.pkl")
         self.metainfo: dict = index["metainfo"]
         self.objects: dict[str, list[dict]] = index["objects"]
-        self.files = GroundTruthFiles(folder, self.metainfo["lidar_files"], self.metainfo.get("image_files", {}))
+        self.files = files_of(folder, self.metainfo)
 
     @property
     def has_crops(self) -> bool:

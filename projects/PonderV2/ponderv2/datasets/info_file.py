@@ -4,9 +4,12 @@ Info files of the mmdet3d family are pickles. A pickle may run any code when it 
 Python containers and numpy values are let through; JSON is read as well.
 """
 
+import contextlib
+import gc
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,7 @@ _ALLOWED = {
 }
 
 
-# Damaged pickles and JSON raise these, besides errors of pickle itself: see the documentation of `pickle`.
-_DAMAGED = (
+DAMAGED = (
     pickle.UnpicklingError,
     EOFError,
     ValueError,
@@ -36,7 +38,9 @@ _DAMAGED = (
     ImportError,
     OverflowError,
     MemoryError,
+    RecursionError,
 )
+"""What damaged pickles and JSON raise, besides errors of pickle itself: see the documentation of `pickle`."""
 
 
 class InfoFileError(UserError):
@@ -67,6 +71,18 @@ class _PlainUnpickler(pickle.Unpickler):
         return super().find_class(_numpy_core(module), name)
 
 
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Switch the search for cycles off: plain data have none, and going through millions of new objects takes long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _numpy_core(module: str) -> str:
     package, _, rest = module.rpartition(".")
     if package not in ("numpy.core", "numpy._core"):
@@ -83,7 +99,12 @@ def read_plain_pickle(path: Path) -> Any:
         pickle.UnpicklingError: the file wants to load anything but plain data.
     """
     with path.open("rb") as file:
-        return _PlainUnpickler(file).load()
+        return load_plain(file)
+
+
+def load_plain(file: BufferedIOBase) -> Any:
+    """Read a pickle from an open file, as `read_plain_pickle` does."""
+    return _PlainUnpickler(file).load()
 
 
 def load_info_file(path: str | Path) -> dict:
@@ -94,14 +115,31 @@ def load_info_file(path: str | Path) -> dict:
         InfoFileError: the file is damaged, holds anything but plain data, or is of another format.
     """
     path = Path(path)
+    must_exist(path)
+    with path.open("rb") as file:
+        return parse_info_file(file, path)
+
+
+def must_exist(path: Path) -> None:
+    """Check that an info file is there.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"info file {path} does not exist; is --data-root right?")
+
+
+def parse_info_file(file: BufferedIOBase, path: Path) -> dict:
+    """Read an info file that is open, as `load_info_file` does.
+
+    Raises:
+        InfoFileError: as there.
+    """
     try:
-        if path.suffix == ".json":
-            info = json.loads(path.read_text())
-        else:
-            info = read_plain_pickle(path)
-    except _DAMAGED as error:
+        with no_garbage_collection():
+            info = json.load(file) if path.suffix == ".json" else load_plain(file)
+    except DAMAGED as error:
         raise InfoFileError(f"info file {path} cannot be read: {error}") from error
     if isinstance(info, dict) and "infos" in info:
         raise InfoFileError(

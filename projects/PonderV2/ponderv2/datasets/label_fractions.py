@@ -2,6 +2,8 @@
 
 import hashlib
 
+from ponderv2.errors import UserError
+
 FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.25, 0.5)
 """The shares that papers report; any other works as well."""
 
@@ -20,19 +22,19 @@ def choose_fraction(frames: list[dict], fraction: float, by: str = "frames", see
         seed: seed of the choice.
 
     Raises:
-        ValueError: the fraction is outside (0, 1], `by` is neither word, or frames lack the token that is needed.
+        UserError: the fraction is outside (0, 1], `by` is neither word, or frames lack the token that is needed.
     """
     if not 0 < fraction <= 1:
-        raise ValueError(f"fraction: expected a share in (0, 1], got {fraction}")
+        raise UserError(f"fraction: expected a share in (0, 1], got {fraction}")
     keys = {"frames": "token", "scenes": "scene_token"}
     if by not in keys:
-        raise ValueError(f"fraction_by: expected 'frames' or 'scenes', got {by!r}")
+        raise UserError(f"fraction_by: expected 'frames' or 'scenes', got {by!r}")
     if fraction == 1:
         return list(frames)
     key = keys[by]
     without = [frame.get("token", frame.get("sample_idx")) for frame in frames if not frame.get(key)]
     if without:
-        raise ValueError(
+        raise UserError(
             f"a fraction by {by} needs the key {key!r}, which {len(without)} of {len(frames)} key frames lack, first "
             f"{without[0]}; make the info file with tools/create_data.py"
         )

@@ -10,7 +10,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from nuscenes.eval.detection.config import config_factory
 
-from ponderv2.datasets import load_info_file
+from ponderv2.datasets import FramesByToken, open_frame_store
+from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.prepare.nuscenes_tables import missing_tables, open_tables
 from ponderv2.datasets.splits import SPLITS
 from ponderv2.errors import UserError
@@ -73,14 +74,14 @@ class PonderNuScenesMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         unknown = [sensor for sensor in sensors if sensor not in SENSORS]
         if unknown or not sensors:
-            raise ValueError(f"PonderNuScenesMetric: sensors: expected some of {SENSORS}, got {tuple(sensors)}")
+            raise UserError(f"PonderNuScenesMetric: sensors: expected some of {SENSORS}, got {tuple(sensors)}")
         self.data_root = Path(data_root)
         self.info_file = self.data_root / ann_file
         self.meta = {f"use_{sensor}": sensor in sensors for sensor in SENSORS}
         self.submission_dir = None if submission_dir is None else Path(submission_dir)
         self.partial = partial
         self.config = config_factory("detection_cvpr_2019")
-        self._frames: dict[str, dict] | None = None
+        self._frames: FramesByToken | None = None
         self._version = ""
 
     @property
@@ -113,7 +114,7 @@ class PonderNuScenesMetric(BaseMetric):
         for sample in data_samples:
             detections = read_detections(sample, len(self._classes()))
             if detections.token not in frames:
-                raise ValueError(f"sample {detections.token} was predicted, but {self.info_file} does not have it")
+                raise UserError(f"sample {detections.token} was predicted, but {self.info_file} does not have it")
             self.results.append(detections)
 
     def evaluate(self, size: int) -> dict[str, float]:
@@ -164,7 +165,7 @@ class PonderNuScenesMetric(BaseMetric):
     def _check_complete(self, by_token: dict[str, Detections], expected: set[str], split: str) -> None:
         missing = sorted(expected - set(by_token))
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{len(missing)} of the {len(expected)} samples of {split} have no prediction, the first {missing[0]}: "
                 "the official score needs every sample. Evaluate the whole split (load_interval=1, fraction=1.0, the "
                 f"evaluated data set's ann_file the one of the metric, {self.info_file.name}), or set partial=True "
@@ -175,29 +176,34 @@ class PonderNuScenesMetric(BaseMetric):
         classes = tuple((self.dataset_meta or {}).get("classes", ()))
         unknown = [name for name in classes if name not in self.config.class_range]
         if unknown or not classes:
-            raise ValueError(
+            raise UserError(
                 f"PonderNuScenesMetric: the data set's classes are {classes}, expected names out of "
                 f"{tuple(self.config.class_range)}"
             )
         return classes
 
-    def _read_frames(self) -> dict[str, dict]:
-        """Return the poses of the info file's key frames by token; the first call, at the first sample, reads them."""
+    def _read_frames(self) -> FramesByToken:
+        """Return the info file's key frames by token; the first call, at the first sample, opens the file."""
         if self._frames is None:
-            info = load_info_file(self.info_file)
-            self._version = info["metainfo"].get("version")
+            store = open_frame_store(self.info_file)
+            self._version = store.metainfo.get("version")
             if self._version not in SPLITS:
-                raise ValueError(
+                raise UserError(
                     f"info file {self.info_file}: metainfo.version is {self._version!r}, expected one of "
                     f"{sorted(SPLITS)}"
                 )
             if self._version == _TEST and self.submission_dir is None:
-                raise ValueError(
+                raise UserError(
                     f"{self.info_file} is of {_TEST}, whose boxes are not public: set submission_dir to get the file "
                     "for the evaluation server"
                 )
-            self._frames = {
-                frame["token"]: {"lidar_points": frame["lidar_points"], "ego2global": frame["ego2global"]}
-                for frame in info["data_list"]
-            }
+            frames = FramesByToken(store)
+            # Here instead of at the end of an evaluation, when boxes are written.
+            for frame in map(store.frame, store.first_of_each_layout()):
+                missing = [key for key in ("lidar_points", "ego2global") if key not in frame]
+                if missing:
+                    raise InfoFileError(
+                        f"info file {self.info_file}, key frame {frame['token']}: {missing} are missing"
+                    )
+            self._frames = frames
         return self._frames

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from ponderv2.datasets.frame_store import build_frame_store
+from ponderv2.datasets.gt_tables import GroundTruthTables
+
 from .folder_lock import folder_lock
 from .gt_database_writer import create_gt_database
 from .infos import InfoSettings, create_info_files
@@ -45,8 +48,12 @@ def prepare_nuscenes(
         # They take gigabytes, and the database is made without them.
         del tables
         outputs = list(files.values())
+        for path in outputs:
+            # Else the first training would do it.
+            build_frame_store(path)
         if "train" in files and gt_database:
             # The published database has the key frame and nine sweeps, as the detectors have.
             sweeps = min(lidar_sweeps, 9)
             outputs.append(create_gt_database(files["train"], root, out, sweeps, workers, overwrite, image_crops))
+            GroundTruthTables(outputs[-1])
     return outputs

@@ -1,20 +1,23 @@
 """Ground-truth sampling (GT-paste): annotated objects of other frames are added to points, boxes and images."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from logging import INFO, WARNING
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmcv.ops import box_iou_rotated
 from mmdet3d.structures import LiDARInstance3DBoxes, LiDARPoints
+from mmengine.logging import print_log
 
 from ponderv2.datasets.gravity_boxes import gravity_boxes
-from ponderv2.datasets.gt_database import GroundTruthDatabase
+from ponderv2.datasets.gt_tables import GroundTruthTables
 from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
+from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
 from ponderv2.registry import TRANSFORMS
-from ponderv2.shapes import Bool, Float
+from ponderv2.shapes import Bool, Float, Int
 
 from .gt_sampling_images import ObjectPicture, add_pictures
 from .sample_generator import sample_generator
@@ -36,18 +39,6 @@ SAMPLE_GROUPS = {
 
 _LAG_TOLERANCE = 0.025
 """Seconds: half of a LiDAR sweep, so that sweeps of two frames count as equally old."""
-
-_ROW = np.dtype(
-    [
-        ("box", np.float64, 7),
-        ("velocity", np.float32, 2),
-        ("first_point", np.int64),
-        ("num_points", np.int64),
-        ("camera", "S20"),
-        ("first_byte", np.int64),
-        ("num_bytes", np.int64),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -73,6 +64,8 @@ class GroundTruthSampling(SwitchableTransform):
     without a picture is added to the points alone. Points that a sampled object hides, or whose pixels it takes, stay
     (published: `modify_points=False`).
 
+    In a data set it samples objects of the key frames that the data set uses, and of no others (`use_frames`).
+
     The transform belongs after loading and before anything that moves points, boxes or pixels or changes colours, so
     that sampled and real objects are augmented alike. The published code distorts the colours of the frame first.
 
@@ -87,8 +80,8 @@ class GroundTruthSampling(SwitchableTransform):
 
     Raises:
         FileNotFoundError: the database is not there.
-        ValueError: a class name is unknown, the database lacks pictures, or a sample is augmented already or lacks
-            points, boxes or images.
+        UserError: a class name is unknown, or the database lacks pictures.
+        ValueError: a sample is augmented already or lacks points, boxes or images.
     """
 
     def __init__(
@@ -105,16 +98,48 @@ class GroundTruthSampling(SwitchableTransform):
         self.groups = dict(SAMPLE_GROUPS if groups is None else groups)
         self.classes = tuple(classes)
         self.min_points, self.rate, self.images = min_points, rate, images
-        content = GroundTruthDatabase(Path(data_root) / database)
-        for where, known in (("the classes of the data set", self.classes), ("the database", content.objects)):
+        self.tables = GroundTruthTables(Path(data_root) / database)
+        for where, known in (("the classes of the data set", self.classes), ("the database", self.tables)):
             unknown = sorted(set(self.groups) - set(known))
             if unknown:
-                raise ValueError(f"groups: {unknown} are not in {where}, which has {list(known)}")
-        if images and not content.has_crops:
-            raise ValueError(f"{Path(data_root) / database} has no pictures; make it with --image-crops --overwrite")
-        # Arrays instead of a million dicts: forked workers share them, and spawned ones get them quickly.
-        self.tables = {name: _table(content.objects[name], min_points) for name in self.groups}
-        self.files = content.files
+                raise UserError(f"groups: {unknown} are not in {where}, which has {list(known)}")
+        if images and not self.tables.files.image:
+            raise UserError(f"{Path(data_root) / database} has no pictures; make it with --image-crops --overwrite")
+        self.files = self.tables.files
+        # Places in the tables, of what is sampled: processes share the tables, which have a million rows.
+        self.rows = {name: _places(self._large_enough(name)) for name in self.groups}
+
+    def use_frames(self, tokens: Collection[str], every: bool) -> None:
+        """Sample the objects of these key frames alone, see `UsesFrames`.
+
+        Labels of other frames would leak into training on a fraction of them otherwise. How many objects are left is
+        logged; classes without any are not added to frames.
+
+        Raises:
+            UserError: the database does not say which frames its objects are from, and `tokens` are not all frames.
+        """
+        if not self.tables.knows_frames:
+            if every:
+                return
+            raise UserError(
+                f"{self.tables.folder}: its objects do not say which key frame they are from (key sample_token), and "
+                f"{len(tokens)} key frames are used alone; make it anew with tools/create_data.py, or use all frames"
+            )
+        large = {name: self._large_enough(name) for name in self.groups}
+        self.rows = {
+            name: _places(of_class & self.tables.from_frames(name, tokens)) for name, of_class in large.items()
+        }
+        left, total = sum(map(len, self.rows.values())), sum(int(of_class.sum()) for of_class in large.values())
+        empty = [name for name, rows in self.rows.items() if not len(rows) and large[name].any()]
+        print_log(
+            f"GroundTruthSampling: {left} of {total} objects of {self.tables.folder} are sampled, those of the "
+            f"{len(tokens)} key frames that are used" + (f"; none is left of {', '.join(empty)}" if empty else ""),
+            logger="current",
+            level=INFO if left else WARNING,
+        )
+
+    def _large_enough(self, name: str) -> Bool[np.ndarray, "n"]:
+        return self.tables[name]["num_points"] >= self.min_points
 
     def transform(self, results: dict) -> dict:
         self._check(results)
@@ -154,10 +179,10 @@ class GroundTruthSampling(SwitchableTransform):
         chosen = []
         for name, group in self.groups.items():
             present = int((labels == self.classes.index(name)).sum())
-            table = self.tables[name]
-            count = min(round(self.rate * max(0, group - present)), len(table))
-            rows = rng.choice(len(table), count, replace=False) if count else []
-            chosen += [_Candidate(name, table[row]) for row in rows]
+            rows, table = self.rows[name], self.tables[name]
+            count = min(round(self.rate * max(0, group - present)), len(rows))
+            places = rng.choice(len(rows), count, replace=False) if count else []
+            chosen += [_Candidate(name, table[rows[place]]) for place in places]
         return chosen
 
     def _with_points(self, scene: LiDARPoints, chosen: list[_Candidate]) -> LiDARPoints:
@@ -205,15 +230,5 @@ def free_of_collision(fixed: Float[np.ndarray, "n 7"], drawn: Float[np.ndarray, 
     return taken[len(fixed) :]
 
 
-def _table(entries: list[dict], min_points: int) -> np.ndarray:
-    entries = [entry for entry in entries if entry["num_points"] >= min_points]
-    table = np.zeros(len(entries), dtype=_ROW)
-    for row, entry in zip(table, entries, strict=True):
-        row["box"] = entry["bbox_3d"][:7]
-        row["velocity"] = [np.nan if v is None else v for v in entry["velocity"]]
-        row["first_point"], row["num_points"] = entry["first_point"], entry["num_points"]
-        crop = entry.get("crop")
-        if crop is not None:
-            row["camera"] = crop["camera"].encode()
-            row["first_byte"], row["num_bytes"] = crop["first_byte"], crop["num_bytes"]
-    return table
+def _places(chosen: Bool[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+    return np.flatnonzero(chosen).astype(np.int32)

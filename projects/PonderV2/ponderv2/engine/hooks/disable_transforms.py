@@ -1,14 +1,13 @@
 """Switching transforms off for the last epochs of training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from mmengine.config.lazy import LazyObject
-from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ponderv2.datasets import SwitchableTransform
+from ponderv2.datasets import SwitchableTransform, transforms_of
 from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
 
@@ -69,7 +68,7 @@ class DisableTransformsHook(Hook):
             ValueError: when there is no transform of one of the classes.
             TypeError: when one of the transforms is no `SwitchableTransform`.
         """
-        every = list(_transforms(dataset))
+        every = list(transforms_of(dataset))
         found = []
         for name in self.names:
             named = [t for t in every if any(c.__name__ == name for c in type(t).__mro__)]
@@ -89,17 +88,3 @@ def _name(transform: type | str | LazyObject) -> str:
         transform = transform.build()
     # A recipe that mmengine dumped has dotted names instead of classes.
     return transform.rpartition(".")[2] if isinstance(transform, str) else transform.__name__
-
-
-def _transforms(part: object) -> Iterator[object]:
-    """Yield the transforms of data sets, wrappers of data sets, pipelines, and transforms that hold transforms."""
-    if isinstance(part, list | tuple):
-        for item in part:
-            yield from _transforms(item)
-        return
-    if callable(part) and not isinstance(part, Compose):
-        yield part
-    for name in ("dataset", "datasets", "pipeline", "transforms"):
-        inner = getattr(part, name, None)
-        if inner is not None:
-            yield from _transforms(inner)
