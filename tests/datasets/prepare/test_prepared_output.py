@@ -66,7 +66,9 @@ def add_map(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "add"), [("can_bus", add_can_bus), ("lidarseg", write_lidarseg), ("maps", add_map)], ids=str
+    ("name", "add"),
+    [("can_bus", add_can_bus), ("lidarseg", write_lidarseg), ("maps", add_map)],
+    ids=["can_bus", "lidarseg", "maps"],
 )
 def test_what_was_added_to_the_data_makes_other_info_files(root, tmp_path, name, add):
     shutil.rmtree(root / "can_bus")
