@@ -77,7 +77,7 @@ def test_it_lies_beside_its_source_and_is_made_once(source, lengths):
     assert opened(source, lengths) == opened(source, lengths) == b"abc"
     assert lengths.count == 1
     assert (source.parent / "infos.pkl.lengths").stat().st_size > 100_000
-    assert not list(source.parent.glob("*unfinished*"))
+    assert not list(source.parent.glob("*building*"))
 
 
 def test_a_settled_source_is_not_even_hashed(source, lengths, monkeypatch):
@@ -142,9 +142,9 @@ def test_another_layout_is_made_anew(source, lengths):
 
 
 def test_what_a_killed_process_left_is_no_matter(source, lengths):
-    (source.parent / ".infos.pkl.lengths.unfinished").write_bytes(b"half")
+    (source.parent / ".infos.pkl.lengths.building").write_bytes(b"half")
     assert opened(source, lengths) == b"abc"
-    assert not list(source.parent.glob("*unfinished*"))
+    assert not list(source.parent.glob("*building*"))
 
 
 def test_where_the_folder_cannot_be_written_to_it_lies_in_the_cache(source, lengths, tmp_path, monkeypatch):
@@ -186,7 +186,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_place_is_taken(source, tmp_path
             raise failures.pop()
 
     assert opened(source, Lengths(tmp_path / "log", fail_once)) == b"abc"
-    assert not list(source.parent.glob("*lengths*unfinished*"))
+    assert not list(source.parent.glob("*lengths*building*"))
     assert list((tmp_path / "cache" / "ponderv2").glob("*/infos.pkl.lengths"))
     assert any("cannot be written: No space left on device" in message for message in said)
 
@@ -197,7 +197,7 @@ def test_what_goes_wrong_leaves_nothing_and_is_raised(source, tmp_path):
 
     with pytest.raises(UserError, match="no"):
         opened(source, Lengths(tmp_path / "log", fail))
-    assert not list(source.parent.glob("*unfinished*"))
+    assert not list(source.parent.glob("*building*"))
     assert not (source.parent / "infos.pkl.lengths").exists()
 
 

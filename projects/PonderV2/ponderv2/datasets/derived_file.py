@@ -203,22 +203,23 @@ def _fitting(place: Path, source: _Source, derivation: Derivation) -> MappedArra
 
 def _made_once(place: Path, source: _Source, derivation: Derivation) -> MappedArrays:
     """Make the derived file of a place, unless another process does so meanwhile."""
-    unfinished = place.with_name(f".{place.name}.unfinished")
+    # Not named as outputs of create_data.py are, which clears those of killed runs away.
+    building = place.with_name(f".{place.name}.building")
     with _locked(place) as alone:
         found = _fitting(place, source, derivation) if alone else None
         if found is not None:
             return found
         if not alone:
-            unfinished = place.with_name(f".{place.name}.{os.getpid()}.unfinished")
+            building = place.with_name(f".{place.name}.{os.getpid()}.building")
         print_log(f"making {place} from {source.path}, once; this takes a while", logger="current", level=INFO)
         try:
-            with unfinished.open("wb") as out:
+            with building.open("wb") as out:
                 source.derived(derivation, out)
                 out.flush()
                 os.fsync(out.fileno())
-            os.replace(unfinished, place)
+            os.replace(building, place)
         finally:
-            unfinished.unlink(missing_ok=True)
+            building.unlink(missing_ok=True)
     return MappedArrays(place)
 
 
