@@ -50,7 +50,8 @@ class Problems:
         try:
             yield
         except (UserError, FileNotFoundError) as error:
-            self.add(str(error))
+            recipe = where.partition(": ")[0]
+            self.add(str(error) if recipe in str(error) else f"{where}: {error}")
         except Exception as error:
             self.add(f"{where}: {type(error).__name__}: {error}")
 

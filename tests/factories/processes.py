@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ def forked(function: Callable[[], object], errors: Path) -> Iterator[ForkProcess
 
     def run() -> None:
         os.setpgid(0, 0)
+        # A shell that starts its jobs in the background lets them ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         output = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)

@@ -109,7 +109,7 @@ def test_all_problems_are_listed_together_a_line_each(make_study, partial_street
     for number, words in enumerate(
         [
             f"--out {study.out} cannot be written: Not a directory",
-            "train_dataloader: ValueError: fraction_by: expected 'frames' or 'scenes', got 'drives'",
+            "train_dataloader: fraction_by: expected 'frames' or 'scenes', got 'drives'",
             "v1.0-mini/sample_annotation.json is missing: the official score needs all tables",
             f"{missing} does not exist",
             f"recipe {recipe} does not exist",
@@ -185,7 +185,7 @@ def test_a_recipe_that_does_not_load_is_one_line(make_study, tmp_path):
     recipe = tmp_path / "broken.py"
     recipe.write_text("model = dict(\n")
     (line,) = _problems(make_study(configs={"lidar": recipe}))
-    assert line.startswith(f"{recipe}: SyntaxError")
+    assert line == f"recipe {recipe} cannot be read: '(' was never closed in line 1"
 
 
 @pytest.mark.parametrize("given", [True, False])
