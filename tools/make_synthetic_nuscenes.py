@@ -7,13 +7,14 @@ Exit code: 0 done, 2 the data set cannot be made.
 import argparse
 import sys
 
-from ponderv2.command_line import run_tool, writable_file
+from ponderv2.command_line import run_tool, writable_file, writable_folder
 from synthetic_nuscenes.command import add_arguments, make
 from synthetic_nuscenes.synthetic_errors import SyntheticDataError
 
 
 def run(given: argparse.Namespace) -> None:
     """Make the data set."""
+    writable_folder(given.out.parent, "--out")
     writable_file(given.preview, "--preview")
     make(given)
 

@@ -19,9 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Print the recipe."""
-    from ponderv2.engine import load_config, parse_options, resolved_recipe
+    from ponderv2.engine import load_config, must_have, parse_options, resolved_recipe
 
     config = load_config(given.config, given.data_root, parse_options(given.cfg_options), given.scratch)
+    must_have(config, ("model",), "print")
     print(resolved_recipe(config).pretty_text)
 
 

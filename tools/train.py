@@ -1,4 +1,4 @@
-"""Train a recipe: python tools/train.py configs/tiny/ponderv2_camera_keyframe.py --data-root DIR."""
+"""Train a recipe: python tools/train.py configs/tiny/ponderv2_camera_synthetic.py --data-root DIR."""
 
 import argparse
 import sys

@@ -14,6 +14,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "shapes": set(),
     "devices": {"errors"},
+    "folder_lock": {"errors"},
     "progress_bar": {"errors"},
     "structures": {"errors", "shapes"},
     "geometry": {"errors", "shapes", "structures"},
@@ -23,14 +24,15 @@ ROOMS: dict[str, set[str]] = {
     "rendering": _BASE,
     "masking": _BASE,
     "lifting": _STACK,
-    "datasets": _STACK | {"progress_bar"},
+    "datasets": _STACK | {"folder_lock", "progress_bar"},
     "visualization": _BASE,
     "encoders": _STACK | {"masking", "lifting"},
     "heads": _STACK | {"rendering", "encoders"},
     "checkpoints": _STACK,
     "models": _STACK | {"masking", "rendering", "encoders", "heads", "checkpoints"},
     "evaluation": _STACK | {"rendering", "datasets"},
-    "engine": _STACK | {"devices", "progress_bar", "datasets", "evaluation", "visualization", "checkpoints", "models"},
+    "engine": _STACK
+    | {"devices", "folder_lock", "progress_bar", "datasets", "evaluation", "visualization", "checkpoints", "models"},
 }
 """Every folder or module of `ponderv2`, and which of those above it it may import."""
 

@@ -1,12 +1,12 @@
 """Command lines and recipes."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import pytest
 
-from ponderv2.engine import build_trainer, load_config, parse_options
+from ponderv2.engine import load_config, parse_options, training_config
+from ponderv2.engine.launch import _tell_of_earlier_run
 from ponderv2.errors import UserError
 from tests.factories.tool_scripts import load_tool
 
@@ -48,16 +48,9 @@ def test_arguments_of_training(repository, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "folder"), [([], "uvtr_camera_synthetic"), (["--scratch"], "uvtr_camera_synthetic_scratch")]
 )
-def test_a_baseline_has_a_work_dir_of_its_own_and_starts_from_nothing(repository, monkeypatch, flags, folder):
+def test_a_baseline_has_a_work_dir_of_its_own_and_starts_from_nothing(repository, flags, folder):
     args = arguments(repository, "train", TINY.with_name("uvtr_camera_synthetic.py"), *flags)
-    seen = []
-    # Nothing is to be built here: the recipe as it gets to the runner is enough.
-    monkeypatch.setattr(
-        "ponderv2.engine.launch.Runner.from_cfg", lambda config: seen.append(config) or sys.exit("stop")
-    )
-    with pytest.raises(SystemExit, match="stop"):
-        build_trainer(args)
-    (config,) = seen
+    config = training_config(args)
     assert config.work_dir == f"work_dirs/{folder}"
     assert (config.model.init_cfg is None) == bool(flags)
 
@@ -75,3 +68,14 @@ def test_options_come_after_the_changes_of_the_baseline():
     recipe = TINY.parents[1] / "detection" / "uvtr_fusion_convnext_s_vs0p075_4xb2_20e_nuscenes.py"
     config = load_config(recipe, options={"model.init_cfg.checkpoint": "mine.pth"}, scratch=True)
     assert config.model.init_cfg.checkpoint == "mine.pth"
+
+
+def test_an_earlier_run_in_the_work_dir_is_told_of(repository, tmp_path, capsys):
+    (tmp_path / "last_checkpoint").write_text("iter_7.pth")
+    args = arguments(repository, "train", TINY, "--work-dir", tmp_path)
+    _tell_of_earlier_run(training_config(args))
+    assert f"{tmp_path} has a run already (iter_7.pth), whose checkpoints are replaced" in capsys.readouterr().out
+    (tmp_path / "iter_7.pth").write_bytes(b"")
+    args = arguments(repository, "train", TINY, "--work-dir", tmp_path, "--resume")
+    _tell_of_earlier_run(training_config(args))
+    assert capsys.readouterr().out == ""

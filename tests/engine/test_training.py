@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from ponderv2.checkpoints import read_encoder
+from ponderv2.folder_lock import folder_lock
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "configs/tiny/ponderv2_camera_keyframe.py"
@@ -83,6 +84,22 @@ def test_rendering_writes_a_panel_and_all_metrics(trained, frame_root, tmp_path)
     width, height = Image.open(tmp_path / "panel_0000.png").size
     assert width > 1000
     assert height > 300
+
+
+def test_another_run_in_the_work_dir_is_told_of_and_two_at_once_are_refused(trained, frame_root):
+    """The work dir has a finished run: it would be replaced, resuming it has nothing to do."""
+    before = (trained / "iter_4.pth").stat().st_mtime_ns
+    with folder_lock(trained, ".train.lock", "training", "--work-dir"):
+        options = ["train_cfg.max_iters=1", "train_cfg.val_interval=9"]
+        command = _command("train", "--data-root", frame_root, "--work-dir", trained, options=options)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"process {os.getpid()} on " in done.stderr
+    assert "is training in" in done.stderr
+    options = ["train_cfg.max_iters=4", "train_cfg.val_interval=9"]
+    done = _run(_command("train", "--data-root", frame_root, "--work-dir", trained, "--resume", options=options))
+    assert "iter_4.pth is at iter 4 of 4 already: nothing is trained or evaluated" in done.stdout
+    assert (trained / "iter_4.pth").stat().st_mtime_ns == before
 
 
 def test_a_killed_run_resumes_from_its_last_checkpoint(frame_root, tmp_path):

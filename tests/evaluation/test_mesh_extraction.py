@@ -56,3 +56,5 @@ def test_a_field_without_surface_says_so():
 def test_steps_that_make_no_grid_are_refused():
     with pytest.raises(ValueError, match="step"):
         extract_mesh(_renderer(_Ball()), _volume(), step=0.0)
+    with pytest.raises(ValueError, match=r"0\.001 m makes .* corners .*take a larger step"):
+        extract_mesh(_renderer(_Ball()), _volume(), step=0.001)

@@ -131,3 +131,8 @@ def test_training_reduces_the_loss(model, batch):
         optimizer.step()
         history.append(total.item())
     assert sum(history[-5:]) < 0.75 * sum(history[:5])
+
+
+def test_a_lattice_wider_than_an_image_is_refused(model, batch):
+    with pytest.raises(ValueError, match=r"stride: expected at most .* the shorter side of an image"):
+        model.render_images(batch["inputs"], stride=100_000)

@@ -34,6 +34,7 @@ def places(repository_root: Path, streets: Path, tmp_path_factory: pytest.TempPa
         "here": root,
         "tiny": tiny,
         "detection": repository_root / "configs" / "detection",
+        "parts": repository_root / "configs" / "_base_" / "tiny.py",
         "pretrain_recipe": tiny / "ponderv2_camera_synthetic.py",
         "detector_recipe": tiny / "uvtr_camera_synthetic.py",
         "lidar_recipe": tiny / "uvtr_lidar_synthetic.py",
@@ -52,12 +53,13 @@ def repository_root() -> Path:
 
 
 def _recipes(root: Path) -> dict[str, Path]:
+    rest = "train_dataloader = dict(batch_size=1)\noptim_wrapper = dict(type=1)\ntrain_cfg = dict(max_iters=1)\n"
     texts = {
         "broken_recipe": "model = dict(\n",
         "baseless_recipe": "_base_ = ['nowhere.py']\n",
-        "importing_recipe": "from no_such_package import Model\nmodel = dict(type=Model)\n",
+        "importing_recipe": "from no_such_package import Model\nmodel = dict(type=Model)\n" + rest,
         "unknown_class_recipe": "from mmengine.config import read_base\nfrom ponderv2.models import NoSuchModel\n"
-        "model = dict(type=NoSuchModel)\nwork_dir = 'work_dirs/x'\n",
+        "model = dict(type=NoSuchModel)\n" + rest,
     }
     for name, text in texts.items():
         (root / f"{name}.py").write_text(text)
@@ -69,10 +71,16 @@ def _checkpoints(root: Path, found: dict[str, Path]) -> dict[str, Path]:
     for name, recipe in (("pretrain", "pretrain_recipe"), ("detector", "detector_recipe")):
         config = load_config(found[recipe], options={"model.encoder.grid.size": (36, 36, 4), "model.init_cfg": None})
         models[name] = (config, MODELS.build(config.model))
-        state = {"state_dict": models[name][1].state_dict(), "optimizer": {}, "meta": {"epoch": 0, "iter": 1}}
+        state = {
+            "state_dict": models[name][1].state_dict(),
+            "optimizer": {"param_groups": []},
+            "meta": {"epoch": 0, "iter": 1},
+        }
         torch.save(state, root / f"{name}.pth")
     config, model = models["pretrain"]
     export_encoder(model.encoder, root / "encoder.safetensors", config.model.encoder, config.model.data_preprocessor)
+    meta = {"epoch": 0, "iter": 1, "config": "import os"}
+    torch.save(state | {"meta": meta}, root / "coded.pth")
     torch.save({"state_dict": {"encoder.x": torch.zeros(2)}, "meta": {}}, root / "foreign.pth")
     torch.save({"state_dict": {"encoder.camera.x": torch.zeros(2)}, "meta": {}}, root / "fused.pth")
     torch.save({"weights": {}}, root / "keyless.pth")
@@ -82,7 +90,7 @@ def _checkpoints(root: Path, found: dict[str, Path]) -> dict[str, Path]:
     moved = root / "moved"
     moved.mkdir()
     (moved / "last_checkpoint").write_text("elsewhere/iter_9.pth")
-    names = ("pretrain", "detector", "foreign", "fused", "keyless", "torn", "nothing", "hostile")
+    names = ("pretrain", "detector", "coded", "foreign", "fused", "keyless", "torn", "nothing", "hostile")
     return {f"{name}_checkpoint": root / f"{name}.pth" for name in names} | {
         "encoder": root / "encoder.safetensors",
         "moved": moved,

@@ -14,7 +14,8 @@ def usable_device(name: str | None) -> str:
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        # Read back, as not every device that torch knows can compute.
+        torch.ones(1, device=name).add(1).item()
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         there = f"cpu and {torch.cuda.device_count()} GPUs (cuda:0 …)" if torch.cuda.is_available() else "cpu alone"
         raise UserError(f"--device {name}: expected a device that torch can use here, which are {there}") from error

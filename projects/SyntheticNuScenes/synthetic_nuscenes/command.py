@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--workers", type=at_least(1), default=1, help="processes, a scene each; default %(default)s")
     parser.add_argument(
-        "--preview", type=Path, metavar="FILE.png", help="also draw the first scene: images and top view"
+        "--preview", type=png_file, metavar="FILE.png", help="also draw the first scene: images and top view"
     )
 
 
@@ -38,6 +38,13 @@ def image_size(text: str) -> tuple[int, int]:
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no image size; it looks like 800x450")
     return int(found[1]), int(found[2])
+
+
+def png_file(text: str) -> Path:
+    """Read the path of a PNG; raises ArgumentTypeError for any other suffix."""
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"expected a file *.png, got {text!r}")
+    return Path(text)
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ponderv2.datasets.prepare import InfoSettings, PreparationError, create_gt_database, create_info_files
-from ponderv2.datasets.prepare.folder_lock import LOCK_NAME, folder_lock
+from ponderv2.datasets.prepare import InfoSettings, create_gt_database, create_info_files
+from ponderv2.datasets.prepare.preparation_lock import LOCK_NAME
+from ponderv2.datasets.prepare.preparation_lock import preparation_lock as folder_lock
+from ponderv2.folder_lock import FolderInUseError
 from tests.factories.processes import forked, wait_for
 
 
@@ -24,9 +26,9 @@ def test_a_second_maker_ends_at_once_and_names_the_first(tables, tables_root, pr
     with forked(lambda: hold(out), tmp_path / "errors") as other:
         wait_for((out / "held").exists)
         holder = rf"^process {other.pid} on {socket.gethostname()} is making data in .*out already; .*another --out$"
-        with pytest.raises(PreparationError, match=holder):
+        with pytest.raises(FolderInUseError, match=holder):
             create_info_files(tables, out, InfoSettings())
-        with pytest.raises(PreparationError, match=holder):
+        with pytest.raises(FolderInUseError, match=holder):
             create_gt_database(prepared / "nuscenes_infos_train.pkl", tables_root, out)
         assert sorted(path.name for path in out.iterdir()) == [LOCK_NAME, "held"]
 
@@ -51,14 +53,14 @@ def test_blocks_of_one_process_nest(tmp_path):
 
 
 def test_a_lock_file_that_was_deleted_between_opening_and_locking_guards_nothing(tmp_path, monkeypatch):
-    locked = fcntl.flock
+    locked = fcntl.lockf
 
     def deleted_at_first(lock: int, how: int) -> None:
-        monkeypatch.setattr(fcntl, "flock", locked)
+        monkeypatch.setattr(fcntl, "lockf", locked)
         (tmp_path / LOCK_NAME).unlink()
         locked(lock, how)
 
-    monkeypatch.setattr(fcntl, "flock", deleted_at_first)
+    monkeypatch.setattr(fcntl, "lockf", deleted_at_first)
     with folder_lock(tmp_path):
         assert (tmp_path / LOCK_NAME).exists()
 
@@ -67,7 +69,7 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     def none(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "lockf", none)
     with pytest.warns(UserWarning, match="has no locks"), folder_lock(tmp_path):
         pass
 

@@ -40,7 +40,7 @@ def read_covering_weights(model: nn.Module, path: Path) -> dict[str, Tensor]:
         FileNotFoundError: there is no such file.
         UserError: the checkpoint lacks weights of the model, or has others; the first keys are named.
     """
-    return _covering(model, load_checkpoint_file(path), path)
+    return check_covering(model, load_checkpoint_file(path), path)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -48,29 +48,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(read_covering_weights(model, path))
 
 
-def check_resumable(model: nn.Module, path: Path) -> None:
-    """Check that a training can go on from a checkpoint: it has the state of a training, of this model.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UserError: the checkpoint holds weights alone, or it is of another recipe.
-    """
-    checkpoint = load_checkpoint_file(path)
-    missing = [key for key in ("state_dict", "optimizer", "meta") if key not in checkpoint]
-    if missing:
-        raise UserError(
-            f"--resume: {path} has no {' and no '.join(missing)}, so no training can go on from it; expected a "
-            "checkpoint that tools/train.py wrote"
-        )
-    _covering(model, checkpoint, path)
-
-
-def _covering(model: nn.Module, checkpoint: dict, path: Path) -> dict[str, Tensor]:
+def check_covering(model: nn.Module, checkpoint: dict, path: Path) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint that is loaded; raises `UserError` as `read_covering_weights` does."""
     weights = checkpoint.get("state_dict")
     if not isinstance(weights, dict):
         raise UserError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)[:5]}")
     own = model.state_dict()
     found = compare(own, weights)
+    if found.problems() and path.suffix == ".safetensors":
+        raise UserError(
+            f"{path} is an exported encoder, without the rest of the model; expected a checkpoint of this recipe "
+            "(iter_*.pth, epoch_*.pth or the work dir); training starts from encoders by model.init_cfg.checkpoint"
+        )
     if found.problems():
         raise UserError(
             f"checkpoint {path} is not of this recipe, it covers {len(found.matched)} of {len(own)} weights: "

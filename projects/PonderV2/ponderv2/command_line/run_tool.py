@@ -1,10 +1,14 @@
 """One way to start every tool, and one way to end it: what a user can mend is one line."""
 
 import argparse
+import errno
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import NoReturn
 
 from ponderv2.compat.quick_imports import install_quick_imports
@@ -14,6 +18,10 @@ from .error_lines import line_of
 DONE, FAULT, USER, INTERRUPTED = 0, 1, 2, 130
 SHOW_TRACEBACKS = "PONDER_TRACEBACK"
 """Environment variable that, set to 1, shows where an error came from also when it is told in one line."""
+
+
+QUICK_IMPORTS = "PONDER_QUICK_IMPORTS"
+"""Environment variable that, set to 0, imports the stack with everything that it can do, see `compat.quick_imports`."""
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -51,7 +59,9 @@ def run_tool(
         given = parser.parse_args(arguments)
     except SystemExit as ended:
         return int(ended.code or DONE)
-    install_quick_imports()
+    if os.environ.get(QUICK_IMPORTS) != "0":
+        install_quick_imports()
+    interrupts = _note_interrupts()
     try:
         return run(given) or DONE
     except BrokenPipeError:
@@ -59,10 +69,11 @@ def run_tool(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
     except (Exception, KeyboardInterrupt) as error:
-        if _is_interrupt(error):
+        if interrupts or _is_interrupt(error):
             _tell(f"{parser.prog}: interrupted")
             return INTERRUPTED
         line = line_of(error, expected)
+        line = line and line + _where_to(error, given)
         if line is None or os.environ.get(SHOW_TRACEBACKS) == "1":
             traceback.print_exc()
         if line is None:
@@ -73,6 +84,29 @@ def run_tool(
             return FAULT
         _tell(f"{parser.prog}: {line}")
         return USER
+
+
+def _note_interrupts() -> list[int]:
+    """Return a list that has an entry after Ctrl-C: the stack has places that swallow it and fail of something else."""
+    seen: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    # What is ignored, as by a shell for its jobs in the background, or handled by someone else, stays as it is.
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return seen
+
+
+def _where_to(error: BaseException, given: argparse.Namespace) -> str:
+    """Name the folder of the outputs where a full disk says nothing of the file."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename:
+        return ""
+    folder = getattr(given, "out", None) or getattr(given, "work_dir", None)
+    return "" if folder is None else f" (writing to {folder})"
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

@@ -41,7 +41,12 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="logs and checkpoints; default work_dirs/<config name>, of a baseline <config name>_scratch",
     )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="what started this process as one of several: torchrun (pytorch), srun (slurm) or mpirun (mpi)",
+    )
     # Older versions of torchrun pass this rank; it is also in the environment, where mmengine reads it.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 

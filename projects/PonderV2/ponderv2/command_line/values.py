@@ -47,7 +47,7 @@ def existing_file(what: str) -> Callable[[str], Path]:
     def read(text: str) -> Path:
         path = Path(text).expanduser()
         if path.is_dir():
-            raise argparse.ArgumentTypeError(f"expected a {what}, {text} is a folder")
+            raise argparse.ArgumentTypeError(f"expected {_a(what)}, {text} is a folder")
         if not path.is_file():
             raise argparse.ArgumentTypeError(f"{what} {text} does not exist{_near(path)}")
         return path
@@ -78,6 +78,10 @@ def existing_path(what: str) -> Callable[[str], Path]:
         return path
 
     return read
+
+
+def _a(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
 
 
 def _whole(text: str, least: int) -> int:

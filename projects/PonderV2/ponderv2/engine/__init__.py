@@ -8,10 +8,10 @@ from .hooks import (
     RenderPreviewHook,
     UnfreezeEncoderHook,
 )
-from .launch import build_tester, build_trainer, load_config, test, train
+from .launch import build_tester, load_config, prepare_training, test, train, training_config
 from .optim_constructor import CheckedOptimWrapperConstructor
 from .recipe_datasets import innermost_dataset, set_data_root
-from .recipe_errors import recipe_errors
+from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
 from .resolved_recipe import resolved_recipe
 from .test_time_augmentation import with_tta
@@ -25,14 +25,16 @@ __all__ = [
     "RenderPreviewHook",
     "UnfreezeEncoderHook",
     "build_tester",
-    "build_trainer",
     "innermost_dataset",
     "load_config",
+    "must_have",
     "parse_options",
+    "prepare_training",
     "recipe_errors",
     "resolved_recipe",
     "set_data_root",
     "test",
     "train",
+    "training_config",
     "with_tta",
 ]

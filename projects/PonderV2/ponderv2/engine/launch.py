@@ -2,6 +2,9 @@
 
 import argparse
 import copy
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -10,15 +13,24 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2 import compat
-from ponderv2.checkpoints import check_resumable, read_covering_weights, resolve_checkpoint
+from ponderv2.checkpoints import read_covering_weights, resolve_checkpoint
 from ponderv2.errors import UserError
+from ponderv2.folder_lock import folder_lock
 
 from .allocator import keep_freed_memory
 from .hooks import DetectionPreviewHook
 from .recipe_datasets import set_data_root
-from .recipe_errors import recipe_errors
+from .recipe_errors import must_have, recipe_errors
 from .recipe_options import change_recipe, parse_options
+from .resuming import check_resumable
 from .test_time_augmentation import with_tta
+
+_LAUNCHERS = {
+    "pytorch": ("torchrun --nproc-per-node N", "RANK"),
+    "slurm": ("srun", "SLURM_PROCID"),
+    "mpi": ("mpirun", "OMPI_COMM_WORLD_LOCAL_RANK"),
+}
+"""What starts the processes of each launcher, and a variable by which it is known."""
 
 
 def load_config(
@@ -61,16 +73,23 @@ def train(args: argparse.Namespace) -> None:
 
     Raises:
         UserError: what the command line names cannot be trained, or not be resumed; nothing has been trained then.
+        FolderInUseError: another training is at work in the work dir.
     """
-    runner = build_trainer(args)
-    with recipe_errors(args.config, "cannot be built"):
-        # As `Runner.train` builds them, which would do it after saying that training starts.
-        runner.train_loop  # noqa: B018
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        runner.val_loop  # noqa: B018
-    if args.resume:
-        check_resumable(_model(runner), Path(runner.cfg.load_from))
-    runner.train()
+    config = training_config(args)
+    with ExitStack() as stack:
+        if _is_first_rank():
+            lock = folder_lock(Path(config.work_dir), ".train.lock", "training", "--work-dir")
+            stack.enter_context(lock)
+            _tell_of_earlier_run(config)
+        with recipe_errors(args.config, "cannot be built", args.cfg_options):
+            runner = Runner.from_cfg(config)
+        prepare_training(runner, args.config, args.cfg_options)
+        if config.get("resume"):
+            told = check_resumable(runner, Path(config.load_from))
+            print(*told, sep="\n", end="\n" if told else "", flush=True)
+        elif config.get("load_from"):
+            read_covering_weights(_model(runner), Path(config.load_from))
+        runner.train()
 
 
 def test(args: argparse.Namespace) -> dict[str, float]:
@@ -80,28 +99,60 @@ def test(args: argparse.Namespace) -> dict[str, float]:
         UserError: what the command line names cannot be evaluated, or the checkpoint is not of this recipe.
     """
     runner = build_tester(args)
-    with recipe_errors(args.config, "cannot be built"):
+    with recipe_errors(args.config, "cannot be built", args.cfg_options):
         runner.test_loop  # noqa: B018
     read_covering_weights(_model(runner), Path(runner.cfg.load_from))
     return runner.test()
 
 
-def build_trainer(args: argparse.Namespace) -> Runner:
-    """Build the runner of a training.
+def training_config(args: argparse.Namespace) -> Config:
+    """Return the recipe of a training, with all that its command line says.
 
     Raises:
-        UserError: the recipe cannot be built, `--amp` is given without CUDA, or `--resume` and there is no checkpoint.
+        UserError: the recipe lacks what a training needs, `--amp` is given without CUDA, or the training is to resume
+            and there is no checkpoint.
     """
     keep_freed_memory()
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options), args.scratch)
+    must_have(config, ("model", "train_dataloader", "optim_wrapper", "train_cfg"), "train")
     _place(config, args, args.config.stem + ("_scratch" if args.scratch else ""))
     if args.amp:
         _use_amp(config)
-    if args.resume:
+    # Both may also be set by the recipe, or by --cfg-options.
+    resume = args.resume or (config.get("resume") and (config.get("load_from") or "auto"))
+    if resume:
         config.resume = True
-        config.load_from = str(_checkpoint_to_resume(args.resume, Path(config.work_dir)))
-    with recipe_errors(args.config, "cannot be built"):
-        return Runner.from_cfg(config)
+        config.load_from = str(_checkpoint_to_resume(resume, Path(config.work_dir)))
+    return config
+
+
+def prepare_training(runner: Runner, recipe: Path, changes: Sequence[str] = ()) -> None:
+    """Build what a training builds before its first step, so that errors of the recipe come before anything starts.
+
+    It is built as `Runner.train` does, which finds it built.
+
+    Args:
+        runner: runner of a recipe.
+        recipe: the recipe, for messages.
+        changes: changes to it from the command line, for messages.
+
+    Raises:
+        UserError: something cannot be built, or the training would have no step.
+    """
+    with recipe_errors(recipe, "cannot be built", changes):
+        loop = runner.train_loop
+        for name in ("max_iters", "max_epochs", "val_interval"):
+            if getattr(loop, f"_{name}", getattr(loop, name, 1)) < 1:
+                raise UserError(f"recipe {recipe}: train_cfg.{name} is below 1, so nothing would be trained")
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        # Schedulers note the rates they start from, so these are scaled before; and only once.
+        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+        runner.auto_scale_lr = None
+        if runner.param_schedulers is not None:
+            runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+        runner.val_loop  # noqa: B018
+    for place, scheduler in enumerate(runner.param_schedulers or []):
+        _check_cycle(scheduler, place, runner, recipe)
 
 
 def build_tester(args: argparse.Namespace) -> Runner:
@@ -113,11 +164,12 @@ def build_tester(args: argparse.Namespace) -> Runner:
     """
     keep_freed_memory()
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
+    must_have(config, ("model", "test_dataloader", "test_evaluator"), "evaluate")
     _place(config, args, args.config.stem)
     config.load_from = str(resolve_checkpoint(args.checkpoint))
     if args.tta:
         config = with_tta(config)
-    with recipe_errors(args.config, "cannot be built"):
+    with recipe_errors(args.config, "cannot be built", args.cfg_options):
         runner = Runner.from_cfg(config)
     if args.draw is not None:
         runner.register_hook(DetectionPreviewHook(args.draw))
@@ -126,10 +178,42 @@ def build_tester(args: argparse.Namespace) -> Runner:
 
 def _place(config: Config, args: argparse.Namespace, name: str) -> None:
     """Say where and in how many processes the recipe runs."""
+    starts, variable = _LAUNCHERS.get(args.launcher, ("", None))
+    if variable is not None and variable not in os.environ:
+        raise UserError(f"--launcher {args.launcher}: expected to be started by {starts}, which sets {variable}")
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
     if not torch.cuda.is_available() and args.launcher != "none":
         config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
+
+
+def _is_first_rank() -> bool:
+    # Before the runner is built, mmengine does not know its rank yet.
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
+
+
+def _tell_of_earlier_run(config: Config) -> None:
+    last = Path(config.work_dir) / "last_checkpoint"
+    if not config.get("resume") and last.is_file():
+        print(
+            f"{config.work_dir} has a run already ({Path(last.read_text().strip()).name}), whose checkpoints are "
+            "replaced; --resume would go on with it, another --work-dir keep it",
+            flush=True,
+        )
+
+
+def _check_cycle(scheduler: object, place: int, runner: Runner, recipe: Path) -> None:
+    """Refuse a one-cycle schedule that is over before the training is, where torch and mmengine fail late."""
+    total = getattr(scheduler, "total_steps", None)
+    if total is None:
+        return
+    length = runner.max_epochs if scheduler.by_epoch else runner.max_iters
+    steps = min(scheduler.end, length) - scheduler.begin
+    if steps > total:
+        raise UserError(
+            f"recipe {recipe}: param_scheduler[{place}].total_steps is {total}, but the training has {steps} steps for "
+            "it; a change of train_cfg.max_iters wants total_steps changed as well, or end set"
+        )
 
 
 def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:

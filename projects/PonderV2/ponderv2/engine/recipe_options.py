@@ -23,14 +23,21 @@ def parse_options(options: Sequence[str]) -> dict:
     """Give the texts `key=value` their values, as mmengine does: numbers, True, None, lists and tuples.
 
     Raises:
-        UserError: a text has no "=".
+        UserError: a text has no "=", or its value has unbalanced brackets.
     """
     wrong = [option for option in options if "=" not in option]
     if wrong:
         raise UserError(f"--cfg-options: expected key=value, got {wrong[0]!r}")
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--options", nargs="*", action=DictAction, default={})
-    return parser.parse_args(["--options", *options]).options if options else {}
+    values = {}
+    for option in options:
+        # One by one, so that an error names its own.
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--options", nargs="*", action=DictAction, default={})
+        try:
+            values |= parser.parse_args(["--options", option]).options
+        except (AssertionError, IndexError, SyntaxError, ValueError) as error:
+            raise UserError(f"--cfg-options {option}: the value cannot be read, {error}") from error
+    return values
 
 
 def change_recipe(config: Config, options: Mapping[str, object]) -> None:
@@ -53,9 +60,25 @@ def change_recipe(config: Config, options: Mapping[str, object]) -> None:
                 f"did you mean {close[0]}?" if close else f"it has {', '.join(k for k in read_keys() if k in config)}"
             )
             raise UserError(f"--cfg-options {key}: the recipe {config.filename} has no {top!r}; {hint}")
-    try:
-        config.merge_from_dict(dict(options))
-    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"--cfg-options {', '.join(options)}: does not fit the recipe {config.filename}, {error}"
-        ) from error
+        try:
+            config.merge_from_dict({key: options[key]})
+        except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"--cfg-options {key}: does not fit the recipe, {_misfit(config, key, error)}") from error
+
+
+def _misfit(config: Config, key: str, error: Exception) -> str:
+    """Say where a key leaves the recipe: at a value with nothing inside, or at a place that a list does not have."""
+    part, path = config, []
+    for name in key.split(".")[:-1]:
+        if isinstance(part, list | tuple):
+            part = part[int(name)] if name.isdigit() and int(name) < len(part) else None
+            if part is None:
+                return f"which has no place {name} in {'.'.join(path)}"
+        elif name in part:
+            part = part[name]
+        else:
+            break
+        path.append(name)
+        if not isinstance(part, dict | list | tuple):
+            return f"where {'.'.join(path)} is {part!r}"
+    return str(error)

@@ -22,7 +22,7 @@ from ponderv2.visualization import sample_panel, save_png
 
 from .allocator import keep_freed_memory
 from .launch import load_config
-from .recipe_errors import recipe_errors
+from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
 
 
@@ -41,7 +41,8 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     device = usable_device(args.device)
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
     checkpoint = resolve_checkpoint(args.checkpoint)
-    with recipe_errors(args.config, "cannot be built"):
+    must_have(config, ("model", "test_dataloader"), "render")
+    with recipe_errors(args.config, "cannot be built", args.cfg_options):
         model = MODELS.build(config.model)
         loader = Runner.build_dataloader(config.test_dataloader)
     if not isinstance(model, RenderingPretrainer):

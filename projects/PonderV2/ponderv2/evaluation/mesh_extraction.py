@@ -36,6 +36,11 @@ def extract_mesh(
     lower, upper = np.array(volume.grid.lower), np.array(volume.grid.upper)
     if not 0 < step <= (upper - lower).min():
         raise UserError(f"extract_mesh: expected a step between 0 and the range {upper - lower}, got {step}")
+    if np.prod((upper - lower) / step) > _MOST_CORNERS:
+        raise UserError(
+            f"extract_mesh: a step of {step} m makes {np.prod((upper - lower) / step):.2g} corners in the range "
+            f"{upper - lower}, expected at most {_MOST_CORNERS:.0e}; take a larger step"
+        )
     # Half a cell inside the range: beyond it features fade to nothing.
     inset = np.array(volume.grid.voxel_size) / 2
     axes = [
@@ -58,6 +63,10 @@ def extract_mesh(
     if colors is not None:
         mesh.visual.vertex_colors = colors
     return mesh
+
+
+_MOST_CORNERS = 1e9
+"""Corners of a grid: a dozen gigabytes, which is beyond any mesh that one looks at."""
 
 
 def _colors(

@@ -127,10 +127,15 @@ class RenderingPretrainer(BaseModel):
             `[B, N, h, w, 3]` when there is a colour network and images were loaded.
 
         Raises:
-            ValueError: when the batch has no cameras.
+            UserError: when the batch has no cameras, or the lattice is wider than an image.
         """
         if inputs.rig is None:
             raise UserError("RenderingPretrainer: the batch has no cameras to draw images for; leave out image_stride")
+        smallest = int(inputs.rig.image_size.min())
+        if stride > smallest:
+            raise UserError(
+                f"stride: expected at most {smallest}, the pixels of the shorter side of an image, got {stride}"
+            )
         volume = self.encode(inputs) if volume is None else volume
         rays, (height, width) = lattice_rays(inputs.rig, stride)
         rendered = self.head.render_chunked(volume, rays)

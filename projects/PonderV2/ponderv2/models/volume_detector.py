@@ -83,7 +83,13 @@ class VolumeDetector(BaseModel):
         """
         super().init_weights()
         if self.pretrained is not None:
-            load_encoder_weights(self, self.pretrained["checkpoint"], self.pretrained.get("new", ()))
+            try:
+                load_encoder_weights(self, self.pretrained["checkpoint"], self.pretrained.get("new", ()))
+            except FileNotFoundError as error:
+                raise FileNotFoundError(
+                    f"model.init_cfg.checkpoint: {error}; pre-train first with the recipe that writes it, give another "
+                    "one (--cfg-options model.init_cfg.checkpoint=FILE), or train the baseline (--scratch)"
+                ) from error
 
     def forward(
         self, inputs: SensorBatch, data_samples: list[Det3DDataSample] | None = None, mode: str = "tensor"

@@ -14,10 +14,10 @@ from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Float
 
 from .crops import FrameCrops
-from .folder_lock import folder_lock
 from .infos import frames_by_scene
 from .nuscenes_tables import PreparationError
 from .parts import read_part, run_in_parts
+from .preparation_lock import preparation_lock
 from .prepared_output import PreparedOutput, Record, state
 
 LAYOUT = 1
@@ -133,7 +133,7 @@ def create_gt_database(
     """
     split = info_file.stem.removeprefix("nuscenes_infos_")
     folder = out / f"nuscenes_gt_database_{split}"
-    with folder_lock(out):
+    with preparation_lock(out):
         # An info file of another tool is known by its content.
         infos = Record(info_file.parent).made_from(info_file) or {"sha256": state(info_file)["sha256"]}
         made_from = {"layout": LAYOUT, "lidar_sweeps": lidar_sweeps, "infos": infos}

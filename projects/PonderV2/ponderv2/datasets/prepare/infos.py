@@ -8,11 +8,11 @@ from pathlib import Path
 from ponderv2.datasets.info_file import load_info_file
 from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
 
-from .folder_lock import folder_lock
 from .frames import SceneFrames
 from .lean_tables import LeanTables
 from .nuscenes_tables import fingerprint, optional_inputs, scenes_by_split
 from .parts import read_part, run_in_parts
+from .preparation_lock import preparation_lock
 from .prepared_output import PreparedOutput
 
 LAYOUT = 1
@@ -66,7 +66,7 @@ def create_info_files(
         | optional_inputs(root, tables.version)
     )
     files = {}
-    with folder_lock(out):
+    with preparation_lock(out):
         frames_of = SceneFrames(tables, settings.lidar_sweeps, settings.camera_sweeps)
         for split, scenes in scenes_by_split(tables).items():
             path = files[split] = out / f"nuscenes_infos_{split}.pkl"

@@ -5,10 +5,10 @@ from pathlib import Path
 from ponderv2.datasets.frame_store import build_frame_store
 from ponderv2.datasets.gt_tables import GroundTruthTables
 
-from .folder_lock import folder_lock
 from .gt_database_writer import create_gt_database
 from .infos import InfoSettings, create_info_files
 from .nuscenes_tables import open_tables
+from .preparation_lock import preparation_lock
 
 
 def prepare_nuscenes(
@@ -42,7 +42,7 @@ def prepare_nuscenes(
         PreparationError: the data set cannot be prepared, outputs made from something else are in the way, or another
             process is at work in the folder.
     """
-    with folder_lock(out):
+    with preparation_lock(out):
         tables = open_tables(root, version, camera_sweeps=camera_sweeps > 0)
         files = create_info_files(tables, out, InfoSettings(lidar_sweeps, camera_sweeps), workers, overwrite)
         # They take gigabytes, and the database is made without them.

@@ -8,6 +8,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PackSensorInputs, gravity_boxes
@@ -47,9 +48,12 @@ class DetectionPreviewHook(Hook):
     ) -> None:
         if not is_main_process():
             return
+        before = self._drawn
         for sample in outputs[: max(0, self.frames - self._drawn)]:
             self._draw(sample, runner.test_dataloader.dataset)
             self._drawn += 1
+        if before < self._drawn == self.frames:
+            MMLogger.get_current_instance().info("%d pictures of boxes in %s", self.frames, self.folder)
 
     def _draw(self, sample: Det3DDataSample, dataset: BaseDataset) -> None:
         frame = _frame(dataset, sample.token)
