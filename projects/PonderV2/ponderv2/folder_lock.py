@@ -31,9 +31,10 @@ def folder_lock(folder: Path, name: str, doing: str, option: str) -> Iterator[No
 
     The lock is the kernel's (`lockf`) on a file in the folder that is deleted at the end. It ends with the process
     that holds it, however that ends, so the file of a killed one is in nobody's way; nor do its workers hold it on,
-    which outlive it for some seconds. Hosts that share a folder keep each other out where the file system passes locks on: NFS, CephFS, GPFS, Lustre mounted with `flock`. Where it
-    keeps them on each host (Lustre with `localflock`, some FUSE file systems) two hosts are not told of each other;
-    where it has none, there is a warning. Even then files come whole, but one of the two ends with an error.
+    which outlive it for some seconds. Hosts that share a folder keep each other out where the file system passes locks
+    on: NFS, CephFS, GPFS, Lustre mounted with `flock`. Where it keeps them on each host (Lustre with `localflock`, some
+    FUSE file systems) two hosts are not told of each other; where it has none, there is a warning. Even then files come
+    whole, but one of the two ends with an error.
 
     Raises:
         FolderInUseError: another process has the lock; it is named, and not waited for.
