@@ -8,11 +8,14 @@ from ponderv2.command_line import (
     add_recipe_arguments,
     existing_folder,
     key_value,
+    non_negative,
     positive,
     share,
 )
 
 MODALITIES = ("camera", "lidar", "fusion")
+LARGEST_SEED = 2**32 - 1
+"""What numpy's generators take."""
 SCRATCH = "scratch"
 """Stands for the baseline without pre-training where a linear probe takes an encoder."""
 
@@ -23,7 +26,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of the report")
     parser.add_argument("--modalities", nargs="+", choices=MODALITIES, default=["camera", "lidar"])
     parser.add_argument("--fractions", nargs="+", type=share, default=[0.1, 0.25], help="shares of the labelled frames")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=_seed, default=[0, 1, 2])
     pairs = {"nargs": "+", "type": _pair, "default": [], "metavar": "MODALITY=PATH"}
     parser.add_argument("--config", **pairs, help="detector recipe; default configs/tiny/uvtr_<modality>_synthetic.py")
     parser.add_argument("--pretrained", **pairs, help="encoder.safetensors or checkpoint; otherwise one is made first")
@@ -51,7 +54,7 @@ def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
         "--free-cells", type=positive, default=2000, help="cells in no object, a frame (default %(default)s)"
     )
     parser.add_argument("--frames", type=positive, default=200, help="of either set, at most (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of scratch encoders and of the choice of cells")
+    parser.add_argument("--seed", type=_seed, default=0, help="of scratch encoders and of the choice of cells")
     parser.add_argument("--json", type=Path, help="also write the numbers")
     add_device_argument(parser)
 
@@ -60,6 +63,13 @@ def add_constant_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `python -m studies.constant_predictor`."""
     add_recipe_arguments(parser)
     parser.add_argument("--json", type=Path, help="also write all scores")
+
+
+def _seed(text: str) -> int:
+    seed = non_negative(text)
+    if seed > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"expected a seed of at most {LARGEST_SEED}, got {text!r}")
+    return seed
 
 
 def _pair(text: str) -> tuple[str, Path]:

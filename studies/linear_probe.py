@@ -2,12 +2,14 @@
 
 import argparse
 import copy
+import difflib
 import json
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,12 +23,14 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ponderv2.checkpoints import resolve_checkpoint
 from ponderv2.datasets import gravity_boxes
 from ponderv2.datasets.transforms.sample_generator import sample_generator
 from ponderv2.devices import usable_device
 from ponderv2.engine import load_config, parse_options, recipe_errors
 from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
+from ponderv2.models import VolumeDetector
 from ponderv2.registry import DATASETS, MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
@@ -206,6 +210,9 @@ def run_probe(given: argparse.Namespace) -> None:
     """
     device = usable_device(given.device)
     config = load_config(given.config, given.data_root, parse_options(given.cfg_options))
+    for encoder in given.encoders:
+        _check_encoder(encoder)
+    _check_detector(config, given.config)
     with recipe_errors(given.config, "cannot be probed"):
         datasets = [DATASETS.build(dataset) for dataset in evaluation_datasets(config)]
     loaders = [frames_of(SeededFrames(dataset, given.seed), given.frames) for dataset in datasets]
@@ -220,6 +227,25 @@ def run_probe(given: argparse.Namespace) -> None:
     print_results(results, Console(width=None if sys.stdout.isatty() else 150))
     if given.json:
         given.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+
+
+def _check_encoder(encoder: str) -> None:
+    if encoder == SCRATCH:
+        return
+    try:
+        resolve_checkpoint(Path(encoder))
+    except FileNotFoundError as error:
+        near = "; did you mean scratch?" if difflib.get_close_matches(encoder.lower(), [SCRATCH]) else ""
+        raise UserError(f"--encoders: {error}{near}") from None
+
+
+def _check_detector(config: Config, path: Path) -> None:
+    kind = config.get("model", {}).get("type")
+    with recipe_errors(path, "cannot be built"):
+        kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    # A class that the registry does not know is told of by building it.
+    if isinstance(kind, type) and not issubclass(kind, VolumeDetector):
+        raise UserError(f"{path}: expected the recipe of a detector, found a {kind.__name__}")
 
 
 def print_results(results: Sequence[ProbeResult], console: Console) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from ponderv2.command_line.run_tool import USER
 from ponderv2.engine.hooks.progress import last_progress
 from ponderv2.errors import UserError
 
@@ -52,15 +53,21 @@ class Job:
         """Return the result of an earlier run with these settings, or None if there is none.
 
         Raises:
-            StudyError: when the folder has a result, or a checkpoint to resume from, of other settings.
+            StudyError: when the folder has a result, or a checkpoint to resume from, of other settings, or the file
+                that says so is damaged.
         """
         for name in (RESULT, SETTINGS):
             path = self.folder / name
             # A run that failed before its first checkpoint leaves nothing that could be mixed up.
             if not path.is_file() or (name == SETTINGS and not self.resumes()):
                 continue
-            made_with = json.loads(path.read_text())
-            changes = differences(made_with.get("settings", {}), self.settings)
+            made_with = read_json(path)
+            parts = ("settings", "result") if name == RESULT else ("settings",)
+            if made_with is None or not all(isinstance(made_with.get(part), dict) for part in parts):
+                raise StudyError(
+                    f"{path} is damaged: expected JSON with {' and '.join(parts)}; remove {self.folder} to run it anew"
+                )
+            changes = differences(made_with["settings"], self.settings)
             if changes:
                 raise StudyError(
                     f"{self.folder} was made with other settings ({changes}); choose another --out, or remove that "
@@ -152,13 +159,20 @@ def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dic
         code = launcher(command, log, environment)
         scores = job.result(job.folder) if code == 0 else None
     if scores is None:
-        lines = log.read_text().splitlines()[-20:] if log.is_file() else []
+        lines = _last_lines(log, code, Path(job.command[0]).name) if log.is_file() else []
         why = f"exit code {code}" if code else "exit code 0, but the work dir has no result"
         return None, "\n".join([*(f"  {line}" for line in lines), f"  ({why}; all of it in {log})"])
     minutes = (time.monotonic() - start) / 60
     result = {"settings": job.settings, "result": scores, "minutes": round(minutes, 2)}
     write_json(job.folder / RESULT, result)
     return result, ""
+
+
+def _last_lines(log: Path, code: int, tool: str) -> list[str]:
+    """Return the end of a log; only what the tool said last where that is one line about what a user can mend."""
+    lines = log.read_text(errors="replace").splitlines()
+    said = [line for line in lines if line.startswith(f"{tool}: ")]
+    return said[-1:] if code == USER and said else lines[-20:]
 
 
 def _print_progress(jobs: Sequence[Job]) -> None:
@@ -178,6 +192,15 @@ def file_hash(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_json(path: Path) -> dict | None:
+    """Read what `write_json` wrote; None where the file is damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -16,10 +16,11 @@ from ponderv2.engine import set_data_root
 from ponderv2.errors import ListedErrors, UserError
 from ponderv2.registry import DATASETS, METRICS, MODELS
 
+from .first_step import build_first_step
 from .quiet import messages_from
 from .recipe_parts import detection_metric, hooks_of
 from .runs import StudyError
-from .transfer_study import FROZEN, DetectorRun, TransferStudy
+from .transfer_study import FROZEN, INITS, DetectorRun, TransferStudy
 
 
 class StudyProblems(ListedErrors, StudyError):
@@ -62,8 +63,9 @@ def check_study(study: TransferStudy) -> None:
     Each recipe loads with its options. Each model is built and takes the weights it starts from; the encoder that a
     pre-training will make covers the detector's. Each data set is built and its first frame loaded, of training and of
     validation, so that info files, sensors' files and the ground-truth database are there. The official metric finds
-    its tables, earlier runs in the folder have the same settings, and the folder can be written. It takes about as long
-    as trainings take to start.
+    its tables, earlier runs in the folder have the same settings, and the folder can be written. For a recipe where
+    nothing was found so far, all else is built that its trainings build before their first step: hooks, loops,
+    optimiser, schedulers. It takes about as long as trainings take to start.
 
     Args:
         study: the study; modalities without anything left to run are not checked.
@@ -107,6 +109,7 @@ def _check_modality(study: TransferStudy, modality: str, problems: Problems) -> 
     with problems.noted(str(path)):
         if _is_finished(study, modality):
             return
+    before = len(problems.lines)
     run = DetectorRun(modality, min(study.fractions), FROZEN, study.seeds[0])
     with problems.noted(str(path)):
         study.detector(run, None)
@@ -123,6 +126,13 @@ def _check_modality(study: TransferStudy, modality: str, problems: Problems) -> 
                 # Told the data set, it looks for its files.
                 metric.dataset_meta = val.metainfo
         _check_starts(study, modality, config, weights, problems)
+    if len(problems.lines) > before:
+        # What is wrong already would be told again in other words.
+        return
+    for init in (*INITS, FROZEN):
+        run = DetectorRun(modality, min(study.fractions), init, study.seeds[0])
+        with problems.noted(str(path)):
+            build_first_step(study.config_to_train(run, study.encoder_of(modality)), path)
 
 
 def _check_starts(
@@ -147,7 +157,8 @@ def _check_starts(
 
 def _check_pretraining(study: TransferStudy, modality: str, problems: Problems) -> dict[str, Tensor] | None:
     """Check a pre-training that is to be run; returns weights of the names and shapes that it will export."""
-    path = study.pretrain_configs[modality]
+    path, weights = study.pretrain_configs[modality], None
+    before = len(problems.lines)
     with problems.noted(str(path)):
         if study.pretraining(modality).finished() is not None:
             return None
@@ -160,8 +171,10 @@ def _check_pretraining(study: TransferStudy, modality: str, problems: Problems) 
         with problems.noted(f"{path}: model"):
             model = MODELS.build(config.model)
             model.init_weights()
-            return model.encoder.state_dict()
-    return None
+            weights = model.encoder.state_dict()
+        if len(problems.lines) == before:
+            build_first_step(config, path)
+    return weights
 
 
 def _is_finished(study: TransferStudy, modality: str) -> bool:

@@ -9,10 +9,13 @@ from mmengine.config import Config
 
 from ponderv2.engine import innermost_dataset, set_data_root
 
-from .constant_predictor import score_constant
+from .constant_predictor import FIT, score_constant
 from .recipe_parts import dataset_at, detection_metric
-from .runs import write_json
+from .runs import file_hash, read_json, write_json
 from .transfer_study import CONSTANT, DetectorRun, TransferStudy
+
+_TRUE_BOXES = ("attribute", "category", "ego_pose", "instance", "sample", "sample_annotation")
+"""Tables that say where the devkit's true boxes are and what they are."""
 
 
 def constant_scores(
@@ -20,8 +23,8 @@ def constant_scores(
 ) -> dict[DetectorRun, dict[str, float]]:
     """Score the constant predictor of each choice of labelled frames, once for recipes with the same data.
 
-    Scores are kept in the study's folder `constant`, and computed anew when the data, their choice or the metric have
-    changed.
+    Scores are kept in the study's folder `constant`, and computed anew when the data, their choice, the tables of the
+    true boxes, the metric or the way of fitting have changed, and where their file is damaged.
 
     Args:
         study: the study.
@@ -32,14 +35,15 @@ def constant_scores(
     """
     done: dict[str, dict[str, float]] = {}
     found = {}
+    truth = _table_hashes(study.data_root)
     for modality in study.modalities:
         for fraction in study.fractions:
             for seed in study.seeds:
                 run = DetectorRun(modality, fraction, CONSTANT, seed)
                 config, key = study.config_of(run)
-                settings = _settings(study, config, key)
+                settings = _settings(study, config, key, truth)
                 path = study.out / CONSTANT / f"{run.name}.json"
-                kept = json.loads(path.read_text()) if path.is_file() else {}
+                kept = _kept(path)
                 if kept.get("settings") == settings:
                     found[run] = done[settings["sha256"]] = kept["result"]
                     continue
@@ -52,10 +56,27 @@ def constant_scores(
     return found
 
 
-def _settings(study: TransferStudy, config: Config, key: str) -> dict[str, str]:
-    """Return hashes of what a score depends on: both data sets but for their pipelines, the metric, the info files."""
+def _kept(path: Path) -> dict:
+    """Return the settings and the result of an earlier study; nothing where there is none to use."""
+    if not path.is_file():
+        return {}
+    kept = read_json(path)
+    if kept is None or not isinstance(kept.get("result"), dict):
+        print(f"{path} is damaged; it is made anew", flush=True)
+        return {}
+    return kept
+
+
+def _settings(study: TransferStudy, config: Config, key: str, truth: dict[str, str]) -> dict[str, str | int]:
+    """Return what a score depends on: data sets but for their pipelines, metric, info files, true boxes, fit."""
     labelled, scored = dataset_at(config, key, Path(config.filename)), innermost_dataset(config.val_dataloader)[1]
     parts = [{k: v for k, v in part.items() if k != "pipeline"} for part in (labelled, scored)]
     text = repr([sorted(part.items()) for part in (*parts, detection_metric(config, Path(config.filename)))])
-    files = study.data_hashes(config)
-    return {"sha256": hashlib.sha256((text + json.dumps(files)).encode()).hexdigest()} | files
+    known = study.data_hashes(config) | truth | {"fit": FIT}
+    return {"sha256": hashlib.sha256((text + json.dumps(known)).encode()).hexdigest()} | known
+
+
+def _table_hashes(data_root: Path) -> dict[str, str]:
+    """Return the hashes of the tables that hold the true boxes, of every version in the folder of the data."""
+    found = sorted(path for name in _TRUE_BOXES for path in data_root.glob(f"v1.0-*/{name}.json"))
+    return {str(path.relative_to(data_root)): file_hash(path) for path in found}

@@ -108,14 +108,14 @@ def sample_size(modalities: Sequence[str], fractions: Sequence[float], seeds: Se
     """Return how many trainings a study has, and how many of them say something of their own.
 
     `trainings` of detectors, a pre-trained one, a baseline and a frozen one in each cell; `pairs` of a pre-trained one
-    and its baseline; `independent_pairs` of all modalities, one a seed, for the frames of a seed's smaller fraction lie
-    inside those of its larger one; `pretrainings`, one a modality.
+    and its baseline; `independent_pairs`, one a seed, for all modalities of a seed train on the same labelled frames
+    and the frames of its smaller fraction lie inside those of its larger one; `pretrainings`, one a modality.
     """
     pairs = len(modalities) * len(fractions) * len(seeds)
     return {
         "trainings": (len(INITS) + 1) * pairs,
         "pairs": pairs,
-        "independent_pairs": len(modalities) * len(seeds),
+        "independent_pairs": len(seeds),
         "pretrainings": len(modalities),
     }
 
@@ -124,14 +124,16 @@ def describe_sample(modalities: Sequence[str], fractions: Sequence[float], seeds
     """Say in words what n is, what of the table is not independent, and what the references are."""
     size = sample_size(modalities, fractions, seeds)
     product = f"{len(modalities)} modalities × {len(fractions)} fractions × {len(seeds)} seeds"
+    shared = "the modalities of a seed train on the same labelled frames, " * (len(modalities) > 1)
     nested = "the frames of a seed's smaller fraction lie inside those of its larger one, and " * (len(fractions) > 1)
     return "\n".join(
         [
             f"n: pairs of trainings, one a seed; {size['pairs']} in all ({product}), and one pre-training a modality "
             "(n = 1), which all its seeds share: how much another one would differ is in no deviation.",
-            f"Rows are not independent: {nested}both metrics and all checkpoints are of the same trainings. "
-            f"Independent of each other are {size['independent_pairs']} pairs, {len(seeds)} a modality; by chance all "
-            f"of {len(seeds)} are ahead with a probability of {0.5 ** len(seeds):g}.",
+            f"Rows are not independent: {shared}{nested}both metrics and all checkpoints are of the same trainings. "
+            f"Independent of each other are {size['independent_pairs']} pairs in all, one a seed, given the frames "
+            "that are scored and the pre-training, which all seeds share: for these, all seeds of a row are ahead by "
+            f"chance with a probability of {0.5 ** len(seeds):g}.",
             "constant: boxes fitted to the labelled frames, the same in every frame; what it scores needs no sensor. "
             "frozen random: the encoder stays as the baseline starts (random, unless the recipe's baseline starts from "
             "weights), the head is trained as long.",

@@ -184,15 +184,7 @@ class TransferStudy:
                 "compares starting from a checkpoint with model.init_cfg=None"
             )
         key = self.dataset_key or training_dataset_key(config, path)
-        if run.init == "pretrained":
-            start = [f"model.init_cfg.checkpoint={encoder}"]
-        else:
-            start = [f"{k}={v}" for k, v in config.get("scratch", {"model.init_cfg": None}).items()]
-        if run.init == FROZEN:
-            # A warm-up of the head that never ends.
-            warm_ups = hooks_of(config, "UnfreezeEncoderHook")
-            start += ["model.freeze_encoder=True", *(f"custom_hooks.{k}.after={_NEVER}" for k in warm_ups)]
-        options = [*self._options_of(run, key), *start]
+        options = self._all_options(run, encoder, config, key)
         settings = {
             "recipe": path.name,
             "recipe_sha256": _text_hash(config),
@@ -204,6 +196,12 @@ class TransferStudy:
         } | self.data_hashes(config)
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, validations)
 
+    def config_to_train(self, run: DetectorRun, encoder: Path | None) -> Config:
+        """Return the recipe of a run as its training gets it; `encoder` as in `detector`."""
+        path = self.configs[run.modality]
+        config, key = self.config_of(run)
+        return load_config(path, self.data_root, parse_options(self._all_options(run, encoder, config, key)))
+
     def config_of(self, run: DetectorRun) -> tuple[Config, str]:
         """Return the recipe of a run with its labelled frames chosen, and the key of its training data set."""
         path = self.configs[run.modality]
@@ -212,6 +210,17 @@ class TransferStudy:
         dataset_at(config, key, path)
         config.merge_from_dict(parse_options(self._options_of(run, key)))
         return config, key
+
+    def _all_options(self, run: DetectorRun, encoder: Path | None, config: Config, key: str) -> list[str]:
+        if run.init == "pretrained":
+            start = [f"model.init_cfg.checkpoint={encoder}"]
+        else:
+            start = [f"{k}={v}" for k, v in config.get("scratch", {"model.init_cfg": None}).items()]
+        if run.init == FROZEN:
+            # A warm-up of the head that never ends.
+            warm_ups = hooks_of(config, "UnfreezeEncoderHook")
+            start += ["model.freeze_encoder=True", *(f"custom_hooks.{k}.after={_NEVER}" for k in warm_ups)]
+        return [*self._options_of(run, key), *start]
 
     def _options_of(self, run: DetectorRun, key: str) -> list[str]:
         return [

@@ -2,7 +2,9 @@
 
 import time
 
-from studies.runs import LOG, Job, run_jobs
+import pytest
+
+from studies.runs import LOG, Job, StudyError, run_jobs
 
 LINE = "iter 120/360  loss 2.31  0.82 s/it  time left 3:17"
 
@@ -28,3 +30,34 @@ def test_the_progress_of_every_running_training_is_printed_every_few_seconds(tmp
     said = "".join(printed)
     assert said.count(f"{tmp_path.name}/seen: {LINE}\n") >= 2
     assert f"{tmp_path.name}/quiet: starting\n" in said
+
+
+@pytest.mark.parametrize("name", ["result.json", "settings.json"])
+@pytest.mark.parametrize("text", [b"{", b"[1]", b"\xff", b'{"settings": 3}'])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path, name, text):
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(text)
+    (folder / "last_checkpoint").write_text("iter_2.pth")
+    job = Job(folder, (), {"seed": 0}, lambda folder: None)
+    with pytest.raises(StudyError) as found:
+        job.finished()
+    said = str(found.value)
+    assert said.startswith(f"{folder / name} is damaged: expected JSON with settings")
+    assert said.endswith(f"remove {folder} to run it anew")
+
+
+@pytest.mark.parametrize(("code", "lines"), [(2, 1), (1, 20)])
+def test_a_failed_training_ends_with_what_its_tool_said_or_with_its_last_lines(tmp_path, code, lines):
+    said = "train.py: recipe x.py cannot be built: no 'lrr'"
+
+    def launcher(command, log, environment):
+        log.write_text("\n".join([*(f"hook {k}" for k in range(30)), said, "a thread says goodbye"]))
+        return code
+
+    _, failures = run_jobs([Job(tmp_path / "one", ("tools/train.py", "x.py"), {}, lambda folder: None)], 1, launcher)
+    (failure,) = failures.values()
+    *before, last = failure.splitlines()
+    assert len(before) == lines
+    assert f"  {said}" in before
+    assert last == f"  (exit code {code}; all of it in {tmp_path / 'one' / LOG})"

@@ -131,6 +131,28 @@ def test_a_pre_training_is_checked_with_what_it_hands_on(make_study):
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize(
+    ("option", "words"), [("optim_wrapper.optimizer.lrr=1", "lrr"), ("train_cfg.max_itres=5", "max_itres")]
+)
+def test_what_every_training_builds_before_its_first_step_is_built(make_study, option, words):
+    lines = _problems(make_study(pretrained={}, options=(*SMALL, option), pretrain_options=(*SMALL, option)))
+    for recipe in ("uvtr_lidar_synthetic_head_first.py", "ponderv2_lidar_synthetic.py"):
+        (line,) = [line for line in lines if f"{recipe} cannot be built" in line]
+        assert words in line
+    assert len(lines) == 2
+
+
+def test_what_only_the_baseline_builds_is_built(make_study, repository, tmp_path):
+    shutil.copytree(repository / "configs", tmp_path / "configs")
+    recipe = tmp_path / "configs" / "tiny" / "other_baseline.py"
+    recipe.write_text(
+        "from mmengine.config import read_base\nwith read_base():\n    from .uvtr_lidar_synthetic import *\n"
+        'scratch = {"model.init_cfg": None, "optim_wrapper.optimizer.lrr": 1}\n'
+    )
+    (line,) = _problems(make_study(configs={"lidar": recipe}))
+    assert "lrr" in line
+
+
 def test_an_encoder_that_does_not_cover_the_detectors_is_named(make_study, encoder):
     (line,) = _problems(make_study(options=(*SMALL, "model.encoder.pts_middle_encoder.blocks=2")))
     assert f"{encoder} does not cover this model's encoder" in line

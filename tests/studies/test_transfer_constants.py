@@ -51,3 +51,30 @@ def test_scores_are_kept_until_the_data_or_their_choice_change(make_scored_study
     (study.data_root / "val.pkl").write_text("other")
     constant_scores(study, again)
     assert len(again.calls) == 10
+
+
+def test_scores_are_made_anew_for_other_true_boxes_or_another_fit(make_scored_study, monkeypatch):
+    study, scoring = make_scored_study(fractions=(0.1,), seeds=(0,)), Scoring()
+    (study.data_root / "v1.0-mini").mkdir()
+    for k, table in enumerate(("sample_annotation", "sample_annotation", "category", "log"), start=1):
+        (study.data_root / "v1.0-mini" / f"{table}.json").write_text(f"[{k}]")
+        constant_scores(study, scoring)
+        constant_scores(study, scoring)
+        assert len(scoring.calls) == min(k, 3), table
+    monkeypatch.setattr("studies.transfer_constants.FIT", 99)
+    constant_scores(study, scoring)
+    assert len(scoring.calls) == 4
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "", '{"settings": {}}'])
+def test_a_damaged_file_is_made_anew_and_named(make_scored_study, capsys, text):
+    study, scoring = make_scored_study(fractions=(0.1,), seeds=(0,)), Scoring()
+    first = constant_scores(study, scoring)
+    path = study.out / "constant" / "lidar_0.1_constant_seed0.json"
+    path.write_text(text)
+    capsys.readouterr()
+    assert constant_scores(study, scoring) == first
+    assert capsys.readouterr().out == f"{path} is damaged; it is made anew\n"
+    assert len(scoring.calls) == 2
+    constant_scores(study, scoring)
+    assert len(scoring.calls) == 2

@@ -50,14 +50,18 @@ def test_both_references_stand_beside_the_compared_for_each_metric():
 
 def test_n_counts_trainings_and_neither_metrics_nor_checkpoints_nor_nested_fractions():
     cells = (["camera", "lidar"], [0.1, 0.25], [0, 1, 2])
-    assert sample_size(*cells) == {"trainings": 36, "pairs": 12, "independent_pairs": 6, "pretrainings": 2}
+    assert sample_size(*cells) == {"trainings": 36, "pairs": 12, "independent_pairs": 3, "pretrainings": 2}
     said = " ".join(describe_sample(*cells).split())
     assert "12 in all (2 modalities × 2 fractions × 3 seeds)" in said
     assert "one pre-training a modality (n = 1)" in said
     assert "smaller fraction lie inside" in said
-    assert "Independent of each other are 6 pairs, 3 a modality" in said
+    assert "the modalities of a seed train on the same labelled frames" in said
+    assert "Independent of each other are 3 pairs in all, one a seed, given the frames that are scored" in said
+    assert "the pre-training, which all seeds share" in said
     assert "a probability of 0.125" in said
-    assert "inside" not in describe_sample(["camera"], [0.1], [0, 1])
+    alone = describe_sample(["camera"], [0.1], [0, 1])
+    assert "inside" not in alone
+    assert "the modalities of" not in alone
 
 
 def test_a_pair_counts_where_both_of_it_are_there():

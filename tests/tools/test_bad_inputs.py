@@ -205,6 +205,10 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*PROBE, "--device", "tpu9"], r"--device tpu9: expected a device"),
         ([*PROBE[:-1], "{nowhere}.safetensors", "--cfg-options", COARSE], r"nowhere\.safetensors does not exist"),
         ([*PROBE[:-1], "{foreign_checkpoint}", "--cfg-options", COARSE], r"foreign\.pth does not cover this model's"),
+        ([*PROBE[:-1], "scrach"], r"checkpoint scrach does not exist; did you mean scratch\?"),
+        ([*PROBE, "{nowhere}.safetensors"], r"checkpoint .*nowhere\.safetensors does not exist$"),
+        (["{pretrain_recipe}", *PROBE[1:]], r"expected the recipe of a detector, found a RenderingPretrainer"),
+        ([*PROBE, "--seed", "-1"], r"--seed: expected a whole number of at least 0"),
         ([*PROBE[:2], "{no_infos}", *PROBE[3:], "--cfg-options", COARSE], r"_train\.pkl does not exist"),
     ],
     "transfer_study": [
@@ -212,6 +216,16 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*STUDY, "--fractions", "0.1", "0.1"], r"--fractions: expected different values"),
         ([*STUDY, "--jobs", "0"], r"--jobs: expected a whole number of at least 1"),
         ([*STUDY, "--modalities", "radar"], r"--modalities: invalid choice: 'radar'"),
+        ([*STUDY, "--seeds", "-1"], r"--seeds: expected a whole number of at least 0, got '-1'"),
+        ([*STUDY, "--seeds", "4294967296"], r"--seeds: expected a seed of at most 4294967295"),
+        *(
+            (
+                [*STUDY, "--modalities", "camera", option, "lidar={encoder}"],
+                rf"{option} lidar=.*: the study does not compare lidar; add it to --modalities \(camera\)",
+            )
+            for option in ("--config", "--pretrained", "--pretrain-config")
+        ),
+        ([*STUDY, "--config", "lidar=a.py", "lidar=b.py"], r"--config: expected one path for lidar, got 2"),
         ([*STUDY, "--config", "radar=x.py"], r"expected MODALITY=PATH with one of camera, lidar, fusion"),
         ([*STUDY, "--pretrained", "camera={nowhere}.pth"], r"nothing was started: .*nowhere\.pth does not exist"),
         ([*STUDY, "--cfg-options", "max_iters"], r"expected KEY=VALUE, got 'max_iters'"),
