@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from mmengine.utils import ManagerMixin
 from torch import nn
 
-from ponderv2.engine import recipe_errors
+from ponderv2.engine import prepare_training, recipe_errors
 
 from .recipe_parts import type_name
 
@@ -40,7 +40,12 @@ def build_first_step(config: Config, recipe: Path) -> None:
     with tempfile.TemporaryDirectory() as folder, _left_as_it_was(), recipe_errors(recipe, "cannot be built"):
         config.merge_from_dict({"work_dir": folder, "launcher": "none", "log_level": "ERROR"})
         _keep_to_files(config)
-        _prepare(_UnstartedRunner.from_cfg(config))
+        runner = _UnstartedRunner.from_cfg(config)
+        loader = runner.build_dataloader(runner._train_dataloader)
+        # A loop over iterations starts the processes of its loader when it is built.
+        loader.num_workers, loader.prefetch_factor, loader.timeout = 0, None, 0
+        runner._train_dataloader = loader
+        prepare_training(runner, recipe)
 
 
 class _UnstartedRunner(Runner):
@@ -54,19 +59,6 @@ class _UnstartedRunner(Runner):
 
     def _log_env(self, env_cfg: dict) -> None:
         pass
-
-
-def _prepare(runner: Runner) -> None:
-    """Build what `Runner.train` builds, in its order."""
-    loader = runner.build_dataloader(runner._train_dataloader)
-    # A loop over iterations starts the processes of its loader when it is built.
-    loader.num_workers, loader.prefetch_factor, loader.timeout = 0, None, 0
-    runner._train_dataloader = loader
-    runner.train_loop  # noqa: B018
-    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    if runner.param_schedulers is not None:
-        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
-    runner.val_loop  # noqa: B018
 
 
 def _keep_to_files(config: Config) -> None:
