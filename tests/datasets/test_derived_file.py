@@ -15,7 +15,7 @@ import pytest
 
 from ponderv2.datasets import derived_file
 from ponderv2.datasets.derived_file import Derivation, open_derived
-from ponderv2.datasets.mapped_arrays import ArrayWriter
+from ponderv2.datasets.mapped_arrays import ArrayWriter, MappedArrays
 from ponderv2.errors import UserError
 
 
@@ -223,3 +223,54 @@ def test_a_file_system_without_locks_does_as_well(source, lengths, monkeypatch, 
     monkeypatch.setattr(derived_file.FileLock, "acquire", refuse)
     assert opened(source, lengths) == b"abc"
     assert any("without a lock" in message for message in said)
+
+
+def place_of(source: Path) -> Path:
+    return source.with_name(f"{source.name}.lengths")
+
+
+def test_a_folder_in_its_place_is_left_and_the_cache_is_taken(source, lengths, said, tmp_path):
+    place_of(source).mkdir()
+    assert opened(source, lengths) == opened(source, lengths) == b"abc"
+    assert lengths.count == 2, "once for each place"
+    assert any(f"not used: {place_of(source)} is no file" in message for message in said)
+    assert list((tmp_path / "cache" / "ponderv2").glob("*/infos.pkl.lengths"))
+
+
+@pytest.mark.parametrize("kind", ["device", "dangling", "pipe", "circle"])
+def test_what_is_no_file_in_its_place_is_replaced(source, lengths, kind):
+    place = place_of(source)
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to({"device": "/dev/null", "dangling": source.with_name("gone"), "circle": place}[kind])
+    assert opened(source, lengths) == opened(source, lengths) == b"abc"
+    assert lengths.count == 1
+    assert place.is_file()
+    assert not place.is_symlink()
+
+
+@pytest.mark.parametrize("noted", ["[" * 3000, "[]", "7", "{}", '{"size": null}', "\0"])
+def test_a_forged_note_of_the_source_is_made_anew(source, lengths, noted, said):
+    opened(source, lengths)
+    found = MappedArrays(place_of(source))
+    with place_of(source).with_name("forged").open("wb") as out:
+        writer = ArrayWriter(out)
+        writer.append(found["stream"].tobytes())
+        writer.finish({"content": found["content"]}, {**found.metadata, "source": noted})
+    place_of(source).with_name("forged").replace(place_of(source))
+    assert opened(source, lengths) == b"abc"
+    assert lengths.count == 2
+    assert any(f"not used: {place_of(source)}" in message for message in said)
+
+
+def test_what_does_not_pass_its_check_is_made_anew(source, lengths, said):
+    def check(arrays: MappedArrays) -> None:
+        if lengths.count == 1:
+            raise UserError(f"{arrays.name} contradicts itself")
+
+    derivation = Derivation(".lengths", 1, lengths, check)
+    for _ in range(3):
+        assert open_derived(source, derivation)["content"].tobytes() == b"abc"
+    assert lengths.count == 2
+    assert any("contradicts itself" in message for message in said)

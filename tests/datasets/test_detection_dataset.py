@@ -180,3 +180,34 @@ def test_real_boxes_are_kept_by_the_valid_flag(keyframe_root):
     assert sum(i["bbox_3d_isvalid"] for i in frame["instances"]) == 66
     assert len(ann["gt_bboxes_3d"]) == 65
     assert torch.isfinite(ann["gt_bboxes_3d"].tensor[ann["gt_velocity_known"]]).all()
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        [1.0, 2.0],
+        [math.nan] * 7,
+        [1.0, 2.0, 0.0, 4.0, 2.0, 1.5, math.inf],
+        [1.0, 2.0, 0.0, 4.0, 0.0, 1.5, 0.1],
+        [1.0, 2.0, 0.0, 4.0, -2.0, 1.5, 0.1],
+        [1e39, 2.0, 0.0, 4.0, 2.0, 1.5, 0.1],
+        "a truck",
+    ],
+    ids=["two numbers", "not a number", "infinite", "flat", "negative", "too large", "text"],
+)
+def test_a_box_that_cannot_be_trained_on_is_named(boxes_of, instances, box):
+    instances[1]["bbox_3d"] = box
+    with pytest.raises(InfoFileError, match=r"infos\.pkl, key frame factory: instances\[1\]\.bbox_3d: expected finite"):
+        boxes_of()
+
+
+@pytest.mark.parametrize("velocity", ["fast", [1.0], [1.0, [2.0]]])
+def test_a_wrong_velocity_is_named(boxes_of, instances, velocity):
+    instances[1]["velocity"] = velocity
+    with pytest.raises(InfoFileError, match=r"key frame factory: instances\[1\]\.velocity: expected two numbers"):
+        boxes_of()
+
+
+def test_boxes_that_are_left_out_may_be_anything(boxes_of, instances):
+    instances[1].update(bbox_3d=[math.nan] * 7, bbox_label_3d=-1)
+    assert boxes_of()["gt_labels_3d"].tolist() == [0, 2]

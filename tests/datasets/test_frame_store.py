@@ -219,3 +219,23 @@ def test_an_entry_that_becomes_far_too_large_is_refused(monkeypatch):
 def test_columns_that_lead_outside_are_refused(changed):
     with pytest.raises(InfoFileError, match=r"is no store of key frames: \['"):
         store_with([packed({}), packed({})], **changed)
+
+
+@pytest.mark.parametrize(
+    "forged", [{"layouts": np.zeros(2)}, {"instance_ends": np.array([7, 9])}], ids=["type", "ends"]
+)
+def test_a_store_on_the_disk_that_contradicts_itself_is_made_anew(tmp_path, monkeypatch, forged):
+    monkeypatch.setattr(derived_file, "SMALL_BYTES", 0)
+    path = written(tmp_path, info(frame(1), frame(2)))
+    place = build_frame_store(path)
+    found = MappedArrays(place)
+    with (tmp_path / "forged").open("wb") as out:
+        writer = ArrayWriter(out)
+        writer.append(found["stream"].tobytes())
+        arrays = {name: array for name, array in found.items() if name != "stream"}
+        writer.finish(arrays | forged, found.metadata)
+    (tmp_path / "forged").replace(place)
+    store = open_frame_store(path)
+    assert [store.frame(0), store.frame(1)] == [frame(1), frame(2)]
+    monkeypatch.setattr(module, "parse_info_file", None)
+    assert open_frame_store(path).frame(1) == frame(2)

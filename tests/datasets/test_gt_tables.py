@@ -64,5 +64,19 @@ def test_tables_that_lead_outside_are_refused(folder, monkeypatch, wrong):
     values = np.ascontiguousarray(values[:, :-1]) if wrong == "width" else values
     writer.finish({"rows": values, "frames": np.zeros((1, 4), dtype=np.uint8)}, {})
     monkeypatch.setattr(gt_tables, "open_derived", lambda *_: MappedArrays(out.getvalue()))
-    with pytest.raises(UserError, match="is no table of objects; delete it"):
+    with pytest.raises(UserError, match="is no table of objects"):
         GroundTruthTables(folder)
+
+
+def test_tables_that_lead_outside_are_made_anew(folder, monkeypatch):
+    monkeypatch.setattr(derived_file, "SMALL_BYTES", 0)
+    GroundTruthTables(folder)
+    place = folder / "index.pkl.tables"
+    found = MappedArrays(place)
+    with place.with_name("forged").open("wb") as out:
+        writer = ArrayWriter(out)
+        writer.append(found["stream"].tobytes())
+        writer.finish({"rows": found["rows"][:1], "frames": found["frames"]}, found.metadata)
+    place.with_name("forged").replace(place)
+    assert len(GroundTruthTables(folder)["car"]) == 2
+    assert len(MappedArrays(place)["rows"]) == 3

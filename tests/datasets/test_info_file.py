@@ -114,7 +114,7 @@ def test_bytes_that_are_no_pickle_are_reported_as_such(tmp_path, content):
     "content", [b"garbage\n", b"(i1\n", b"version https://git-lfs.github.com/spec/v1\n", b"\x80\x09."]
 )
 def test_text_and_unknown_protocols_are_reported_as_unreadable(tmp_path, content):
-    with pytest.raises(InfoFileError, match=r"infos\.pkl cannot be read"):
+    with pytest.raises(InfoFileError, match=r"infos\.pkl (cannot be read|is no pickle, or a damaged one)"):
         load_info_file(written(tmp_path, content))
 
 
@@ -141,4 +141,14 @@ def test_another_layout_is_refused_with_what_was_found(tmp_path, content, found)
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pkl does not exist; is --data-root right"):
+        load_info_file(tmp_path / "nowhere.pkl")
+
+
+def test_beside_tables_a_missing_file_is_one_to_make(tmp_path):
+    (tmp_path / "v1.0-mini").mkdir()
+    words = rf"does not exist; make it with tools/create_data\.py --root {tmp_path} --version v1\.0-mini$"
+    with pytest.raises(FileNotFoundError, match=words):
+        load_info_file(tmp_path / "nowhere.pkl")
+    (tmp_path / "v1.0-test").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"--version v1\.0-mini or v1\.0-test$"):
         load_info_file(tmp_path / "nowhere.pkl")

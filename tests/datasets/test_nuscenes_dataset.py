@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ponderv2.datasets import PonderNuScenesDataset
+from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset, PonderNuScenesDetDataset
 from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.errors import UserError
 from tests.factories.keyframe import CAMERAS, INFO_NAME
 
 
@@ -130,3 +131,50 @@ def test_two_info_files_of_different_versions_are_refused(tmp_path, info):
     (tmp_path / "other.pkl").write_bytes(pickle.dumps(other))
     with pytest.raises(InfoFileError, match=r"other\.pkl is of version v1\.0-test, .*infos\.pkl of v1\.0-mini"):
         PonderNuScenesDataset(data_root=str(tmp_path), ann_file=["infos.pkl", "other.pkl"], pipeline=[])
+
+
+def singular(frame: dict) -> None:
+    frame["images"]["CAM_BACK"]["lidar2cam"] = [[1.0] * 4] * 4
+
+
+def flat_sweep(frame: dict) -> None:
+    frame["lidar_sweeps"][0]["lidar_points"]["lidar2sensor"] = [[0.0] * 4] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f["instances"][1].update(bbox_3d=[1.0, 2.0]), r"bbox_3d|inhomogeneous"),
+        (lambda f: f["instances"][1].update(velocity="fast"), r"velocity|convert string|inhomogeneous"),
+        (lambda f: f["instances"][1].update(bbox_3d=[10**400] * 7), r"bbox_3d|too large"),
+        (singular, r"images\.CAM_BACK\.lidar2cam: expected a matrix that can be inverted"),
+        (flat_sweep, r"lidar_sweeps\[0\]\.lidar_points\.lidar2sensor: expected a matrix that can be inverted"),
+        (
+            lambda f: f["images"]["CAM_BACK"].update(img_path="a\0b.jpg"),
+            r"CAM_BACK\.img_path: image .*null byte",
+        ),
+        (
+            lambda f: f["lidar_points"].update(lidar_path="a\0b.bin"),
+            r"lidar_path: point file .*null byte",
+        ),
+    ],
+    ids=["box", "velocity", "large box", "lidar2cam", "lidar2sensor", "image", "sweep"],
+)
+@pytest.mark.parametrize("kind", [PonderNuScenesDataset, PonderNuScenesDetDataset])
+def test_a_wrong_value_in_a_later_key_frame_is_named_with_it(tmp_path, frame_root, info, kind, change, words):
+    content = with_times(info, [1, 2])
+    change(content["data_list"][1])
+    path = tmp_path / "infos.pkl"
+    path.write_bytes(pickle.dumps(content))
+    pipeline = [LoadCameras(), LoadLidarSweeps(num_sweeps=9)]
+    dataset = kind(data_root=str(frame_root), ann_file=str(path), pipeline=pipeline)
+    dataset[0]
+    with pytest.raises(UserError, match=rf"infos\.pkl, key frame at 2: .*({words})") as caught:
+        dataset[1]
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("interval", [0, -1])
+def test_an_interval_below_one_is_refused(tmp_path, info, interval):
+    with pytest.raises(UserError, match="load_interval: expected a whole number of at least 1, got"):
+        open_dataset(tmp_path, info, load_interval=interval)

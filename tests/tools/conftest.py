@@ -1,5 +1,6 @@
 """Files that are wrong in one way each, and checkpoints of untrained models, for the tools to refuse."""
 
+import math
 import os
 import pickle
 import shutil
@@ -117,6 +118,16 @@ def _data(root: Path, streets: Path) -> dict[str, Path]:
     (variant("listed_infos", train) / train).write_bytes(pickle.dumps([1, 2]))
     empty = pickle.dumps({"metainfo": {"version": "v1.0-mini"}, "data_list": []})
     (variant("empty_infos", train) / train).write_bytes(empty)
+    wrong = {
+        "wrong_box": lambda frame: [i.update(bbox_3d=[math.nan] * 7) for i in frame["instances"]],
+        "wrong_velocity": lambda frame: [i.update(velocity="fast") for i in frame["instances"]],
+        "singular_matrix": lambda frame: frame["images"]["CAM_BACK"].update(lidar2cam=[[1.0] * 4] * 4),
+    }
+    for name, change in wrong.items():
+        content = pickle.loads((streets / train).read_bytes())
+        for frame in content["data_list"]:
+            change(frame)
+        (variant(name, train) / train).write_bytes(pickle.dumps(content))
     variant("no_tables", "v1.0-mini")
     cut = variant("cut_image", "samples")
     shutil.copytree(streets / "samples", cut / "samples")

@@ -51,6 +51,8 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ),
         ([*TRAIN, *SCRATCH, "train_dataloader.dataset.fractoin=0.1"], r"cannot be built: .*fractoin"),
         ([*TRAIN, *SCRATCH, "train_dataloader.dataset.fraction=2"], r"fraction: expected a share in \(0, 1\], got 2"),
+        ([*TRAIN, *SCRATCH, "train_dataloader.dataset.load_interval=0"], r"load_interval: expected a whole number of"),
+        ([*TRAIN, *SCRATCH, "train_dataloader.dataset.load_interval=-1"], r"load_interval: .*at least 1, got -1"),
         ([*TRAIN, *SCRATCH, "train_dataloader.batch_size=-1"], r"cannot be built: batch_size"),
         ([*TRAIN, *SCRATCH, "train_cfg.max_itres=3"], r"cannot be built: .*max_itres"),
         ([*TRAIN, *SCRATCH, "optim_wrapper.optimizer.lr=fast"], r"cannot be built: .*'?(str|fast)"),
@@ -81,7 +83,7 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         (["{pretrain_recipe}", "--scratch"], r"ponderv2_camera_synthetic\.py names no baseline"),
         (
             ["{detector_recipe}", "--data-root", "{no_infos}", *HERE, *SCRATCH],
-            r"info file .*_train\.pkl does not exist",
+            r"info file .*_train\.pkl does not exist; make it with tools/create_data\.py .* --version v1\.0-mini",
         ),
         (["{detector_recipe}", "--data-root", "{torn_infos}", *HERE, *SCRATCH], r"_train\.pkl cannot be read"),
         (["{detector_recipe}", "--data-root", "{hostile_infos}", *HERE, *SCRATCH], r"wants to load (posix|nt)\.system"),
@@ -89,6 +91,10 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         (["{detector_recipe}", "--data-root", "{listed_infos}", *HERE, *SCRATCH], r"expected a dict with 'metainfo'"),
         (["{detector_recipe}", "--data-root", "{empty_infos}", *HERE, *SCRATCH], r"has no key frames"),
         (["{detector_recipe}", "--data-root", "{no_tables}", *HERE, *SCRATCH], r"v1\.0-mini"),
+        (
+            ["{detector_recipe}", "--data-root", "{wrong_box}", *HERE, *SCRATCH],
+            r"key frame .*\.bbox_3d: expected finite",
+        ),
         (["{detector_recipe}", "--data-root", "{cut_image}", *HERE, *SCRATCH], r"images\.CAM_FRONT.*\.(jpg|png)"),
         (
             [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={nowhere}.safetensors"],
@@ -181,7 +187,12 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         (["{streets}/nuscenes_infos_train.pkl", "--root", "{nowhere}"], r"--root .*nowhere does not exist"),
         (["{torn_infos}/nuscenes_infos_train.pkl"], r"nuscenes_infos_train\.pkl cannot be read"),
         (["{hostile_infos}/nuscenes_infos_train.pkl"], r"only containers and numpy values are read"),
-        (["{file}"], r"file\.txt cannot be read"),
+        (["{file}"], r"file\.txt is no pickle, or a damaged one .*; expected an info file that tools/create_data"),
+        (["{wrong_velocity}/nuscenes_infos_train.pkl"], r"_train\.pkl .*key frame .*: velocity of instances: expected"),
+        (
+            ["{singular_matrix}/nuscenes_infos_train.pkl"],
+            r"_train\.pkl .*key frame .*lidar2cam: expected a matrix that",
+        ),
     ],
     "make_synthetic_nuscenes": [
         ([], r"the following arguments are required: --out"),
@@ -240,6 +251,7 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*DATA, "--lidar-sweeps", "-1"], r"--lidar-sweeps: expected a whole number of at least 0"),
         ([*DATA[:5], "{file}", *DATA[6:]], r"--out .*file\.txt: expected a folder, found a file"),
         ([*DATA[:5], "/proc/out", *DATA[6:]], r"--out /proc/out: nothing can be written there"),
+        (["--root", "{streets}/v1.0-mini", *DATA[2:]], r"v1\.0-mini holds tables itself: --root is the folder above"),
         (["--root", "{torn_tables}", *DATA[2:]], r"the devkit cannot open .*v1\.0-mini"),
         ([*DATA[:5], "{old_infos}", *DATA[6:]], r"_train\.pkl was made .*give --overwrite"),
     ],

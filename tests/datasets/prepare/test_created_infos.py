@@ -278,8 +278,12 @@ def test_a_missing_file_is_named(tmp_path, part):
     root = write_tables(tmp_path / "nuscenes", scenes=("scene-0061",))
     gone = sorted((root / part).iterdir())[0]
     gone.unlink()
-    with pytest.raises(PreparationError, match=rf"{gone.name} does not exist, but the tables name it; unpack"):
+    with pytest.raises(
+        PreparationError, match=rf"{gone.name} does not exist, but the tables name it; unpack"
+    ) as caught:
         create_info_files(open_tables(root, "v1.0-mini"), tmp_path, InfoSettings())
+    # Without them there is still no doing without key frames.
+    assert ("--lidar-sweeps 0" in str(caught.value)) == part.startswith("sweeps")
 
 
 def test_without_sweeps_no_folder_of_sweeps_is_needed(tmp_path):

@@ -152,6 +152,6 @@ def test_crops_are_made_when_asked_and_never_silently(repository, tables_root, t
     assert "nuscenes_gt_database_train is finished" in capsys.readouterr().out
     # Without the option it is another database.
     assert create_data.main(arguments) == 2
-    assert "with other settings (image_crops True, now None); give --overwrite" in capsys.readouterr().err
+    assert "with other settings (image_crops True, now False); give --overwrite" in capsys.readouterr().err
     assert create_data.main([*arguments, "--overwrite"]) == 0
     assert not GroundTruthDatabase(tmp_path / "nuscenes_gt_database_train").has_crops

@@ -41,6 +41,11 @@ def test_a_root_with_another_version_says_which(root):
         open_tables(root, "v1.0-trainval")
 
 
+def test_a_root_that_holds_the_tables_itself_says_so(root):
+    with pytest.raises(PreparationError, match=r"v1\.0-mini holds tables itself: --root is the folder above"):
+        open_tables(root / "v1.0-mini", "v1.0-mini")
+
+
 def test_a_missing_table_is_named(root):
     (root / "v1.0-mini" / "ego_pose.json").unlink()
     with pytest.raises(PreparationError, match=r"v1\.0-mini lacks ego_pose\.json: expected the unpacked"):

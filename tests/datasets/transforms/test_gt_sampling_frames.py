@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmcv.transforms import RandomApply
+from mmdet.datasets import MultiImageMixDataset
 from mmengine.dataset import ConcatDataset
 
 from ponderv2.datasets import (
@@ -18,6 +19,7 @@ from ponderv2.datasets import (
     derived_file,
 )
 from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.datasets.pipeline_transforms import PART
 from ponderv2.datasets.transforms import gt_sampling
 from ponderv2.errors import UserError
 from tests.datasets.transforms.test_gt_sampling import a_sample
@@ -235,3 +237,29 @@ def test_a_damaged_index_is_named(root):
     index.write_bytes(pickle.dumps({"metainfo": {"lidar_files": {}}, "objects": {"car": [entry]}}))
     with pytest.raises(UserError, match=r"index\.pkl: an object of class car is not as expected: KeyError"):
         sampling(root)
+
+
+@pytest.mark.parametrize("options", [{"fraction": 0.5}, {"load_interval": 2}, {"indices": 3}], ids=str)
+def test_in_the_pipeline_of_a_wrapper_it_notices_that_it_was_not_told(root, options):
+    def wrapped(**options) -> MultiImageMixDataset:
+        inner = PonderNuScenesDetDataset(
+            data_root=str(root), ann_file="infos.pkl", pipeline=[LoadLidarSweeps(), boxes_of], **options
+        )
+        transform = {"type": GroundTruthSampling, "data_root": str(root), "groups": {"car": 9}}
+        return MultiImageMixDataset(inner, [transform])
+
+    with pytest.raises(UserError, match=r"infos\.pkl, key frame at .*: its data set uses a part .*does not know which"):
+        wrapped(**options)[0]
+    assert len(wrapped()[0]["gt_bboxes_3d"]) > 3
+
+
+def boxes_of(results: dict) -> dict:
+    return results | {key: results["ann_info"][key] for key in ("gt_bboxes_3d", "gt_labels_3d")}
+
+
+def test_a_subset_of_all_frames_is_a_part(opened):
+    whole = opened()
+    assert PART not in whole.get_data_info(0)
+    assert whole.get_subset([1, 2]).get_data_info(0)[PART]
+    whole.get_subset_(2)
+    assert whole.get_data_info(0)[PART]

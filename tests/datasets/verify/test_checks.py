@@ -2,7 +2,9 @@
 
 import copy
 import json
+import math
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -111,13 +113,14 @@ def only_boxes(frame: dict) -> None:
 def test_what_the_file_does_not_have_is_not_verifiable(changed, tables_root):
     findings = findings_of(changed(only_boxes), tables_root)
     passed = {name for name, finding in findings.items() if finding.result is Result.PASS}
-    assert passed == {"files", "box size order", "box yaw", "box centre", "heading and velocity"}
+    assert passed == {"files", "box numbers", "box size order", "box yaw", "box centre", "heading and velocity"}
     assert failed(findings) == set()
 
 
 def test_too_few_boxes_are_not_enough(changed, tables_root):
     findings = findings_of(changed(lambda frame: frame["instances"].clear()), tables_root)
-    for name in ("box size order", "box yaw", "box centre", "heading and velocity", "boxes in images"):
+    boxes = ("box numbers", "box size order", "box yaw", "box centre", "heading and velocity", "boxes in images")
+    for name in boxes:
         assert findings[name].result is Result.UNVERIFIABLE
 
 
@@ -180,7 +183,7 @@ def test_an_info_file_before_mmdet3d_1_is_explained(tmp_path, order, words):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no pickle", "cannot be read"),
+        (b"no pickle", r"infos\.pkl is no pickle, or a damaged one .*; expected an info file that tools/create_data"),
         (pickle.dumps(Path("/")), "it wants to load pathlib"),
         (pickle.dumps({"frames": []}), "expected a dict with 'metainfo' and 'data_list'"),
         (pickle.dumps({"metainfo": {}, "data_list": []}), "has no key frames"),
@@ -203,6 +206,57 @@ def test_a_matrix_of_a_wrong_shape_is_named_with_its_key(changed, tables_root):
         check_info_file(changed(cut), tables_root)
 
 
+def in_the_second(changed: Callable[..., Path], change: Callable[[dict], None]) -> Path:
+    """Write the info file with the second key frame put through a function."""
+    numbers = iter(range(1000))
+    return changed(lambda frame: change(frame) if next(numbers) == 1 else None)
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ([1.0, 2.0], "has shape (2,)"),
+        ([math.nan] * 7, "is not finite"),
+        ([8.0, 5.0, -1.0, 4.6, 0.0, 1.6, 0.4], "has the sizes [4.6, 0.0, 1.6]"),
+        ([8.0, 5.0, -1.0, 4.6, 1.9, -1.6, 0.4], "has the sizes [4.6, 1.9, -1.6]"),
+    ],
+    ids=["two numbers", "not a number", "flat", "negative"],
+)
+def test_a_box_of_wrong_numbers_fails_and_is_named(changed, tables_root, train_info, box, words):
+    path = in_the_second(changed, lambda frame: frame["instances"][0].update(bbox_3d=box))
+    findings = findings_of(path, tables_root)
+    assert failed(findings) == {"box numbers"}
+    token = train_info["data_list"][1]["token"]
+    assert f"boxes are wrong, first key frame {token}: instances[0].bbox_3d {words}" in findings["box numbers"].evidence
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("bbox_3d", "a car", r"instances\[0\]\.bbox_3d: expected numbers"),
+        ("bbox_3d", None, r"instances\[0\]\.bbox_3d"),
+        ("velocity", "fast", "velocity of instances: expected numbers"),
+        ("velocity", [1.0], "velocity of instances: expected numbers"),
+        ("num_lidar_pts", "many", "num_lidar_pts of instances: expected whole numbers"),
+        ("bbox_label_3d", math.inf, "bbox_label_3d of instances: expected whole numbers"),
+    ],
+)
+def test_what_is_no_number_is_named_with_its_key_frame(changed, tables_root, train_info, key, value, words):
+    path = in_the_second(changed, lambda frame: frame["instances"][0].update({key: value}))
+    token = re.escape(train_info["data_list"][1]["token"])
+    if value is None:
+        assert failed(findings_of(path, tables_root)) == {"box numbers"}
+        return
+    with pytest.raises(UnusableInput, match=rf"changed\.pkl .*key frame {token}: {words}"):
+        check_info_file(path, tables_root)
+
+
+def test_a_matrix_that_cannot_be_inverted_is_named_with_its_key(changed, tables_root):
+    path = in_the_second(changed, lambda frame: frame["images"]["CAM_BACK"].update(lidar2cam=np.ones((4, 4)).tolist()))
+    with pytest.raises(UnusableInput, match=r"images\.CAM_BACK\.lidar2cam: expected a matrix that can be inverted"):
+        check_info_file(path, tables_root)
+
+
 # ------------------------------------------------------------------------------------------- the command line
 
 
@@ -213,7 +267,7 @@ def check_data(repository) -> Callable[[list[str]], int]:
 
 def test_the_exit_code_and_the_table_say_whether_all_is_well(check_data, prepared, changed, tables_root, capsys):
     assert check_data([str(prepared / "nuscenes_infos_train.pkl"), "--root", str(tables_root)]) == 0
-    assert "13 pass, 0 fail, 1 not verifiable" in capsys.readouterr().out
+    assert "14 pass, 0 fail, 1 not verifiable" in capsys.readouterr().out
     assert check_data([str(changed(old_mmdet3d)), "--root", str(tables_root)]) == 1
     assert "these look like boxes of mmdet3d before 1.0" in capsys.readouterr().out.replace("\n", " ")
 

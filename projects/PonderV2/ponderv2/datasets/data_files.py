@@ -56,12 +56,14 @@ def file_size(path: Path, name: str) -> int:
 
     Raises:
         MissingFileError: it does not exist.
-        DataFileError: it is a folder, or something else that is no file.
+        DataFileError: it is a folder, or something else that is no file; or no file can have that name.
     """
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingFileError(f"{name} {path} does not exist") from error
+    except ValueError as error:
+        raise DataFileError(f"{name} {str(path)!r}: {error}; no file can have that name") from error
     if not stat.S_ISREG(found.st_mode):
         raise DataFileError(f"{name} {path} is no file")
     return found.st_size

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ _SETTLED_NS = 2_000_000_000
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """What is wrong with a place, and not with the source: another one may do."""
 
+_TAKEN = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
+"""What is wrong where something else has the name, as a folder, that a file cannot replace."""
+
 _BLOCK = 1 << 20
 
 
@@ -42,11 +46,13 @@ class Derivation:
         layout: number of the layout of the arrays; it goes up when that changes.
         derive: function that gets the open source, its path and the writer; it appends to the writer's stream and
             returns the other arrays.
+        check: function that raises a `UserError` for arrays that contradict each other: no file is trusted.
     """
 
     suffix: str
     layout: int
     derive: Callable[[BufferedIOBase, Path, ArrayWriter], Mapping[str, np.ndarray]]
+    check: Callable[[MappedArrays], object] | None = None
 
 
 def open_derived(path: Path, derivation: Derivation) -> MappedArrays:
@@ -73,7 +79,7 @@ def open_derived(path: Path, derivation: Derivation) -> MappedArrays:
         try:
             return _made_once(place, source, derivation)
         except OSError as error:
-            if error.errno not in _NO_PLACE:
+            if error.errno not in (*_NO_PLACE, *_TAKEN):
                 raise
             print_log(f"{place} cannot be written: {error.strerror}", logger="current", level=WARNING)
     print_log(
@@ -186,17 +192,25 @@ def _writable(place: Path) -> bool:
 
 
 def _fitting(place: Path, source: _Source, derivation: Derivation) -> MappedArrays | None:
-    """Map the derived file of a place, if there is one that fits."""
+    """Map the derived file of a place, if there is one that fits; anything else that is there is named and left."""
     try:
+        # Opening a pipe would wait, and a device has no end.
+        if not stat.S_ISREG(place.stat().st_mode):
+            raise DamagedFileError(f"{place} is no file")
         found = MappedArrays(place)
         if found.metadata.get("layout") != _layout(derivation):
             raise DamagedFileError(f"{place} is of layout {found.metadata.get('layout')}")
         if not source.fits(json.loads(found.metadata["source"])):
             raise DamagedFileError(f"{place} was made from another state of {source.path}")
+        if derivation.check is not None:
+            derivation.check(found)
     except FileNotFoundError:
         return None
-    except (DamagedFileError, PermissionError, ValueError, LookupError, TypeError) as error:
+    except UserError as error:
         print_log(f"not used: {error}", logger="current", level=WARNING)
+        return None
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+        print_log(f"not used: {place}: {error}", logger="current", level=WARNING)
         return None
     return found
 

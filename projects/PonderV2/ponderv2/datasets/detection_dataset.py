@@ -8,7 +8,7 @@ import numpy as np
 from mmdet3d.structures import LiDARInstance3DBoxes
 
 from ponderv2.registry import DATASETS
-from ponderv2.shapes import Bool, Int
+from ponderv2.shapes import Bool, Float, Int
 
 from .frame_store import InstanceColumns
 from .info_file import InfoFileError
@@ -36,7 +36,8 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
         **kwargs: arguments of `PonderNuScenesDataset`.
 
     Raises:
-        InfoFileError: the file numbers its categories otherwise than the class does.
+        InfoFileError: the file numbers its categories otherwise than the class does; or, when a frame is read, a box
+            is not of finite numbers and sizes above 0.
         ValueError: `unknown_velocity` is neither word.
     """
 
@@ -76,10 +77,11 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
 
     def parse_ann_info(self, info: dict) -> dict:
         """Make boxes, labels and what is known of them from the instances that are kept."""
-        kept = [instance for instance in info["instances"] if self._keep(instance)]
-        labels = np.array([self.label_mapping[i["bbox_label_3d"]] for i in kept], dtype=np.int64)
-        boxes = np.array([i["bbox_3d"][:7] for i in kept], dtype=np.float32).reshape(-1, 7)
-        velocities = np.array([_velocity(i) for i in kept], dtype=np.float32).reshape(-1, 2)
+        where = info.get("info_name", "key frame")
+        kept = [(f"{where}: instances[{k}]", i) for k, i in enumerate(info["instances"]) if self._keep(i)]
+        labels = np.array([self.label_mapping[i["bbox_label_3d"]] for _, i in kept], dtype=np.int64)
+        boxes = np.array([_box(i, key) for key, i in kept], dtype=np.float32).reshape(-1, 7)
+        velocities = np.array([_velocity(i, key) for key, i in kept], dtype=np.float32).reshape(-1, 2)
         known = np.isfinite(velocities).all(axis=1)
         velocities[~known] = math.nan if self.unknown_velocity == "nan" else 0.0
         if self.with_velocity:
@@ -89,8 +91,8 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
             "gt_bboxes_3d": boxes.convert_to(self.box_mode_3d),
             "gt_labels_3d": labels,
             "gt_velocity_known": known,
-            "num_lidar_pts": np.array([i["num_lidar_pts"] for i in kept], dtype=np.int64),
-            "instances": kept,
+            "num_lidar_pts": np.array([i["num_lidar_pts"] for _, i in kept], dtype=np.int64),
+            "instances": [instance for _, instance in kept],
         }
 
     def _shown(self, instances: InstanceColumns) -> Bool[np.ndarray, "n"]:
@@ -109,5 +111,28 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
         return bool(instance["num_lidar_pts"] >= self.min_lidar_points)
 
 
-def _velocity(instance: dict) -> list[float]:
-    return [math.nan if v is None else v for v in instance.get("velocity", (None, None))]
+def _box(instance: dict, key: str) -> Float[np.ndarray, "7"]:
+    box = _float32(instance["bbox_3d"][:7])
+    if box.shape != (7,) or not np.isfinite(box).all() or not (box[3:6] > 0).all():
+        raise InfoFileError(
+            f"{key}.bbox_3d: expected finite numbers x, y, z, l, w, h, yaw with sizes above 0, "
+            f"got {instance['bbox_3d']}"
+        )
+    return box
+
+
+def _velocity(instance: dict, key: str) -> Float[np.ndarray, "2"]:
+    given = instance.get("velocity", (None, None))
+    velocity = _float32([math.nan if v is None else v for v in given])
+    if velocity.shape != (2,):
+        raise InfoFileError(f"{key}.velocity: expected two numbers, or two times None where unknown, got {given!r}")
+    return velocity
+
+
+def _float32(values: Sequence) -> Float[np.ndarray, "n"]:
+    """Return numbers in float32, those that are too large as infinity; anything else as nothing."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(values, dtype=np.float64).astype(np.float32)
+    except (TypeError, ValueError, OverflowError):
+        return np.zeros(0, dtype=np.float32)

@@ -284,7 +284,7 @@ def _check(arrays: MappedArrays) -> None:
         if (steps < 0).any() or steps.sum() > end:
             wrong.append(name)
     if wrong:
-        raise InfoFileError(f"{arrays.name} is no store of key frames: {wrong} are not as expected; delete it")
+        raise InfoFileError(f"{arrays.name} is no store of key frames: {wrong} are not as expected")
 
 
-_FRAMES = Derivation(suffix=".frames", layout=1, derive=_derive)
+_FRAMES = Derivation(suffix=".frames", layout=1, derive=_derive, check=_check)

@@ -15,7 +15,7 @@ from ponderv2.shapes import Bool
 
 from .derived_file import Derivation, open_derived
 from .gt_database import GroundTruthFiles, files_of, must_be_finished, parse_index
-from .mapped_arrays import ArrayWriter
+from .mapped_arrays import ArrayWriter, MappedArrays
 
 ROW = np.dtype(
     [
@@ -52,17 +52,10 @@ class GroundTruthTables(Mapping[str, np.ndarray]):
         must_be_finished(folder)
         self.folder = folder
         self._arrays = open_derived(folder / "index.pkl", _TABLES)
-        content = json.loads(self._arrays["stream"].tobytes().rstrip(b"\0"))
+        _check(self._arrays)
+        content = _content(self._arrays)
         self.files: GroundTruthFiles = files_of(folder, content["metainfo"])
         self._ends: dict[str, int] = content["ends"]
-        self._check()
-
-    def _check(self) -> None:
-        """Check that what points somewhere points inside: a file that is mapped is not trusted."""
-        rows, frames, ends = self._arrays["rows"], self._arrays["frames"], list(self._ends.values())
-        fits = rows.shape[1:] == (ROW.itemsize,) and ends == sorted(ends) and ends[-1:] in ([], [len(rows)])
-        if not fits or (len(rows) and rows.view(ROW)["frame"].max() >= len(frames)):
-            raise UserError(f"{self._arrays.name} is no table of objects; delete it")
 
     def __getitem__(self, name: str) -> np.ndarray:
         names = list(self._ends)
@@ -89,6 +82,30 @@ class GroundTruthTables(Mapping[str, np.ndarray]):
         chosen = np.isin(frames.view(f"S{frames.shape[1]}")[:, 0].astype(str), list(tokens))
         # The last place is that of objects that do not say.
         return np.append(chosen, False)[self[name]["frame"]]
+
+
+def _content(arrays: MappedArrays) -> dict:
+    """Return the names of the database's files, and where in the rows each class ends."""
+    return json.loads(arrays["stream"].tobytes().rstrip(b"\0"))
+
+
+def _check(arrays: MappedArrays) -> None:
+    """Check that what points somewhere points inside: a file that is mapped is not trusted.
+
+    Raises:
+        UserError: it does not.
+    """
+    try:
+        rows, frames, content = arrays["rows"], arrays["frames"], _content(arrays)
+        ends = list(content["ends"].values())
+        fits = rows.dtype == frames.dtype == np.uint8 and rows.shape[1:] == (ROW.itemsize,) and frames.ndim == 2
+        fits = fits and isinstance(content["metainfo"], dict) and ends == sorted(ends)
+        fits = fits and ends[-1:] in ([], [len(rows)]) and all(end >= 0 for end in ends)
+        fits = fits and not (len(rows) and rows.view(ROW)["frame"].max() >= len(frames))
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise UserError(f"{arrays.name} is no table of objects: {error!r}") from error
+    if not fits:
+        raise UserError(f"{arrays.name} is no table of objects")
 
 
 def _derive(file: BufferedIOBase, path: Path, writer: ArrayWriter) -> dict[str, np.ndarray]:
@@ -128,4 +145,4 @@ def table_of(entries: list[dict], frames: dict[str, int]) -> np.ndarray:
     return table
 
 
-_TABLES = Derivation(suffix=".tables", layout=1, derive=_derive)
+_TABLES = Derivation(suffix=".tables", layout=1, derive=_derive, check=_check)

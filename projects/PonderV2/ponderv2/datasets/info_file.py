@@ -124,9 +124,15 @@ def must_exist(path: Path) -> None:
     """Check that an info file is there.
 
     Raises:
-        FileNotFoundError: it is not.
+        FileNotFoundError: it is not; the message says how to make it where there are tables to make it from.
     """
     if not path.is_file():
+        versions = sorted(folder.name for folder in path.parent.glob("v1.0-*") if folder.is_dir())
+        if versions:
+            raise FileNotFoundError(
+                f"info file {path} does not exist; make it with tools/create_data.py --root {path.parent} "
+                f"--version {' or '.join(versions)}"
+            )
         raise FileNotFoundError(f"info file {path} does not exist; is --data-root right?")
 
 
@@ -140,6 +146,11 @@ def parse_info_file(file: BufferedIOBase, path: Path) -> dict:
         with no_garbage_collection():
             info = json.load(file) if path.suffix == ".json" else load_plain(file)
     except DAMAGED as error:
+        if isinstance(error, pickle.UnpicklingError) and "invalid load key" in str(error):
+            raise InfoFileError(
+                f"info file {path} is no pickle, or a damaged one ({error}); expected an info file that "
+                "tools/create_data.py made"
+            ) from error
         raise InfoFileError(f"info file {path} cannot be read: {error}") from error
     if isinstance(info, dict) and "infos" in info:
         raise InfoFileError(

@@ -8,6 +8,7 @@ import numpy as np
 from mmdet3d.datasets import NuScenesDataset
 from mmengine.dataset import force_full_init
 
+from ponderv2.errors import UserError
 from ponderv2.registry import DATASETS
 from ponderv2.shapes import Bool, Int
 
@@ -16,7 +17,7 @@ from .frame_store import FrameStore, InstanceColumns, open_frame_store
 from .info_file import InfoFileError
 from .label_fractions import choose_fraction
 from .nuscenes_constants import CAMERAS, LIDAR
-from .pipeline_transforms import UsesFrames, transforms_of
+from .pipeline_transforms import PART, UsesFrames, transforms_of
 
 
 @DATASETS.register_module()
@@ -44,7 +45,8 @@ class PonderNuScenesDataset(NuScenesDataset):
     Raises:
         InfoFileError: an info file is damaged, of another format or without key frames, or one of several is of
             another version; a key frame lacks what is needed.
-        UserError: a transform cannot tell which key frames it takes from.
+        UserError: `load_interval` is no whole number of at least 1; or a transform cannot tell which key frames it
+            takes from.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class PonderNuScenesDataset(NuScenesDataset):
         test_mode: bool = False,
         **kwargs,
     ) -> None:
+        if not isinstance(load_interval, int) or load_interval < 1:
+            raise UserError(f"load_interval: expected a whole number of at least 1, got {load_interval!r}")
         self.load_interval = load_interval
         self.fraction, self.fraction_by, self.fraction_seed = fraction, fraction_by, fraction_seed
         files = [ann_file] if isinstance(ann_file, str) else list(ann_file)
@@ -137,6 +141,8 @@ class PonderNuScenesDataset(NuScenesDataset):
             # A subclass has made a list of its own.
             info = copy.deepcopy(info)
         info["sample_idx"] = idx if idx >= 0 else len(self) + idx
+        if self._uses_part:
+            info[PART] = True
         return info
 
     def parse_data_info(self, info: dict) -> dict:
@@ -145,13 +151,14 @@ class PonderNuScenesDataset(NuScenesDataset):
         file = info.pop("info_file", self.info_files[0].name)
         where = f"{file}, key frame {info.get('token', info.get('sample_idx'))}"
         try:
-            parsed = self._parsed(info, where)
+            return self._parsed(info, where)
+        except UserError:
+            # It names the key already.
+            raise
         except KeyError as error:
             raise InfoFileError(f"{where}: key {error} is missing, or has a value that is not known") from error
-        except (TypeError, AttributeError, IndexError) as error:
+        except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
             raise InfoFileError(f"{where}: {error}; expected the keys and values of mmdet3d's v2 format") from error
-        parsed["info_name"] = where
-        return parsed
 
     def _parsed(self, info: dict, where: str) -> dict:
         info["images"] = {name: dict(camera) for name, camera in info.get("images", {}).items()}
@@ -167,6 +174,7 @@ class PonderNuScenesDataset(NuScenesDataset):
                 f"{sorted(set(self.data_prefix) - {'pts', 'sweeps'})} (keys of data_prefix)"
             )
         info.setdefault("instances", [])
+        info["info_name"] = where
         return super().parse_data_info(info)
 
     def parse_ann_info(self, info: dict) -> dict:
@@ -225,12 +233,14 @@ class PonderNuScenesDataset(NuScenesDataset):
         return super()._get_unserialized_subset(indices)
 
     def _tell_transforms(self) -> None:
+        frames = self.data_list
+        every = isinstance(frames, FrameList) and frames.holds_all
+        self._uses_part = not every
         transforms = [t for t in transforms_of(self.pipeline) if isinstance(t, UsesFrames)]
         if not transforms:
             return
-        frames, every = self.data_list, False
         if isinstance(frames, FrameList):
-            tokens, every = frames.tokens(), frames.holds_all
+            tokens = frames.tokens()
         else:
             tokens = [frame.get("token") or "" for frame in frames]
         if every and not all(tokens):

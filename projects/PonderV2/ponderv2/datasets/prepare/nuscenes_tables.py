@@ -57,6 +57,8 @@ def open_tables(root: Path, version: str, camera_sweeps: bool = True) -> LeanTab
     if missing:
         there = [v for v in SPLITS if (root / v).is_dir()]
         hint = f"; {root} has {', '.join(there)}" if there else ""
+        if (root / "category.json").is_file():
+            hint = f"; {root} holds tables itself: --root is the folder above"
         raise PreparationError(
             f"{folder} lacks {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}: expected the unpacked "
             f"tables of nuScenes {version} there, beside samples/ and sweeps/{hint}"

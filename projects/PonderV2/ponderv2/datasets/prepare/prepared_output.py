@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from .atomic_files import (
     write_atomically,
 )
 from .nuscenes_tables import PreparationError
+
+_HASH = re.compile("[0-9a-f]{16,}")
+_FILES_HASH = re.compile("(?<= files) [0-9a-f]{8}$")
 
 
 class Record:
@@ -186,5 +190,15 @@ def _differences(before: dict, now: dict, prefix: str = "") -> str:
         if isinstance(old, dict) and isinstance(new, dict):
             told += [_differences(old, new, f"{prefix}{key}.")] if old != new else []
         elif old != new:
-            told.append(f"{prefix}{key} {old}, now {new}")
+            told.append(_difference(f"{prefix}{key}", old, new))
     return ", ".join(told)
+
+
+def _difference(key: str, old: object, new: object) -> str:
+    """Say in words what changed; hashes say only that something did, and an option that is not noted was not given."""
+    if isinstance(old, bool) or isinstance(new, bool):
+        old, new = bool(old), bool(new)
+    old, new = ("none" if value is None else _FILES_HASH.sub("", str(value)) for value in (old, new))
+    if old == new or _HASH.fullmatch(old) or _HASH.fullmatch(new):
+        return f"{key} changed"
+    return f"{key} {old}, now {new}"

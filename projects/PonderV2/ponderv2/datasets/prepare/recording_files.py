@@ -38,7 +38,7 @@ class RecordingFiles:
             try:
                 self._points[path] = check_point_file(self.root / path)
             except DataFileError as error:
-                raise _explained(error) from error
+                raise _explained(error, path) from error
         return self._points[path]
 
     def check_labels(self, path: str, points: str) -> None:
@@ -47,7 +47,7 @@ class RecordingFiles:
         try:
             size = file_size(self.root / path, "labels")
         except DataFileError as error:
-            raise _explained(error) from error
+            raise _explained(error, path) from error
         if size != count:
             raise PreparationError(
                 f"labels {self.root / path} have {size} bytes, expected one for each of the {count} points of "
@@ -62,7 +62,7 @@ class RecordingFiles:
         try:
             size = file_size(full, "image")
         except DataFileError as error:
-            raise _explained(error) from error
+            raise _explained(error, path) from error
         if size == 0:
             raise PreparationError(f"image {full} is empty (0 bytes); unpack or copy it again")
         with full.open("rb") as file:
@@ -85,10 +85,11 @@ class RecordingFiles:
         self._images.add(path)
 
 
-def _explained(error: DataFileError) -> PreparationError:
+def _explained(error: DataFileError, path: str) -> PreparationError:
     if not isinstance(error, MissingFileError):
         return PreparationError(str(error))
-    return PreparationError(
-        f"{error}, but the tables name it; unpack that part of the data set too, or do without earlier sweeps "
-        "(--lidar-sweeps 0, --camera-sweeps 0)"
-    )
+    text = f"{error}, but the tables name it; unpack that part of the data set too"
+    # Whoever has no earlier sweeps at all can do without them, but not without key frames.
+    if Path(path).parts[0] == "sweeps":
+        text += ", or do without earlier sweeps (--lidar-sweeps 0, --camera-sweeps 0)"
+    return PreparationError(text)

@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from ponderv2.datasets.gravity_boxes import gravity_boxes
 from ponderv2.datasets.gt_tables import GroundTruthTables
 from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
+from ponderv2.datasets.pipeline_transforms import must_be_told
 from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
 from ponderv2.registry import TRANSFORMS
@@ -64,7 +65,8 @@ class GroundTruthSampling(SwitchableTransform):
     without a picture is added to the points alone. Points that a sampled object hides, or whose pixels it takes, stay
     (published: `modify_points=False`).
 
-    In a data set it samples objects of the key frames that the data set uses, and of no others (`use_frames`).
+    In a data set it samples objects of the key frames that the data set uses, and of no others (`use_frames`). It has
+    to be in the data set's own pipeline for that.
 
     The transform belongs after loading and before anything that moves points, boxes or pixels or changes colours, so
     that sampled and real objects are augmented alike. The published code distorts the colours of the frame first.
@@ -80,7 +82,8 @@ class GroundTruthSampling(SwitchableTransform):
 
     Raises:
         FileNotFoundError: the database is not there.
-        UserError: a class name is unknown, or the database lacks pictures.
+        UserError: a class name is unknown, or the database lacks pictures; or, on sampling, the sample's data set uses
+            a part of its key frames and has not said which.
         ValueError: a sample is augmented already or lacks points, boxes or images.
     """
 
@@ -106,6 +109,7 @@ class GroundTruthSampling(SwitchableTransform):
         if images and not self.tables.files.image:
             raise UserError(f"{Path(data_root) / database} has no pictures; make it with --image-crops --overwrite")
         self.files = self.tables.files
+        self._told = False
         # Places in the tables, of what is sampled: processes share the tables, which have a million rows.
         self.rows = {name: _places(self._large_enough(name)) for name in self.groups}
 
@@ -118,6 +122,7 @@ class GroundTruthSampling(SwitchableTransform):
         Raises:
             UserError: the database does not say which frames its objects are from, and `tokens` are not all frames.
         """
+        self._told = True
         if not self.tables.knows_frames:
             if every:
                 return
@@ -142,6 +147,8 @@ class GroundTruthSampling(SwitchableTransform):
         return self.tables[name]["num_points"] >= self.min_points
 
     def transform(self, results: dict) -> dict:
+        if not self._told:
+            must_be_told(self, results)
         self._check(results)
         boxes = results["gt_bboxes_3d"]
         real = gravity_boxes(boxes)

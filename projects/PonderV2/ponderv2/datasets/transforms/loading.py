@@ -34,7 +34,8 @@ class LoadCameras(BaseTransform):
         image_size: (height, width) of images that are not decoded and whose size the info file does not tell.
 
     Raises:
-        InfoFileError: a camera or its file name is missing, or a matrix has a wrong shape or is not finite.
+        InfoFileError: a camera or its file name is missing, or a matrix has a wrong shape, is not finite or cannot
+            be inverted.
         DataFileError: an image is missing (then it is a FileNotFoundError, too), empty, cut, or cannot be decoded.
     """
 
@@ -174,4 +175,6 @@ def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarr
         raise InfoFileError(f"{key}.{name}: expected a {shape[0]}×{shape[1]} matrix, got shape {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise InfoFileError(f"{key}.{name} is not finite")
+    if np.linalg.matrix_rank(matrix) < len(matrix):
+        raise InfoFileError(f"{key}.{name}: expected a matrix that can be inverted, got {matrix.tolist()}")
     return matrix

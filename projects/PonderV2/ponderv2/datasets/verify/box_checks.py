@@ -33,15 +33,29 @@ MIN_SPEED = 1.0
 
 
 def check_boxes(frames: Sequence[SampledFrame]) -> list[Finding]:
-    """Check the size order, yaw, centre height and heading of boxes."""
+    """Check the numbers, size order, yaw, centre height and heading of boxes; those with wrong numbers count once."""
     ratio, vehicles = _length_over_width(frames)
     counts = _PointCounts(frames)
     return [
+        _numbers(frames),
         _size_order(ratio, vehicles, counts),
         _yaw(ratio, vehicles, counts),
         _center_height(counts),
         _heading(frames),
     ]
+
+
+def _numbers(frames: Sequence[SampledFrame]) -> Finding:
+    name, convention = "box numbers", "7 or more finite numbers, l, w and h above 0"
+    wrong = [(frame, place, what) for frame in frames for place, what in frame.unsound_boxes.items()]
+    count = len(wrong) + sum(len(frame.instances) for frame in frames)
+    if not count:
+        return Finding(name, convention, Result.UNVERIFIABLE, "no boxes")
+    if wrong:
+        frame, place, what = wrong[0]
+        evidence = f"{len(wrong)} of {count} boxes are wrong, first {frame.name}: instances[{place}].bbox_3d {what}"
+        return Finding(name, convention, Result.FAIL, evidence)
+    return Finding(name, convention, Result.PASS, f"{count} boxes")
 
 
 def _length_over_width(frames: Sequence[SampledFrame]) -> tuple[float, int]:

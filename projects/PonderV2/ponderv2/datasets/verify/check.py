@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ponderv2.datasets.info_file import InfoFileError
+from ponderv2.errors import UserError
 
 from .box_checks import check_boxes
 from .camera_checks import check_cameras
@@ -50,7 +51,9 @@ def check_info_file(path: Path, root: Path | None = None, frames: int = 20) -> l
             check_image_edges(evenly),
             *check_sweeps(evenly + [frame for frame in turning if frame not in evenly]),
         ]
-    except (InfoFileError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+        if isinstance(error, UserError) and not isinstance(error, InfoFileError):
+            raise
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
         raise UnusableInput(f"info file {path} is not laid out as mmdet3d's v2 format: {what}") from error
 

@@ -27,8 +27,36 @@ class SampledFrame:
         self.info = info
         self.root = root
         self.name = f"key frame {info.get('token', info.get('sample_idx'))}"
-        self.instances = [i for i in info.get("instances", []) if len(i.get("bbox_3d", [])) >= 7]
-        self.class_names = [categories.get(int(i.get("bbox_label_3d", -1)), "ignored") for i in self.instances]
+        self.categories = categories
+
+    @cached_property
+    def instances(self) -> list[dict]:
+        """The objects with a box that can be looked at, see `unsound_boxes`."""
+        return [i for k, i in enumerate(self.info.get("instances", [])) if k not in self.unsound_boxes]
+
+    @cached_property
+    def unsound_boxes(self) -> dict[int, str]:
+        """The boxes that are not of seven or more finite numbers with sizes above 0, by place, and what is wrong.
+
+        Raises:
+            InfoFileError: a box is of something else than numbers.
+        """
+        found = {}
+        for k, instance in enumerate(self.info.get("instances", [])):
+            box = self._numbers(instance.get("bbox_3d", []), f"instances[{k}].bbox_3d")
+            if box.ndim != 1 or len(box) < 7:
+                found[k] = f"has shape {box.shape}"
+            elif not np.isfinite(box[:7]).all():
+                found[k] = "is not finite"
+            elif not (box[3:6] > 0).all():
+                found[k] = f"has the sizes {box[3:6].tolist()}"
+        return found
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The names of the classes of the objects, "ignored" for other categories."""
+        labels = self._integers("bbox_label_3d", -1)
+        return [self.categories.get(label, "ignored") for label in labels]
 
     @cached_property
     def lidar_file(self) -> Path:
@@ -48,14 +76,29 @@ class SampledFrame:
     @cached_property
     def annotated_points(self) -> Int[np.ndarray, "n"]:
         """The numbers of LiDAR points that the file says are in the boxes; -1 where it does not say."""
-        return np.array([int(i.get("num_lidar_pts", -1)) for i in self.instances], dtype=np.int64)
+        return np.array(self._integers("num_lidar_pts", -1), dtype=np.int64)
 
     @cached_property
     def velocities(self) -> Float[np.ndarray, "n 2"]:
         """The velocities of the boxes in metres a second; NaN where unknown."""
         unknown = (math.nan, math.nan)
         values = [[math.nan if v is None else v for v in i.get("velocity", unknown)[:2]] for i in self.instances]
-        return np.array(values, dtype=np.float64).reshape(-1, 2)
+        velocities = self._numbers(values, "velocity of instances")
+        if velocities.shape != (len(values), 2) and values:
+            raise InfoFileError(f"{self.name}: velocity of instances: expected two numbers each")
+        return velocities.reshape(-1, 2)
+
+    def _numbers(self, value: object, key: str) -> np.ndarray:
+        try:
+            return np.array(value, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InfoFileError(f"{self.name}: {key}: expected numbers: {error}") from error
+
+    def _integers(self, key: str, missing: int) -> list[int]:
+        try:
+            return [int(instance.get(key, missing)) for instance in self.instances]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InfoFileError(f"{self.name}: {key} of instances: expected whole numbers: {error}") from error
 
     def matrix(self, *keys: str | int, size: int = 4) -> Float[np.ndarray, "m m"] | None:
         """Return a square matrix of the info by its keys; None where the file does not have it.
@@ -111,7 +154,7 @@ def as_matrix(value: object, size: int, name: str) -> Float[np.ndarray, "m m"]:
     """Convert nested lists to a float64 matrix.
 
     Raises:
-        InfoFileError: it is no finite matrix of that size; the message has the name.
+        InfoFileError: it is no finite matrix of that size, or cannot be inverted; the message has the name.
     """
     try:
         matrix = np.array(value, dtype=np.float64)
@@ -119,6 +162,8 @@ def as_matrix(value: object, size: int, name: str) -> Float[np.ndarray, "m m"]:
         raise InfoFileError(f"{name}: expected a {size}×{size} matrix of numbers") from error
     if matrix.shape != (size, size) or not np.isfinite(matrix).all():
         raise InfoFileError(f"{name}: expected a finite {size}×{size} matrix, got shape {matrix.shape}")
+    if np.linalg.matrix_rank(matrix) < size:
+        raise InfoFileError(f"{name}: expected a matrix that can be inverted")
     return matrix
 
 
