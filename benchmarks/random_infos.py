@@ -140,7 +140,7 @@ def _instances(index: int, mean: float) -> list[dict]:
 def _instance(rng: np.random.Generator, index: int, number: int) -> dict:
     label, points = int(rng.integers(10)), int(rng.exponential(40))
     return {
-        "bbox_3d": rng.normal(scale=20.0, size=7).tolist(),
+        "bbox_3d": rng.normal(scale=20.0, size=3).tolist() + rng.uniform(0.3, 5.0, size=4).tolist(),
         "bbox_label": label,
         "bbox_label_3d": label,
         "bbox_3d_isvalid": points > 0,
