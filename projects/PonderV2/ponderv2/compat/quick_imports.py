@@ -6,6 +6,7 @@ Importing transformers and scikit-learn first brings them back. Garbage collecti
 again while hundreds of thousands are made, nearly all of which stay.
 """
 
+import atexit
 import gc
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,9 +20,12 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     "mmengine.optim": ("transformers",),
     "mmdet.models": ("sklearn", "transformers"),
     "mmdet.datasets": ("transformers",),
+    "mmdet3d": (),
     "mmdet3d.structures": (),
     "mmdet3d.datasets": (),
     "transformers": (),
+    "ponderv2.engine": (),
+    "ponderv2.datasets": (),
 }
 """Packages of the stack that take long to import, and the packages that are left out meanwhile."""
 
@@ -30,6 +34,8 @@ def install_quick_imports() -> None:
     """Import the packages of `LEFT_OUT` quickly from here on; safe to call any number of times."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+        # Else the collection on leaving goes through all of it once more, for most of a second.
+        atexit.register(gc.freeze)
 
 
 class _Finder(MetaPathFinder):
