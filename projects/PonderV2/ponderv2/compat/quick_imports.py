@@ -24,8 +24,6 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     "mmdet3d.structures": (),
     "mmdet3d.datasets": (),
     "transformers": (),
-    "ponderv2.engine": (),
-    "ponderv2.datasets": (),
 }
 """Packages of the stack that take long to import, and the packages that are left out meanwhile."""
 
