@@ -8,17 +8,18 @@ import pytest
 from tests.architecture.sources import BESIDE, PACKAGES, Import, imports_of, named_modules, python_files
 
 _BASE = {"errors", "shapes", "structures", "geometry"}
-_STACK = _BASE | {"compat", "registry"}
+_STACK = _BASE | {"garbage_collection", "compat", "registry"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "garbage_collection": set(),
     "shapes": set(),
     "devices": {"errors"},
     "folder_lock": {"errors"},
     "progress_bar": {"errors"},
     "structures": {"errors", "shapes"},
     "geometry": {"errors", "shapes", "structures"},
-    "compat": {"errors"},
+    "compat": {"errors", "garbage_collection"},
     "command_line": {"errors", "compat"},
     "registry": {"errors", "compat"},
     "rendering": _BASE,

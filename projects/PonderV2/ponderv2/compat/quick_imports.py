@@ -15,6 +15,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+from ponderv2.garbage_collection import no_garbage_collection
+
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "torch": (),
     "mmengine.optim": ("transformers",),
@@ -62,19 +64,8 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         # What inspects the package later finds its own loader.
         module.__loader__ = module.__spec__.loader = self.loader
-        with _refused(self.left_out), _no_garbage_collection():
+        with _refused(self.left_out), no_garbage_collection():
             self.loader.exec_module(module)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @contextmanager

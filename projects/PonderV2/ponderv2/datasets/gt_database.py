@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ponderv2.errors import UserError
+from ponderv2.garbage_collection import no_garbage_collection
 from ponderv2.shapes import Float
 
 from .data_files import DataFileError, decode_image
-from .info_file import DAMAGED, load_plain, no_garbage_collection
+from .info_file import DAMAGED, load_plain
 
 COLUMNS = ("x", "y", "z", "intensity", "lag")
 """What the float32 numbers of a point mean."""

@@ -4,16 +4,15 @@ Info files of the mmdet3d family are pickles. A pickle may run any code when it 
 Python containers and numpy values are let through; JSON is read as well.
 """
 
-import contextlib
-import gc
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 from ponderv2.errors import UserError
+from ponderv2.garbage_collection import no_garbage_collection
 
 _ALLOWED = {
     ("numpy", "dtype"),
@@ -69,18 +68,6 @@ class _PlainUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it wants to load {module}.{name}; only containers and numpy values are read")
         # numpy 2 renamed numpy.core; either generation reads the other's files.
         return super().find_class(_numpy_core(module), name)
-
-
-@contextlib.contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Switch the search for cycles off: plain data have none, and going through millions of new objects takes long."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _numpy_core(module: str) -> str:
