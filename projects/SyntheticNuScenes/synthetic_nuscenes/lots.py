@@ -59,9 +59,7 @@ def draw_lot(rng: np.random.Generator, kind: str, ground: BaseGeometry, roads: B
     return None
 
 
-def _stalls(
-    rng: np.random.Generator, kind: str, middle: ndarray, yaw: float, size: ndarray, entry: Polygon
-) -> ndarray:
+def _stalls(rng: np.random.Generator, kind: str, middle: ndarray, yaw: float, size: ndarray, entry: Polygon) -> ndarray:
     """Return stalls in double rows with aisles between them; the entry is kept free."""
     length, width = STALL[kind]
     slant = float(rng.choice([0.0, 0.0, 0.35])) if kind == CAR_PARK else 0.0

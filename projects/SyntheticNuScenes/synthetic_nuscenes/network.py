@@ -46,9 +46,7 @@ class Network:
                 for index in range(road.section.lanes):
                     path = road.line(direction, road.section.lane_offset(index))
                     lanes.append(
-                        Lane(
-                            len(lanes), number, direction, index, path, road.section.lane_width, road.section.speed
-                        )
+                        Lane(len(lanes), number, direction, index, path, road.section.lane_width, road.section.speed)
                     )
         return tuple(lanes)
 

@@ -257,9 +257,7 @@ def _draw_blocks(
     return blocks + [Block(island, "island", 0.6) for island in islands]
 
 
-def _draw_lots(
-    rng: np.random.Generator, style: TownStyle, grounds: list[Polygon], roads: BaseGeometry
-) -> list[Lot]:
+def _draw_lots(rng: np.random.Generator, style: TownStyle, grounds: list[Polygon], roads: BaseGeometry) -> list[Lot]:
     """Draw car parks and yards in blocks that have room for them."""
     lots: list[Lot] = []
     for ground in sorted(grounds, key=lambda g: g.bounds):
