@@ -4,7 +4,7 @@ import numpy as np
 
 from .actors import Plan
 from .scenery import build_scenery
-from .town import lay_out_town
+from .town_drawing import lay_out_town
 from .traffic import plan_ego, populate
 from .weather import draw_weather
 from .world import World

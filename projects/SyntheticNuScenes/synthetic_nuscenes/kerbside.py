@@ -22,7 +22,7 @@ class Planting:
     lamps: int
     """Every how many places there is a lamp."""
     shares: dict[str, float]
-    """Shares of what the other places hold: `tree`, `conifer`, `planter`, `sign`, `bench`, `bollards`, `bin`; the rest is empty."""
+    """Shares of what the other places hold, see `draw_planting`; the rest is empty."""
     lamp_height: float
     lamp_arm: float
     inset: float

@@ -124,7 +124,7 @@ class Junction:
     x: float
     y: float
     kind: str
-    """`crossing` (with traffic from three or more roads), `roundabout`, `bend` (two roads) or `exit` (one, at the edge of the town)."""
+    """`crossing` or `roundabout` (three roads or more), `bend` (two) or `exit` (one, at the edge of the town)."""
     island: float = 0.0
     """Radius of the island in the middle of a roundabout, metres."""
     ring: float = 0.0
