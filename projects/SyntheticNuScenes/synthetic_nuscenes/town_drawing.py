@@ -86,6 +86,8 @@ def lay_out_town(rng: np.random.Generator, style: str | None = None) -> Town:
     lots = _draw_lots(rng, chosen, polygons(bounds.difference(roads)), roads)
     drivable = shapely.union_all([roads, *(lot.outline for lot in lots), *(lot.entry for lot in lots)])
     drivable = drivable.intersection(bounds)
+    slivers = [part for part in polygons(bounds.difference(drivable)) if part.area < _SMALLEST_BLOCK]
+    drivable = shapely.union_all([drivable, *slivers])
     islands = _islands(network)
     blocks = _draw_blocks(rng, chosen, polygons(bounds.difference(drivable)), islands)
     bridges = _draw_bridges(rng, network)
@@ -154,8 +156,6 @@ def _draw_blocks(
     kinds, shares = zip(*style.blocks)
     blocks = []
     for ground in sorted(grounds, key=lambda g: g.bounds):
-        if ground.area < _SMALLEST_BLOCK:
-            continue
         kind = str(rng.choice(kinds, p=np.array(shares) / sum(shares)))
         pavement = float(rng.uniform(*style.pavement))
         if ground.buffer(-pavement - 4.0).is_empty:
