@@ -4,6 +4,7 @@ import numpy as np
 
 from .actors import Plan
 from .catalogue import DETECTION_NAMES
+from .lamps import lamp_heads
 from .lidar import PERFECT, sweep
 from .scenery import build_scenery
 from .town import lay_out_town
@@ -32,7 +33,7 @@ def build_world(seed: int, scene: int, begin: float, end: float) -> World:
         if set(DETECTION_NAMES) - {actor.kind.detection_name for actor in plan.actors}:
             continue
         scenery = build_scenery(town, rng, plan.keep_out, plan.nearness)
-        world = World(town, weather, scenery, plan.actors, plan.ego, begin, end)
+        world = World(town, weather, scenery, plan.actors, plan.ego, begin, end, lamp_heads(scenery))
         if not missing_classes(world):
             return world
     raise RuntimeError(f"scene {scene} of seed {seed}: not all classes near the ego car in {_ATTEMPTS} draws")
