@@ -54,8 +54,9 @@ def kerbsides(town: Town) -> list[Kerbside]:
         point, block = tree.query(beside, predicate="within")
         if len(block):
             side.block = town.blocks[int(np.bincount(block).argmax())]
-        for k in np.setdiff1d(np.arange(len(along)), point):
-            side.take(along[k] - 1.5, along[k] + 1.5)
+        alone = np.setdiff1d(np.arange(len(along)), point)
+        for run in np.split(alone, np.flatnonzero(np.diff(alone) > 1) + 1) if len(alone) else ():
+            side.take(along[run[0]] - 1.5, along[run[-1]] + 1.5)
         for crossing in town.crossings:
             if crossing.road == kerb.road:
                 ends = crossing.path.at(np.array([0.0, crossing.path.length]))[:, :2]

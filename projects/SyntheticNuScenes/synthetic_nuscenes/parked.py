@@ -207,13 +207,12 @@ def leave_cycles(plan: Plan) -> None:
     for block in plan.town.blocks:
         if block.kind == "island":
             continue
-        length = block.outline.exterior.length
-        for _ in range(rng.poisson(length / 100 * usual * rng.gamma(1.0, 1.0))):
+        at_kerb, at_wall = rng.uniform(0.6, 1.1), max(block.pavement - rng.uniform(0.4, 0.8), 0.9)
+        walks = [walk for walk in (block.walk(at_kerb), block.walk(at_wall)) if walk is not None]
+        number = rng.poisson(block.outline.exterior.length / 100 * usual * rng.gamma(1.0, 1.0))
+        for _ in range(number if walks else 0):
             name = "bicycle" if rng.random() < 0.75 else "motorcycle"
-            inset = 0.9 if rng.random() < 0.4 else max(block.pavement - 0.7, 0.9)
-            walk = block.walk(inset + rng.uniform(-0.15, 0.15))
-            if walk is None:
-                continue
+            walk = walks[rng.integers(len(walks))]
             along, count = rng.uniform(0, walk.length), int(rng.geometric(0.4))
             slant = rng.choice([0.0, np.pi / 2, rng.uniform(0.5, 1.2)])
             step = (0.75 if name == "bicycle" else 1.0) if slant else 2.3

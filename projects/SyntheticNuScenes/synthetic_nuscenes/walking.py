@@ -5,13 +5,15 @@ import shapely
 
 from .actors import Plan
 from .lots import CAR_PARK
-from .paths import Path, Still, sampled, steady
+from .paths import SPACING, Path, Still, sampled, steady
 from .roads import BACKWARD, FORWARD
 from .scenery import KeepOut
 from .town import KERB_HEIGHT, Block
 
 STANDING = "pedestrian.standing"
 _OPEN = ("park", "plaza", "green")
+_TRACKS = 4
+"""Number of distances from the kerb at which people walk around a block."""
 
 
 def walk_everywhere(plan: Plan) -> None:
@@ -38,30 +40,30 @@ def _speed(rng: np.random.Generator) -> float:
 def _on_pavement(plan: Plan, block: Block, density: float) -> None:
     """Let people walk around a block in both directions and stand about, singly and in groups."""
     rng = plan.rng
+    low, high = min(0.7, block.pavement / 2), max(block.pavement - 0.5, 0.8)
+    walks = [block.walk(float(inset)) for inset in rng.uniform(low, high, _TRACKS)]
+    walks = [walk for walk in walks if walk is not None]
     length = block.outline.exterior.length
-    for _ in range(rng.poisson(length / 100 * 2.2 * density)):
-        low = min(0.7, block.pavement / 2)
-        walk = block.walk(float(rng.uniform(low, max(block.pavement - 0.5, low + 0.1))))
-        if walk is None:
-            continue
-        walk = walk.reversed() if rng.random() < 0.5 else walk
+    for _ in range(rng.poisson(length / 100 * 2.2 * density) if walks else 0):
+        walk = walks[rng.integers(len(walks))]
         along = float(rng.uniform(0, walk.length))
         if rng.random() < 0.3:
             x, y, _ = walk.at(np.array([along]))[0]
             stand_together(plan, float(x), float(y), int(rng.geometric(0.5)), KERB_HEIGHT)
         else:
-            _walk_together(plan, walk, along, int(rng.geometric(0.65)), KERB_HEIGHT)
+            _walk_together(plan, walk, along, int(rng.geometric(0.65)))
 
 
-def _walk_together(plan: Plan, path: Path, along: float, count: int, ground: float, margin: float = 0.0) -> None:
-    """Let people walk side by side, or one behind another where there is no room."""
+def _walk_together(plan: Plan, walk: Path, along: float, count: int) -> None:
+    """Let people walk side by side along a closed walk, in one of its directions."""
     rng, speed = plan.rng, _speed(plan.rng)
+    # Only the stretch that is walked: headings of a whole walk are dear.
+    stretch = Path(walk.at(np.arange(along, along + speed * (plan.end - plan.begin) + 3.0, SPACING))[:, :2])
+    stretch = stretch if rng.random() < 0.5 else stretch.reversed()
     for k in range(min(count, 5)):
         aside = 0.75 * ((k + 1) // 2) * (-1) ** k
-        way = path.beside(aside) if aside else path
-        start = along * way.length / path.length + rng.normal(0, 0.15) if aside else along
-        motion = steady(way, speed, float(start), plan.begin, plan.end)
-        plan.put("pedestrian", motion, ground, STANDING, gap=0.05)
+        motion = steady(stretch.beside(aside) if aside else stretch, speed, rng.uniform(0, 0.3), plan.begin, plan.end)
+        plan.put("pedestrian", motion, KERB_HEIGHT, STANDING, gap=0.05)
 
 
 def stand_together(plan: Plan, x: float, y: float, count: int, ground: float, name: str = "pedestrian") -> None:
