@@ -37,4 +37,4 @@ def build_world(seed: int, scene: int, begin: float, end: float) -> World:
     populate(plan)
     way = ego.at(np.linspace(begin, end, max(int((end - begin) / 0.5), 2)))[:, :2]
     scenery = build_scenery(town, generator(_SCENERY, place), plan.keep_out, way)
-    return World(town, weather, scenery.mesh, plan.actors, plan.ego, begin, end)
+    return World(town, weather, scenery.mesh, plan.actors, plan.ego, begin, end, scenery.lamps)

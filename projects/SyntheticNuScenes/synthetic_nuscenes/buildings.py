@@ -130,7 +130,7 @@ def _gable(
 def walls(
     low: ndarray, high: ndarray, bottom: float, top: float, surface: Material, color: ndarray, shift: int = 0
 ) -> Mesh:
-    """Build four walls; texture coordinate u counts bays from `shift` on and v floors, both whole at corners and street."""
+    """Build four walls; texture coordinate u counts bays from `shift` on, v floors; both are whole at corners."""
     corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
     parts = []
     for k in range(4):

@@ -1,5 +1,6 @@
 """This module finds first hits of rays on triangles: with Embree, and with the plain numpy method that checks it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,13 +46,52 @@ class Caster:
         return Hits(distance, face, np.stack([found["u"], found["v"]], axis=1))
 
     def occluded(
-        self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], reach: float = 1e30
+        self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], reach: float | ndarray = 1e30
     ) -> Bool[ndarray, " n"]:
-        """Return whether anything is on each ray within `reach` metres."""
+        """Return whether anything is on each ray within `reach` metres, one number or `[n]`."""
         if len(origins) == 0:
             return np.zeros(0, bool)
-        far = np.full(len(origins), reach, np.float32)
+        far = np.broadcast_to(reach, len(origins)).astype(np.float32)
         return self._scene.run(_float32(origins), _float32(directions), far, query="OCCLUDED") != -1
+
+
+class BodyCaster:
+    """A `BodyCaster` casts rays at several bodies in one Embree scene, and tells which body was hit.
+
+    Args:
+        bodies: number of each body.
+        meshes: vertices `[v, 3]` (m) and faces `[f, 3]` of each body, all in one frame.
+    """
+
+    def __init__(self, bodies: Sequence[int], meshes: Sequence[tuple[ndarray, ndarray]]) -> None:
+        self._bodies = np.array(bodies, np.int32)
+        counts = [len(faces) for _, faces in meshes]
+        self._starts = np.cumsum([0, *counts])[:-1].astype(np.int32)
+        self._caster = None
+        if sum(counts):
+            corners = np.cumsum([0, *(len(vertices) for vertices, _ in meshes)])
+            faces = np.concatenate([faces + first for (_, faces), first in zip(meshes, corners)])
+            self._caster = Caster(np.concatenate([vertices for vertices, _ in meshes]), faces)
+
+    def first_hits(self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"]) -> tuple[Hits, ndarray]:
+        """Return the first triangle on each ray, counted within its body, and the bodies `[n]`, -1 for none."""
+        if self._caster is None:
+            n = len(origins)
+            none = np.full(n, -1, np.int32)
+            return Hits(np.full(n, np.inf, np.float32), none, np.zeros((n, 2), np.float32)), none.copy()
+        distance, face, weights = self._caster.first_hits(origins, directions)
+        which = np.searchsorted(self._starts, face, side="right") - 1
+        hit = face >= 0
+        body = np.where(hit, self._bodies[which], -1).astype(np.int32)
+        return Hits(distance, np.where(hit, face - self._starts[which], -1).astype(np.int32), weights), body
+
+    def occluded(
+        self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], reach: float | ndarray = 1e30
+    ) -> Bool[ndarray, " n"]:
+        """Return whether anything is on each ray within `reach` metres, one number or `[n]`."""
+        if self._caster is None:
+            return np.zeros(len(origins), bool)
+        return self._caster.occluded(origins, directions, reach)
 
 
 def first_hits_reference(

@@ -87,7 +87,7 @@ def sweep(world: World, time: float, rng: np.random.Generator, errors: LidarErro
     origins = np.repeat(frames[:, :3, 3], 32, axis=0)
     ray_times, ring = np.repeat(times, 32), np.tile(np.arange(32), COLUMNS)
 
-    hits, _ = world.cast(origins, directions, ray_times)
+    hits = world.cast(origins, directions, ray_times)
     kept = np.flatnonzero((hits.body != NOTHING) & (hits.distance > MIN_RANGE) & (hits.distance < MAX_RANGE))
     hits = type(hits)(*(a[kept] for a in hits))
     origins, directions, ray_times, ring = origins[kept], directions[kept], ray_times[kept], ring[kept]

@@ -63,15 +63,18 @@ def _stalls(rng: np.random.Generator, kind: str, middle: ndarray, yaw: float, si
     """Return stalls in double rows with aisles between them; the entry is kept free."""
     length, width = STALL[kind]
     slant = float(rng.choice([0.0, 0.0, 0.35])) if kind == CAR_PARK else 0.0
-    row, rows = -size[1] / 2 + length / 2 + 0.3, []
-    while row + length / 2 < size[1] / 2:
-        # Two rows nose to nose, then an aisle.
+    # What a slanted stall takes across and along its row.
+    reach, step = length * np.cos(slant) + width * np.sin(slant), width / np.cos(slant) + 0.02
+    row, rows = -size[1] / 2 + reach / 2 + 0.3, []
+    while row + reach / 2 < size[1] / 2:
         rows.append((row, 1.0 if len(rows) % 2 else -1.0))
-        row += length + (0.2 if len(rows) % 2 == 0 else _AISLE[kind])
+        # Two rows nose to nose, then an aisle.
+        row += reach + (0.2 if len(rows) % 2 == 0 else _AISLE[kind])
+    margin = 0.5 * (length * np.sin(slant) + width * np.cos(slant)) + 0.1
     found = []
     forward, left = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
     for across, side in rows:
-        for along in np.arange(-size[0] / 2 + width, size[0] / 2 - width + 0.1, width + 0.02):
+        for along in np.arange(-size[0] / 2 + margin, size[0] / 2 - margin + 0.1, step):
             place = middle + along * forward + across * left
             heading = yaw + side * (np.pi / 2 - slant)
             if not entry.buffer(1.0).intersects(Polygon(_rectangle(place, heading, np.array([length, width])))):

@@ -43,9 +43,20 @@ class Mesh:
         """Return the mesh stretched axis by axis until its bounds are `low` and `high` (m)."""
         lower, upper = self.vertices.min(axis=0), self.vertices.max(axis=0)
         scale = (np.asarray(high) - np.asarray(low)) / (upper - lower)
+        return self.stretched(scale, np.asarray(low) - lower * scale)
+
+    def stretched(self, scale: ndarray, offset: ndarray) -> "Mesh":
+        """Return the mesh with its coordinates times `scale` `[3]` plus `offset` `[3]` (m)."""
         normals = self.normals / scale.astype(np.float32)
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-        return Mesh((self.vertices - lower) * scale + np.asarray(low), self.faces, normals, *self._look())
+        return Mesh(self.vertices * scale + offset, self.faces, normals, *self._look())
+
+    def swung(self, angle: float, offset: Triple = (0.0, 0.0, 0.0)) -> "Mesh":
+        """Return the mesh turned about y, so that what hangs down swings forward by `angle` (rad), and then shifted."""
+        c, s = np.cos(angle), np.sin(angle)
+        turn = np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+        vertices = self.vertices @ turn + np.asarray(offset, dtype=np.float64)
+        return Mesh(vertices, self.faces, (self.normals @ turn).astype(np.float32), *self._look())
 
     def _look(self) -> tuple[ndarray, ndarray, ndarray]:
         return self.uv, self.colors, self.materials

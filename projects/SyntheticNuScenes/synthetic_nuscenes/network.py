@@ -52,10 +52,13 @@ class Network:
         """Return the number of the junction that a lane leads to."""
         return self.roads[lane.road].end(lane.direction)
 
-    def successors(self, lane: Lane) -> list[tuple[Lane, int]]:
+    def successors(self, lane: Lane, any_lane: bool = False) -> list[tuple[Lane, int]]:
         """Return the lanes that a lane leads to, each with the turn that leads there; there is none at an exit.
 
         Right turns go from outer to outer lanes and left turns from inner to inner ones, where there is a choice.
+
+        Args:
+            any_lane: whether turns from all lanes are allowed.
         """
         found = []
         for other in self._leaving[self.end(lane)]:
@@ -65,7 +68,7 @@ class Network:
             outer, other_outer = (self.roads[k.road].section.lanes - 1 for k in (lane, other))
             wanted = {LEFT: (0, 0), RIGHT: (outer, other_outer), STRAIGHT: (lane.index, min(lane.index, other_outer))}
             found.append((other, turn, (lane.index, other.index) == wanted[turn], other.index == wanted[turn][1]))
-        strict = [(other, turn) for other, turn, allowed, _ in found if allowed]
+        strict = [(other, turn) for other, turn, allowed, _ in found if allowed and not any_lane]
         return strict or [(other, turn) for other, turn, _, entered in found if entered]
 
     def connection(self, lane: Lane, other: Lane) -> Path:
@@ -99,9 +102,10 @@ class Network:
         total = parts[0].length
         while total < length:
             choices = self.successors(lane)
-            inside = [choice for choice in choices if not self._leads_out(choice[0])]
-            if stay and inside:
-                choices = inside
+            if stay:
+                everything = [*choices, *self.successors(lane, any_lane=True)]
+                inside = [[c for c in among if not self._leads_out(c[0])] for among in (choices, everything)]
+                choices = inside[0] or inside[1] or choices
             if not choices:
                 x, y, heading = parts[-1].at(np.array([parts[-1].length]))[0]
                 ahead = np.array([np.cos(heading), np.sin(heading)]) * (length - total + 1)

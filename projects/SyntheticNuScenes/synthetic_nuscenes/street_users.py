@@ -5,84 +5,23 @@ from itertools import pairwise
 import numpy as np
 from numpy import ndarray
 
+from .gait import GaitMesh, two_bones, with_gait
 from .materials import material
 from .mesh import Mesh, ball, box, loft, merged, stations, tube
+from .people import CLOTHES, SKIN, TROUSERS, any_of, walker
 
-CLOTHES = (
-    (0.05, 0.06, 0.1),
-    (0.3, 0.04, 0.04),
-    (0.06, 0.16, 0.28),
-    (0.42, 0.38, 0.3),
-    (0.08, 0.2, 0.1),
-    (0.4, 0.26, 0.04),
-    (0.2, 0.08, 0.22),
-    (0.5, 0.5, 0.5),
-)
-TROUSERS = ((0.03, 0.04, 0.09), (0.04, 0.04, 0.04), (0.16, 0.13, 0.09), (0.1, 0.1, 0.11))
-SKIN = ((0.5, 0.31, 0.22), (0.36, 0.2, 0.13), (0.16, 0.085, 0.055), (0.44, 0.27, 0.18))
-HAIR = ((0.02, 0.015, 0.01), (0.07, 0.04, 0.02), (0.2, 0.13, 0.05), (0.15, 0.15, 0.15))
+DISTANCE_PER_PEDAL_TURN = 4.5
+"""Distance (m) that a bicycle goes while its pedals turn once."""
 
 
-def pedestrian(rng: np.random.Generator, size: ndarray) -> Mesh:
-    """Build a walker in mid-stride; `size` is length, width, height (m)."""
-    return _walker(rng, size[2], _any(rng, CLOTHES), None)
+def pedestrian(rng: np.random.Generator, size: ndarray) -> GaitMesh:
+    """Build a walker; `size` is length, width, height (m)."""
+    return walker(rng, size[2], any_of(rng, CLOTHES), None)
 
 
-def worker(rng: np.random.Generator, size: ndarray) -> Mesh:
+def worker(rng: np.random.Generator, size: ndarray) -> GaitMesh:
     """Build a walker with a helmet and a signal vest."""
-    return _walker(rng, size[2], (0.7, 0.27, 0.02), (0.7, 0.55, 0.04))
-
-
-def _walker(rng: np.random.Generator, h: float, top: ndarray | tuple, helmet: tuple | None) -> Mesh:
-    cloth, skin = material("cloth"), _any(rng, SKIN)
-    trousers = _any(rng, TROUSERS)
-    stride, swing = 0.15 * h, 0.13 * h
-    parts = []
-    for side in (-1, 1):
-        hip, knee = (0, side * 0.055 * h, 0.5 * h), (side * 0.4 * stride, side * 0.06 * h, 0.27 * h)
-        foot = (side * stride, side * 0.06 * h, 0.035 * h)
-        parts.append(tube(hip, knee, (0.055 * h, 0.042 * h), cloth, trousers))
-        parts.append(tube(knee, foot, (0.042 * h, 0.03 * h), cloth, trousers))
-        parts.append(
-            box(
-                (foot[0] - 0.03 * h, foot[1] - 0.028 * h, 0),
-                (foot[0] + 0.085 * h, foot[1] + 0.028 * h, 0.05 * h),
-                material("rubber"),
-            )
-        )
-        shoulder, elbow = (0, side * 0.115 * h, 0.8 * h), (-side * 0.4 * swing, side * 0.145 * h, 0.64 * h)
-        hand = (-side * swing, side * 0.14 * h, 0.5 * h)
-        parts.append(tube(shoulder, elbow, (0.035 * h, 0.028 * h), cloth, top))
-        parts.append(tube(elbow, hand, (0.028 * h, 0.02 * h), cloth, top))
-        parts.append(ball(hand, [0.025 * h] * 3, material("skin"), skin, detail=1))
-    angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    rings = [
-        [(a * h * np.cos(t), b * h * np.sin(t), z * h) for t in angle]
-        for a, b, z in (
-            (0.06, 0.09, 0.47),
-            (0.065, 0.09, 0.56),
-            (0.07, 0.105, 0.7),
-            (0.065, 0.12, 0.79),
-            (0.03, 0.05, 0.84),
-        )
-    ]
-    parts += [
-        loft(np.array(rings), cloth, top, smooth=True),
-        tube((0, 0, 0.82 * h), (0.005 * h, 0, 0.88 * h), 0.03 * h, material("skin"), skin),
-        ball((0.012 * h, 0, 0.925 * h), (0.055 * h, 0.046 * h, 0.068 * h), material("skin"), skin),
-    ]
-    if helmet is not None:
-        parts.append(
-            ball((0.005 * h, 0, 0.955 * h), (0.072 * h, 0.062 * h, 0.05 * h), material("signal_plastic"), helmet)
-        )
-        for z in (0.6, 0.7):
-            parts.append(tube((0, 0, z * h), (0, 0, (z + 0.025) * h), 0.112 * h, material("reflector")))
-    else:
-        parts.append(ball((-0.012 * h, 0, 0.945 * h), (0.055 * h, 0.052 * h, 0.057 * h), cloth, _any(rng, HAIR)))
-        if rng.random() < 0.4:
-            bag = _any(rng, CLOTHES)
-            parts.append(box((-0.14 * h, -0.075 * h, 0.58 * h), (-0.055 * h, 0.075 * h, 0.79 * h), cloth, bag))
-    return merged(parts)
+    return walker(rng, size[2], (0.7, 0.27, 0.02), (0.7, 0.55, 0.04))
 
 
 def bicycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
@@ -90,7 +29,7 @@ def bicycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
     length = size[0]
     paint, color = (
         material("car_paint"),
-        _any(rng, ((0.4, 0.03, 0.03), (0.03, 0.12, 0.35), (0.05, 0.05, 0.05), (0.1, 0.3, 0.2))),
+        any_of(rng, ((0.4, 0.03, 0.03), (0.03, 0.12, 0.35), (0.05, 0.05, 0.05), (0.1, 0.3, 0.2))),
     )
     radius = 0.19 * length
     parts = [_spoked_wheel(x, radius, 0.022) for x in (-0.5 * length + radius, 0.5 * length - radius)]
@@ -107,9 +46,11 @@ def bicycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
     parts.append(tube((0.19 * length, -0.28, grip), (0.19 * length, 0.28, grip), 0.018, material("trim"), sides=6))
     parts.append(box((-0.22 * length, -0.07, 0.53 * length), (-0.06 * length, 0.07, 0.56 * length), material("rubber")))
     if rider:
-        parts += _rider(
-            rng, (-0.13 * length, 0.57 * length), (0.19 * length, grip), (-0.02 * length, 0.5 * radius), 0.62, None
-        )
+        legs = _Legs(rng, (-0.13 * length, 0.57 * length))
+        parts += _rider(rng, (-0.13 * length, 0.57 * length), (0.19 * length, grip), 0.62, None)
+        poses = [_pedal_pose(legs, crank, 0.09 * length, angle) for angle in np.linspace(0, 2 * np.pi, 9)[:-1]]
+        whole = merged(parts)
+        return with_gait([merged([whole, *pose]) for pose in (poses[0], *poses)], DISTANCE_PER_PEDAL_TURN)
     return merged(parts)
 
 
@@ -118,7 +59,7 @@ def motorcycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
     length = size[0]
     paint, color = (
         material("car_paint"),
-        _any(rng, ((0.35, 0.02, 0.02), (0.02, 0.06, 0.22), (0.03, 0.03, 0.03), (0.5, 0.3, 0.02))),
+        any_of(rng, ((0.35, 0.02, 0.02), (0.02, 0.06, 0.22), (0.03, 0.03, 0.03), (0.5, 0.3, 0.02))),
     )
     radius, seat = 0.15 * length, 0.37 * length
     parts = [_spoked_wheel(x, radius, 0.06) for x in (-0.5 * length + radius, 0.5 * length - radius)]
@@ -159,39 +100,60 @@ def motorcycle(rng: np.random.Generator, size: ndarray, rider: bool) -> Mesh:
         ),
     ]
     if rider:
-        parts += _rider(
-            rng, (-0.12 * length, seat), (0.15 * length, 0.52 * length), (0.0, 0.13 * length), 0.58, (0.05, 0.05, 0.06)
-        )
+        legs = _Legs(rng, (-0.12 * length, seat))
+        parts += _rider(rng, (-0.12 * length, seat), (0.15 * length, 0.52 * length), 0.58, (0.05, 0.05, 0.06))
+        parts += [part for side in (-1, 1) for part in legs.towards(side, 0.03 * side, 0.13 * length)]
     return merged(parts)
 
 
-def _rider(
-    rng: np.random.Generator, seat: tuple, grip: tuple, pedal: tuple, torso: float, helmet: tuple | None
-) -> list[Mesh]:
-    """Build someone between saddle, handlebar and pedals, each given as (x, z) in metres."""
-    cloth, top, trousers, skin = material("cloth"), _any(rng, CLOTHES), _any(rng, TROUSERS), _any(rng, SKIN)
+def _rider(rng: np.random.Generator, seat: tuple, grip: tuple, torso: float, helmet: tuple | None) -> list[Mesh]:
+    """Build someone without legs between saddle and handlebar, each given as (x, z) in metres."""
+    cloth, top, skin = material("cloth"), any_of(rng, CLOTHES), any_of(rng, SKIN)
     x, z = seat
     neck = (x + 0.5 * torso, 0.0, z + 0.9 * torso)
     parts = [tube((x, 0, z - 0.02), neck, (0.15, 0.17), cloth, top, sides=10)]
     head = (neck[0] + 0.06, 0.0, neck[2] + 0.2)
     parts.append(tube(neck, head, 0.055, material("skin"), skin, sides=6))
     parts.append(ball(head, (0.105, 0.088, 0.125), material("skin"), skin))
-    cap = helmet if helmet is not None else _any(rng, CLOTHES)
+    cap = helmet if helmet is not None else any_of(rng, CLOTHES)
     parts.append(ball((head[0] - 0.01, 0, head[2] + 0.05), (0.13, 0.115, 0.1), material("panel"), cap))
     for side in (-1, 1):
         shoulder, hand = (neck[0], side * 0.19, neck[2] - 0.06), (grip[0], side * 0.24, grip[1])
         parts.append(tube(shoulder, hand, (0.055, 0.04), cloth, top))
-        hip, foot = (x, side * 0.1, z), (pedal[0] + side * 0.06, side * 0.13, pedal[1])
-        knee = (max(x + 0.36, foot[0] + 0.12), side * 0.15, 0.5 * (z + foot[2]) + 0.1)
-        parts.append(tube(hip, knee, (0.09, 0.07), cloth, trousers))
-        parts.append(tube(knee, foot, (0.065, 0.05), cloth, trousers))
-        parts.append(
-            box(
-                (foot[0] - 0.08, foot[1] - 0.045, foot[2] - 0.05),
-                (foot[0] + 0.16, foot[1] + 0.045, foot[2] + 0.03),
-                material("rubber"),
-            )
-        )
+    return parts
+
+
+class _Legs:
+    """`_Legs` are a rider's thighs, shins and shoes, which are built once and then put where the pedals are."""
+
+    UPPER, LOWER = 0.46, 0.46
+
+    def __init__(self, rng: np.random.Generator, seat: tuple[float, float]) -> None:
+        cloth, trousers = material("cloth"), any_of(rng, TROUSERS)
+        self.seat = seat
+        self.thigh = tube((0, 0, 0), (0, 0, -self.UPPER), (0.09, 0.07), cloth, trousers)
+        self.shin = tube((0, 0, 0), (0, 0, -self.LOWER), (0.065, 0.05), cloth, trousers)
+        self.shoe = box((-0.08, -0.045, -0.05), (0.16, 0.045, 0.03), material("rubber"))
+
+    def towards(self, side: int, x: float, z: float) -> list[Mesh]:
+        """Return the leg of a side (±1) with its foot at x, z (m)."""
+        hip, knee = two_bones(x - self.seat[0], z - self.seat[1], self.UPPER, self.LOWER)
+        y = side * 0.12
+        joint = (self.seat[0] + self.UPPER * np.sin(hip), y, self.seat[1] - self.UPPER * np.cos(hip))
+        foot = (joint[0] + self.LOWER * np.sin(knee), y, joint[2] - self.LOWER * np.cos(knee))
+        return [
+            self.thigh.swung(hip, (self.seat[0], y, self.seat[1])),
+            self.shin.swung(knee, joint),
+            self.shoe.swung(0.0, foot),
+        ]
+
+
+def _pedal_pose(legs: _Legs, crank: tuple, radius: float, angle: float) -> list[Mesh]:
+    """Return both legs after the pedals have turned forward by an angle (rad)."""
+    parts = []
+    for side in (-1, 1):
+        turned = angle + (np.pi if side > 0 else 0.0)
+        parts += legs.towards(side, crank[0] + radius * np.cos(turned), crank[2] - radius * np.sin(turned) + 0.05)
     return parts
 
 
@@ -250,7 +212,3 @@ def barrier(rng: np.random.Generator, size: ndarray) -> Mesh:
         parts.append(box((-0.5 * length, y - 0.12, 0), (0.5 * length, y + 0.12, 0.14 * h), material("rubber")))
         parts.append(tube((0, y, 0.95 * h), (0, y, 1.06 * h), 0.06, material("lamp"), (0.75, 0.35, 0.02)))
     return merged(parts)
-
-
-def _any(rng: np.random.Generator, colors: tuple) -> ndarray:
-    return np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.85, 1.15)

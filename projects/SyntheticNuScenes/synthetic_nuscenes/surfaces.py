@@ -56,7 +56,7 @@ def mounds(rng: np.random.Generator, geometry: BaseGeometry, height: float, rise
         np.sin(fine @ np.array([np.cos(a), np.sin(a)]) / s + p)
         for a, s, p in zip(rng.uniform(0, np.pi, 3), rng.uniform(4, 9, 3), rng.uniform(0, 6, 3))
     )
-    z = height + rise * np.clip(edge / 6, 0, 1) * (0.6 + waves / 3)
+    z = height + rise * np.clip(edge / 6, 0, 1) * np.clip(0.6 + waves / 3, 0, None)
     faces = _upwards(fine, index.reshape(-1)[faces])
     return [from_triangles(np.column_stack([fine, z]), faces, look, smooth=True)]
 

@@ -1,49 +1,27 @@
 """This module draws patterns over surfaces; they fade where they are finer than a pixel."""
 
-from functools import cache
+from collections.abc import Callable
 
 import numpy as np
 from numpy import ndarray
 
+from .facades import (
+    Drawn,
+    brick_facade,
+    concrete_facade,
+    glass_facade,
+    plaster_facade,
+    sheet_facade,
+    timber_facade,
+)
 from .materials import Texture
-
-_SIZE = 256
-
-
-def noise(x: ndarray, y: ndarray) -> ndarray:
-    """Return smooth noise in [0, 1] with bumps about one unit wide; it repeats after 256 units."""
-    table = _table()
-    x0, y0 = np.floor(x), np.floor(y)
-    fx, fy = x - x0, y - y0
-    fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)
-    i, j = x0.astype(np.int64) & (_SIZE - 1), y0.astype(np.int64) & (_SIZE - 1)
-    i1, j1 = (i + 1) & (_SIZE - 1), (j + 1) & (_SIZE - 1)
-    flat = table.ravel()
-    a, b = flat[i * _SIZE + j], flat[i1 * _SIZE + j]
-    c, d = flat[i * _SIZE + j1], flat[i1 * _SIZE + j1]
-    low, high = a + (b - a) * fx, c + (d - c) * fx
-    return low + (high - low) * fy
-
-
-def fractal(x: ndarray, y: ndarray, octaves: int = 3) -> ndarray:
-    """Return noise in [0, 1] on `octaves` scales; each is half as wide and half as strong as the one before."""
-    total, weight = 0.0, 0.0
-    for k in range(octaves):
-        total = total + noise(x * 2**k + 17.3 * k, y * 2**k + 5.1 * k) * 0.5**k
-        weight += 0.5**k
-    return total / weight
-
-
-def cell_value(x: ndarray, y: ndarray) -> ndarray:
-    """Return a number in [0, 1] for the unit square that each point is in."""
-    i, j = np.floor(x).astype(np.int64) & (_SIZE - 1), np.floor(y).astype(np.int64) & (_SIZE - 1)
-    return _table()[i, j]
+from .noise import cell_value, fade, fractal, noise
 
 
 def pattern(
     texture: Texture, color: ndarray, place: ndarray, normal: ndarray, uv: ndarray, footprint: ndarray
-) -> tuple[ndarray, ndarray]:
-    """Return the colour of `n` surface points, and how much they mirror.
+) -> Drawn:
+    """Return how `n` surface points look.
 
     Args:
         texture: the pattern.
@@ -52,19 +30,12 @@ def pattern(
         normal: `[n, 3]` unit normals.
         uv: `[n, 2]` texture coordinates.
         footprint: `[n]` metres that a pixel covers.
-
-    Returns:
-        colour `[n, 3]`, and gloss `[n]` to be added to that of the material.
     """
     drawn = _PATTERNS.get(texture)
     if drawn is None:
-        return color, np.zeros(len(color), np.float32)
-    return drawn(color, place, normal, uv, footprint)
-
-
-def _fade(footprint: ndarray, scale: float) -> ndarray:
-    """Return how much of a pattern of `scale` metres is left where a pixel covers `footprint` metres."""
-    return 1.0 / (1.0 + (footprint / (0.5 * scale)) ** 2)
+        return Drawn(color, _no_gloss(color))
+    found = drawn(color, place, normal, uv, footprint)
+    return found if isinstance(found, Drawn) else Drawn(found, _no_gloss(found))
 
 
 def _no_gloss(color: ndarray) -> ndarray:
@@ -73,101 +44,43 @@ def _no_gloss(color: ndarray) -> ndarray:
 
 def _asphalt(color, place, normal, uv, footprint):
     x, y = place[:, 0], place[:, 1]
-    grain = (noise(x * 38, y * 38) - 0.5) * 0.5 * _fade(footprint, 0.04)
-    stains = (fractal(x * 0.35, y * 0.35) - 0.5) * 0.5 * _fade(footprint, 2.0)
+    grain = (noise(x * 38, y * 38) - 0.5) * 0.5 * fade(footprint, 0.04)
+    stains = (fractal(x * 0.35, y * 0.35) - 0.5) * 0.5 * fade(footprint, 2.0)
     patches = (cell_value(x / 13.0 + 0.3, y / 9.0) > 0.83) * -0.16
     crack = np.abs(fractal(x * 0.22 + 40, y * 0.22, 4) - 0.5)
-    crack = -0.45 * np.clip(1 - crack / 0.006, 0, 1) * _fade(footprint, 0.15)
-    return color * (1 + grain + stains + patches + crack)[:, None], _no_gloss(color)
+    crack = -0.45 * np.clip(1 - crack / 0.006, 0, 1) * fade(footprint, 0.15)
+    return color * (1 + grain + stains + patches + crack)[:, None]
 
 
 def _paint_on_road(color, place, normal, uv, footprint):
     x, y = place[:, 0], place[:, 1]
-    worn = np.clip((fractal(x * 2.5, y * 2.5) - 0.56) * 6, 0, 0.75) * _fade(footprint, 0.5)
-    grain = 1 + (noise(x * 30, y * 30) - 0.5) * 0.2 * _fade(footprint, 0.05)
+    worn = np.clip((fractal(x * 2.5, y * 2.5) - 0.56) * 6, 0, 0.75) * fade(footprint, 0.5)
+    grain = 1 + (noise(x * 30, y * 30) - 0.5) * 0.2 * fade(footprint, 0.05)
     asphalt = np.array([0.09, 0.09, 0.095], np.float32)
-    return (color * (1 - worn[:, None]) + asphalt * worn[:, None]) * grain[:, None], _no_gloss(color)
+    return (color * (1 - worn[:, None]) + asphalt * worn[:, None]) * grain[:, None]
 
 
 def _slabs(color, place, normal, uv, footprint):
     u, v = place[:, 0] / 0.9, place[:, 1] / 0.9
     joint = np.minimum(np.abs(u - np.round(u)), np.abs(v - np.round(v))) < 0.018
-    tone = (cell_value(u + 0.5, v + 0.5) - 0.5) * 0.2 * _fade(footprint, 1.0)
-    stains = (fractal(place[:, 0] * 0.8, place[:, 1] * 0.8) - 0.5) * 0.3 * _fade(footprint, 1.0)
-    return color * (1 + tone + stains - 0.45 * joint * _fade(footprint, 0.12))[:, None], _no_gloss(color)
+    tone = (cell_value(u + 0.5, v + 0.5) - 0.5) * 0.2 * fade(footprint, 1.0)
+    stains = (fractal(place[:, 0] * 0.8, place[:, 1] * 0.8) - 0.5) * 0.3 * fade(footprint, 1.0)
+    return color * (1 + tone + stains - 0.45 * joint * fade(footprint, 0.12))[:, None]
 
 
 def _grass(color, place, normal, uv, footprint):
     x, y = place[:, 0], place[:, 1]
-    blades = (noise(x * 22, y * 22) - 0.5) * 0.9 * _fade(footprint, 0.08)
-    tufts = (fractal(x * 1.7, y * 1.7) - 0.5) * 0.8 * _fade(footprint, 0.6)
+    blades = (noise(x * 22, y * 22) - 0.5) * 0.9 * fade(footprint, 0.08)
+    tufts = (fractal(x * 1.7, y * 1.7) - 0.5) * 0.8 * fade(footprint, 0.6)
     dry = np.clip((fractal(x * 0.12, y * 0.12) - 0.45) * 3, 0, 1)[:, None]
     tint = color * (1 - 0.6 * dry) + np.array([0.2, 0.17, 0.06], np.float32) * 0.6 * dry
-    return tint * (1 + blades + tufts)[:, None], _no_gloss(color)
-
-
-def _facade(color, uv, footprint, place, normal, wall, width, sill, lintel, trim):
-    """Draw a wall with windows in every bay and floor; the ground floor has wider ones."""
-    bay, floor = np.floor(uv[:, 0]), np.floor(uv[:, 1])
-    a, b = uv[:, 0] - bay, uv[:, 1] - floor
-    ground = floor < 1
-    half = np.where(ground, 0.42, width)
-    low, high = np.where(ground, 0.08, sill), np.where(ground, 0.78, lintel)
-    dx, dy = np.abs(a - 0.5), np.minimum(b - low, high - b)
-    inside = (dx < half) & (dy > 0) & (floor >= 0)
-    frame = inside & ((dx > half - 0.03) | (dy < 0.025) | (np.abs(a - 0.5) < 0.016))
-    border = (dx < half + 0.05) & (dy > -0.04) & ~inside & (floor >= 0)
-    soft = _fade(footprint, 0.25)[:, None]
-    result = wall.copy()
-    result[border] = (result * (1 - soft) + trim * soft)[border]
-    draw = cell_value(bay * 3 + 11, floor * 5 + 3)
-    # Dark rooms; some have curtains half down, a few have the light on.
-    pane = np.full_like(result, 0.02)
-    curtain = inside & (draw > 0.6) & (b > high - (high - low) * (draw * 2 % 1.0) * 0.9) & ~ground
-    pane[curtain] = np.array([0.33, 0.3, 0.25], np.float32)
-    lit = inside & (draw < 0.05)
-    pane[lit] = np.array([0.75, 0.5, 0.22], np.float32)
-    goods = inside & ground & (b < 0.38)
-    pane[goods] = (0.05 + 0.22 * cell_value(place @ np.array([2.1, 1.7, 0.0]) + 3, place[:, 2] * 3))[goods, None]
-    result[inside] = pane[inside]
-    result[frame] = (pane * (1 - soft) + trim * soft)[frame]
-    mirror = np.where(inside & ~frame & ~curtain, 0.16, 0.0).astype(np.float32)
-    return result, mirror
-
-
-def _brick_facade(color, place, normal, uv, footprint):
-    along = np.where(np.abs(normal[:, 0]) > 0.5, place[:, 1], place[:, 0])
-    row = place[:, 2] / 0.085
-    brick = along / 0.26 + 0.5 * (np.floor(row) % 2)
-    joint = (np.abs(row - np.round(row)) < 0.09) | (np.abs(brick - np.round(brick)) < 0.035)
-    fine = _fade(footprint, 0.1)
-    tone = (cell_value(brick, row) - 0.5) * 0.5 * fine
-    stains = (fractal(along * 0.5, place[:, 2] * 0.3) - 0.5) * 0.3
-    wall = color * (1 + tone + stains)[:, None]
-    mortar = (joint * fine * 0.6)[:, None]
-    wall = wall * (1 - mortar) + 0.36 * mortar
-    return _facade(color, uv, footprint, place, normal, wall, 0.26, 0.3, 0.82, np.float32([0.5, 0.48, 0.44]))
-
-
-def _plaster_facade(color, place, normal, uv, footprint):
-    along = np.where(np.abs(normal[:, 0]) > 0.5, place[:, 1], place[:, 0])
-    stains = (fractal(along * 0.6, place[:, 2] * 0.35, 4) - 0.5) * 0.28
-    streaks = (noise(along * 2.2, place[:, 2] * 0.15) - 0.5) * 0.12 * _fade(footprint, 0.6)
-    wall = color * (1 + stains + streaks)[:, None]
-    trim = np.clip(color * 1.35 + 0.06, 0, 0.75)
-    return _facade(color, uv, footprint, place, normal, wall, 0.24, 0.27, 0.84, trim)
-
-
-def _glass_facade(color, place, normal, uv, footprint):
-    stains = (fractal(place[:, 0] * 0.2 + place[:, 1] * 0.2, place[:, 2] * 0.3) - 0.5) * 0.15
-    wall = color * (1 + stains)[:, None]
-    return _facade(color, uv, footprint, place, normal, wall, 0.46, 0.18, 0.93, np.float32([0.16, 0.165, 0.17]))
+    return tint * (1 + blades + tufts)[:, None]
 
 
 def _bark(color, place, normal, uv, footprint):
     x = place[:, 0] + place[:, 1]
-    lines = (noise(x * 26, place[:, 2] * 3.0) - 0.5) * 0.8 * _fade(footprint, 0.06)
-    return color * (1 + lines)[:, None], _no_gloss(color)
+    lines = (noise(x * 26, place[:, 2] * 3.0) - 0.5) * 0.8 * fade(footprint, 0.06)
+    return color * (1 + lines)[:, None]
 
 
 def _leaves(color, place, normal, uv, footprint):
@@ -175,21 +88,21 @@ def _leaves(color, place, normal, uv, footprint):
     # Three slices of noise, so that no side of a crown shows stretched bumps.
     leaf = (noise(x * 11, y * 11) + noise(y * 11 + 7, z * 11) + noise(z * 11 + 3, x * 11)) / 3
     clump = (noise(x * 3.6, y * 3.6) + noise(y * 3.6 + 7, z * 3.6) + noise(z * 3.6 + 3, x * 3.6)) / 3
-    fine = (leaf - 0.5) * 3.2 * _fade(footprint, 0.16)
-    lumps = (clump - 0.5) * 1.3 * _fade(footprint, 0.5)
+    fine = (leaf - 0.5) * 3.2 * fade(footprint, 0.16)
+    lumps = (clump - 0.5) * 1.3 * fade(footprint, 0.5)
     warm = 1 + (clump - 0.45)[:, None] * np.array([1.1, 0.35, -0.3], np.float32)
-    return color * warm * np.clip(1 + fine + lumps, 0.12, 2.2)[:, None], _no_gloss(color)
+    return color * warm * np.clip(1 + fine + lumps, 0.12, 2.2)[:, None]
 
 
 def _grain(color, place, normal, uv, footprint):
     x, y = place[:, 0] + 0.37 * place[:, 2], place[:, 1] + 0.59 * place[:, 2]
-    value = (fractal(x * 6, y * 6) - 0.5) * 0.35 * _fade(footprint, 0.2)
-    return color * (1 + value)[:, None], _no_gloss(color)
+    value = (fractal(x * 6, y * 6) - 0.5) * 0.35 * fade(footprint, 0.2)
+    return color * (1 + value)[:, None]
 
 
 def _stripes(color, place, normal, uv, footprint):
-    light = (uv[:, 0] / 0.36 % 1.0 < 0.5)[:, None] * _fade(footprint, 0.36)[:, None]
-    return color * (1 - light) + 0.62 * light, _no_gloss(color)
+    light = (uv[:, 0] / 0.36 % 1.0 < 0.5)[:, None] * fade(footprint, 0.36)[:, None]
+    return color * (1 - light) + 0.62 * light
 
 
 def _hills(color, place, normal, uv, footprint):
@@ -197,22 +110,84 @@ def _hills(color, place, normal, uv, footprint):
     dark, light = np.float32([0.035, 0.07, 0.025]), np.float32([0.15, 0.17, 0.06])
     share = np.clip((woods - 0.42) * 7, 0, 1)
     tufts = 1 + (noise(place[:, 0] / 3, place[:, 1] / 3) - 0.5)[:, None] * 0.5
-    return (light * (1 - share) + dark * share) * tufts, _no_gloss(color)
+    return (light * (1 - share) + dark * share) * tufts
 
 
-@cache
-def _table() -> ndarray:
-    return np.random.default_rng(7).random((_SIZE, _SIZE), dtype=np.float32)
+def _cobbles(color, place, normal, uv, footprint):
+    row = place[:, 1] / 0.13
+    stone = place[:, 0] / 0.16 + 0.5 * (np.floor(row) % 2) + (noise(place[:, 0] * 3, place[:, 1] * 3) - 0.5) * 0.4
+    near = np.minimum(np.abs(stone - np.round(stone)), np.abs(row - np.round(row)))
+    fine = fade(footprint, 0.13)
+    joint = np.clip(1 - near / 0.16, 0, 1) * 0.65 * fine
+    tone = (cell_value(stone, row) - 0.5) * 0.5 * fine
+    stains = (fractal(place[:, 0] * 0.5, place[:, 1] * 0.5) - 0.5) * 0.35
+    return color * (1 + tone + stains - joint)[:, None]
 
 
-_PATTERNS = {
+def _gravel(color, place, normal, uv, footprint):
+    x, y = place[:, 0], place[:, 1]
+    stones = (noise(x * 26, y * 26) - 0.5) * 1.1 * fade(footprint, 0.06)
+    patches = (fractal(x * 0.9, y * 0.9) - 0.5) * 0.5 * fade(footprint, 1.0)
+    return color * (1 + stones + patches)[:, None]
+
+
+def _track_bed(color, place, normal, uv, footprint):
+    """Draw ballast with sleepers across and two rails along u; u is metres along the track, v metres across."""
+    along, across = uv[:, 0], uv[:, 1]
+    drawn = _gravel(color, place, normal, uv, footprint)
+    sleeper = (along % 0.65 < 0.24) & (np.abs(across) < 1.25)
+    drawn[sleeper] = np.float32([0.2, 0.19, 0.18])
+    rail = np.abs(np.abs(across) - 0.7525) < 0.05
+    drawn[rail] = np.float32([0.3, 0.24, 0.2])
+    return Drawn(drawn, np.where(rail, 0.15, 0.0).astype(np.float32))
+
+
+def _water(color, place, normal, uv, footprint):
+    murk = 1 + (fractal(place[:, 0] * 0.2, place[:, 1] * 0.2) - 0.5) * 0.6
+    ripples = (noise(place[:, 0] * 2.2, place[:, 1] * 5.0) - 0.5) * 0.1 * fade(footprint, 0.4)
+    return Drawn(color * murk[:, None], (0.05 + ripples).astype(np.float32))
+
+
+def _panels(color, place, normal, uv, footprint):
+    """Draw cast concrete: pores, stains, and a joint every two and a half metres along a wall."""
+    along = normal[:, 0] * place[:, 1] - normal[:, 1] * place[:, 0]
+    joint = np.abs(along / 2.5 - np.round(along / 2.5)) < 0.006
+    pores = (noise((place[:, 0] + place[:, 2]) * 30, place[:, 1] * 30) - 0.5) * 0.2 * fade(footprint, 0.05)
+    stains = (fractal(along * 0.7, place[:, 2] * 0.5, 4) - 0.5) * 0.4
+    return color * (1 + pores + stains - 0.5 * joint * fade(footprint, 0.1))[:, None]
+
+
+def _tiles(color, place, normal, uv, footprint):
+    """Draw rows of roof tiles, each row a step along the slope."""
+    level = np.hypot(normal[:, 0], normal[:, 1])
+    along = np.where(
+        level > 0.05, (normal[:, 0] * place[:, 1] - normal[:, 1] * place[:, 0]) / level.clip(0.05), place[:, 0]
+    )
+    row = np.where(level > 0.05, place[:, 2] / level.clip(0.05), place[:, 1]) / 0.33
+    fine = fade(footprint, 0.3)
+    edge = ((row - np.floor(row)) < 0.14) * 0.5 * fine
+    tone = (cell_value(along / 0.25 + 0.5 * (np.floor(row) % 2), row) - 0.5) * 0.4 * fine
+    moss = (fractal(along * 0.4, row * 0.15) - 0.5) * 0.4
+    return color * (1 + tone + moss - edge)[:, None]
+
+
+_PATTERNS: dict[Texture, Callable[..., Drawn | ndarray]] = {
+    Texture.COBBLES: _cobbles,
+    Texture.GRAVEL: _gravel,
+    Texture.TRACK_BED: _track_bed,
+    Texture.WATER: _water,
+    Texture.PANELS: _panels,
+    Texture.TILES: _tiles,
+    Texture.TIMBER_FACADE: timber_facade,
+    Texture.CONCRETE_FACADE: concrete_facade,
+    Texture.SHEET_FACADE: sheet_facade,
     Texture.ASPHALT: _asphalt,
     Texture.PAINT_ON_ROAD: _paint_on_road,
     Texture.SLABS: _slabs,
     Texture.GRASS: _grass,
-    Texture.BRICK_FACADE: _brick_facade,
-    Texture.PLASTER_FACADE: _plaster_facade,
-    Texture.GLASS_FACADE: _glass_facade,
+    Texture.BRICK_FACADE: brick_facade,
+    Texture.PLASTER_FACADE: plaster_facade,
+    Texture.GLASS_FACADE: glass_facade,
     Texture.BARK: _bark,
     Texture.LEAVES: _leaves,
     Texture.GRAIN: _grain,

@@ -86,6 +86,8 @@ def lay_out_town(rng: np.random.Generator, style: str | None = None) -> Town:
     lots = _draw_lots(rng, chosen, polygons(bounds.difference(roads)), roads)
     drivable = shapely.union_all([roads, *(lot.outline for lot in lots), *(lot.entry for lot in lots)])
     drivable = drivable.intersection(bounds)
+    slivers = [part for part in polygons(bounds.difference(drivable)) if part.area < _SMALLEST_BLOCK]
+    drivable = shapely.union_all([drivable, *slivers])
     islands = _islands(network)
     blocks = _draw_blocks(rng, chosen, polygons(bounds.difference(drivable)), islands)
     bridges = _draw_bridges(rng, network)
@@ -95,7 +97,7 @@ def lay_out_town(rng: np.random.Generator, style: str | None = None) -> Town:
         drivable.difference(shapely.union_all(islands)) if islands else drivable,
         tuple(blocks),
         tuple(lots),
-        tuple(_draw_crossings(rng, network)),
+        tuple(_draw_crossings(rng, network, drivable)),
         tuple(bridges),
         tuple(_draw_stops(rng, network)),
         size,
@@ -154,8 +156,6 @@ def _draw_blocks(
     kinds, shares = zip(*style.blocks)
     blocks = []
     for ground in sorted(grounds, key=lambda g: g.bounds):
-        if ground.area < _SMALLEST_BLOCK:
-            continue
         kind = str(rng.choice(kinds, p=np.array(shares) / sum(shares)))
         pavement = float(rng.uniform(*style.pavement))
         if ground.buffer(-pavement - 4.0).is_empty:
@@ -177,8 +177,8 @@ def _draw_lots(rng: np.random.Generator, style: TownStyle, grounds: list[Polygon
     return lots
 
 
-def _draw_crossings(rng: np.random.Generator, network: Network) -> list[Crossing]:
-    """Draw zebra crossings at the ends of roads, and a few in their middle."""
+def _draw_crossings(rng: np.random.Generator, network: Network, drivable: BaseGeometry) -> list[Crossing]:
+    """Draw zebra crossings at the ends of roads, and a few in their middle; each reaches from kerb to kerb."""
     share = rng.uniform(0.3, 0.9)
     crossings = []
     for number, road in enumerate(network.roads):
@@ -189,8 +189,13 @@ def _draw_crossings(rng: np.random.Generator, network: Network) -> list[Crossing
             if rng.random() < p and possible and length > 20:
                 x, y, heading = road.between.at(np.array([along]))[0]
                 right = np.array([np.sin(heading), -np.cos(heading)])
-                ends = np.array([road.section.half_width(FORWARD) + 0.6, -road.section.half_width(BACKWARD) - 0.6])
-                crossings.append(Crossing(sampled(np.array([x, y]) + ends[:, None] * right), width, number, along))
+                ends = np.array([road.section.half_width(FORWARD) + 4, -road.section.half_width(BACKWARD) - 4])
+                line = shapely.LineString(np.array([x, y]) + ends[:, None] * right).intersection(drivable)
+                middle = shapely.Point(x, y).buffer(0.5)
+                # Rounded corners make the road wider at its ends.
+                walk = next((part for part in shapely.get_parts(line) if part.intersects(middle)), None)
+                if walk is not None and walk.length < np.ptp(ends) - 1:
+                    crossings.append(Crossing(sampled(shapely.get_coordinates(walk)), width, number, float(along)))
     return crossings
 
 

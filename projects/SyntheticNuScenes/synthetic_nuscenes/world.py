@@ -1,21 +1,24 @@
 """This module joins a town, its weather, its actors and the drive through it; it tells what a ray hits at what time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from .actors import Actor
-from .casting import Caster
-from .mesh import Mesh, merged
+from .casting import BodyCaster, Caster
+from .gait import GaitMesh
+from .mesh import Mesh
 from .paths import Along
 from .town import Town
 from .weather import Weather
 
 NOTHING, STATIC = -1, 0
 """Numbers in `WorldHits` of bodies that are no actors; actor k is body k + 1."""
+SEEN_UP_TO = 150.0
+"""Distance (m) beyond which actors are not drawn."""
 
 
 class WorldHits(NamedTuple):
@@ -42,11 +45,31 @@ class Surfaces(NamedTuple):
     uv: ndarray
 
 
+class Moment:
+    """A `Moment` is the world at one time: all that rests, and what moves where it is then."""
+
+    def __init__(self, time: float, resting: BodyCaster, moving: BodyCaster) -> None:
+        self.time, self._resting, self._moving = time, resting, moving
+
+    def first_hits(self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"]) -> WorldHits:
+        """Return what rays hit first; directions must be unit vectors."""
+        hits = _world_hits(self._resting, origins, directions)
+        moved, body = self._moving.first_hits(origins, directions)
+        return WorldHits(*_closer(hits, np.arange(len(origins)), moved, body))
+
+    def occluded(
+        self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], reach: float | ndarray = 1e30
+    ) -> Bool[ndarray, " n"]:
+        """Return whether anything is on each ray within `reach` metres, one number or `[n]`."""
+        return self._resting.occluded(origins, directions, reach) | self._moving.occluded(origins, directions, reach)
+
+
 @dataclass
 class World:
     """A `World` is a scene between the times `begin` and `end` (s).
 
-    Its frame has z up and the streets at z = 0.
+    Its frame has z up and the streets at z = 0. What rests shares one caster with the scenery; what moves is met in
+    its own frame.
     """
 
     town: Town
@@ -56,10 +79,18 @@ class World:
     ego: Along
     begin: float
     end: float
+    lamps: ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    """`[l, 3]` where the heads of street lamps are (m)."""
 
     def __post_init__(self) -> None:
-        self._static = Caster(self.scenery.vertices, self.scenery.faces)
-        self._casters = [Caster(actor.mesh.vertices, actor.mesh.faces) for actor in self.actors]
+        self._moving = [k for k, actor in enumerate(self.actors) if actor.moves]
+        resting = [k for k, actor in enumerate(self.actors) if not actor.moves]
+        meshes = [(self.scenery.vertices, self.scenery.faces)]
+        now = np.array([self.begin])
+        meshes += [(self._placed(k, now), self.actors[k].mesh.faces) for k in resting]
+        self._resting = BodyCaster([STATIC, *(k + 1 for k in resting)], meshes)
+        self._own: dict[tuple[int, int], Caster] = {}
+        self._radius = np.array([actor.radius for actor in self.actors])
 
     def ego_poses(self, times: Float[ndarray, " n"]) -> Float[ndarray, "n 4 4"]:
         """Return the matrices from the ego frame (x forward, origin on the street) to the world.
@@ -76,91 +107,153 @@ class World:
         x, y, yaw = self.actors[actor].motion.at(times).T
         return np.stack([x, y, np.full_like(x, self.actors[actor].height)], axis=1), yaw
 
+    def limb_poses(self, actor: int, times: Float[ndarray, " n"]) -> ndarray:
+        """Return which pose of its gait an actor takes, `[n]`; 0 for what stands and what has no limbs."""
+        who = self.actors[actor]
+        if not (isinstance(who.mesh, GaitMesh) and isinstance(who.motion, Along)):
+            return np.zeros(len(times), np.int64)
+        gone = [np.interp(times + shift, who.motion.times, who.motion.distances) for shift in (-0.05, 0.0, 0.05)]
+        return who.mesh.pose_numbers(gone[1], (gone[2] - gone[0]) / 0.1)
+
+    def mesh_of(self, actor: int, pose: int = 0) -> Mesh:
+        """Return the look of an actor in a pose of its gait."""
+        mesh = self.actors[actor].mesh
+        return mesh.poses[pose] if isinstance(mesh, GaitMesh) else mesh
+
+    def at(self, time: float) -> Moment:
+        """Return the world at one time (s)."""
+        now = np.array([time])
+        start = self.ego.at(now)[0, :2]
+        near = [
+            k
+            for k in self._moving
+            if np.hypot(*(self.actors[k].motion.at(now)[0, :2] - start)) < SEEN_UP_TO + self._radius[k]
+        ]
+        meshes = [(self._placed(k, now), self.actors[k].mesh.faces) for k in near]
+        return Moment(time, self._resting, BodyCaster([k + 1 for k in near], meshes))
+
     def cast(
         self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], times: Float[ndarray, " n"]
-    ) -> tuple[WorldHits, ndarray]:
+    ) -> WorldHits:
         """Return what each ray hits at its own time.
 
-        Every actor is met in its own frame, so motion between rays is exact.
+        Every moving actor is met in its own frame, so motion between rays is exact.
 
         Args:
             origins: metres, in the world.
             directions: unit vectors, in the world.
             times: seconds.
-
-        Returns:
-            the hits, and for each actor how many rays would meet it if nothing were in the way.
         """
-        distance, face, weights = self._static.first_hits(origins, directions)
-        body = np.where(face >= 0, STATIC, NOTHING).astype(np.int32)
-        alone = np.zeros(len(self.actors), np.int64)
-        if len(origins) == 0:
-            return WorldHits(distance, body, face, weights), alone
-        spans = np.array([times.min(), 0.5 * (times.min() + times.max()), times.max()])
-        start = origins.mean(axis=0)
-        spread = float(np.abs(origins - start).max()) * 2
-        single = directions.astype(np.float32)
-        for k, actor in enumerate(self.actors):
-            centers, _ = self.actor_poses(k, spans)
-            reach = actor.radius + spread + np.linalg.norm(centers[2] - centers[0])
-            towards = centers[1] - start
-            away = np.linalg.norm(towards)
-            if away > reach:
-                if away > 150:
-                    continue
-                cosine = np.sqrt(1 - (reach / away) ** 2)
-                near = np.flatnonzero(single @ (towards / away).astype(np.float32) > cosine - 1e-5)
-            else:
-                near = np.arange(len(origins))
-            if len(near) == 0:
-                continue
-            found = self._casters[k].first_hits(*self._into_frame(k, origins[near], directions[near], times[near]))
-            alone[k] = np.count_nonzero(found.face >= 0)
-            closer = found.distance < distance[near]
-            rays = near[closer]
-            distance[rays], face[rays], weights[rays] = (a[closer] for a in found)
-            body[rays] = k + 1
-        return WorldHits(distance, body, face, weights), alone
+        hits = _world_hits(self._resting, origins, directions)
+        for k, near in self._rays_near(np.array(self._moving, np.int64), origins, directions, times):
+            for pose, rays in self._by_pose(k, near, times):
+                found = self._own_caster(k, pose).first_hits(
+                    *self._into_frame(k, origins[rays], directions[rays], times[rays])
+                )
+                hits = _closer(hits, rays, found, np.full(len(rays), k + 1, np.int32))
+        return hits
+
+    def count_alone(
+        self,
+        origins: Float[ndarray, "n 3"],
+        directions: Float[ndarray, "n 3"],
+        times: Float[ndarray, " n"],
+        most: int = 4000,
+    ) -> Float[ndarray, " actors"]:
+        """Return for each actor how many of the rays would meet it if nothing were in the way.
+
+        Where more than `most` rays come near an actor, every other one or fewer are cast, and their share is counted.
+        """
+        alone = np.zeros(len(self.actors))
+        for k, near in self._rays_near(np.arange(len(self.actors)), origins, directions, times):
+            # An odd step meets all columns of an image of even width.
+            step = 1 if len(near) <= most else len(near) // most | 1
+            for pose, rays in self._by_pose(k, near[::step], times):
+                found = self._own_caster(k, pose).first_hits(
+                    *self._into_frame(k, origins[rays], directions[rays], times[rays])
+                )
+                alone[k] += np.count_nonzero(found.face >= 0) * step
+        return alone
 
     def surfaces(self, hits: WorldHits, origins: ndarray, directions: ndarray, times: ndarray) -> Surfaces:
         """Return what is at the hits of rays, all of which must have hit something."""
         n = len(origins)
-        material, color = np.zeros(n, np.uint8), np.zeros((n, 3), np.float32)
-        normal, uv = np.zeros((n, 3), np.float32), np.zeros((n, 2), np.float32)
+        material, color = np.empty(n, np.uint8), np.empty((n, 3), np.float32)
+        normal, uv = np.empty((n, 3), np.float32), np.zeros((n, 2), np.float32)
         place = origins + hits.distance[:, None] * directions
-        for body in np.flatnonzero(np.bincount(hits.body)).tolist():
-            rays = np.flatnonzero(hits.body == body)
-            mesh = self.scenery if body == STATIC else self.actors[body - 1].mesh
-            face = hits.face[rays]
-            second, third = hits.weights[rays].T
-            share = ((1 - second - third)[:, None], second[:, None], third[:, None])
-            material[rays], color[rays] = mesh.materials[face], mesh.colors[face]
+        order = np.argsort(hits.body, kind="stable")
+        bodies, starts = np.unique(hits.body[order], return_index=True)
+        for body, rays in zip(bodies.tolist(), np.split(order, starts[1:])):
             if body == STATIC:
+                face, share = hits.face[rays], _shares(hits.weights[rays])
+                material[rays], color[rays] = self.scenery.materials[face], self.scenery.colors[face]
                 # Nothing that moves has a texture that needs coordinates.
-                uv[rays] = sum(mesh.uv[face, k] * share[k] for k in range(3))
-            local = sum(mesh.normals[face, k] * share[k] for k in range(3))
-            if body != STATIC:
-                center, yaw = self.actor_poses(body - 1, times[rays])
-                local = _turned(local, yaw)
-                place[rays] = _turned(place[rays] - center, -yaw)
-            normal[rays] = local
+                uv[rays] = sum(self.scenery.uv[face, k] * share[k] for k in range(3))
+                normal[rays] = sum(self.scenery.normals[face, k] * share[k] for k in range(3))
+                continue
+            center, yaw = self.actor_poses(body - 1, times[rays])
+            place[rays] = _turned(place[rays] - center, -yaw)
+            for pose, some in self._by_pose(body - 1, rays, times):
+                mesh = self.mesh_of(body - 1, pose)
+                face, share = hits.face[some], _shares(hits.weights[some])
+                material[some], color[some] = mesh.materials[face], mesh.colors[face]
+                normal[some] = sum(mesh.normals[face, k] * share[k] for k in range(3))
+            normal[rays] = _turned(normal[rays], yaw)
         length = np.sqrt(dot(normal, normal)).clip(1e-6)
         normal *= np.where(dot(normal, directions) > 0, -1 / length, 1 / length)[:, None].astype(np.float32)
         return Surfaces(material, color, normal, place, uv)
 
-    def actors_at(self, time: float) -> Caster:
-        """Return all actors where they are at one time (s); shadows are cast with it."""
-        moved = []
-        for k, actor in enumerate(self.actors):
-            center, yaw = self.actor_poses(k, np.array([time]))
-            moved.append(actor.mesh.moved(center[0], float(yaw[0])))
-        together = merged(moved)
-        return Caster(together.vertices, together.faces)
+    def _placed(self, actor: int, now: ndarray) -> ndarray:
+        """Return the vertices of an actor at one time, in the world."""
+        center, yaw = self.actor_poses(actor, now)
+        mesh = self.mesh_of(actor, int(self.limb_poses(actor, now)[0]))
+        return _turned(mesh.vertices, yaw) + center
 
-    @property
-    def static(self) -> Caster:
-        """The caster of the scenery alone."""
-        return self._static
+    def _by_pose(self, actor: int, rays: ndarray, times: ndarray) -> list[tuple[int, ndarray]]:
+        """Return the poses that an actor takes at the times of some rays, each with those rays."""
+        if not isinstance(self.actors[actor].mesh, GaitMesh):
+            return [(0, rays)]
+        poses = self.limb_poses(actor, times[rays])
+        return [(int(pose), rays[poses == pose]) for pose in np.unique(poses)]
+
+    def _own_caster(self, actor: int, pose: int) -> Caster:
+        """Return the caster of an actor in its own frame; it is made when it is first needed."""
+        if (actor, pose) not in self._own:
+            mesh = self.mesh_of(actor, pose)
+            self._own[actor, pose] = Caster(mesh.vertices, mesh.faces)
+        return self._own[actor, pose]
+
+    def _rays_near(
+        self, actors: ndarray, origins: ndarray, directions: ndarray, times: ndarray
+    ) -> list[tuple[int, ndarray]]:
+        """Return for each of some actors the rays that come near it, for those that any comes near."""
+        if len(origins) == 0 or len(actors) == 0:
+            return []
+        spans = np.array([times.min(), 0.5 * (times.min() + times.max()), times.max()])
+        centers = np.stack([self.actor_poses(k, spans)[0] for k in actors])
+        start = origins.mean(axis=0)
+        spread = float(np.abs(origins - start).max()) * 2
+        reach = self._radius[actors] + spread + np.linalg.norm(centers[:, 2] - centers[:, 0], axis=1)
+        towards = centers[:, 1] - start
+        away = np.linalg.norm(towards, axis=1)
+        inside = away <= reach
+        half = np.where(inside, np.pi, np.arcsin(np.clip(reach / away.clip(1e-9), 0, 1)))
+        towards = towards / away.clip(1e-9)[:, None]
+        # The cone around all rays: whatever is outside it needs no look at each ray.
+        axis = directions.mean(axis=0)
+        axis /= max(np.linalg.norm(axis), 1e-9)
+        single = directions.astype(np.float32)
+        widest = np.arccos(np.clip((single @ axis.astype(np.float32)).min() - 1e-4, -1, 1))
+        angle = np.arccos(np.clip(towards @ axis, -1, 1))
+        met = []
+        for i in np.flatnonzero((away < SEEN_UP_TO + reach) & (angle < widest + half)).tolist():
+            if inside[i]:
+                met.append((int(actors[i]), np.arange(len(origins))))
+                continue
+            rays = np.flatnonzero(single @ towards[i].astype(np.float32) > np.cos(half[i]) - 1e-5)
+            if len(rays):
+                met.append((int(actors[i]), rays))
+        return met
 
     def _into_frame(self, actor: int, origins: ndarray, directions: ndarray, times: ndarray) -> tuple[ndarray, ndarray]:
         center, yaw = self.actor_poses(actor, times)
@@ -185,6 +278,26 @@ def pose_matrices(position: ndarray, yaw: ndarray, pitch: ndarray, roll: ndarray
 def dot(a: ndarray, b: ndarray) -> ndarray:
     """Return the scalar products `[n]` of vectors `[n, 3]`; this is much faster than a sum over the short axis."""
     return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+
+
+def _world_hits(caster: BodyCaster, origins: ndarray, directions: ndarray) -> WorldHits:
+    (distance, face, weights), body = caster.first_hits(origins, directions)
+    return WorldHits(distance, body, face, weights)
+
+
+def _closer(hits: WorldHits, rays: ndarray, found: NamedTuple, body: ndarray) -> WorldHits:
+    """Put what some rays found into the hits of all where it is nearer; the arrays of `hits` are written to."""
+    better = found.distance < hits.distance[rays]
+    chosen = rays[better]
+    hits.distance[chosen], hits.face[chosen] = found.distance[better], found.face[better]
+    hits.weights[chosen], hits.body[chosen] = found.weights[better], body[better]
+    return hits
+
+
+def _shares(weights: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+    """Return the weights of all three corners, as columns."""
+    second, third = weights.T
+    return (1 - second - third)[:, None], second[:, None], third[:, None]
 
 
 def _turned(vectors: ndarray, yaw: ndarray) -> ndarray:
