@@ -18,7 +18,7 @@ from .tables import TABLES, fixed_tables, version_and_names
 ARGUMENTS_FILE = "synthetic.json"
 ROWS_FOLDER = "rows"
 """Folder of the table rows of each finished scene, in a data set that is being made."""
-FORMAT = 1
+FORMAT = 2
 """Version of the bytes: it is raised whenever the same arguments give other bytes."""
 
 
