@@ -57,14 +57,7 @@ class Actor:
 
     def attribute(self, time: float) -> str:
         """Return the name of its nuScenes attribute at a time (s); empty for a kind without attributes."""
-        if self.kind.states in ("vehicle", "pedestrian") and self.speed(time) > _MOVES:
-            return f"{self.kind.states}.moving"
-        return self.rest
-
-    def speed(self, time: float) -> float:
-        """Return the mean speed (m/s) over half a second around a time (s)."""
-        before, after = self.motion.at(np.array([time - 0.25, time + 0.25]))[:, :2]
-        return float(np.hypot(*(after - before)) / 0.5)
+        return _attribute(self.kind, self.motion, self.rest, time)
 
 
 @dataclass(frozen=True)
@@ -79,6 +72,10 @@ class Placement:
     rest: str
     look: int
     """Seed of the look."""
+
+    def attribute(self, time: float) -> str:
+        """Return the attribute at a time (s); see `Actor.attribute`."""
+        return _attribute(self.kind, self.motion, self.rest, time)
 
     def actor(self) -> Actor:
         """Build the actor."""
@@ -103,6 +100,8 @@ class Plan:
     """How many people and vehicles are about, 1 on an average day."""
     placements: list[Placement] = field(default_factory=list)
     keep_out: list[KeepOut] = field(default_factory=list)
+    closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
+    """Start and end (m along the kerb) of what is closed of the outer lanes, by road and direction."""
 
     def __post_init__(self) -> None:
         self.times = np.arange(self.begin, self.end + _TIME_STEP, _TIME_STEP)
@@ -145,6 +144,10 @@ class Plan:
             self.placements.append(placement)
         return True
 
+    def close_lane(self, road: int, direction: int, start: float, stop: float) -> None:
+        """Keep traffic out of a stretch (m along the kerb) of the outer lane of a road."""
+        self.closures.setdefault((road, direction), []).append((start, stop))
+
     @cached_property
     def actors(self) -> list[Actor]:
         """The actors that come near the ego car and are never in its way, built when they are first asked for."""
@@ -167,3 +170,12 @@ class Plan:
         within = KEPT_WITHIN[placement.kind.states]
         apart: Float[ndarray, "times way"] = np.hypot(*(taken.places[::5, None] - self._way[None]).transpose(2, 0, 1))
         return bool(apart.min() < within)
+
+
+def _attribute(kind: Kind, motion: Motion, rest: str, time: float) -> str:
+    if kind.states in ("vehicle", "pedestrian"):
+        # The mean speed over half a second.
+        before, after = motion.at(np.array([time - 0.25, time + 0.25]))[:, :2]
+        if np.hypot(*(after - before)) / 0.5 > _MOVES:
+            return f"{kind.states}.moving"
+    return rest

@@ -90,22 +90,43 @@ class Traffic:
             self._cycle(self.network.lanes[number])
 
     def _fill_lane(self, lane: Lane, density: float, pace: float) -> None:
-        """Fill a lane from its end to its start; who waits at the stop line stands behind the one before."""
+        """Fill a lane from its end to its start, in stretches between what is closed of it."""
         rng, line, green = self.rng, self.signals.lines[lane.number], self.signals.green[lane.number]
         waiting = green > self.plan.begin
-        after = rng.choice(self._after(lane))
+        end = lane.path.length + (0.0 if waiting else float(rng.choice(self._after(lane))))
+        for start, stop in self._closed(lane):
+            self._fill_stretch(lane, density, pace, (stop, end), (line, green))
+            line, green, end = start - 1.5, np.inf, start
+        self._fill_stretch(lane, density, pace, (0.0, end), (line, green))
+
+    def _closed(self, lane: Lane) -> list[tuple[float, float]]:
+        """Return what is closed of a lane (m along it), from its end to its start."""
+        if lane.index != self.network.roads[lane.road].section.lanes - 1:
+            return []
+        return sorted(self.plan.closures.get((lane.road, lane.direction), ()), reverse=True)
+
+    def _fill_stretch(
+        self, lane: Lane, density: float, pace: float, stretch: tuple[float, float], stop: tuple[float, float]
+    ) -> None:
+        """Fill a stretch of a lane; who waits at its stop line stands behind the one before.
+
+        Args:
+            stretch: where on the lane (m) the vehicles are at the beginning.
+            stop: place (m) of the stop line and the time (s) when traffic may go on.
+        """
+        rng, (halt, green), along = self.rng, stop, stretch[1]
+        waiting = green > self.plan.begin
         standing = int(rng.geometric(1 / (1 + 2.2 * density))) - 1 if waiting else 0
-        halt, along = line, lane.path.length + (0.0 if waiting else after)
         mean = 45.0 / max(density, 0.05)
         while True:
             name = _pick(rng, _MIX[self.plan.town.style])
             half = _HALF.get(name, 2.4)
             if standing > 0:
-                along = halt - half
+                along = min(along, halt) - half
                 standing -= 1
             else:
                 along -= rng.exponential(mean) + 2 * half + 2.0
-            if along < half:
+            if along < stretch[0] + half:
                 return
             speed = lane.speed * pace * rng.uniform(0.85, 1.15) * _SPEED_OF.get(name, 1.0)
             halts = ()

@@ -130,7 +130,8 @@ def _double_park(plan: Plan, side: Kerbside) -> None:
     name = _pick(rng, (("truck", 0.6), ("car", 0.4)))
     along = rng.uniform(kerb.clear + 4, max(kerb.path.length - kerb.clear - 4, kerb.clear + 5))
     x, y, heading = kerb.place(along, kerb.parking + _WIDTHS[name] / 2 + rng.uniform(0.1, 0.5))
-    plan.put(name, Still(x, y, heading + rng.normal(0, 0.03)), 0.0, STOPPED)
+    if plan.put(name, Still(x, y, heading + rng.normal(0, 0.03)), 0.0, STOPPED):
+        plan.close_lane(kerb.road, kerb.direction, along - 5, along + 5)
 
 
 def stop_buses(plan: Plan, sides: list[Kerbside]) -> None:
@@ -142,7 +143,8 @@ def stop_buses(plan: Plan, sides: list[Kerbside]) -> None:
         if rng.random() < 0.55:
             offset = rng.uniform(1.6, 2.0)
             place = Still(x - offset * np.sin(heading), y + offset * np.cos(heading), heading + rng.normal(0, 0.03))
-            plan.put("bus", place, 0.0, STOPPED)
+            if plan.put("bus", place, 0.0, STOPPED) and not side.kerb.parking:
+                plan.close_lane(side.kerb.road, side.kerb.direction, along - 7, along + 7)
 
 
 def park_in_lots(plan: Plan) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 from .actors import EGO_SIZE, Plan
 from .driving import Traffic, draw_signals, stop_line
 from .kerb_room import kerbsides
+from .loose import scatter
 from .motion import stop_and_go
 from .parked import leave_cycles, park_along_kerbs, park_in_lots, stop_buses
 from .paths import Along
@@ -40,8 +41,9 @@ def plan_ego(town: Town, rng: np.random.Generator, begin: float, end: float) -> 
 def populate(plan: Plan) -> None:
     """Fill the whole town without a look at the ego car."""
     sides = kerbsides(plan.town)
-    dig_up(plan, sides)
     stop_buses(plan, sides)
+    dig_up(plan, sides)
+    scatter(plan, sides)
     park_along_kerbs(plan, sides)
     park_in_lots(plan)
     leave_cycles(plan)
