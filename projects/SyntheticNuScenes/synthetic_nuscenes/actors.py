@@ -1,18 +1,28 @@
 """This module defines actors, and the plan that keeps them out of each other's way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
-from .catalogue import GROUND_MARGIN, KINDS, Kind, build_in_box, draw_size
+from .catalogue import GROUND_MARGIN, Kind, build_in_box, draw_kind, draw_size
 from .mesh import Mesh
-from .paths import Along, Motion, Still
+from .occupancy import Footprint, Occupancy, footprint
+from .paths import Along, Motion
 from .scenery import KeepOut
 from .town import Town
 
 EGO_SIZE = (4.08, 1.73, 1.56)
 """Length, width and height (m) of the recording car, a Renault Zoe."""
+KEPT_WITHIN = {"vehicle": 85.0, "cycle": 65.0, "pedestrian": 60.0, "": 50.0}
+"""Distance (m) from the way of the ego car within which actors are kept, by the group of their attributes."""
+_TIME_STEP = 0.1
+_EGO_GAP = 0.5
+_MOVES = 0.2
+"""Speed (m/s) from which on something moves."""
 
 
 @dataclass(frozen=True)
@@ -43,78 +53,129 @@ class Actor:
     @property
     def moves(self) -> bool:
         """Whether the actor moves at any time of the scene."""
-        return isinstance(self.motion, Along)
+        return isinstance(self.motion, Along) and bool(np.ptp(self.motion.distances) > 0)
 
-    def attribute(self) -> str:
-        """Return the name of its nuScenes attribute, or an empty string for a kind without attributes."""
-        if self.moves and self.kind.states in ("vehicle", "pedestrian"):
-            return f"{self.kind.states}.moving"
-        return self.rest
+    def attribute(self, time: float) -> str:
+        """Return the name of its nuScenes attribute at a time (s); empty for a kind without attributes."""
+        return _attribute(self.kind, self.motion, self.rest, time)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A `Placement` is an actor whose look is not built yet."""
+
+    kind: Kind
+    size: ndarray
+    """`[3]` length, width, height of its annotation box, metres."""
+    motion: Motion
+    ground: float
+    rest: str
+    look: int
+    """Seed of the look."""
+
+    def attribute(self, time: float) -> str:
+        """Return the attribute at a time (s); see `Actor.attribute`."""
+        return _attribute(self.kind, self.motion, self.rest, time)
+
+    def actor(self) -> Actor:
+        """Build the actor."""
+        mesh = build_in_box(self.kind, self.size, np.random.default_rng(self.look))
+        return Actor(self.kind, self.size, mesh, self.motion, self.ground, self.rest)
 
 
 @dataclass
 class Plan:
-    """A `Plan` holds the actors placed so far and the room that they take, so that none is in another's way."""
+    """A `Plan` says who is where in a town between two times.
+
+    The whole town is filled without a look at the ego car (`put`); `actors` are those who come near it and are not in
+    its way. So nothing has a usual place around the ego car.
+    """
 
     town: Town
     ego: Along
     begin: float
     end: float
     rng: np.random.Generator
-    actors: list[Actor] = field(default_factory=list)
+    busyness: float = 1.0
+    """How many people and vehicles are about, 1 on an average day."""
+    placements: list[Placement] = field(default_factory=list)
     keep_out: list[KeepOut] = field(default_factory=list)
+    closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
+    """Start and end (m along the kerb) of what is closed of the outer lanes, by road and direction."""
 
     def __post_init__(self) -> None:
-        self.times = np.arange(self.begin, self.end + 0.1, 0.1)
-        self.taken = [_discs(self.ego, np.array(EGO_SIZE), self.times, 0.5)]
-        reach = np.linspace(self.begin, self.end, 8)
-        self.places = self.ego.at(reach)[:, :2]
+        self.times = np.arange(self.begin, self.end + _TIME_STEP, _TIME_STEP)
+        self.taken = Occupancy(self.times)
+        reach = np.linspace(self.begin, self.end, max(int((self.end - self.begin) / 0.25), 8))
+        self._way = self.ego.at(reach)[:, :2]
 
-    def put(
-        self, name: str, motion: Motion, ground: float, rest: str = "", gap: float = 0.15, free: bool = False
-    ) -> bool:
-        """Add an actor, unless another one is in its way.
+    def draw(self, name: str, motion: Motion, ground: float, rest: str = "") -> Placement:
+        """Draw an actor of a kind.
 
         Args:
-            name: key of `KINDS`.
+            name: key of `catalogue.VARIANTS`.
             motion: where the actor is at each time.
             ground: height of what it stands on, metres.
             rest: attribute while it does not move.
+        """
+        kind = draw_kind(name, self.rng)
+        size = draw_size(kind, self.rng)
+        return Placement(kind, size, motion, ground, rest, int(self.rng.integers(2**62)))
+
+    def put(self, name: str, motion: Motion, ground: float, rest: str = "", gap: float = 0.15) -> bool:
+        """Draw an actor and add it, unless another one is in its way; see `draw` and `put_together`."""
+        return self.put_together([self.draw(name, motion, ground, rest)], gap)
+
+    def put_together(self, placements: Sequence[Placement], gap: float = 0.15) -> bool:
+        """Add all of some actors, or none if another one is in the way of any; they may touch each other.
+
+        Args:
+            placements: the actors.
             gap: distance that is kept to others, metres.
-            free: whether to add the actor without looking for others.
 
         Returns:
-            whether the actor was added.
+            whether the actors were added.
         """
-        kind = KINDS[name]
-        size = draw_size(kind, self.rng)
-        discs = _discs(motion, size, self.times, gap)
-        if not free and any(_meet(discs, other) for other in self.taken):
+        footprints = [footprint(p.motion, p.size, self.times, gap) for p in placements]
+        if not all(self.taken.is_free(wanted) for wanted in footprints):
             return False
-        mesh = build_in_box(kind, size, self.rng)
-        self.taken.append(discs)
-        self.actors.append(Actor(kind, size, mesh, motion, ground, rest))
+        for placement, wanted in zip(placements, footprints):
+            self.taken.add(wanted)
+            self.placements.append(placement)
         return True
+
+    def close_lane(self, road: int, direction: int, start: float, stop: float) -> None:
+        """Keep traffic out of a stretch (m along the kerb) of the outer lane of a road."""
+        self.closures.setdefault((road, direction), []).append((start, stop))
+
+    @cached_property
+    def actors(self) -> list[Actor]:
+        """The actors that come near the ego car and are never in its way, built when they are first asked for."""
+        return [placement.actor() for placement in self.near()]
+
+    def near(self) -> list[Placement]:
+        """Return the placements that come near the ego car and are never in its way."""
+        ego = footprint(self.ego, np.array(EGO_SIZE), self.times, _EGO_GAP)
+        return [
+            placement
+            for placement, taken in zip(self.placements, self.taken.footprints)
+            if self._is_near(placement, taken) and not taken.meets(ego)
+        ]
 
     def nearness(self, x: float, y: float) -> float:
         """Return the distance (m) from a point to the nearest place that the ego car passes."""
-        return float(np.hypot(*(self.places - (x, y)).T).min())
+        return float(np.hypot(*(self._way - (x, y)).T).min())
+
+    def _is_near(self, placement: Placement, taken: Footprint) -> bool:
+        within = KEPT_WITHIN[placement.kind.states]
+        apart: Float[ndarray, "times way"] = np.hypot(*(taken.places[::5, None] - self._way[None]).transpose(2, 0, 1))
+        return bool(apart.min() < within)
 
 
-def _discs(motion: Motion, size: ndarray, times: ndarray, gap: float) -> tuple[ndarray, float]:
-    """Cover an object with a row of discs: their middles are `[times, discs, 2]`, and they share one radius (m)."""
-    length, width = max(size[0], size[1]), min(size[0], size[1])
-    turn = 0.0 if size[0] >= size[1] else np.pi / 2
-    count = max(int(np.ceil(length / width)), 1)
-    offsets = np.linspace(-0.5, 0.5, count) * (length - width)
-    poses = motion.at(times[:1] if isinstance(motion, Still) else times)
-    heading = poses[:, 2] + turn
-    forward = np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    middles = poses[:, None, :2] + offsets[None, :, None] * forward[:, None]
-    return middles, width * 0.55 + gap / 2
-
-
-def _meet(a: tuple[ndarray, float], b: tuple[ndarray, float]) -> bool:
-    """Return whether two rows of discs ever overlap."""
-    difference = a[0][:, :, None] - b[0][:, None, :]
-    return bool((np.square(difference).sum(axis=-1) < (a[1] + b[1]) ** 2).any())
+def _attribute(kind: Kind, motion: Motion, rest: str, time: float) -> str:
+    if kind.states in ("vehicle", "pedestrian"):
+        # The mean speed over half a second.
+        before, after = motion.at(np.array([time - 0.25, time + 0.25]))[:, :2]
+        if np.hypot(*(after - before)) / 0.5 > _MOVES:
+            return f"{kind.states}.moving"
+    return rest

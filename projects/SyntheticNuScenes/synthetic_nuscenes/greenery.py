@@ -46,18 +46,18 @@ def hedge(rng: np.random.Generator, start: ndarray, end: ndarray, ground: float)
     return merged(parts)
 
 
-def lawn(rng: np.random.Generator, low: ndarray, high: ndarray, ground: float, bumps: float, cell: float = 2.5) -> Mesh:
-    """Build a lawn that rises and falls by about `bumps` metres and is level at its edges."""
-    counts = np.maximum(np.ceil((high - low) / cell).astype(int), 2)
-    xs, ys = np.linspace(low[0], high[0], counts[0] + 1), np.linspace(low[1], high[1], counts[1] + 1)
-    x, y = np.meshgrid(xs, ys, indexing="ij")
-    edge = np.minimum.reduce([x - low[0], high[0] - x, y - low[1], high[1] - y])
-    waves = sum(
-        np.sin(x * np.cos(a) / s + y * np.sin(a) / s + p)
-        for a, s, p in zip(rng.uniform(0, np.pi, 3), rng.uniform(4, 9, 3), rng.uniform(0, 6, 3))
-    )
-    z = ground + bumps * np.clip(edge / 6, 0, 1) * (0.6 + waves / 3)
-    return from_triangles(*_grid(x, y, z), material("lawn"), smooth=True)
+def conifer(rng: np.random.Generator, x: float, y: float, ground: float, height: float) -> Mesh:
+    """Build a fir or a cypress: a trunk and a few rough cones over one another."""
+    color = np.array(((0.03, 0.075, 0.03), (0.045, 0.09, 0.04), (0.025, 0.06, 0.04))[rng.integers(3)])
+    slim, tiers = rng.uniform(0.14, 0.26), int(rng.integers(3, 6))
+    parts = [tube((x, y, ground - 0.2), (x, y, ground + 0.2 * height), 0.025 * height, material("bark"))]
+    for k in range(tiers):
+        low = ground + height * (0.1 + 0.78 * k / tiers)
+        top = min(low + 1.9 * 0.9 * height / tiers, ground + height)
+        radius = slim * height * (1 - k / (tiers + 0.5))
+        look = (material("leaves"), color * rng.uniform(0.85, 1.15))
+        parts.append(tube((x, y, low), (x, y, top), (radius, 0.08 * radius), *look, sides=11))
+    return merged(parts)
 
 
 def hills(rng: np.random.Generator, size: tuple[float, float]) -> Mesh:

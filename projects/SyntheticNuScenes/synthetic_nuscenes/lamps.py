@@ -5,13 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .actors import EGO_SIZE, Actor
-from .materials import material
-from .mesh import Mesh
 from .world import Moment, World, dot
 
 LAMP_POWER = 24.0
@@ -31,21 +27,6 @@ class Beams(NamedTuple):
     """`[b, 2]` horizontal direction in which they shine."""
     tail: ndarray
     """`[b, 3]` middle between the tail lights (m)."""
-
-
-def lamp_heads(scenery: Mesh) -> Float[ndarray, "l 3"]:
-    """Return where the heads of street lamps are (m): the middles of connected parts of the material `lamp`."""
-    faces = scenery.faces[scenery.materials == material("lamp").number]
-    if len(faces) == 0:
-        return np.zeros((0, 3))
-    middles = scenery.vertices[faces].mean(axis=1)
-    near = np.array(sorted(cKDTree(middles).query_pairs(0.8)), np.int64).reshape(-1, 2)
-    links = coo_matrix((np.ones(len(near)), near.T), (len(middles), len(middles)))
-    count, part = connected_components(links, directed=False)
-    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
-    np.minimum.at(low, part, middles)
-    np.maximum.at(high, part, middles)
-    return (low + high) / 2
 
 
 def has_lights_on(actor: Actor) -> bool:

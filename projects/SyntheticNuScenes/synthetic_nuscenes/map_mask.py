@@ -4,22 +4,30 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import shapely
+from numpy import ndarray
 from PIL import Image
 
 from .synthetic_errors import naming
-from .town import Town
+from .town import Town, polygons
 
 MAP_RESOLUTION = 0.1
 """Size of a pixel (m), as in nuScenes."""
 
 
 def draw_map(town: Town, path: Path) -> None:
-    """Draw white streets on black, as nuScenes' maps are drawn: row 0 is the largest y."""
+    """Draw white roads on black, as nuScenes' maps are drawn: row 0 is the largest y."""
     columns, rows = (int(np.ceil(side / MAP_RESOLUTION)) for side in town.size)
-    mask = np.full((rows, columns), 255, np.uint8)
-    for block in town.blocks:
-        outline = block.outline() / MAP_RESOLUTION
-        cv2.fillPoly(mask, [np.rint([outline[:, 0], rows - outline[:, 1]]).T.astype(np.int32)], 0)
+    mask = np.zeros((rows, columns), np.uint8)
+
+    def pixels(ring: ndarray) -> ndarray:
+        x, y = ring.T / MAP_RESOLUTION
+        return np.rint([x, rows - y]).T.astype(np.int32)
+
+    for polygon in polygons(town.drivable):
+        cv2.fillPoly(mask, [pixels(shapely.get_coordinates(polygon.exterior))], 255)
+        for hole in polygon.interiors:
+            cv2.fillPoly(mask, [pixels(shapely.get_coordinates(hole))], 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path):
         Image.fromarray(mask).save(path)

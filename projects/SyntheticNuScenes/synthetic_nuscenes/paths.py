@@ -1,51 +1,123 @@
-"""This module defines paths of straights and arcs, and motion along them."""
+"""This module defines paths as finely sampled curves, and motion along them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from .town import ALONG_X, ALONG_Y, Block, Town
-
-RIGHT_TURN_RADIUS = 8.5
-LEFT_TURN_RADIUS = 11.0
+SPACING = 0.2
+"""Distance (m) between the samples of a path: a bend of 6 m is met to within a millimetre."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """A `Path` is a chain of straights and arcs of constant curvature."""
+    """A `Path` is a smooth curve on the ground that is followed from its first sample to its last."""
 
-    starts: ndarray
-    """`[k, 3]` x, y (m) and heading (rad) where each straight or arc begins."""
-    curvatures: ndarray
-    """`[k]` curvatures (1/m): positive for left turns, zero for straights."""
-    lengths: ndarray
-    """`[k]` lengths (m)."""
+    points: ndarray
+    """`[n, 2]` samples (m), no two the same one after another."""
     closed: bool = False
-    """Whether the path ends where it begins."""
+    """Whether the path ends where it begins; the last sample then repeats the first."""
+
+    @cached_property
+    def distances(self) -> Float[ndarray, " n"]:
+        """The distances (m) of the samples from the start, along the path."""
+        return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points, axis=0).T))])
+
+    @cached_property
+    def headings(self) -> Float[ndarray, " n"]:
+        """The headings (rad) at the samples, without jumps."""
+        before, after = np.diff(self.points, axis=0)[:-1], np.diff(self.points, axis=0)[1:]
+        middle = before / np.linalg.norm(before, axis=1)[:, None] + after / np.linalg.norm(after, axis=1)[:, None]
+        ends = np.diff(self.points, axis=0)[[0, -1]]
+        if self.closed:
+            unit = ends / np.linalg.norm(ends, axis=1)[:, None]
+            ends = np.repeat(unit.sum(axis=0)[None], 2, axis=0)
+        directions = np.concatenate([ends[:1], middle, ends[1:]])
+        return np.unwrap(np.arctan2(directions[:, 1], directions[:, 0]))
 
     @property
     def length(self) -> float:
         """The length of the whole path, in metres."""
-        return float(self.lengths.sum())
+        return float(self.distances[-1])
 
-    def at(self, distance: ndarray) -> tuple[ndarray, ndarray]:
-        """Return x, y, heading `[n, 3]` and curvature `[n]` at distances `[n]` (m) from the start."""
+    def at(self, distance: ndarray) -> Float[ndarray, "k 3"]:
+        """Return x, y (m) and heading (rad) at distances `[k]` (m) from the start; beyond an end that end is returned.
+
+        A closed path goes round.
+        """
         distance = np.asarray(distance, dtype=np.float64)
+        laps = 0.0
         if self.closed:
-            distance = distance % self.length
-        ends = np.cumsum(self.lengths)
-        piece = np.minimum(np.searchsorted(ends, distance, side="right"), len(ends) - 1)
-        s = distance - (ends - self.lengths)[piece]
-        x, y, heading = self.starts[piece].T
-        curvature = self.curvatures[piece]
-        turned = heading + curvature * s
-        bend = np.abs(curvature) > 1e-9
-        safe = np.where(bend, curvature, 1.0)
-        dx = np.where(bend, (np.sin(turned) - np.sin(heading)) / safe, s * np.cos(heading))
-        dy = np.where(bend, (np.cos(heading) - np.cos(turned)) / safe, s * np.sin(heading))
-        return np.stack([x + dx, y + dy, turned], axis=1), curvature
+            laps, distance = np.divmod(distance, self.length)
+        columns = (*self.points.T, self.headings)
+        x, y, heading = (np.interp(distance, self.distances, column) for column in columns)
+        return np.stack([x, y, heading + laps * (self.headings[-1] - self.headings[0])], axis=1)
+
+    def curvature(self, distance: ndarray, window: float = 2.0) -> Float[ndarray, " k"]:
+        """Return the curvature (1/m, left is positive) at distances `[k]`, the mean over `window` metres."""
+        ends = [self.at(np.asarray(distance) + shift)[:, 2] for shift in (-window / 2, window / 2)]
+        return (ends[1] - ends[0]) / window
+
+    def beside(self, offset: float) -> "Path":
+        """Return the path `offset` metres to the left, or to the right where it is negative.
+
+        Inside of a bend that is narrower than the offset, the samples that would run backwards are left out.
+        """
+        left = np.stack([-np.sin(self.headings), np.cos(self.headings)], axis=1)
+        moved = self.points + offset * left
+        forward = np.stack([np.cos(self.headings), np.sin(self.headings)], axis=1)
+        steps = np.einsum("ij,ij->i", np.diff(moved, axis=0), forward[:-1])
+        return sampled(moved[np.concatenate([[True], steps > 1e-3])], self.closed)
+
+    def part(self, start: float, stop: float) -> "Path":
+        """Return the stretch between two distances (m), of which `start` must be the smaller."""
+        inner = self.distances[(self.distances > start + 1e-3) & (self.distances < stop - 1e-3)]
+        return Path(self.at(np.concatenate([[start], inner, [stop]]))[:, :2])
+
+    def reversed(self) -> "Path":
+        """Return the same path in the other direction."""
+        return Path(self.points[::-1].copy(), self.closed)
+
+
+def sampled(points: Float[ndarray, "n 2"], closed: bool = False, spacing: float = SPACING) -> Path:
+    """Return the path along straight pieces between points, with samples `spacing` metres apart.
+
+    Raises:
+        ValueError: for less than two different points.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if closed and np.hypot(*(points[0] - points[-1])) > 1e-9:
+        points = np.concatenate([points, points[:1]])
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    if len(points) < 2 or along[-1] < 1e-6:
+        raise ValueError(f"a path needs two different points, got {points.tolist()}")
+    wanted = np.linspace(0.0, along[-1], max(round(along[-1] / spacing), 2) + 1)
+    return Path(np.stack([np.interp(wanted, along, column) for column in points.T], axis=1), closed)
+
+
+def joined(paths: Sequence[Path]) -> Path:
+    """Return paths one after another; each should begin where the one before ends."""
+    points = np.concatenate([path.points for path in paths])
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    return Path(points[np.concatenate([[True], steps > 1e-6])])
+
+
+def curve(start: ndarray, end: ndarray, pull: float = 0.4) -> Path:
+    """Return a cubic curve between two poses (x, y in metres, heading in radians).
+
+    Args:
+        pull: how far the curve keeps to the headings, as a share of the distance between the poses.
+    """
+    handle = pull * np.hypot(*(end[:2] - start[:2]))
+    out, back = (handle * np.array([np.cos(p[2]), np.sin(p[2])]) for p in (start, end))
+    corners = np.stack([start[:2], start[:2] + out, end[:2] - back, end[:2]])
+    # Chords shorter than the samples, or headings would rise in steps.
+    t = np.linspace(0.0, 1.0, max(int(2 * handle / (pull * SPACING)), 32))[:, None]
+    weights = np.concatenate([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
+    return sampled(weights @ corners)
 
 
 @dataclass(frozen=True)
@@ -73,109 +145,33 @@ class Along:
 
     def at(self, times: Float[ndarray, " n"]) -> Float[ndarray, "n 3"]:
         """Return x, y (m) and yaw (rad) at times in seconds."""
-        return self.path.at(np.interp(times, self.times, self.distances))[0]
+        return self.path.at(self.travelled(times))
+
+    def travelled(self, times: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+        """Return the distances (m) along the path at times in seconds."""
+        return np.interp(times, self.times, self.distances)
 
 
 Motion = Still | Along
 
 
-class PathBuilder:
-    """A `PathBuilder` puts straights and turns behind one another."""
-
-    def __init__(self, x: float, y: float, heading: float) -> None:
-        self._pose = np.array([x, y, heading], dtype=np.float64)
-        self._pieces: list[tuple[ndarray, float, float]] = []
-
-    def straight(self, length: float) -> "PathBuilder":
-        """Add a straight of `length` metres, and return this builder."""
-        return self._add(length, 0.0)
-
-    def turn(self, angle: float, radius: float) -> "PathBuilder":
-        """Add an arc that turns by `angle` (rad, left is positive) at `radius` metres, and return this builder."""
-        return self._add(abs(angle) * radius, np.sign(angle) / radius)
-
-    def build(self, closed: bool = False) -> Path:
-        """Return the path as it is so far."""
-        starts, lengths, curvatures = zip(*self._pieces)
-        return Path(np.array(starts), np.array(curvatures), np.array(lengths), closed)
-
-    @property
-    def length(self) -> float:
-        """The length of the path so far, in metres."""
-        return sum(length for _, length, _ in self._pieces)
-
-    def _add(self, length: float, curvature: float) -> "PathBuilder":
-        if length > 0:
-            self._pieces.append((self._pose.copy(), length, curvature))
-            piece = Path(self._pose[None], np.array([curvature]), np.array([length]))
-            self._pose = piece.at(np.array([length]))[0][0]
-        return self
-
-
-@dataclass(frozen=True)
-class StreetStart:
-    """A `StreetStart` says where a drive begins: in a lane of a street."""
-
-    axis: int
-    street: int
-    """Index among the streets of that axis."""
-    direction: int
-    along: float
-    """Coordinate along the street (m)."""
-    lane: int = 0
-
-
-def drive_through(
-    town: Town, rng: np.random.Generator, start: StreetStart, length: float, turn_at_first: int = 0, turns: float = 0.5
-) -> Path:
-    """Draw a path in the lanes of the town that is at least `length` metres long.
-
-    Args:
-        turn_at_first: what to do at the first crossing: 1 turns left, -1 turns right, 0 leaves it to the draw.
-        turns: probability of a turn at any other crossing; a drive that would leave the inner streets turns anyway.
-    """
-    axis, direction, along = start.axis, start.direction, start.along
-    street = town.streets(axis)[start.street]
-    line = street.line(direction, street.lane_offset(min(start.lane, street.lanes - 1)))
-    heading = _heading(axis, direction)
-    builder = PathBuilder(*((along, line) if axis == ALONG_X else (line, along)), heading)
-    first = True
-    while builder.length < length:
-        crossings = town.streets(ALONG_Y if axis == ALONG_X else ALONG_X)
-        ahead = [k for k, c in enumerate(crossings) if direction * (c.position - along) > c.half_width + 2]
-        ahead.sort(key=lambda k: direction * crossings[k].position)
-        if not ahead:
-            builder.straight(length)
-            break
-        crossing = crossings[ahead[0]]
-        side = turn_at_first if first else int(rng.choice([-1, 0, 1], p=[turns / 2, 1 - turns, turns / 2]))
-        if not first and len(ahead) <= 1 and side == 0:
-            side = _inward(town, axis, direction, line)
-        first = False
-        if side == 0:
-            end = crossing.position + direction * (crossing.half_width + 1)
-            builder.straight(abs(end - along))
-            along = end
-            continue
-        new_direction = _turned(axis, direction, side)
-        lane = crossing.lanes - 1 if side < 0 else 0
-        new_line = crossing.line(new_direction, crossing.lane_offset(lane))
-        radius = RIGHT_TURN_RADIUS if side < 0 else LEFT_TURN_RADIUS
-        builder.straight(direction * (new_line - along) - radius)
-        builder.turn(side * np.pi / 2, radius)
-        axis, direction, along, line = 1 - axis, new_direction, line + new_direction * radius, new_line
-    return builder.build()
-
-
-def timetable(path: Path, cruise: float, begin: float, end: float, turn_speed: float = 4.0) -> Along:
-    """Drive a path from time `begin` to `end` (s), at `cruise` m/s and in bends no faster than `turn_speed` m/s.
+def timetable(path: Path, cruise: float, begin: float, end: float, sideways: float = 2.2, offset: float = 0.0) -> Along:
+    """Drive a path from time `begin` to `end` (s), at `cruise` m/s and slower in bends.
 
     The car slows down and speeds up by 1.8 m/s².
+
+    Args:
+        sideways: acceleration across the way (m/s²) that bends are driven with.
+        offset: distance (m) along the path at time `begin`.
+
+    Raises:
+        ValueError: the path ends before the time does.
     """
-    step = 0.2
-    s = np.arange(0.0, path.length + step, step)
-    _, curvature = path.at(np.minimum(s, path.length - 1e-6))
-    square = np.where(np.abs(curvature) > 1e-9, min(turn_speed, cruise), cruise) ** 2
+    step = 0.5
+    s = np.arange(offset, path.length + step, step)
+    bend = np.abs(path.curvature(np.minimum(s, path.length)))
+    square = np.minimum(cruise**2, sideways / np.maximum(bend, 1e-3))
+    square = np.maximum(square, min(cruise, 1.5) ** 2)
     for k in range(1, len(s)):
         square[k] = min(square[k], square[k - 1] + 2 * 1.8 * step)
     for k in range(len(s) - 2, -1, -1):
@@ -192,34 +188,30 @@ def steady(path: Path, speed: float, offset: float, begin: float, end: float) ->
     return Along(path, np.array([begin, end]), np.array([offset, offset + speed * (end - begin)]))
 
 
-def around_block(block: Block, inset: float, clockwise: bool) -> Path:
-    """Return a walk around a block on its pavement, `inset` metres from the kerb."""
-    low, high = np.array(block.low) + inset, np.array(block.high) - inset
-    radius = 3.0
-    width, depth = high - low - 2 * radius
-    if clockwise:
-        builder = PathBuilder(low[0], low[1] + radius, np.pi / 2)
-        sides, angle = (depth, width, depth, width), -np.pi / 2
-    else:
-        builder = PathBuilder(low[0] + radius, low[1], 0.0)
-        sides, angle = (width, depth, width, depth), np.pi / 2
-    for side in sides:
-        builder.straight(side).turn(angle, radius)
-    return builder.build(closed=True)
+class PathBuilder:
+    """A `PathBuilder` puts straights and arcs behind one another."""
 
+    def __init__(self, x: float, y: float, heading: float) -> None:
+        self._heading = heading
+        self._points = [np.array([[x, y]])]
 
-def _heading(axis: int, direction: int) -> float:
-    return (0.0 if direction > 0 else np.pi) + (np.pi / 2 if axis == ALONG_Y else 0.0)
+    def straight(self, length: float) -> "PathBuilder":
+        """Add a straight of `length` metres, and return this builder."""
+        return self._add(length, 0.0)
 
+    def turn(self, angle: float, radius: float) -> "PathBuilder":
+        """Add an arc that turns by `angle` (rad, left is positive) at `radius` metres, and return this builder."""
+        return self._add(abs(angle) * radius, np.sign(angle) / radius)
 
-def _turned(axis: int, direction: int, side: int) -> int:
-    """Return the direction along the other axis after a turn; side 1 is left."""
-    # Left of +x is +y; left of +y is -x.
-    return side * direction if axis == ALONG_X else -side * direction
+    def build(self, closed: bool = False) -> Path:
+        """Return the path as it is so far."""
+        return sampled(np.concatenate(self._points), closed, spacing=SPACING / 2)
 
-
-def _inward(town: Town, axis: int, direction: int, line: float) -> int:
-    """Return the turn that leads towards the middle of the town."""
-    middle = town.size[1 if axis == ALONG_X else 0] / 2
-    wanted = 1 if middle > line else -1
-    return 1 if _turned(axis, direction, 1) == wanted else -1
+    def _add(self, length: float, curvature: float) -> "PathBuilder":
+        # Chords between points on the arc, short enough for a tenth of a millimetre.
+        s = np.linspace(0.0, length, max(round(length / (SPACING / 2)), 1) + 1)[1:]
+        middle = self._heading + curvature * s / 2
+        chord = s * np.sinc(curvature * s / (2 * np.pi))
+        self._points.append(self._points[-1][-1] + chord[:, None] * np.stack([np.cos(middle), np.sin(middle)], axis=1))
+        self._heading += curvature * length
+        return self

@@ -233,8 +233,8 @@ class _Recorder:
     ) -> None:
         who = self.world.actors[actor]
         tokens = [self.token("annotation", actor, k) for k in frames]
-        attribute = who.attribute()
         for k, (annotation, before, after) in zip(frames, _chain(tokens)):
+            attribute = who.attribute(k * KEY_FRAME_GAP)
             center, yaw = self._box(actor, k * KEY_FRAME_GAP)
             length, width, height = who.size.tolist()
             row = {

@@ -1,106 +1,107 @@
-"""This module plans a town: a grid of streets, the blocks between them, and where lanes and kerbs run."""
+"""This module defines towns: networks of roads, and the blocks, lots, crossings and bridges between and over them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
+import shapely
+from jaxtyping import Float
 from numpy import ndarray
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
-LANE_WIDTH = 3.5
-PARKING_WIDTH = 2.4
-PAVEMENT_WIDTH = 3.6
+from .lots import Lot
+from .network import Network
+from .paths import Path, sampled
+
 KERB_HEIGHT = 0.15
-CORNER_RADIUS = 5.0
-ALONG_X, ALONG_Y = 0, 1
-"""The two ways a street can run."""
-
-
-@dataclass(frozen=True)
-class Street:
-    """A `Street` runs straight through the whole town; traffic keeps right."""
-
-    axis: int
-    """Axis along which the street runs, `ALONG_X` or `ALONG_Y`."""
-    position: float
-    """Coordinate of the middle line (m): y of a street along x, x of one along y."""
-    lanes: int
-    """Number of lanes in each direction; a parking lane on each side comes on top."""
-
-    @property
-    def half_width(self) -> float:
-        """The distance from the middle line to the kerb, in metres."""
-        return self.lanes * LANE_WIDTH + PARKING_WIDTH
-
-    def line(self, direction: int, offset: float) -> float:
-        """Return the coordinate (m) across the street of a line that runs along it.
-
-        The line lies `offset` metres right of the middle for who drives in `direction` (±1).
-        """
-        # Right of +x is -y; right of +y is +x.
-        side = -direction if self.axis == ALONG_X else direction
-        return self.position + side * offset
-
-    def lane_offset(self, lane: int) -> float:
-        """Return the distance (m) from the middle line to the middle of a lane; lane 0 is the inner one."""
-        return LANE_WIDTH * (lane + 0.5)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A `Block` is the rectangle between four kerbs, pavement included."""
+    """A `Block` is the ground inside one kerb, pavement included, `KERB_HEIGHT` above the road."""
 
-    low: tuple[float, float]
-    high: tuple[float, float]
+    outline: Polygon
+    """The kerb."""
     kind: str
-    """What the block holds, `houses` or `park`."""
+    """What the block holds: `houses`, `park`, `plaza`, `green` (trees and grass) or `island` (between lanes)."""
+    pavement: float
+    """Width of the pavement along the kerb (m)."""
 
-    def outline(self, inset: float = 0.0, radius: float = CORNER_RADIUS, steps: int = 6) -> ndarray:
-        """Return the counter-clockwise outline `[n, 2]` with round corners, `inset` metres inside the kerb."""
-        low, high = np.array(self.low) + inset, np.array(self.high) - inset
-        radius = max(radius - inset, 0.3)
-        corners = [(high[0], low[1], -90), (high[0], high[1], 0), (low[0], high[1], 90), (low[0], low[1], 180)]
-        points = []
-        for x, y, start in corners:
-            center = np.clip((x, y), low + radius, high - radius)
-            angle = np.deg2rad(start + np.linspace(0, 90, steps))
-            points.append(center + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-        return np.concatenate(points)
+    def walk(self, inset: float) -> Path | None:
+        """Return the counter-clockwise walk around the block `inset` metres from the kerb, None if there is no room."""
+        inner = largest(self.outline.buffer(-inset - 1.5).buffer(1.5))
+        if inner is None or inner.exterior.length < 8:
+            return None
+        return sampled(ring_of(inner), closed=True)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A `Crossing` is a zebra crossing."""
+
+    path: Path
+    """Straight walk over the road, from kerb to kerb."""
+    width: float
+    """Extent along the road (m)."""
+    road: int
+    along: float
+    """Distance (m) of its middle along the stretch of the road between its junctions."""
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A `Bridge` crosses over a road."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    """The ends of the deck's middle line (m)."""
+    width: float
+    height: float
+    """Height of the underside of the deck over the road (m)."""
+    kind: str
+    """`railway` or `footbridge`."""
+
+    @property
+    def ground(self) -> BaseGeometry:
+        """What it covers, with its abutments."""
+        return shapely.LineString([self.start, self.end]).buffer(self.width / 2 + 0.5, cap_style="flat")
 
 
 @dataclass(frozen=True)
 class Town:
-    """A `Town` consists of streets and blocks; all coordinates are positive metres, as on nuScenes' maps."""
+    """A `Town` is all that is planned on the ground; coordinates are positive metres, as on nuScenes' maps."""
 
-    along_x: tuple[Street, ...]
-    along_y: tuple[Street, ...]
+    style: str
+    """Key of `town_drawing.STYLES`."""
+    network: Network
+    drivable: BaseGeometry
+    """Roads and lots."""
     blocks: tuple[Block, ...]
+    lots: tuple[Lot, ...]
+    crossings: tuple[Crossing, ...]
+    bridges: tuple[Bridge, ...]
+    stops: tuple[tuple[float, float, float], ...]
+    """Bus stops: x and y at the kerb (m), heading of the traffic (rad)."""
     size: tuple[float, float]
     """Extent of the town in x and y (m)."""
 
-    def streets(self, axis: int) -> tuple[Street, ...]:
-        """Return the streets that run along an axis, in order of position."""
-        return self.along_x if axis == ALONG_X else self.along_y
+    @cached_property
+    def reserved(self) -> BaseGeometry:
+        """Where no house, tree or lamp may stand: under bridges."""
+        return shapely.union_all([bridge.ground for bridge in self.bridges])
 
 
-def lay_out_town(rng: np.random.Generator, streets: int = 5, margin: float = 60.0) -> Town:
-    """Draw a town with `streets` streets each way, at uneven distances of 66 to 92 metres."""
-    lines = []
-    for axis in (ALONG_X, ALONG_Y):
-        positions = margin + np.concatenate([[0.0], np.cumsum(rng.uniform(66, 92, streets - 1))])
-        lanes = np.where(rng.random(streets) < 0.25, 2, 1)
-        lines.append([Street(axis, float(p), int(n)) for p, n in zip(positions, lanes)])
-    along_x, along_y = lines
-    size = (along_y[-1].position + margin, along_x[-1].position + margin)
-    x_edges, y_edges = _edges(along_y, size[0]), _edges(along_x, size[1])
-    blocks = []
-    for x0, x1 in x_edges:
-        for y0, y1 in y_edges:
-            kind = "park" if rng.random() < 0.2 else "houses"
-            blocks.append(Block((x0, y0), (x1, y1), kind))
-    return Town(tuple(along_x), tuple(along_y), tuple(blocks), size)
+def polygons(geometry: BaseGeometry) -> list[Polygon]:
+    """Return the polygons that a geometry consists of."""
+    parts = shapely.get_parts(geometry)
+    return [part for part in parts if isinstance(part, Polygon) and not part.is_empty]
 
 
-def _edges(streets: list[Street], size: float) -> list[tuple[float, float]]:
-    """Return the spans between kerbs."""
-    starts = [0.0] + [s.position + s.half_width for s in streets]
-    ends = [s.position - s.half_width for s in streets] + [size]
-    return list(zip(starts, ends))
+def largest(geometry: BaseGeometry) -> Polygon | None:
+    """Return the largest polygon of a geometry, None if there is none."""
+    return max(polygons(geometry), key=lambda part: part.area, default=None)
+
+
+def ring_of(polygon: Polygon) -> Float[ndarray, "n 2"]:
+    """Return the outer ring of a polygon, counter-clockwise, without the repeated last point."""
+    return shapely.get_coordinates(shapely.geometry.polygon.orient(polygon).exterior)[:-1]

@@ -1,0 +1,182 @@
+"""Where objects stand around the ego car over many drives, and what boxes score that see no sensor; nothing is rendered.
+
+    python -m tests.synthetic_nuscenes.placement_spread [--drives 60] [--seed 0]
+
+prints, for each class, the mean number near the ego car, the highest share of drives with one in a cell of bearing and
+range, and the scores of the constant predictor fitted to a tenth of the frames.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from nuscenes.eval.common.config import config_factory
+from nuscenes.eval.common.data_classes import EvalBoxes
+from nuscenes.eval.common.utils import center_distance
+from nuscenes.eval.detection.algo import accumulate, calc_ap, calc_tp
+from nuscenes.eval.detection.constants import TP_METRICS
+from nuscenes.eval.detection.data_classes import DetectionBox, DetectionMetricDataList, DetectionMetrics
+from numpy import ndarray
+
+from ponderv2.evaluation.submission import attribute_of
+from studies.constant_predictor import LabelledFrame, fit_constant
+from synthetic_nuscenes.actors import Placement, Plan
+from synthetic_nuscenes.catalogue import DETECTION_NAMES
+from synthetic_nuscenes.recording import KEY_FRAME_GAP, scene_times
+from synthetic_nuscenes.rig import lidar_to_ego
+from synthetic_nuscenes.town_drawing import lay_out_town
+from synthetic_nuscenes.traffic import plan_ego, populate
+from synthetic_nuscenes.world import pose_matrices
+
+OFFICIAL = config_factory("detection_cvpr_2019")
+BEARINGS, RING = 12, 10.0
+"""Number of cells around the ego car, and their depth (m)."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A `Frame` holds the boxes of one key frame in the LiDAR frame."""
+
+    boxes: ndarray
+    """`[n, 9]` as in `LabelledFrame`."""
+    labels: ndarray
+    attributes: tuple[str, ...]
+
+
+def plan_drive(seed: int, scene: int, keyframes: int) -> Plan:
+    """Lay out a town and fill it, as `build_world` does."""
+    town, drive, traffic = (np.random.default_rng([seed, scene, part]) for part in range(3))
+    planned = lay_out_town(town)
+    begin, end = scene_times(keyframes)
+    plan = Plan(planned, plan_ego(planned, drive, begin, end), begin, end, traffic)
+    populate(plan)
+    return plan
+
+
+def frames(plan: Plan, keyframes: int) -> list[Frame]:
+    """Return the key frames of a drive; velocities are differences between neighboring key frames, as the devkit's."""
+    near = plan.near()
+    return [_frame(plan, near, k * KEY_FRAME_GAP, keyframes) for k in range(keyframes)]
+
+
+def _frame(plan: Plan, near: Sequence[Placement], time: float, keyframes: int) -> Frame:
+    x, y, yaw = plan.ego.at(np.array([time])).T
+    pose = pose_matrices(np.stack([x, y, 0 * x], axis=1), yaw, 0 * x, 0 * x)[0] @ lidar_to_ego()
+    to_lidar = np.linalg.inv(pose)
+    turn = np.arctan2(to_lidar[1, 0], to_lidar[0, 0])
+    moments = np.clip([time - KEY_FRAME_GAP, time, time + KEY_FRAME_GAP], 0.0, KEY_FRAME_GAP * (keyframes - 1))
+    boxes, labels, attributes = [], [], []
+    for placement in near:
+        before, now, after = placement.motion.at(moments)
+        center = to_lidar[:3, :3] @ [now[0], now[1], placement.ground + placement.size[2] / 2] + to_lidar[:3, 3]
+        velocity = to_lidar[:2, :2] @ (after[:2] - before[:2]) / max(moments[2] - moments[0], 1e-6)
+        boxes.append([*center, *placement.size, now[2] + turn, *velocity])
+        labels.append(DETECTION_NAMES.index(placement.kind.detection_name))
+        attributes.append(placement.attribute(time))
+    return Frame(np.array(boxes).reshape(-1, 9), np.array(labels, dtype=np.int64), tuple(attributes))
+
+
+def cell_shares(drives: Sequence[Sequence[Frame]]) -> ndarray:
+    """Return the share of drives with an object of a class in each cell, `[classes, bearings, rings]`; out of reach NaN."""
+    rings = int(max(OFFICIAL.class_range.values()) / RING)
+    seen = np.zeros((len(drives), len(DETECTION_NAMES), BEARINGS, rings), dtype=bool)
+    for number, drive in enumerate(drives):
+        for frame in drive:
+            away = np.hypot(frame.boxes[:, 0], frame.boxes[:, 1])
+            bearing = np.arctan2(frame.boxes[:, 1], frame.boxes[:, 0]) % (2 * np.pi)
+            inside = away < RING * rings
+            cell = (bearing[inside] / (2 * np.pi) * BEARINGS).astype(int) % BEARINGS, (away[inside] / RING).astype(int)
+            seen[number, frame.labels[inside], *cell] = True
+    shares = seen.mean(axis=0)
+    for label, name in enumerate(DETECTION_NAMES):
+        shares[label, :, int(OFFICIAL.class_range[name] / RING) :] = np.nan
+    return shares
+
+
+def blind_scores(labelled: Sequence[Frame], scored: Sequence[Frame]) -> DetectionMetrics:
+    """Fit the constant predictor to labelled frames and score it in others by the devkit's rules."""
+    constant = fit_constant([LabelledFrame(f.boxes, f.labels) for f in labelled], DETECTION_NAMES)
+    truth, predicted = EvalBoxes(), EvalBoxes()
+    attributes = [
+        attribute_of(DETECTION_NAMES[label], float(np.hypot(*box[7:])))
+        for box, label in zip(constant.boxes, constant.labels)
+    ]
+    for number, frame in enumerate(scored):
+        token = str(number)
+        truth.add_boxes(token, _devkit_boxes(token, frame.boxes, frame.labels, frame.attributes, None))
+        boxes = _devkit_boxes(token, constant.boxes, constant.labels, attributes, constant.scores)
+        predicted.add_boxes(token, boxes)
+    metrics, data = DetectionMetrics(OFFICIAL), DetectionMetricDataList()
+    for name in OFFICIAL.class_names:
+        for threshold in OFFICIAL.dist_ths:
+            found = accumulate(truth, predicted, name, center_distance, threshold)
+            data.set(name, threshold, found)
+            metrics.add_label_ap(name, threshold, calc_ap(found, OFFICIAL.min_recall, OFFICIAL.min_precision))
+        for metric in TP_METRICS:
+            unknown = (name == "traffic_cone" and metric in ("attr_err", "vel_err", "orient_err")) or (
+                name == "barrier" and metric in ("attr_err", "vel_err")
+            )
+            found = data[name, OFFICIAL.dist_th_tp]
+            metrics.add_label_tp(name, metric, np.nan if unknown else calc_tp(found, OFFICIAL.min_recall, metric))
+    metrics.recalls = {name: float(data[name, OFFICIAL.dist_th_tp].max_recall) for name in OFFICIAL.class_names}
+    return metrics
+
+
+def _devkit_boxes(
+    token: str, boxes: ndarray, labels: ndarray, attributes: Sequence[str], scores: ndarray | None
+) -> list[DetectionBox]:
+    """Return the boxes within the range of their class."""
+    found = []
+    for k, (box, label) in enumerate(zip(boxes, labels)):
+        name = DETECTION_NAMES[label]
+        if np.hypot(box[0], box[1]) < OFFICIAL.class_range[name]:
+            found.append(
+                DetectionBox(
+                    token,
+                    tuple(box[:3]),
+                    (box[4], box[3], box[5]),
+                    (np.cos(box[6] / 2), 0.0, 0.0, np.sin(box[6] / 2)),
+                    tuple(box[7:]),
+                    tuple(box[:3]),
+                    1,
+                    name,
+                    -1.0 if scores is None else float(scores[k]),
+                    attributes[k],
+                )
+            )
+    return found
+
+
+def main() -> None:
+    """Print the table and the scores."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--drives", type=int, default=60)
+    parser.add_argument("--keyframes", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    drives = [frames(plan_drive(given.seed, k, given.keyframes), given.keyframes) for k in range(given.drives)]
+    shares = cell_shares(drives)
+    every = [frame for drive in drives for frame in drive]
+    near = np.array([len(frame.labels) for frame in every])
+    # A tenth of the frames of 100 drives for training are 40: one of each of the first drives.
+    train = round(given.drives * 0.6)
+    metrics = blind_scores(
+        [drive[k % given.keyframes] for k, drive in enumerate(drives[:train])], sum(drives[train:], [])
+    )
+    print(f"{'class':22} {'mean':>6} {'none':>5} {'p90':>4} {'cell':>5} {'zero':>5} {'AP':>5} {'recall':>6}  errors")
+    for label, name in enumerate(DETECTION_NAMES):
+        reach = OFFICIAL.class_range[name]
+        count = np.array([((f.labels == label) & (np.hypot(*f.boxes[:, :2].T) < reach)).sum() for f in every])
+        inside = shares[label][np.isfinite(shares[label])]
+        errors = " ".join(f"{metrics.get_label_tp(name, m):.2f}" for m in TP_METRICS)
+        print(
+            f"{name:22} {count.mean():6.2f} {(count == 0).mean():5.2f} {np.percentile(count, 90):4.0f} {inside.max():5.2f}"
+            f" {(inside == 0).mean():5.2f} {100 * metrics.mean_dist_aps[name]:5.2f} {metrics.recalls[name]:6.2f}  {errors}"
+        )
+    print(f"actors near: mean {near.mean():.0f}, most {near.max()}")
+    print(f"constant predictor: mAP {100 * metrics.mean_ap:.2f}, NDS {100 * metrics.nd_score:.2f}", metrics.tp_errors)
+
+
+if __name__ == "__main__":
+    main()
