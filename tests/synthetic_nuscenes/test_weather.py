@@ -7,7 +7,7 @@ import pytest
 from numpy import ndarray
 
 from synthetic_nuscenes import World, take_picture
-from synthetic_nuscenes.lamps import NightLights, lamp_heads
+from synthetic_nuscenes.lamps import NightLights
 from synthetic_nuscenes.materials import MATERIALS, material
 from synthetic_nuscenes.mesh import box, merged
 from synthetic_nuscenes.rig import CAMERAS
@@ -73,9 +73,9 @@ def test_lamps_shine_on_the_street_below_and_not_through_a_roof(world: World) ->
     assert shaded < 0.1 * beside
 
 
-def test_lamp_heads_are_found_in_the_scenery(world: World) -> None:
-    heads = lamp_heads(world.scenery)
-    assert len(heads) > 10
+def test_lamps_stand_apart_and_above_heads(world: World) -> None:
+    heads = world.lamps
+    assert len(heads) > 5
     assert (heads[:, 2] > 4).all()
     apart = np.linalg.norm(heads[:, None] - heads, axis=-1) + 100 * np.eye(len(heads))
     assert apart.min() > 1.0
