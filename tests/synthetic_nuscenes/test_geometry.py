@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from synthetic_nuscenes import PERFECT, World, sweep, take_picture
 from synthetic_nuscenes.casting import Caster, first_hits_reference
+from synthetic_nuscenes.gait import GaitMesh
 from synthetic_nuscenes.lidar import crossing_delay, firing_azimuths, firing_delays
 from synthetic_nuscenes.materials import material
 from synthetic_nuscenes.mesh import box
@@ -40,8 +41,9 @@ def test_a_moving_actor_is_hit_where_it_is_at_the_time_of_each_ray(world: World)
     times = np.linspace(0.0, 1.0, 21)
     centers, _ = world.actor_poses(actor, times)
     origins = centers + np.array([0.0, 0.0, 30.0])
-    hits, alone = world.cast(origins, np.tile([0.0, 0.0, -1.0], (21, 1)), times)
-    assert alone[actor] == 21
+    downwards = np.tile([0.0, 0.0, -1.0], (21, 1))
+    hits = world.cast(origins, downwards, times)
+    assert world.count_alone(origins, downwards, times)[actor] == 21
     # From above nothing but a tree or a lamp can be in the way.
     assert np.isin(hits.body, [actor + 1, STATIC]).all()
     roof = centers[0, 2] + world.actors[actor].size[2] / 2
@@ -51,7 +53,9 @@ def test_a_moving_actor_is_hit_where_it_is_at_the_time_of_each_ray(world: World)
 
 def test_actors_fill_their_boxes_and_stay_inside(world: World) -> None:
     for actor in world.actors:
-        low, high = actor.mesh.vertices.min(axis=0), actor.mesh.vertices.max(axis=0)
+        poses = actor.mesh.poses if isinstance(actor.mesh, GaitMesh) else (actor.mesh,)
+        low = np.min([pose.vertices.min(axis=0) for pose in poses], axis=0)
+        high = np.max([pose.vertices.max(axis=0) for pose in poses], axis=0)
         np.testing.assert_allclose(high - low, actor.size - [0.08, 0.08, 0.0], atol=0.031)
         assert (np.abs(np.stack([low, high])[:, :2]) <= actor.size[:2] / 2).all()
 
@@ -73,7 +77,7 @@ def test_points_project_onto_pixels_of_what_they_hit(world: World) -> None:
         towards = place - pose[:3, 3]
         far = np.linalg.norm(towards, axis=1)
         unit = towards / far[:, None]
-        sight, _ = world.cast(np.tile(pose[:3, 3], (len(place), 1)), unit, np.full(len(place), time + camera.delay))
+        sight = world.cast(np.tile(pose[:3, 3], (len(place), 1)), unit, np.full(len(place), time + camera.delay))
         chosen = np.flatnonzero(inside & resting & (sight.distance > far - 0.05))
         # A pixel is the square around its middle; at an outline the point may be in it beside the middle.
         around = np.stack([picture.body[row[chosen] + i, column[chosen] + j] for i in (-1, 0, 1) for j in (-1, 0, 1)])

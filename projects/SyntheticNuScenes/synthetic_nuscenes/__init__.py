@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .build import build_world
     from .camera import Picture, take_picture
+    from .camera_effects import EXACT, CameraEffects
     from .dataset import make_dataset
     from .lidar import PERFECT, LidarErrors, Sweep, sweep
     from .recording import Recording
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .world import World
 
 _PLACES = {
+    "CameraEffects": "camera_effects",
+    "EXACT": "camera_effects",
     "PERFECT": "lidar",
     "LidarErrors": "lidar",
     "Picture": "camera",
@@ -31,7 +34,9 @@ _PLACES = {
 }
 
 __all__ = [
+    "EXACT",
     "PERFECT",
+    "CameraEffects",
     "LidarErrors",
     "Picture",
     "Recording",

@@ -151,5 +151,5 @@ def _windows(
     strength = (
         (0.25 + 0.75 * cell_value(bay * 5 + 2, floor * 11 + 7)) * (0.45 + 0.55 * b) * np.where(curtain | goods, 0.45, 1)
     )
-    glow[lit] = (0.5 * tint * strength[:, None])[lit]
+    glow[lit] = (0.36 * tint * strength[:, None])[lit]
     return Drawn(result, mirror, glow)

@@ -7,34 +7,39 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from .materials import MATERIALS
+from .echoes import MAX_RANGE, MIN_RANGE, RAINDROP, drop_distances, echoes
 from .rig import lidar_to_ego
-from .world import NOTHING, World, dot
+from .world import NOTHING, World, WorldHits
 
 ELEVATIONS = np.linspace(-30.67, 10.67, 32)
 """Elevations of the 32 beams (degrees), those of an HDL-32E; ring 0 is the lowest."""
 PERIOD = 0.05
 COLUMNS = 1085
 """Number of firings in a turn: one every 46.08 µs."""
-MAX_RANGE, MIN_RANGE = 100.0, 1.0
 FORWARD_BEFORE_END = 0.0355
 """Time (s) before the end of a turn at which the LiDAR looks straight ahead."""
-
-_REFLECTIVITY = np.array([m.reflectivity for m in MATERIALS])
-_DROPOUT = np.array([m.dropout for m in MATERIALS])
 
 
 @dataclass(frozen=True)
 class LidarErrors:
-    """`LidarErrors` say how a real sensor differs from exact rays."""
+    """`LidarErrors` say how a real sensor differs from exact rays.
+
+    All of them are on: they leave points where they are, but for the range noise, and a detector that was trained on
+    exact sweeps of a perfect sensor would learn what no sensor gives.
+    """
 
     range_noise: float = 0.012
     """Standard deviation of a distance (m)."""
     dropout: bool = True
     """Whether rays get lost: more of them the darker, the more slanting and the farther the surface is."""
+    weather: bool = True
+    """Whether rain and fog weaken far returns and send some back themselves, and wet streets mirror rays away."""
+    spread: float = 0.2
+    """Standard deviation of the reflectivity between objects of one color, as a share of it."""
 
 
-PERFECT = LidarErrors(range_noise=0.0, dropout=False)
+PERFECT = LidarErrors(range_noise=0.0, dropout=False, weather=False, spread=0.0)
+"""A perfect LiDAR: exact distances, nothing lost."""
 
 
 class Sweep(NamedTuple):
@@ -43,7 +48,7 @@ class Sweep(NamedTuple):
     points: ndarray
     """`[n, 5]` float32: x, y, z (m) in the LiDAR frame at the end of the turn, intensity 0 to 255, ring."""
     body: ndarray
-    """`[n]` number of the body that was hit, see `WorldHits`."""
+    """`[n]` number of the body that was hit, see `WorldHits`; `NOTHING` for rain and fog."""
     material: ndarray
     """`[n]` number of its material."""
 
@@ -88,27 +93,27 @@ def sweep(world: World, time: float, rng: np.random.Generator, errors: LidarErro
     ray_times, ring = np.repeat(times, 32), np.tile(np.arange(32), COLUMNS)
 
     hits = world.cast(origins, directions, ray_times)
-    kept = np.flatnonzero((hits.body != NOTHING) & (hits.distance > MIN_RANGE) & (hits.distance < MAX_RANGE))
-    hits = type(hits)(*(a[kept] for a in hits))
-    origins, directions, ray_times, ring = origins[kept], directions[kept], ray_times[kept], ring[kept]
-    surface = world.surfaces(hits, origins, directions, ray_times)
+    distance, body = hits.distance.astype(np.float64), hits.body
+    of = np.full(len(distance), RAINDROP, np.uint8)
+    intensity, back = np.zeros(len(distance)), np.zeros(len(distance), bool)
 
-    facing = np.abs(dot(surface.normal, directions))
-    distance = hits.distance.astype(np.float64)
-    echo = _REFLECTIVITY[surface.material] * _brightness(surface.color) * (0.25 + 0.75 * facing)
-    measured = distance + errors.range_noise * rng.standard_normal(len(distance))
-    intensity = 100 * echo * (1 + 0.06 * rng.standard_normal(len(distance)))
-    back = np.ones(len(distance), bool)
-    if errors.dropout:
-        weak = 0.25 * np.clip((distance / MAX_RANGE) ** 2 * 0.12 / (echo + 1e-3), 0, 3)
-        back = rng.random(len(distance)) > _DROPOUT[surface.material] + weak
-    place = origins + measured[:, None] * directions
+    solid = np.flatnonzero((body != NOTHING) & (distance > MIN_RANGE) & (distance < MAX_RANGE))
+    solid_hits = WorldHits(*(a[solid] for a in hits))
+    surface = world.surfaces(solid_hits, origins[solid], directions[solid], ray_times[solid])
+    place = origins[solid] + distance[solid, None] * directions[solid]
+    strength, lost = echoes(world, solid_hits, surface, directions[solid], place, errors.weather, errors.spread)
+    of[solid] = surface.material
+    intensity[solid] = 100 * strength * (1 + 0.06 * rng.standard_normal(len(solid)))
+    back[solid] = rng.random(len(solid)) > lost if errors.dropout else True
+    if errors.weather:
+        drop = drop_distances(world.weather, len(distance), rng)
+        first = np.flatnonzero(drop < distance)
+        distance[first], body[first], of[first], back[first] = drop[first], NOTHING, RAINDROP, True
+        intensity[first] = rng.uniform(0, 6, len(first))
+
+    measured = distance[back] + errors.range_noise * rng.standard_normal(np.count_nonzero(back))
+    place = origins[back] + measured[:, None] * directions[back]
     to_sensor = np.linalg.inv(world.ego_poses(np.array([time]))[0] @ sensor)
     local = np.einsum("ij,nj->ni", to_sensor[:3, :3], place) + to_sensor[:3, 3]
-    points = np.column_stack([local, np.clip(np.rint(intensity), 0, 255), ring]).astype(np.float32)
-    return Sweep(points[back], hits.body[back], surface.material[back])
-
-
-def _brightness(color: ndarray) -> ndarray:
-    """Return a factor between 0.5 and 1.5: darker paint sends less back."""
-    return 0.5 + np.clip(color[:, 0] * 1.6, 0, 1)
+    points = np.column_stack([local, np.clip(np.rint(intensity[back]), 0, 255), ring[back]]).astype(np.float32)
+    return Sweep(points, body[back], of[back])

@@ -168,13 +168,25 @@ def tube(
     """Build a round bar from `start` to `end`; two radii make it taper."""
     start, end = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
     first, last = radius if isinstance(radius, tuple) else (radius, radius)
-    axis = (end - start) / np.linalg.norm(end - start)
+    length = np.sqrt(np.square(end - start).sum())
+    axis = (end - start) / length
     helper = np.array([1.0, 0.0, 0.0]) if abs(axis[0]) < 0.7 else np.array([0.0, 1.0, 0.0])
     across = _cross(axis, helper)
-    across /= np.linalg.norm(across)
-    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)[:, None]
-    circle = np.cos(angle) * across + np.sin(angle) * _cross(axis, across)
-    return loft(np.stack([start + first * circle, end + last * circle]), material, color, smooth=True)
+    across /= np.sqrt(np.square(across).sum())
+    cosine, sine, faces, corners = _unit_tube(sides)
+    circle = cosine * across + sine * _cross(axis, across)
+    vertices = np.concatenate([start + first * circle, end + last * circle, start[None], end[None]])
+    outward = (length * circle + (first - last) * axis) / np.hypot(length, first - last)
+    normals = np.concatenate([outward, -axis[None], axis[None]]).astype(np.float32)[corners]
+    paint = np.asarray(material.color if color is None else color, dtype=np.float32)
+    return Mesh(
+        vertices,
+        faces,
+        normals,
+        np.zeros((len(faces), 3, 2), np.float32),
+        np.repeat(paint[None], len(faces), axis=0),
+        np.full(len(faces), material.number, dtype=np.uint8),
+    )
 
 
 def ball(
@@ -240,6 +252,23 @@ def _cross(a: ndarray, b: ndarray) -> ndarray:
 def _unit_box() -> Mesh:
     ring = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     return loft(np.array([[[*p, z] for p in ring] for z in (0.0, 1.0)]), MATERIALS[0])
+
+
+@cache
+def _unit_tube(sides: int) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+    """Return cosines and sines `[n, 1]` of a ring, the faces of a tube with its lids, and the normal of each corner.
+
+    Normals are numbered: those of the ring, then the first and the second lid's.
+    """
+    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)[:, None]
+    a, b = np.arange(sides), (np.arange(sides) + 1) % sides
+    low, high = np.full(sides, 2 * sides), np.full(sides, 2 * sides + 1)
+    around = [np.stack([a, b, b + sides], 1), np.stack([a, b + sides, a + sides], 1)]
+    lids = [np.stack([high, a + sides, b + sides], 1), np.stack([low, b, a], 1)]
+    faces = np.concatenate([*around, *lids]).astype(np.int32)
+    flat = [np.full((sides, 3), sides + 1), np.full((sides, 3), sides)]
+    corners = np.concatenate([*(part % sides for part in around), *flat])
+    return np.cos(angle), np.sin(angle), faces, corners
 
 
 @cache

@@ -33,18 +33,22 @@ def walker(rng: np.random.Generator, h: float, top: ndarray | tuple, helmet: tup
     """Build someone `h` metres tall in clothes and perhaps a helmet of these colors; helmets go with signal vests."""
     skin, trousers = any_of(rng, SKIN), any_of(rng, TROUSERS)
     torso = merged(_torso_and_head(rng, h, top, skin, helmet))
-    limbs = _Limbs(h, top, trousers, skin)
+    figure = _Figure(h, torso, top, trousers, skin)
     # The foot on the ground goes back as fast as the body goes forward, half a stride in half a cycle.
     reach = 0.15 * h
-    standing = merged([torso, *limbs.standing(0.07 * h)])
-    walking = [merged([torso, *limbs.walking((k + 0.5) / POSES, reach)]) for k in range(POSES)]
-    return with_gait([standing, *walking], stride=4 * reach)
+    walking = [figure.walking((k + 0.5) / POSES, reach) for k in range(POSES)]
+    return with_gait([figure.standing(0.07 * h), *walking], stride=4 * reach)
 
 
-class _Limbs:
-    """`_Limbs` are built hanging down from the origin, and put in place for each pose; `h` is the body height (m)."""
+class _Figure:
+    """A `_Figure` is a torso with limbs that hang down from the origin until a pose puts them in place.
 
-    def __init__(self, h: float, top: ndarray | tuple, trousers: ndarray, skin: ndarray) -> None:
+    Args:
+        h: height of the body, metres.
+    """
+
+    def __init__(self, h: float, torso: Mesh, top: ndarray | tuple, trousers: ndarray, skin: ndarray) -> None:
+        self.torso, self.ankle = torso, 0.035 * h
         cloth = material("cloth")
         self.h, self.thigh_length, self.shin_length, self.arm_length = h, 0.245 * h, 0.235 * h, 0.16 * h
         self.thigh = tube((0, 0, 0), (0, 0, -self.thigh_length), (0.055 * h, 0.042 * h), cloth, trousers)
@@ -55,15 +59,17 @@ class _Limbs:
         hand = ball((0, 0, -0.15 * h), [0.025 * h] * 3, material("skin"), skin, detail=1)
         self.forearm = merged([tube((0, 0, 0), (0, 0, -0.15 * h), (0.028 * h, 0.02 * h), cloth, top), hand])
 
-    def standing(self, apart: float) -> list[Mesh]:
-        """Return limbs of someone who stands with one foot `apart` metres before the other."""
+    def standing(self, apart: float) -> Mesh:
+        """Return someone who stands with one foot `apart` metres before the hips and the other behind them."""
+        hips = self._hips_over(apart)
         parts = []
         for side in (-1, 1):
-            parts += self._leg(side, side * apart, 0.035 * self.h) + self._arm(side, 0.1, 0.35)
-        return parts
+            parts += self._leg(side, hips, side * apart, self.ankle) + self._arm(side, hips, 0.1, 0.35)
+        return self._with_torso(hips, parts)
 
-    def walking(self, phase: float, reach: float) -> list[Mesh]:
-        """Return limbs at a phase (0 to 1) of the stride, with feet that come down `reach` metres ahead."""
+    def walking(self, phase: float, reach: float) -> Mesh:
+        """Return someone at a phase (0 to 1) of the stride, whose feet come down `reach` metres ahead."""
+        hips = self._hips_over(reach * (1 - 4 * (phase % 0.5)))
         parts = []
         for side, own in ((-1, phase), (1, (phase + 0.5) % 1.0)):
             lift = 0.0
@@ -73,23 +79,31 @@ class _Limbs:
                 swing = 2 * own - 1
                 x, lift = -reach * np.cos(np.pi * swing), 0.05 * self.h * np.sin(np.pi * swing)
             forward = np.cos(2 * np.pi * own)
-            parts += self._leg(side, x, 0.035 * self.h + lift)
-            parts += self._arm(side, -0.42 * forward, 0.3 - 0.2 * forward)
-        return parts
+            parts += self._leg(side, hips, x, self.ankle + lift)
+            parts += self._arm(side, hips, -0.42 * forward, 0.3 - 0.2 * forward)
+        return self._with_torso(hips, parts)
 
-    def _leg(self, side: int, x: float, z: float) -> list[Mesh]:
+    def _hips_over(self, foot: float) -> float:
+        """Return the height (m) of the hips over a foot that far ahead: the leg that stands is nearly straight."""
+        straight = 0.996 * (self.thigh_length + self.shin_length)
+        return self.ankle + float(np.sqrt(straight**2 - foot**2))
+
+    def _with_torso(self, hips: float, parts: list[Mesh]) -> Mesh:
+        return merged([self.torso.moved((0.0, 0.0, hips - 0.513 * self.h)), *parts])
+
+    def _leg(self, side: int, hips: float, x: float, z: float) -> list[Mesh]:
         """Return the leg of a side (±1) with its ankle at x, z (m)."""
-        hip_height, y = 0.487 * self.h, side * 0.058 * self.h
-        hip, knee = two_bones(x, z - hip_height, self.thigh_length, self.shin_length)
-        joint = (self.thigh_length * np.sin(hip), y, hip_height - self.thigh_length * np.cos(hip))
+        y = side * 0.058 * self.h
+        hip, knee = two_bones(x, z - hips, self.thigh_length, self.shin_length)
+        joint = (self.thigh_length * np.sin(hip), y, hips - self.thigh_length * np.cos(hip))
         return [
-            self.thigh.swung(hip, (0, y, hip_height)),
+            self.thigh.swung(hip, (0, y, hips)),
             self.shin.swung(knee, joint),
             self.shoe.swung(0.0, (x, y, z)),
         ]
 
-    def _arm(self, side: int, swing: float, bend: float) -> list[Mesh]:
-        y, shoulder = side * 0.135 * self.h, 0.8 * self.h
+    def _arm(self, side: int, hips: float, swing: float, bend: float) -> list[Mesh]:
+        y, shoulder = side * 0.135 * self.h, hips + 0.287 * self.h
         elbow = (self.arm_length * np.sin(swing), y, shoulder - self.arm_length * np.cos(swing))
         return [self.upper_arm.swung(swing, (0, y, shoulder)), self.forearm.swung(swing + bend, elbow)]
 

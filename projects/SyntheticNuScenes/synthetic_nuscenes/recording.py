@@ -15,6 +15,7 @@ from pyquaternion import Quaternion
 
 from .build import build_world
 from .camera import take_picture
+from .camera_effects import CameraEffects
 from .can_bus import write_can_bus
 from .lidar import PERIOD, LidarErrors, Sweep, crossing_delay, sweep
 from .map_mask import draw_map
@@ -22,6 +23,7 @@ from .materials import MATERIALS
 from .rig import CAMERAS, LIDAR_ROTATION, LIDAR_TRANSLATION, lidar_to_ego, quaternion, unit_quaternion
 from .synthetic_errors import naming
 from .tables import CATEGORIES, LIDAR_CHANNEL, token, visibility_token
+from .weather import describe
 from .world import STATIC, World
 
 KEY_FRAME_GAP = 0.5
@@ -42,6 +44,7 @@ class Recording:
     width: int
     height: int
     errors: LidarErrors = field(default_factory=LidarErrors)
+    effects: CameraEffects = field(default_factory=CameraEffects)
 
 
 def scene_times(keyframes: int) -> tuple[float, float]:
@@ -107,7 +110,7 @@ class _Recorder:
                 "first_sample_token": samples[0],
                 "last_sample_token": samples[-1],
                 "name": self.name,
-                "description": "Synthetic: a drive through a ray-cast town",
+                "description": f"{describe(self.world.weather)}; a drive through a ray-cast town",
             }
         )
         for k, (sample, before, after) in enumerate(_chain(samples)):
@@ -196,10 +199,12 @@ class _Recorder:
         width, height = self.recording.width, self.recording.height
         actors = len(self.world.actors)
         seen, alone = (np.zeros((len(samples), actors)) for _ in range(2))
-        for camera in CAMERAS:
+        for number, camera in enumerate(CAMERAS):
             for k, sample in enumerate(samples):
                 time = round(k * KEY_FRAME_GAP + camera.delay, 6)
-                picture = take_picture(self.world, camera, time, width, height)
+                rng = np.random.default_rng([self.recording.seed, self.scene, 2, number, k])
+                effects = self.recording.effects
+                picture = take_picture(self.world, camera, time, width, height, effects=effects, rng=rng)
                 size = {"width": width, "height": height}
                 path = self._data_row(camera.channel, k, len(samples), time, sample, True, **size)
                 content = io.BytesIO()

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .lamps import NightLights, has_lights_on
-from .materials import MATERIALS, Texture
+from .materials import MATERIALS, Texture, material
 from .sky import sky
 from .textures import pattern
 from .wet import DARKENING, water_film
@@ -14,6 +14,7 @@ from .world import NOTHING, STATIC, Moment, World, WorldHits, dot
 _GLOSS = np.array([m.gloss for m in MATERIALS], np.float32)
 _TEXTURE = np.array([m.texture for m in MATERIALS])
 _GLOW = np.array([m.glow for m in MATERIALS], np.float32)
+_LAMP = material("lamp").number
 _REFLECTIVITY = np.array([m.reflectivity for m in MATERIALS], np.float32)
 
 
@@ -28,6 +29,7 @@ class Shader:
     def __init__(self, world: World, moment: Moment, focal: float, place: ndarray) -> None:
         self.world, self.moment, self.focal, self.weather = world, moment, focal, world.weather
         self.lights = NightLights(world, moment, place) if world.weather.lights > 0 else None
+        self._lamp_color = world.weather.lamp_color.astype(np.float32)
         self._lit = np.array([True] + [has_lights_on(actor) for actor in world.actors])
 
     def light(
@@ -69,7 +71,8 @@ class Shader:
             shining = np.where(self._lit[hits.body], _GLOW[surface.material], 0.0)
             # What sends light straight back is bright in the beams of the own car.
             light += (1.5 * (_REFLECTIVITY[surface.material] > 0.9) * (facing > 0.1))[:, None] * light
-            light += glow + shining[:, None] * albedo
+            lamps = surface.material == _LAMP
+            light += glow + shining[:, None] * np.where(lamps[:, None], self._lamp_color, albedo)
 
         shiny = np.flatnonzero(gloss > 0.004)
         if len(shiny):

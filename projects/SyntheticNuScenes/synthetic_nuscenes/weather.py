@@ -121,11 +121,11 @@ def _light(rng: np.random.Generator, time_of_day: str, condition: str, rain: flo
     warmth = float(1 - np.sin(height)) if time_of_day in ("morning", "noon", "evening") else 0.0
     low = float(np.clip((np.deg2rad(16) - height) / np.deg2rad(16), 0, 1))
     gray = np.array([0.62, 0.65, 0.7])
-    zenith = (1 - overcast) * np.array([0.12, 0.26, 0.6]) + overcast * 0.8 * gray
+    zenith = (1 - overcast) * np.array([0.12, 0.26, 0.6]) + overcast * 0.95 * gray
     horizon = (1 - overcast) * np.array([0.62, 0.72, 0.84]) + overcast * gray
     horizon = horizon * (1 + 0.3 * warmth * np.array([0.3, 0.0, -0.3]))
     sun_color = np.array([1.0, 0.93 - 0.16 * warmth - 0.25 * low, 0.8 - 0.4 * warmth - 0.25 * low]).clip(0.1)
-    sun_color = sun_color * 2.9 * (1 - 0.88 * overcast) * (1 - 0.45 * low)
+    sun_color = sun_color * 2.9 * (1 - 0.97 * overcast) * (1 - 0.45 * low)
     afterglow = np.array([0.5, 0.25, 0.08]) * low * (1 - overcast)
     daylight = {"dusk": 0.13, "night": 0.006, "evening": 0.75}.get(time_of_day, 1.0) * (1 - 0.3 * overcast)
     exposure = (0.78 + 0.25 * overcast) * rng.uniform(0.92, 1.08)

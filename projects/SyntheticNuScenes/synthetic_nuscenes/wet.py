@@ -39,7 +39,7 @@ class Film(NamedTuple):
 
 def puddles(x: ndarray, y: ndarray, wet: float) -> ndarray:
     """Return how much of a puddle is at places on the street (m), 0 to 1."""
-    return np.clip((fractal(x / 5.3, y / 5.3, 3) - (0.72 - 0.14 * wet)) * 14, 0, 1) * min(1.0, 1.4 * wet)
+    return np.clip((fractal(x / 5.3, y / 5.3, 3) - (0.73 - 0.12 * wet)) * 14, 0, 1) * min(1.0, 1.4 * wet)
 
 
 def water_film(
@@ -61,7 +61,7 @@ def water_film(
     cosine = np.clip(-(directions[at] * normal[at]).sum(axis=1), 0, 1)
     fresnel = 0.02 + 0.98 * (1 - cosine) ** 5
     # Outside of puddles grains stand out of the film and scatter what it mirrors.
-    share = fresnel * (pool + (1 - pool) * 0.45 * wet)
+    share = fresnel * (pool + (1 - pool) * 0.32 * wet)
     rough = (0.006 * pool + 0.07 * (1 - pool)) / (1 + (footprint[at] / 0.05) ** 2) ** 0.25
     bumps = np.stack([noise(x * 31, y * 31) - 0.5, noise(x * 31 + 90, y * 31 + 40) - 0.5, np.zeros_like(x)], axis=1)
     bent = normal[at] + bumps * rough[:, None]

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from .actors import Actor
-from .casting import BodyCaster, Caster
+from .casting import BodyCaster, Caster, Hits
 from .gait import GaitMesh
 from .mesh import Mesh
 from .paths import Along
@@ -230,7 +230,7 @@ class World:
         if len(origins) == 0 or len(actors) == 0:
             return []
         spans = np.array([times.min(), 0.5 * (times.min() + times.max()), times.max()])
-        centers = np.stack([self.actor_poses(k, spans)[0] for k in actors])
+        centers = np.stack([self.actor_poses(k, spans)[0] for k in actors.tolist()])
         start = origins.mean(axis=0)
         spread = float(np.abs(origins - start).max()) * 2
         reach = self._radius[actors] + spread + np.linalg.norm(centers[:, 2] - centers[:, 0], axis=1)
@@ -285,7 +285,7 @@ def _world_hits(caster: BodyCaster, origins: ndarray, directions: ndarray) -> Wo
     return WorldHits(distance, body, face, weights)
 
 
-def _closer(hits: WorldHits, rays: ndarray, found: NamedTuple, body: ndarray) -> WorldHits:
+def _closer(hits: WorldHits, rays: ndarray, found: Hits, body: ndarray) -> WorldHits:
     """Put what some rays found into the hits of all where it is nearer; the arrays of `hits` are written to."""
     better = found.distance < hits.distance[rays]
     chosen = rays[better]
