@@ -18,6 +18,9 @@ LARGEST_SEED = 2**32 - 1
 """What numpy's generators take."""
 SCRATCH = "scratch"
 """Stands for the baseline without pre-training where a linear probe takes an encoder."""
+CONSTANT_PART, RANDOM_FROZEN, ALL_LABELS, POINTS = "constant", "random_frozen", "all_labels", "points_alone"
+BASELINES = (CONSTANT_PART, POINTS, RANDOM_FROZEN, ALL_LABELS)
+"""Parts of the blind baselines, in the order in which they are run."""
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +66,39 @@ def add_constant_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `python -m studies.constant_predictor`."""
     add_recipe_arguments(parser)
     parser.add_argument("--json", type=Path, help="also write all scores")
+
+
+def add_baseline_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools/blind_baselines.py."""
+    parser.add_argument("--data-root", type=existing_folder("--data-root"), required=True, help="folder of the data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs, where interrupted ones go on")
+    parser.add_argument("--json", type=Path, required=True, help="file that the scores are merged into")
+    parser.add_argument("--only", nargs="+", choices=BASELINES, default=BASELINES, help="default all")
+    parser.add_argument("--modalities", nargs="+", choices=("camera", "lidar"), default=["camera", "lidar"])
+    parser.add_argument(
+        "--fraction",
+        type=share,
+        default=0.1,
+        help="labelled frames of the constant predictor and of the classifier of points (default %(default)s)",
+    )
+    parser.add_argument(
+        "--frozen-fractions",
+        nargs="+",
+        type=share,
+        default=[1.0],
+        help="shares for heads on frozen random encoders; default 1, the labels of what is trained beside them",
+    )
+    parser.add_argument("--seeds", nargs="+", type=_seed, default=[0])
+    parser.add_argument("--head-steps", type=positive, default=1000, help="of the head alone (default %(default)s)")
+    parser.add_argument(
+        "--full-steps",
+        type=positive,
+        default=1000,
+        help="of everything after them, of the head where the encoder is frozen (default %(default)s)",
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", type=key_value, default=[], metavar="KEY=VALUE", help="changes to the detectors"
+    )
 
 
 def _seed(text: str) -> int:

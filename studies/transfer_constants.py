@@ -35,7 +35,7 @@ def constant_scores(
     """
     done: dict[str, dict[str, float]] = {}
     found = {}
-    truth = _table_hashes(study.data_root)
+    truth = table_hashes(study.data_root)
     for modality in study.modalities:
         for fraction in study.fractions:
             for seed in study.seeds:
@@ -76,7 +76,7 @@ def _settings(study: TransferStudy, config: Config, key: str, truth: dict[str, s
     return {"sha256": hashlib.sha256((text + json.dumps(known)).encode()).hexdigest()} | known
 
 
-def _table_hashes(data_root: Path) -> dict[str, str]:
+def table_hashes(data_root: Path) -> dict[str, str]:
     """Return the hashes of the tables that hold the true boxes, of every version in the folder of the data."""
     found = sorted(path for name in _TRUE_BOXES for path in data_root.glob(f"v1.0-*/{name}.json"))
     return {str(path.relative_to(data_root)): file_hash(path) for path in found}

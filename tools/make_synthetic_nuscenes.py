@@ -1,6 +1,7 @@
 """Make a synthetic data set in nuScenes' format: python tools/make_synthetic_nuscenes.py --out DIR.
 
-An interrupted run goes on where it was when started again; a finished data set is left alone.
+An interrupted run goes on where it was when started again; a finished data set is left alone. --benchmark makes a data
+set with a name and compares its bytes with the hashes stored for it; files that differ are a warning.
 Exit code: 0 done, 2 the data set cannot be made.
 """
 
@@ -14,8 +15,10 @@ from synthetic_nuscenes.synthetic_errors import SyntheticDataError
 
 def run(given: argparse.Namespace) -> None:
     """Make the data set."""
-    writable_folder(given.out.parent, "--out")
-    writable_file(given.preview, "--preview")
+    if not given.check:
+        writable_folder(given.out.parent, "--out")
+    for path, option in ((given.preview, "--preview"), (given.report, "--report"), (given.hashes, "--hashes")):
+        writable_file(path, option)
     make(given)
 
 

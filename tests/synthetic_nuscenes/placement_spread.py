@@ -1,8 +1,8 @@
-"""Where objects stand around the ego car over many drives, and what boxes score that see no sensor; nothing is rendered.
+"""Where objects stand around the ego car over many drives, and what boxes score that see no sensor.
 
     python -m tests.synthetic_nuscenes.placement_spread [--drives 60] [--seed 0]
 
-prints, for each class, the mean number near the ego car, the highest share of drives with one in a cell of bearing and
+renders nothing and prints, for each class, the mean number near the ego car, the highest share of drives with one in a cell of bearing and
 range, and the scores of the constant predictor fitted to a tenth of the frames.
 """
 
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import ndarray
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.common.utils import center_distance
 from nuscenes.eval.detection.algo import accumulate, calc_ap, calc_tp
 from nuscenes.eval.detection.constants import TP_METRICS
 from nuscenes.eval.detection.data_classes import DetectionBox, DetectionMetricDataList, DetectionMetrics
-from numpy import ndarray
 
 from ponderv2.evaluation.submission import attribute_of
 from studies.constant_predictor import LabelledFrame, fit_constant
-from synthetic_nuscenes.actors import Placement, Plan
+from synthetic_nuscenes.actors import Placement, Plan, heights
 from synthetic_nuscenes.catalogue import DETECTION_NAMES
 from synthetic_nuscenes.recording import KEY_FRAME_GAP, scene_times
 from synthetic_nuscenes.rig import lidar_to_ego
@@ -56,7 +56,7 @@ def plan_drive(seed: int, scene: int, keyframes: int) -> Plan:
 
 def frames(plan: Plan, keyframes: int) -> list[Frame]:
     """Return the key frames of a drive; velocities are differences between neighboring key frames, as the devkit's."""
-    near = plan.near()
+    near = plan.nearby
     return [_frame(plan, near, k * KEY_FRAME_GAP, keyframes) for k in range(keyframes)]
 
 
@@ -69,7 +69,10 @@ def _frame(plan: Plan, near: Sequence[Placement], time: float, keyframes: int) -
     boxes, labels, attributes = [], [], []
     for placement in near:
         before, now, after = placement.motion.at(moments)
-        center = to_lidar[:3, :3] @ [now[0], now[1], placement.ground + placement.size[2] / 2] + to_lidar[:3, 3]
+        center = (
+            to_lidar[:3, :3] @ [now[0], now[1], heights(placement.ground, moments[1:2])[0] + placement.size[2] / 2]
+            + to_lidar[:3, 3]
+        )
         velocity = to_lidar[:2, :2] @ (after[:2] - before[:2]) / max(moments[2] - moments[0], 1e-6)
         boxes.append([*center, *placement.size, now[2] + turn, *velocity])
         labels.append(DETECTION_NAMES.index(placement.kind.detection_name))
@@ -78,7 +81,7 @@ def _frame(plan: Plan, near: Sequence[Placement], time: float, keyframes: int) -
 
 
 def cell_shares(drives: Sequence[Sequence[Frame]]) -> ndarray:
-    """Return the share of drives with an object of a class in each cell, `[classes, bearings, rings]`; out of reach NaN."""
+    """Return the share of drives with a class in each cell, `[classes, bearings, rings]`; NaN out of reach."""
     rings = int(max(OFFICIAL.class_range.values()) / RING)
     seen = np.zeros((len(drives), len(DETECTION_NAMES), BEARINGS, rings), dtype=bool)
     for number, drive in enumerate(drives):
@@ -86,8 +89,8 @@ def cell_shares(drives: Sequence[Sequence[Frame]]) -> ndarray:
             away = np.hypot(frame.boxes[:, 0], frame.boxes[:, 1])
             bearing = np.arctan2(frame.boxes[:, 1], frame.boxes[:, 0]) % (2 * np.pi)
             inside = away < RING * rings
-            cell = (bearing[inside] / (2 * np.pi) * BEARINGS).astype(int) % BEARINGS, (away[inside] / RING).astype(int)
-            seen[number, frame.labels[inside], *cell] = True
+            sector = (bearing[inside] / (2 * np.pi) * BEARINGS).astype(int) % BEARINGS
+            seen[number, frame.labels[inside], sector, (away[inside] / RING).astype(int)] = True
     shares = seen.mean(axis=0)
     for label, name in enumerate(DETECTION_NAMES):
         shares[label, :, int(OFFICIAL.class_range[name] / RING) :] = np.nan
@@ -162,7 +165,8 @@ def main() -> None:
     # A tenth of the frames of 100 drives for training are 40: one of each of the first drives.
     train = round(given.drives * 0.6)
     metrics = blind_scores(
-        [drive[k % given.keyframes] for k, drive in enumerate(drives[:train])], sum(drives[train:], [])
+        [drive[k % given.keyframes] for k, drive in enumerate(drives[:train])],
+        [frame for drive in drives[train:] for frame in drive],
     )
     print(f"{'class':22} {'mean':>6} {'none':>5} {'p90':>4} {'cell':>5} {'zero':>5} {'AP':>5} {'recall':>6}  errors")
     for label, name in enumerate(DETECTION_NAMES):
@@ -170,10 +174,10 @@ def main() -> None:
         count = np.array([((f.labels == label) & (np.hypot(*f.boxes[:, :2].T) < reach)).sum() for f in every])
         inside = shares[label][np.isfinite(shares[label])]
         errors = " ".join(f"{metrics.get_label_tp(name, m):.2f}" for m in TP_METRICS)
-        print(
-            f"{name:22} {count.mean():6.2f} {(count == 0).mean():5.2f} {np.percentile(count, 90):4.0f} {inside.max():5.2f}"
-            f" {(inside == 0).mean():5.2f} {100 * metrics.mean_dist_aps[name]:5.2f} {metrics.recalls[name]:6.2f}  {errors}"
-        )
+        spread = f"{inside.max():5.2f} {(inside == 0).mean():5.2f}"
+        found = f"{100 * metrics.mean_dist_aps[name]:5.2f} {metrics.recalls[name]:6.2f}"
+        numbers = f"{count.mean():6.2f} {(count == 0).mean():5.2f} {np.percentile(count, 90):4.0f}"
+        print(f"{name:22} {numbers} {spread} {found}  {errors}")
     print(f"actors near: mean {near.mean():.0f}, most {near.max()}")
     print(f"constant predictor: mAP {100 * metrics.mean_ap:.2f}, NDS {100 * metrics.nd_score:.2f}", metrics.tp_errors)
 

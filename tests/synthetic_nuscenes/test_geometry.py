@@ -47,7 +47,7 @@ def test_a_moving_actor_is_hit_where_it_is_at_the_time_of_each_ray(world: World)
     assert world.count_alone(origins, downwards, times)[actor] == 21
     # From above nothing but a tree or a lamp can be in the way.
     assert np.isin(hits.body, [actor + 1, STATIC]).all()
-    roof = world.actors[actor].height + world.actors[actor].size[2] / 2
+    roof = centers[0, 2] + world.actors[actor].size[2] / 2
     direct = hits.body == actor + 1
     np.testing.assert_allclose(30 + centers[direct, 2] - hits.distance[direct], roof, atol=0.15)
 

@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from .catalogue import GROUND_MARGIN, Kind, build_in_box, draw_kind, draw_size
 from .mesh import Mesh
+from .obstacles import clearings, obstacles
 from .occupancy import Footprint, Occupancy, footprint
 from .paths import Along, Motion
 from .scenery import KeepOut
@@ -17,12 +18,26 @@ from .town import Town
 
 EGO_SIZE = (4.08, 1.73, 1.56)
 """Length, width and height (m) of the recording car, a Renault Zoe."""
-KEPT_WITHIN = {"vehicle": 85.0, "cycle": 65.0, "pedestrian": 60.0, "": 50.0}
+KEPT_WITHIN = {"vehicle": 80.0, "cycle": 52.0, "pedestrian": 52.0, "": 42.0}
 """Distance (m) from the way of the ego car within which actors are kept, by the group of their attributes."""
+MOST_ACTORS = 150
+"""The farthest of more are left out, because each costs rays."""
 _TIME_STEP = 0.1
 _EGO_GAP = 0.5
 _MOVES = 0.2
 """Speed (m/s) from which on something moves."""
+
+
+Ground = float | tuple[tuple[float, float], ...]
+"""Height (m) of what something stands on; or several with the times (s) from which on, for who steps on a kerb."""
+
+
+def heights(ground: Ground, times: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+    """Return the heights (m) of the ground at times in seconds."""
+    if not isinstance(ground, tuple):
+        return np.full(len(times), float(ground))
+    starts, levels = zip(*ground)
+    return np.array(levels)[np.maximum(np.searchsorted(starts, times, side="right") - 1, 0)]
 
 
 @dataclass(frozen=True)
@@ -35,15 +50,13 @@ class Actor:
     mesh: Mesh
     """Look of the object, in the frame of the box."""
     motion: Motion
-    ground: float
-    """Height of what it stands on, metres."""
+    ground: Ground
     rest: str
     """Attribute while it does not move; "" for kinds without attributes."""
 
-    @property
-    def height(self) -> float:
-        """The z coordinate of the middle of the box, in metres."""
-        return self.ground + GROUND_MARGIN + self.size[2] / 2
+    def heights(self, times: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+        """Return the z coordinates (m) of the middle of the box at times in seconds."""
+        return heights(self.ground, times) + GROUND_MARGIN + self.size[2] / 2
 
     @property
     def radius(self) -> float:
@@ -68,7 +81,7 @@ class Placement:
     size: ndarray
     """`[3]` length, width, height of its annotation box, metres."""
     motion: Motion
-    ground: float
+    ground: Ground
     rest: str
     look: int
     """Seed of the look."""
@@ -99,30 +112,32 @@ class Plan:
     busyness: float = 1.0
     """How many people and vehicles are about, 1 on an average day."""
     placements: list[Placement] = field(default_factory=list)
-    keep_out: list[KeepOut] = field(default_factory=list)
     closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
     """Start and end (m along the kerb) of what is closed of the outer lanes, by road and direction."""
 
     def __post_init__(self) -> None:
         self.times = np.arange(self.begin, self.end + _TIME_STEP, _TIME_STEP)
         self.taken = Occupancy(self.times)
+        self._walls = obstacles(self.town)
+        for wall in self._walls:
+            self.taken.add(wall)
         reach = np.linspace(self.begin, self.end, max(int((self.end - self.begin) / 0.25), 8))
         self._way = self.ego.at(reach)[:, :2]
 
-    def draw(self, name: str, motion: Motion, ground: float, rest: str = "") -> Placement:
+    def draw(self, name: str, motion: Motion, ground: Ground, rest: str = "") -> Placement:
         """Draw an actor of a kind.
 
         Args:
             name: key of `catalogue.VARIANTS`.
             motion: where the actor is at each time.
-            ground: height of what it stands on, metres.
+            ground: what it stands on.
             rest: attribute while it does not move.
         """
         kind = draw_kind(name, self.rng)
         size = draw_size(kind, self.rng)
         return Placement(kind, size, motion, ground, rest, int(self.rng.integers(2**62)))
 
-    def put(self, name: str, motion: Motion, ground: float, rest: str = "", gap: float = 0.15) -> bool:
+    def put(self, name: str, motion: Motion, ground: Ground, rest: str = "", gap: float = 0.15) -> bool:
         """Draw an actor and add it, unless another one is in its way; see `draw` and `put_together`."""
         return self.put_together([self.draw(name, motion, ground, rest)], gap)
 
@@ -151,25 +166,40 @@ class Plan:
     @cached_property
     def actors(self) -> list[Actor]:
         """The actors that come near the ego car and are never in its way, built when they are first asked for."""
-        return [placement.actor() for placement in self.near()]
+        return [placement.actor() for placement in self.nearby]
 
-    def near(self) -> list[Placement]:
-        """Return the placements that come near the ego car and are never in its way."""
+    @cached_property
+    def nearby(self) -> list[Placement]:
+        """The placements that come near the ego car and are never in its way, in the order of placing."""
         ego = footprint(self.ego, np.array(EGO_SIZE), self.times, _EGO_GAP)
-        return [
-            placement
-            for placement, taken in zip(self.placements, self.taken.footprints)
-            if self._is_near(placement, taken) and not taken.meets(ego)
-        ]
+        taken = self.taken.footprints[len(self._walls) :]
+        away = np.array([self._away(wanted) for wanted in taken])
+        within = np.array([KEPT_WITHIN[placement.kind.states] for placement in self.placements])
+        found = np.flatnonzero(away < within)
+        found = np.array([k for k in found if not taken[k].meets(ego)], dtype=np.int64)
+        nearest = np.sort(found[np.argsort(away[found], kind="stable")[:MOST_ACTORS]])
+        return [self.placements[k] for k in nearest]
+
+    @cached_property
+    def keep_out(self) -> list[KeepOut]:
+        """Circles around all that stands or walks on pavements and open ground near the ego car."""
+        circles = []
+        for placement in self.nearby:
+            times = self.times[:: 5 if isinstance(placement.motion, Along) else len(self.times)]
+            raised = heights(placement.ground, times) > 0
+            radius = float(np.hypot(*placement.size[:2]) / 2)
+            # Room for the trunk of a tree, and for more before what is large.
+            radius += 0.4 if radius < 1.5 else 1.2
+            circles += [(x, y, radius) for x, y, _ in placement.motion.at(times[raised])]
+        return clearings(self.town, circles)
 
     def nearness(self, x: float, y: float) -> float:
         """Return the distance (m) from a point to the nearest place that the ego car passes."""
         return float(np.hypot(*(self._way - (x, y)).T).min())
 
-    def _is_near(self, placement: Placement, taken: Footprint) -> bool:
-        within = KEPT_WITHIN[placement.kind.states]
-        apart: Float[ndarray, "times way"] = np.hypot(*(taken.places[::5, None] - self._way[None]).transpose(2, 0, 1))
-        return bool(apart.min() < within)
+    def _away(self, taken: Footprint) -> float:
+        """Return the smallest distance (m) from the way of the ego car."""
+        return float(np.hypot(*(taken.places[::5, None] - self._way[None]).transpose(2, 0, 1)).min())
 
 
 def _attribute(kind: Kind, motion: Motion, rest: str, time: float) -> str:

@@ -6,25 +6,43 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from .benchmarks import BENCHMARKS
+from .synthetic_errors import SyntheticDataError
+
+DEFAULT_SCENES = 10
+DEFAULT_KEYFRAMES = 8
 DEFAULT_IMAGE_SIZE = (800, 450)
+_FIXED = ("scenes", "keyframes", "image_size", "seed")
+"""What a benchmark fixes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of tools/make_synthetic_nuscenes.py."""
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new data set")
-    parser.add_argument("--scenes", type=at_least(1), default=10, help="default %(default)s; up to 10 make a v1.0-mini")
-    parser.add_argument("--keyframes", type=at_least(2), default=8, help="per scene, two a second; default %(default)s")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    names = "; ".join(f"{name}: {benchmark.purpose}" for name, benchmark in BENCHMARKS.items())
+    parser.add_argument("--benchmark", choices=list(BENCHMARKS), help=f"a data set with a name, all fixed. {names}")
+    parser.add_argument("--scenes", type=at_least(1), help=f"default {DEFAULT_SCENES}; up to 10 make a v1.0-mini")
+    parser.add_argument("--keyframes", type=at_least(2), help=f"per scene, two a second; default {DEFAULT_KEYFRAMES}")
     parser.add_argument(
-        "--image-size",
-        type=image_size,
-        default=DEFAULT_IMAGE_SIZE,
-        metavar="WxH",
-        help="pixels, default 800x450; nuScenes has 1600x900",
+        "--image-size", type=image_size, metavar="WxH", help="pixels, default 800x450; nuScenes has 1600x900"
     )
-    parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--seed", type=at_least(0), help="default 0")
     parser.add_argument("--workers", type=at_least(1), default=1, help="processes, a scene each; default %(default)s")
     parser.add_argument(
-        "--preview", type=png_file, metavar="FILE.png", help="also draw the first scene: images and top view"
+        "--preview", type=file_with(".png"), metavar="FILE.png", help="draw images and a view from above"
+    )
+    parser.add_argument(
+        "--report",
+        type=file_with(".json"),
+        metavar="FILE.json",
+        help="say where classes are, how often, and how alike drives are; draws FILE.png, FILE_drives.png and "
+        "FILE_front.png beside it. Of what is in --out already where no benchmark and no size is given",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="make nothing: compare the files in --out with the hashes of the benchmark"
+    )
+    parser.add_argument(
+        "--hashes", type=file_with(".json"), metavar="FILE.json", help="write the hashes of the benchmark into a file"
     )
 
 
@@ -40,11 +58,15 @@ def image_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def png_file(text: str) -> Path:
-    """Read the path of a PNG; raises ArgumentTypeError for any other suffix."""
-    if not text.lower().endswith(".png"):
-        raise argparse.ArgumentTypeError(f"expected a file *.png, got {text!r}")
-    return Path(text)
+def file_with(suffix: str) -> Callable[[str], Path]:
+    """Make a reader of paths with a suffix; it raises ArgumentTypeError for any other."""
+
+    def read(text: str) -> Path:
+        if not text.lower().endswith(suffix):
+            raise argparse.ArgumentTypeError(f"expected a file *{suffix}, got {text!r}")
+        return Path(text)
+
+    return read
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -60,27 +82,75 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def make(arguments: argparse.Namespace) -> None:
-    """Make the data set and print what came of it.
+    """Make the data set, or look at the one that is there, and print what came of it.
 
     Raises:
         SyntheticDataError: the arguments make no data set, or something is in its way.
         OSError: a file cannot be written.
     """
-    # Not at the top: it takes a second, and `--help` does without.
-    from .dataset import make_dataset
-    from .recording import Recording
+    _refuse_both(arguments)
+    # Not at the top: they take a second, and `--help` does without.
+    from .benchmark_check import check_benchmark
+    from .dataset import finished_note
 
-    started = time.monotonic()
-    width, height = arguments.image_size
-    recording = Recording(arguments.seed, arguments.keyframes, width, height)
-    if make_dataset(arguments.out, arguments.scenes, recording, arguments.workers):
-        seconds = time.monotonic() - started
-        frames = arguments.scenes * arguments.keyframes
-        print(f"{arguments.scenes} scenes, {frames} key frames in {seconds:.0f} s: {arguments.out}")
-    else:
-        print(f"{arguments.out} is already there, made with the same arguments")
+    sized = arguments.benchmark or any(getattr(arguments, name) is not None for name in _FIXED)
+    note = finished_note(arguments.out)
+    if arguments.check and note is None:
+        raise SyntheticDataError(f"--check: {arguments.out} holds no finished synthetic data set")
+    made = False
+    if sized or note is None or not (arguments.check or arguments.report or arguments.hashes):
+        made = _make(arguments)
+        note = finished_note(arguments.out)
+    if arguments.check or arguments.hashes or (made and arguments.benchmark):
+        check_benchmark(arguments.out, note, arguments.hashes)
     if arguments.preview is not None:
         from .preview import draw_preview
 
         for path in draw_preview(arguments.out, arguments.preview):
             print(f"preview: {path}")
+    if arguments.report is not None:
+        from .report import make_report
+
+        for path in make_report(arguments.out, arguments.report, note.get("benchmark")):
+            print(f"report: {path}")
+
+
+def _refuse_both(arguments: argparse.Namespace) -> None:
+    """Refuse numbers that something else fixes.
+
+    Raises:
+        SyntheticDataError: there are some.
+    """
+    given = [f"--{name.replace('_', '-')}" for name in _FIXED if getattr(arguments, name) is not None]
+    if given and arguments.benchmark:
+        raise SyntheticDataError(
+            f"--benchmark {arguments.benchmark} fixes {' and '.join(given)}: leave that out, or the benchmark"
+        )
+    if given and (arguments.check or arguments.hashes):
+        option = "--check" if arguments.check else "--hashes"
+        raise SyntheticDataError(f"{option} is of a benchmark, which fixes {' and '.join(given)}: leave that out")
+
+
+def _make(arguments: argparse.Namespace) -> bool:
+    from .dataset import is_there, make_dataset
+    from .recording import Recording
+
+    started = time.monotonic()
+    if arguments.benchmark:
+        benchmark = BENCHMARKS[arguments.benchmark]
+        scenes, recording = benchmark.scenes, benchmark.recording()
+    else:
+        scenes = arguments.scenes or DEFAULT_SCENES
+        width, height = arguments.image_size or DEFAULT_IMAGE_SIZE
+        recording = Recording(arguments.seed or 0, arguments.keyframes or DEFAULT_KEYFRAMES, width, height)
+    if arguments.check:
+        # With the name of a benchmark the folder has to hold that one.
+        is_there(arguments.out, scenes, recording)
+        return False
+    made = make_dataset(arguments.out, scenes, recording, arguments.workers)
+    if made:
+        seconds = time.monotonic() - started
+        print(f"{scenes} scenes, {scenes * recording.keyframes} key frames in {seconds:.0f} s: {arguments.out}")
+    else:
+        print(f"{arguments.out} is already there, made with the same arguments")
+    return made

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from .benchmarks import name_of
 from .maker_lock import maker_lock
 from .recording import Recording, Rows, record_scene, write_rows
 from .scene_workers import run_jobs
@@ -47,8 +48,8 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
     """
     version, names = version_and_names(scenes)
     _check(recording, workers)
-    arguments = {"format": FORMAT, "scenes": scenes, **asdict(recording)}
-    if _is_there(root, arguments):
+    arguments = _arguments(scenes, recording)
+    if is_there(root, scenes, recording):
         return False
     with maker_lock(root):
         # Another process may just have finished it.
@@ -56,8 +57,9 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
             return False
         partial = _partial_folder(root, arguments)
         if not _read_note(partial).get("finished"):
+            name = name_of(scenes, recording)
             _fill(partial, version, [(recording, k, name) for k, name in enumerate(names)], workers, progress)
-            _write_note(partial, arguments | {"finished": True})
+            _write_note(partial, arguments | {"finished": True} | ({"benchmark": name} if name else {}))
         # Killed from here on, the next run finds all there is to do left.
         if (partial / ROWS_FOLDER).exists():
             shutil.rmtree(partial / ROWS_FOLDER)
@@ -65,6 +67,25 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
             root.rmdir()
         partial.rename(root)
     return True
+
+
+def is_there(root: Path, scenes: int, recording: Recording) -> bool:
+    """Return whether `root` is this very data set, finished; arguments and errors are those of `make_dataset`."""
+    return _is_there(root, _arguments(scenes, recording))
+
+
+def finished_note(root: Path) -> dict | None:
+    """Return the arguments that the finished data set at `root` was made with; None where there is none.
+
+    Raises:
+        SyntheticDataError: they cannot be read.
+    """
+    note = _read_note(root)
+    return note if note is not None and note.get("finished") else None
+
+
+def _arguments(scenes: int, recording: Recording) -> dict:
+    return {"format": FORMAT, "scenes": scenes, **asdict(recording)}
 
 
 def _fill(partial: Path, version: str, scenes: list[tuple[Recording, int, str]], workers: int, progress: bool) -> None:

@@ -15,12 +15,13 @@ from .town import Town
 STOPPED, RIDDEN = "vehicle.stopped", "cycle.with_rider"
 
 _MIX = {
-    "old town": (("car", 0.72), ("truck", 0.07), ("bus", 0.04), ("motorcyclist", 0.1), ("articulated", 0.03)),
-    "suburb": (("car", 0.78), ("truck", 0.08), ("bus", 0.04), ("motorcyclist", 0.05), ("articulated", 0.03)),
-    "centre": (("car", 0.7), ("truck", 0.08), ("bus", 0.08), ("motorcyclist", 0.08), ("articulated", 0.03)),
-    "industrial": (("car", 0.5), ("truck", 0.18), ("bus", 0.04), ("motorcyclist", 0.04), ("articulated", 0.16)),
+    "old town": (("car", 0.64), ("truck", 0.11), ("bus", 0.08), ("motorcyclist", 0.1), ("articulated", 0.08)),
+    "suburb": (("car", 0.68), ("truck", 0.12), ("bus", 0.08), ("motorcyclist", 0.05), ("articulated", 0.08)),
+    "centre": (("car", 0.64), ("truck", 0.12), ("bus", 0.11), ("motorcyclist", 0.07), ("articulated", 0.07)),
+    "industrial": (("car", 0.48), ("truck", 0.2), ("bus", 0.05), ("motorcyclist", 0.04), ("articulated", 0.2)),
 }
 _DIGGERS = 0.02
+"""Share of diggers among the vehicles on their way."""
 _CYCLISTS = {"old town": 1.0, "suburb": 0.5, "centre": 0.8, "industrial": 0.3}
 """Mean number of cyclists in 100 m of outer lanes."""
 _SPEED_OF = {"bus": 0.9, "truck": 0.9, "articulated": 0.8, "digger": 0.35}
@@ -76,6 +77,7 @@ class Traffic:
         self.plan, self.signals, self.rng = plan, signals, plan.rng
         self.network: Network = plan.town.network
         self.duration = plan.end - plan.begin
+        self.mix = (*_MIX[plan.town.style], ("digger", _DIGGERS))
 
     def fill(self) -> None:
         """Fill all lanes, each as densely as its road and its hour want it."""
@@ -117,9 +119,9 @@ class Traffic:
         rng, (halt, green), along = self.rng, stop, stretch[1]
         waiting = green > self.plan.begin
         standing = int(rng.geometric(1 / (1 + 2.2 * density))) - 1 if waiting else 0
-        mean = 45.0 / max(density, 0.05)
+        mean = 34.0 / max(density, 0.05)
         while True:
-            name = _pick(rng, _MIX[self.plan.town.style])
+            name = _pick(rng, self.mix)
             half = _HALF.get(name, 2.4)
             if standing > 0:
                 along = min(along, halt) - half
@@ -183,9 +185,10 @@ class Traffic:
 
 
 def _articulated(plan: Plan, motion: Along) -> list[Placement] | None:
-    """Return a truck on its way with a trailer behind it, None where the path does not reach back far enough."""
-    truck = plan.draw("tractor" if plan.rng.random() < 0.7 else "truck", motion, 0.0, STOPPED)
-    trailer = plan.draw("trailer", motion, 0.0, STOPPED)
+    """Return a truck or car on its way with a trailer behind it, None where the path does not reach back far enough."""
+    names = [("tractor", "long trailer"), ("truck", "trailer"), ("car", "small trailer")]
+    pulling, pulled = names[int(plan.rng.choice(3, p=[0.45, 0.2, 0.35]))]
+    truck, trailer = (plan.draw(name, motion, 0.0, STOPPED) for name in (pulling, pulled))
     behind = (truck.size[0] + trailer.size[0]) / 2 + 0.3
     if motion.distances[0] < behind + trailer.size[0] / 2:
         return None

@@ -15,13 +15,13 @@ def scatter(plan: Plan, sides: list[Kerbside]) -> None:
     rng = plan.rng
     barriers, cones = rng.gamma(1.6, 0.6, 2)
     for side in sides:
-        if rng.random() < 0.16 * barriers:
+        if rng.random() < 0.28 * barriers:
             _barriers_at_kerb(plan, side)
-        for _ in range(rng.poisson(0.28 * cones)):
+        for _ in range(rng.poisson(0.34 * cones)):
             _cones_at_kerb(plan, side)
     for block in plan.town.blocks:
         inner = block.outline.buffer(-block.pavement - 0.5)
-        if block.kind in ("park", "plaza") and not inner.is_empty:
+        if block.kind == "plaza" and not inner.is_empty:
             for _ in range(rng.poisson(0.8 * barriers)):
                 _row_on_ground(plan, inner, BARRIER, KERB_HEIGHT)
     for lot in plan.town.lots:

@@ -1,6 +1,6 @@
 """This module parks vehicles along kerbs, in car parks and yards, at bus stops; and cycles where people leave them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,18 +8,17 @@ from .actors import Plan
 from .kerb_room import Kerbside, nearest
 from .lots import CAR_PARK, Lot
 from .paths import Still
-from .scenery import KeepOut
 from .town import KERB_HEIGHT
 
 PARKED, STOPPED, RIDERLESS = "vehicle.parked", "vehicle.stopped", "cycle.without_rider"
 
-_LENGTHS = {"car": 4.9, "truck": 7.6, "trailer": 10.5, "bus": 11.5, "digger": 7.0}
-_WIDTHS = {"car": 1.95, "truck": 2.5, "trailer": 2.7, "bus": 2.9, "digger": 2.75}
+_LENGTHS = {"car": 4.9, "truck": 7.6, "trailer": 10.5, "small trailer": 7.0, "bus": 11.5, "digger": 7.0}
+_WIDTHS = {"car": 1.95, "truck": 2.5, "trailer": 2.7, "small trailer": 2.4, "bus": 2.9, "digger": 2.75}
 _KERB_MIX = {
-    "old town": (("car", 0.93), ("truck", 0.05), ("trailer", 0.01), ("digger", 0.01)),
-    "suburb": (("car", 0.9), ("truck", 0.05), ("trailer", 0.035), ("digger", 0.015)),
-    "centre": (("car", 0.87), ("truck", 0.09), ("bus", 0.03), ("digger", 0.01)),
-    "industrial": (("car", 0.58), ("truck", 0.2), ("trailer", 0.16), ("bus", 0.03), ("digger", 0.03)),
+    "old town": (("car", 0.84), ("truck", 0.1), ("small trailer", 0.04), ("digger", 0.02)),
+    "suburb": (("car", 0.8), ("truck", 0.1), ("small trailer", 0.06), ("bus", 0.02), ("digger", 0.02)),
+    "centre": (("car", 0.76), ("truck", 0.13), ("bus", 0.05), ("trailer", 0.04), ("digger", 0.02)),
+    "industrial": (("car", 0.54), ("truck", 0.2), ("trailer", 0.18), ("bus", 0.04), ("digger", 0.04)),
 }
 _YARDS = (
     (("trailer", 0.75), ("truck", 0.25)),
@@ -50,7 +49,7 @@ class _Habit:
 def park_along_kerbs(plan: Plan, sides: list[Kerbside]) -> None:
     """Fill what is free along the kerbs; each kerb has its own habits."""
     rng = plan.rng
-    full = rng.beta(2.0, 1.6)
+    full = rng.beta(2.4, 1.2)
     for side in sides:
         habit = _draw_habit(plan, side, full)
         for start, stop in list(side.free):
@@ -140,7 +139,7 @@ def stop_buses(plan: Plan, sides: list[Kerbside]) -> None:
     for x, y, heading in plan.town.stops:
         side, along = nearest(sides, x, y)
         side.take(along - 10, along + 10)
-        if rng.random() < 0.55:
+        if rng.random() < 0.75:
             offset = rng.uniform(1.6, 2.0)
             place = Still(x - offset * np.sin(heading), y + offset * np.cos(heading), heading + rng.normal(0, 0.03))
             if plan.put("bus", place, 0.0, STOPPED) and not side.kerb.parking:
@@ -158,7 +157,7 @@ def park_in_lots(plan: Plan) -> None:
 
 def _fill_car_park(plan: Plan, lot: Lot) -> None:
     rng = plan.rng
-    share, backwards, heavy = rng.uniform(0.08, 0.92), rng.uniform(0.05, 0.6), rng.uniform(0.0, 0.05)
+    share, backwards, heavy = rng.uniform(0.08, 0.92), rng.uniform(0.05, 0.6), rng.uniform(0.0, 0.16)
     for x, y, yaw in lot.stalls:
         if rng.random() > share:
             continue
@@ -185,21 +184,23 @@ def _fill_yard(plan: Plan, lot: Lot) -> None:
         shift = rng.normal(0, 0.5)
         x, y = x + c * shift, y + s * shift
         if name == "trailer" and rng.random() < 0.35:
-            put_articulated(plan, x, y, yaw, 0.0)
+            _park_coupled(plan, x, y, yaw)
         else:
             plan.put(name, Still(x, y, yaw), 0.0, PARKED, gap=0.2)
 
 
-def put_articulated(plan: Plan, x: float, y: float, yaw: float, bend: float) -> bool:
-    """Park a trailer at a place (m, rad), with a truck before it that is turned by `bend` (rad)."""
+def _park_coupled(plan: Plan, x: float, y: float, yaw: float) -> bool:
+    """Park a trailer at a place (m, rad), with a truck before it that is turned a little."""
+    bend = plan.rng.normal(0, 0.15)
     trailer = plan.draw("trailer", Still(x, y, yaw), 0.0, PARKED)
-    front = trailer.size[0] / 2 + 0.25
-    hitch = np.array([x + front * np.cos(yaw), y + front * np.sin(yaw)])
-    tractor = plan.draw("tractor", Still(0, 0, 0), 0.0, PARKED)
-    ahead = tractor.size[0] / 2 * np.array([np.cos(yaw + bend), np.sin(yaw + bend)])
-    x, y = hitch + ahead
-    tractor = type(tractor)(tractor.kind, tractor.size, Still(x, y, yaw + bend), 0.0, PARKED, tractor.look)
-    return plan.put_together([trailer, tractor], gap=0.2)
+    tractor = plan.draw("tractor", Still(x, y, yaw), 0.0, PARKED)
+    reach, half = trailer.size[0] / 2 + 0.25, tractor.size[0] / 2
+    ahead = Still(
+        float(x + reach * np.cos(yaw) + half * np.cos(yaw + bend)),
+        float(y + reach * np.sin(yaw) + half * np.sin(yaw + bend)),
+        yaw + bend,
+    )
+    return plan.put_together([trailer, replace(tractor, motion=ahead)], gap=0.2)
 
 
 def leave_cycles(plan: Plan) -> None:
@@ -209,7 +210,8 @@ def leave_cycles(plan: Plan) -> None:
     for block in plan.town.blocks:
         if block.kind == "island":
             continue
-        at_kerb, at_wall = rng.uniform(0.6, 1.1), max(block.pavement - rng.uniform(0.4, 0.8), 0.9)
+        # Half of a bicycle's length from the kerb and from the wall.
+        at_kerb, at_wall = rng.uniform(0.9, 1.2), max(block.pavement - rng.uniform(1.0, 1.3), 0.9)
         walks = [walk for walk in (block.walk(at_kerb), block.walk(at_wall)) if walk is not None]
         number = rng.poisson(block.outline.exterior.length / 100 * usual * rng.gamma(1.0, 1.0))
         for _ in range(number if walks else 0):
@@ -221,8 +223,7 @@ def leave_cycles(plan: Plan) -> None:
             for k in range(count):
                 x, y, heading = walk.at(np.array([along + step * k]))[0]
                 yaw = heading + slant + np.pi * (rng.random() < 0.3) + rng.normal(0, 0.12)
-                if plan.put(name, Still(float(x), float(y), float(yaw)), KERB_HEIGHT, RIDERLESS, gap=0.0):
-                    plan.keep_out.append(KeepOut(float(x), float(y), 1.4))
+                plan.put(name, Still(float(x), float(y), float(yaw)), KERB_HEIGHT, RIDERLESS, gap=0.0)
 
 
 def _pick(rng: np.random.Generator, mix: tuple[tuple[str, float], ...]) -> str:

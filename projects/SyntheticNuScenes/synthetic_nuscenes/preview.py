@@ -14,6 +14,7 @@ from nuscenes.utils.geometry_utils import view_points
 from PIL import Image
 from pyquaternion import Quaternion
 
+from .points_in_car import open_dataset, points_in_car
 from .tables import LIDAR_CHANNEL
 
 COLORS = {
@@ -28,6 +29,8 @@ COLORS = {
     "traffic_cone": "#ff9e80",
     "barrier": "#f8f9fa",
 }
+OTHER = "#8d99ae"
+"""Colour of what is in no class of the detection task."""
 _ROWS = (("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"), ("CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"))
 _EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 _LARGEST = 390_000
@@ -47,10 +50,7 @@ def draw_preview(root: Path, path: Path, sample: int | None = None) -> tuple[Pat
     Raises:
         FileNotFoundError: when `root` has no folder `v1.0-*`.
     """
-    versions = sorted(p.name for p in root.glob("v1.0-*"))
-    if not versions:
-        raise FileNotFoundError(f"{root} holds no data set: there is no folder v1.0-*")
-    nuscenes = NuScenes(versions[0], str(root), verbose=False)
+    nuscenes = open_dataset(root)
     if sample is None:
         sample = nuscenes.scene[0]["nbr_samples"] // 2
     top = path.with_name(f"{path.stem}_top{path.suffix}")
@@ -69,7 +69,7 @@ def draw_six_views(nuscenes: NuScenes, sample: dict, with_points: bool = True) -
     for row, names in enumerate(_ROWS):
         for column, name in enumerate(names):
             _draw_camera(axes[row, column], nuscenes, sample, name, with_points)
-    return _pixels(figure)
+    return figure_pixels(figure)
 
 
 def draw_top_view(nuscenes: NuScenes, sample: dict, reach: float = 45.0) -> ndarray:
@@ -77,20 +77,39 @@ def draw_top_view(nuscenes: NuScenes, sample: dict, reach: float = 45.0) -> ndar
 
     It shows LiDAR returns in the colours of their lidarseg classes, boxes, and speeds as arrows.
     """
-    data = sample["data"][LIDAR_CHANNEL]
-    path, boxes, _ = nuscenes.get_sample_data(data, use_flat_vehicle_coordinates=True)
-    points = np.fromfile(path, np.float32).reshape(-1, 5)
-    points = _to_car(nuscenes, data, points[:, :3])
-    labels = np.fromfile(Path(nuscenes.dataroot) / nuscenes.get("lidarseg", data)["filename"], np.uint8)
-    palette = np.array([nuscenes.colormap[name] for name in nuscenes.lidarseg_name2idx_mapping]) / 255
     figure = Figure(figsize=(9.0, 6.0), dpi=110, facecolor="#101418")
     axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(-reach, reach), ylim=(-reach * 2 / 3, reach * 2 / 3), aspect="equal")
+    top_view_on(axis, nuscenes, sample, (reach, reach * 2 / 3))
+    handles = [axis.plot([], [], color=c, linewidth=3, label=name.replace("_", " "))[0] for name, c in COLORS.items()]
+    axis.legend(
+        handles=handles, loc="upper left", fontsize=8, facecolor="#101418", edgecolor="#444", labelcolor="white", ncol=2
+    )
+    return figure_pixels(figure)
+
+
+def top_view_on(
+    axis: Axes, nuscenes: NuScenes, sample: dict, reach: tuple[float, float], point_size: float = 1.6
+) -> None:
+    """Draw a key frame from above, ahead to the right, as `draw_top_view` does, without its legend.
+
+    Args:
+        axis: where to draw.
+        nuscenes: the data set.
+        sample: row of the key frame in the table `sample`.
+        reach: metres from the car to the right and to the upper edge.
+        point_size: area of a point, in square points of print.
+    """
+    data = sample["data"][LIDAR_CHANNEL]
+    points = points_in_car(nuscenes, data)
+    _, boxes, _ = nuscenes.get_sample_data(data, use_flat_vehicle_coordinates=True)
+    labels = np.fromfile(Path(nuscenes.dataroot) / nuscenes.get("lidarseg", data)["filename"], np.uint8)
+    palette = np.array([nuscenes.colormap[name] for name in nuscenes.lidarseg_name2idx_mapping]) / 255
+    axis.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]), aspect="equal")
     axis.axis("off")
     order = np.argsort(points[:, 2])
-    axis.scatter(*points[order, :2].T, c=palette[labels[order]], s=1.6, linewidths=0)
+    axis.scatter(*points[order, :2].T, c=palette[labels[order]], s=point_size, linewidths=0)
     for box in boxes:
-        color = COLORS[category_to_detection_name(box.name)]
+        color = COLORS.get(category_to_detection_name(box.name), OTHER)
         corners = box.bottom_corners()[:2].T
         axis.plot(*corners[[0, 1, 2, 3, 0]].T, color=color, linewidth=1.2)
         velocity = _velocity_in_car(nuscenes, data, box)
@@ -99,22 +118,17 @@ def draw_top_view(nuscenes: NuScenes, sample: dict, reach: float = 45.0) -> ndar
                 "", box.center[:2] + velocity, box.center[:2], arrowprops=dict(arrowstyle="-|>", color=color, lw=1.0)
             )
     axis.fill([-1.0, -1.0, 3.1, 3.1], [-0.87, 0.87, 0.87, -0.87], color="#e9ecef", zorder=3)
-    handles = [axis.plot([], [], color=c, linewidth=3, label=name.replace("_", " "))[0] for name, c in COLORS.items()]
-    axis.legend(
-        handles=handles, loc="upper left", fontsize=8, facecolor="#101418", edgecolor="#444", labelcolor="white", ncol=2
-    )
-    return _pixels(figure)
 
 
-def save_small(picture: ndarray, path: Path) -> None:
-    """Write a PNG of at most 390 kB: with 256 colours, and smaller if that is not enough."""
+def save_small(picture: ndarray, path: Path, most: int = _LARGEST) -> None:
+    """Write a PNG of at most `most` bytes, 390 kB by default: with 256 colours, and smaller if that is not enough."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(picture)
     for factor in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
         size = (round(image.width * factor), round(image.height * factor))
         small = image.resize(size, Image.Resampling.LANCZOS) if factor < 1 else image
         small.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
-        if path.stat().st_size <= _LARGEST:
+        if path.stat().st_size <= most:
             return
 
 
@@ -135,7 +149,7 @@ def _draw_camera(axis: Axes, nuscenes: NuScenes, sample: dict, name: str, with_p
         row = nuscenes.get("sample_annotation", box.token)
         if row["num_lidar_pts"] == 0 or row["visibility_token"] == "1":
             continue
-        color = COLORS[category_to_detection_name(box.name)]
+        color = COLORS.get(category_to_detection_name(box.name), OTHER)
         for a, b in _edges_in_front(box):
             ends = view_points(np.stack([a, b], axis=1), intrinsic, normalize=True)[:2]
             axis.plot(*ends, color=color, linewidth=0.9, alpha=0.95)
@@ -177,19 +191,14 @@ def _points_in_camera(nuscenes: NuScenes, sample: dict, data: str, intrinsic: nd
     return pixels[inside], points[inside, 2]
 
 
-def _to_car(nuscenes: NuScenes, data: str, points: ndarray) -> ndarray:
-    row = nuscenes.get("sample_data", data)
-    frame = nuscenes.get("calibrated_sensor", row["calibrated_sensor_token"])
-    return points @ Quaternion(frame["rotation"]).rotation_matrix.T + np.array(frame["translation"])
-
-
 def _velocity_in_car(nuscenes: NuScenes, data: str, box: Box) -> ndarray:
     pose = nuscenes.get("ego_pose", nuscenes.get("sample_data", data)["ego_pose_token"])
     velocity = nuscenes.box_velocity(box.token)
     return (Quaternion(pose["rotation"]).inverse.rotation_matrix @ velocity)[:2]
 
 
-def _pixels(figure: Figure) -> ndarray:
+def figure_pixels(figure: Figure) -> ndarray:
+    """Draw a figure; returns it as uint8 RGB."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

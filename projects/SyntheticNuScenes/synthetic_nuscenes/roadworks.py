@@ -19,15 +19,15 @@ def dig_up(plan: Plan, sides: list[Kerbside]) -> None:
     usual = rng.gamma(2.0, 0.5)
     sorts = rng.dirichlet(np.full(len(_KERB_SITES), 1.5))
     for number in rng.permutation(len(sides)):
-        for _ in range(rng.poisson(0.5 * usual)):
+        for _ in range(rng.poisson(0.6 * usual)):
             _at_kerb(plan, sides[number], str(rng.choice(_KERB_SITES, p=sorts)))
     grounds = [
         (block.outline.buffer(-block.pavement - 0.5), KERB_HEIGHT)
         for block in plan.town.blocks
-        if block.kind in ("park", "plaza", "green")
+        if block.kind in ("plaza", "green")
     ] + [(lot.outline.buffer(-1.0), 0.0) for lot in plan.town.lots]
     for ground, height in grounds:
-        for _ in range(rng.poisson(0.45 * usual) if not ground.is_empty else 0):
+        for _ in range(rng.poisson(0.7 * usual) if not ground.is_empty else 0):
             _on_ground(plan, ground, height)
 
 

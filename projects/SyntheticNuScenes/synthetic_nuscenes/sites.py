@@ -7,7 +7,6 @@ import numpy as np
 
 from .actors import Plan
 from .paths import Still
-from .scenery import KeepOut
 
 Pose = tuple[float, float, float]
 Place = Callable[[float, float], Pose]
@@ -37,13 +36,9 @@ class Ground:
     """Height of the ground (m)."""
 
     def put(self, name: str, along: float, left: float, yaw: float, gap: float = -0.05) -> bool:
-        """Place something; `yaw` (rad) counts from the line. Lamps and trees stay away if the ground is raised."""
+        """Place something; `yaw` (rad) counts from the line."""
         x, y, heading = self.place(float(along), float(left))
-        if not self.plan.put(name, Still(x, y, heading + yaw), self.height, _REST.get(name, ""), gap):
-            return False
-        if self.height:
-            self.plan.keep_out.append(KeepOut(x, y, 4.0 if "digger" in name else 1.6))
-        return True
+        return self.plan.put(name, Still(x, y, heading + yaw), self.height, _REST.get(name, ""), gap)
 
     def row(self, name: str, start: tuple[float, float], stop: tuple[float, float], step: float) -> int:
         """Place a row of cones or barriers between two points (along, left); returns how many found room."""
@@ -73,7 +68,7 @@ class Ground:
             "l": ((start, high), (stop, high)),
             "r": ((start, low), (stop, low)),
         }
-        usual = str(rng.choice([CONE, BARRIER]))
+        usual = str(rng.choice([CONE, BARRIER], p=[0.4, 0.6]))
         for letter in sides:
             name = usual if rng.random() < 0.7 else str(rng.choice([CONE, BARRIER]))
             self.row(name, *lines[letter], float(rng.uniform(*STEPS[name])))
@@ -82,17 +77,19 @@ class Ground:
         """Place diggers, trucks, trailers and workers inside of a rectangle, as far as there is room."""
         rng, width = self.plan.rng, high - low
         room = (stop - start) * width
-        for _ in range(rng.poisson(min(room / 45, 1.6))):
-            name = str(rng.choice(["digger", "truck", "light truck", "trailer"], p=[0.66, 0.14, 0.12, 0.08]))
+        for _ in range(rng.poisson(min(room / 30, 2.0))):
+            name = str(rng.choice(["digger", "truck", "light truck", "trailer"], p=[0.68, 0.12, 0.1, 0.1]))
             if width < 3.2:
                 name = {"digger": "small digger", "truck": "light truck"}.get(name, name)
             # Across the site only where it is wide.
             yaw = rng.uniform(-np.pi, np.pi) if width > 7.5 else rng.normal(0, 0.12) + np.pi * rng.integers(2)
             reach = min(3.6, (stop - start) / 2)
-            left = (low + high) / 2 + rng.normal(0, 0.1) if width < 5 else rng.uniform(low + 2, high - 2)
-            self.put(name, rng.uniform(start + reach, stop - reach), left, yaw, gap=0.0)
+            left = (low + high) / 2 + rng.normal(0, 0.1) if width < 5 else low + 2 + rng.random() * (width - 4)
+            along = start + reach + rng.random() * (stop - start - 2 * reach)
+            self.put(name, along, left, yaw, gap=0.0)
         for _ in range(rng.poisson(min(room / 30, 2.2))):
-            self.put("worker", rng.uniform(start, stop), rng.uniform(low + 0.4, high - 0.4), rng.uniform(-3, 3), 0.0)
+            left = low + width * rng.uniform(0.15, 0.85)
+            self.put("worker", rng.uniform(start, stop), left, rng.uniform(-np.pi, np.pi), gap=0.0)
 
 
 def straight(x: float, y: float, yaw: float) -> Place:

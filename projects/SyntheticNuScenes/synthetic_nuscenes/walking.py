@@ -3,15 +3,18 @@
 import numpy as np
 import shapely
 
-from .actors import Plan
+from .actors import Ground, Plan
 from .lots import CAR_PARK
-from .paths import SPACING, Path, Still, sampled, steady
+from .paths import SPACING, Along, Path, Still, sampled, steady
 from .roads import BACKWARD, FORWARD
-from .scenery import KeepOut
 from .town import KERB_HEIGHT, Block
 
 STANDING = "pedestrian.standing"
 _OPEN = ("park", "plaza", "green")
+PARK_WALK = 7.1
+"""Distance (m) of the walk in parks from the pavement; see `blocks`."""
+_APPROACH = 0.7
+"""Length (m) of the pavement at either end of a way over a road."""
 _TRACKS = 4
 """Number of distances from the kerb at which people walk around a block."""
 
@@ -44,7 +47,7 @@ def _on_pavement(plan: Plan, block: Block, density: float) -> None:
     walks = [block.walk(float(inset)) for inset in rng.uniform(low, high, _TRACKS)]
     walks = [walk for walk in walks if walk is not None]
     length = block.outline.exterior.length
-    for _ in range(rng.poisson(length / 100 * 2.2 * density) if walks else 0):
+    for _ in range(rng.poisson(length / 100 * 3.0 * density) if walks else 0):
         walk = walks[rng.integers(len(walks))]
         along = float(rng.uniform(0, walk.length))
         if rng.random() < 0.3:
@@ -79,34 +82,44 @@ def stand_together(plan: Plan, x: float, y: float, count: int, ground: float, na
 
 
 def _in_the_open(plan: Plan, block: Block, density: float) -> None:
-    """Let people cross parks and squares on straight ways, and stand there."""
+    """Let people cross squares and grass on straight ways and stand there; in parks they keep to the walk."""
     rng = plan.rng
-    inner = block.outline.buffer(-block.pavement - 0.5)
-    if inner.is_empty:
+    if block.kind == "park":
+        walk = block.walk(block.pavement + PARK_WALK)
+        for _ in range(rng.poisson(walk.length / 100 * 2.5 * density) if walk else 0):
+            _walk_together(plan, walk, float(rng.uniform(0, walk.length)), int(rng.geometric(0.55)))
         return
-    rate = {"plaza": 1.0, "park": 0.4, "green": 0.12}[block.kind]
-    for _ in range(rng.poisson(min(inner.area / 100, 40) * 0.3 * rate * density)):
+    inner = block.outline.buffer(-block.pavement - 0.5)
+    rate = {"plaza": 0.35, "green": 0.05}[block.kind]
+    for _ in range(rng.poisson(min(inner.area / 100, 40) * rate * density)):
         start, stop = random_points(rng, inner, 2)
         if rng.random() < 0.4:
             stand_together(plan, *start.tolist(), int(rng.geometric(0.45)), KERB_HEIGHT)
-            plan.keep_out.append(KeepOut(*start.tolist(), 1.8))
         else:
             _stroll(plan, inner, start, stop, KERB_HEIGHT)
 
 
 def _stroll(plan: Plan, ground: shapely.Polygon, start: np.ndarray, stop: np.ndarray, height: float) -> None:
-    """Let people walk straight from one point to another, if all of the way lies on the ground."""
-    rng = plan.rng
-    length, duration = float(np.hypot(*(stop - start))), plan.end - plan.begin
-    speed = _speed(rng)
-    if length < speed * duration + 0.5 or not ground.contains(shapely.LineString([start, stop])):
-        return
-    path = sampled(np.stack([start, stop]))
-    along = float(rng.uniform(0, length - speed * duration))
-    if plan.put("pedestrian", steady(path, speed, along, plan.begin, plan.end), height, STANDING, gap=0.05):
-        for distance in np.arange(along, along + speed * duration, 2.0):
-            x, y, _ = path.at(np.array([distance]))[0]
-            plan.keep_out.append(KeepOut(float(x), float(y), 1.5))
+    """Let somebody walk straight from one point to another, if all of the way lies on the ground."""
+    if np.hypot(*(stop - start)) > 1.0 and ground.contains(shapely.LineString([start, stop])):
+        _once(plan, sampled(np.stack([start, stop])), height)
+
+
+def _once(plan: Plan, path: Path, ground: Ground | None = None) -> None:
+    """Let somebody walk a path from its start to its end, and stand before and after.
+
+    Args:
+        ground: what the path lies on; None for a way over a road between two pavements.
+    """
+    rng, speed = plan.rng, _speed(plan.rng)
+    lasts = path.length / speed
+    # At any moment of the walk when the scene begins, or soon after.
+    start = float(plan.begin - rng.uniform(0, lasts) + rng.uniform(0, plan.end - plan.begin))
+    motion = Along(path, np.array([start, start + lasts]), np.array([0.0, path.length]))
+    if ground is None:
+        down, up = start + (_APPROACH - 0.1) / speed, start + lasts - (_APPROACH - 0.1) / speed
+        ground = ((-np.inf, KERB_HEIGHT), (down, 0.0), (up, KERB_HEIGHT))
+    plan.put("pedestrian", motion, ground, STANDING, gap=0.08)
 
 
 def random_points(rng: np.random.Generator, ground: shapely.Polygon, count: int) -> np.ndarray:
@@ -120,37 +133,33 @@ def random_points(rng: np.random.Generator, ground: shapely.Polygon, count: int)
 
 
 def _over_crossings(plan: Plan, density: float) -> None:
-    """Let people walk over zebra crossings; nobody leaves the road before the time is up."""
+    """Let people walk over zebra crossings."""
     rng = plan.rng
     for crossing in plan.town.crossings:
-        for _ in range(rng.poisson(0.9 * density * rng.gamma(1.0, 1.0))):
+        for _ in range(rng.poisson(1.2 * density * rng.gamma(1.0, 1.0))):
             aside = rng.uniform(-0.4, 0.4) * crossing.width
-            path = crossing.path if rng.random() < 0.5 else crossing.path.reversed()
-            _cross(plan, path.beside(float(aside)))
+            _cross(plan, crossing.path.beside(float(aside)).points[[0, -1]])
 
 
 def _across_roads(plan: Plan, density: float) -> None:
     """Let people cross roads away from crossings."""
     rng = plan.rng
     for road in plan.town.network.roads:
-        for _ in range(rng.poisson(0.35 * density * road.between.length / 100 * rng.gamma(1.0, 1.0))):
+        if road.section.median:
+            continue
+        for _ in range(rng.poisson(0.5 * density * road.between.length / 100 * rng.gamma(1.0, 1.0))):
             x, y, heading = road.between.at(np.array([rng.uniform(0, road.between.length)]))[0]
-            slant = heading - np.pi / 2 + rng.normal(0, 0.25)
-            right = np.array([np.cos(slant), np.sin(slant)])
-            ends = np.array([-road.section.half_width(BACKWARD), road.section.half_width(FORWARD)])
-            path = sampled(np.array([x, y]) + ends[:, None] * right)
-            if not road.section.median:
-                _cross(plan, path if rng.random() < 0.5 else path.reversed())
+            slant = heading - np.pi / 2 + rng.normal(0, 0.2)
+            right = np.array([np.cos(slant), np.sin(slant)]) / np.cos(slant - heading + np.pi / 2)
+            reach = np.array([-road.section.half_width(BACKWARD), road.section.half_width(FORWARD)])
+            _cross(plan, np.array([x, y]) + reach[:, None] * right)
 
 
-def _cross(plan: Plan, path: Path) -> None:
-    rng, duration = plan.rng, plan.end - plan.begin
-    speed = _speed(rng)
-    room = path.length - speed * duration - 0.8
-    if room < 0:
-        return
-    motion = steady(path, speed, float(0.4 + rng.uniform(0, room)), plan.begin, plan.end)
-    plan.put("pedestrian", motion, 0.0, STANDING, gap=0.1)
+def _cross(plan: Plan, ends: np.ndarray) -> None:
+    """Let somebody walk from kerb to kerb in one of the two directions, with a step on the pavement at either end."""
+    ends = ends if plan.rng.random() < 0.5 else ends[::-1]
+    ahead = _APPROACH * (ends[1] - ends[0]) / np.hypot(*(ends[1] - ends[0]))
+    _once(plan, sampled(np.stack([ends[0] - ahead, ends[1] + ahead])))
 
 
 def _at_stops(plan: Plan, density: float) -> None:

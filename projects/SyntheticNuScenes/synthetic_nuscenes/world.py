@@ -72,7 +72,7 @@ class World:
     def actor_poses(self, actor: int, times: Float[ndarray, " n"]) -> tuple[ndarray, ndarray]:
         """Return the middle of an actor's box `[n, 3]` (m) and its yaw `[n]` (rad)."""
         x, y, yaw = self.actors[actor].motion.at(times).T
-        return np.stack([x, y, np.full_like(x, self.actors[actor].height)], axis=1), yaw
+        return np.stack([x, y, self.actors[actor].heights(times)], axis=1), yaw
 
     def limb_poses(self, actor: int, times: Float[ndarray, " n"]) -> ndarray:
         """Return which pose of its gait an actor takes, `[n]`; 0 for what stands and what has no limbs."""

@@ -1,0 +1,126 @@
+"""The record of blind baselines: one JSON file that each part is merged into, and a table."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from rich.box import MARKDOWN
+from rich.console import Console
+from rich.table import Table
+
+from ponderv2 import __version__
+from ponderv2.compat.versions import installed_versions
+from synthetic_nuscenes.dataset import finished_note
+from synthetic_nuscenes.dataset_hashes import dataset_hashes
+
+from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
+from .runs import StudyError, differences, read_json, write_json
+from .transfer_constants import table_hashes
+from .transfer_report import summarize
+from .validation_log import METRICS
+
+FIRST = "camera"
+"""The sensor whose scores stand at the top of a part."""
+
+
+def data_identity(data_root: Path) -> dict:
+    """Return what tells a data set from others: name and hashes of a synthetic one, hashes of the tables of any other.
+
+    Raises:
+        SyntheticDataError: the note of a synthetic data set is damaged.
+    """
+    note = finished_note(data_root)
+    if note is None:
+        return {"benchmark": None, "tables": table_hashes(data_root)}
+    return {"benchmark": note.get("benchmark"), "format": note["format"], "sha256": dataset_hashes(data_root)}
+
+
+def read_baselines(path: Path, identity: dict) -> dict:
+    """Return what a file of baselines holds of a data set; only what the data are where there is no file.
+
+    Raises:
+        StudyError: the file is damaged, or of other data.
+    """
+    if not path.is_file():
+        return {"data": identity}
+    content = read_json(path)
+    if content is None or not isinstance(content.get("data"), dict):
+        raise StudyError(f"--json {path}: expected blind baselines of an earlier run; give another file")
+    if content["data"] != identity:
+        changes = differences(content["data"], identity)
+        raise StudyError(f"--json {path} holds baselines of other data ({changes}); give another file")
+    return content
+
+
+def detector_entry(scores: Sequence[Mapping[str, float] | None], seeds: Sequence[int]) -> dict:
+    """Return mean mAP and NDS over seeds, their deviations, the values by seed, and the mean AP of each class.
+
+    Args:
+        scores: metrics of each seed; None where it failed.
+        seeds: the seeds, in the same order.
+    """
+    by_metric = {name: summarize([s and s[name] for s in scores]) for name in METRICS}
+    known = [s for s in scores if s]
+    classes = [key for key in known[0] if key.endswith("_AP")]
+    return {
+        **{name: summary.mean for name, summary in by_metric.items()},
+        "std": {name: summary.std for name, summary in by_metric.items()},
+        "values": {name: summary.values for name, summary in by_metric.items()},
+        "n": len(known),
+        "seeds": list(seeds),
+        "AP": {key.removesuffix("_AP"): sum(s[key] for s in known) / len(known) for key in classes},
+    }
+
+
+def merge(content: dict, part: str, entry: dict) -> dict:
+    """Return the record with a part in it; of detectors, sensors that were not run again stay.
+
+    The parts `random_frozen` and `all_labels` have the camera's mAP and NDS at their top.
+    """
+    if part in (RANDOM_FROZEN, ALL_LABELS):
+        entry = {k: v for k, v in content.get(part, {}).items() if k not in METRICS} | entry
+        if FIRST in entry:
+            entry = {name: entry[FIRST][name] for name in METRICS} | entry
+    return content | {part: entry} if entry else content
+
+
+def write_baselines(path: Path, content: dict) -> None:
+    """Write the record, with the versions of what it was measured with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packages = ("nuscenes-devkit", "scikit-learn")
+    versions = installed_versions() | {name: metadata.version(name) for name in packages} | {"ponderv2": __version__}
+    write_json(path, content | {"versions": versions, "machine": platform.machine()})
+
+
+def print_table(content: dict) -> None:
+    """Print a row for each baseline, and what the frozen random encoders reach of the trained ones."""
+    table = Table(title="blind baselines, and all labels beside them", box=MARKDOWN)
+    for name in ("baseline", "sensor", "labels", "mAP", "NDS", "mIoU", "seeds"):
+        table.add_column(name)
+    for part, name in ((CONSTANT_PART, "boxes that see nothing"),):
+        entry = content.get(part)
+        for found in filter(None, (entry, (entry or {}).get("with_all_labels"))):
+            table.add_row(name, "none", *_detection(found))
+    for part, name in ((RANDOM_FROZEN, "head on a frozen random encoder"), (ALL_LABELS, "everything trained")):
+        entry = content.get(part, {})
+        for found in (entry, *entry.get("fewer_labels", {}).values()):
+            for sensor in ("camera", "lidar"):
+                if sensor in found:
+                    table.add_row(name, sensor, *_detection(found[sensor]))
+    if POINTS in content:
+        found = content[POINTS]
+        labels, n = f"{found['fraction']:.0%}", str(found["n"])
+        table.add_row("points alone", "lidar", labels, "", "", f"{100 * found['mIoU']:.1f}", n)
+        frequent = found["most_frequent"]
+        table.add_row(f"always {frequent['class']}", "none", labels, "", "", f"{100 * frequent['mIoU']:.1f}", n)
+    Console(width=140).print(table)
+    for sensor in ("camera", "lidar"):
+        frozen, trained = (content.get(part, {}).get(sensor) for part in (RANDOM_FROZEN, ALL_LABELS))
+        if frozen and trained and trained["mAP"]:
+            print(f"{sensor}: frozen random {frozen['mAP'] / trained['mAP']:.0%} of the mAP of everything trained")
+
+
+def _detection(entry: dict) -> tuple[str, ...]:
+    scores = [f"{100 * entry[name]:.1f}" for name in METRICS]
+    return f"{entry['fraction']:.0%}", *scores, "", str(entry["n"])

@@ -1,0 +1,243 @@
+"""Blind baselines: what is reached on a data set with little or no looking, beside what a trained detector reaches."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nuscenes import NuScenes
+
+from ponderv2.datasets.splits import SPLITS
+from ponderv2.engine import innermost_dataset, set_data_root
+from ponderv2.registry import DATASETS
+
+from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
+from .baseline_report import data_identity, detector_entry, merge, print_table, read_baselines, write_baselines
+from .first_step import build_first_step
+from .points_alone import FIT, score_points
+from .processes import launch
+from .quiet import messages_from
+from .recipe_parts import dataset_at
+from .runs import Launcher, StudyError, read_json, run_jobs, write_json
+from .transfer_constants import constant_scores
+from .transfer_report import summarize
+from .transfer_study import CONSTANT, FROZEN, DetectorRun, TransferStudy
+
+_LOWEST_SHOWN = 40
+"""Messages of mmengine from errors on."""
+
+
+@dataclass(frozen=True)
+class BlindBaselines:
+    """The baselines of one data set.
+
+    Attributes:
+        root: folder of the repository, with tools/ and configs/.
+        data_root: folder of the data.
+        out: folder of the runs, where what was interrupted goes on.
+        modalities: sensors of the detectors, "camera" and "lidar".
+        fraction: share of the labelled frames that the constant predictor and the classifier of points get.
+        frozen_fractions: shares that the heads on frozen random encoders get.
+        seeds: seeds of the choices of frames and of the trainings.
+        head_steps: steps in which the head alone is trained.
+        full_steps: steps after them: of everything in a detector that is trained, of the head where it is frozen.
+        options: changes to the detector recipes, as `key=value`.
+    """
+
+    root: Path
+    data_root: Path
+    out: Path
+    modalities: tuple[str, ...]
+    fraction: float
+    frozen_fractions: tuple[float, ...]
+    seeds: tuple[int, ...]
+    head_steps: int
+    full_steps: int
+    options: tuple[str, ...] = ()
+
+    def study(self, modalities: Sequence[str], fractions: Sequence[float]) -> TransferStudy:
+        """Return a transfer study whose baselines these are; nothing in it is pre-trained.
+
+        Raises:
+            StudyError: a list is empty or has duplicates.
+        """
+        tiny = self.root / "configs" / "tiny"
+        return TransferStudy(
+            train_tool=self.root / "tools" / "train.py",
+            data_root=self.data_root,
+            out=self.out,
+            modalities=tuple(modalities),
+            fractions=tuple(fractions),
+            seeds=self.seeds,
+            configs={m: tiny / f"uvtr_{m}_synthetic_head_first.py" for m in modalities},
+            pretrain_configs={m: tiny / f"ponderv2_{m}_synthetic.py" for m in modalities},
+            options=(*self._schedule(), *self.options),
+        )
+
+    def _schedule(self) -> list[str]:
+        """Return the changes that give the recipes these numbers of steps; they are scored once, at the end."""
+        head, total = self.head_steps, self.head_steps + self.full_steps
+        return [
+            f"train_cfg.max_iters={total}",
+            f"train_cfg.val_interval={total}",
+            f"param_scheduler.0.total_steps={head}",
+            f"param_scheduler.0.end={head}",
+            f"param_scheduler.1.total_steps={self.full_steps}",
+            f"param_scheduler.1.begin={head}",
+            f"param_scheduler.1.end={total}",
+            f"custom_hooks.0.after={head}",
+        ]
+
+    def frames(self, fraction: float, seed: int) -> tuple[list[str], list[str]]:
+        """Return the tokens of the labelled key frames of a share, and of the frames that are scored."""
+        study = self.study(self.modalities[:1], (fraction,))
+        config, key = study.config_of(DetectorRun(self.modalities[0], fraction, CONSTANT, seed))
+        set_data_root(config, str(self.data_root))
+        parts = dataset_at(config, key, Path(config.filename)), innermost_dataset(config.val_dataloader)[1]
+        with messages_from(_LOWEST_SHOWN):
+            sets = [DATASETS.build(part | {"pipeline": []}) for part in parts]
+        labelled, scored = ([frames.get_data_info(k)["token"] for k in range(len(frames))] for frames in sets)
+        return labelled, scored
+
+
+def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = launch) -> int:
+    """Run the baselines of a command line, merge them into the JSON file, and print a table.
+
+    Args:
+        given: arguments of tools/blind_baselines.py.
+        root: folder of the repository, with tools/ and configs/.
+        launcher: function that runs a command.
+
+    Returns:
+        The exit code: 0 done, 1 some training failed.
+
+    Raises:
+        UserError: the baselines cannot be run; no training has started then.
+    """
+    baselines = BlindBaselines(
+        root=root,
+        data_root=given.data_root,
+        out=given.out,
+        modalities=tuple(given.modalities),
+        fraction=given.fraction,
+        frozen_fractions=tuple(given.frozen_fractions),
+        seeds=tuple(given.seeds),
+        head_steps=given.head_steps,
+        full_steps=given.full_steps,
+        options=tuple(given.cfg_options),
+    )
+    identity = data_identity(given.data_root)
+    content = read_baselines(given.json, identity)
+    _check(baselines, given.only)
+    steps = {
+        CONSTANT_PART: lambda: (_constant(baselines), {}),
+        POINTS: lambda: (_points(baselines, identity), {}),
+        RANDOM_FROZEN: lambda: _detectors(baselines, FROZEN, baselines.frozen_fractions, launcher),
+        ALL_LABELS: lambda: _detectors(baselines, "scratch", (1.0,), launcher),
+    }
+    failures: dict[str, str] = {}
+    for part, step in steps.items():
+        if part in given.only:
+            entry, failed = step()
+            failures |= failed
+            content = merge(content, part, entry)
+            # Each part at once: what comes later may be interrupted.
+            write_baselines(given.json, content)
+    print_table(content)
+    print(f"written: {given.json}")
+    if failures:
+        print(f"failed: {', '.join(sorted(failures))}; start again to repeat them")
+    return 1 if failures else 0
+
+
+def _check(baselines: BlindBaselines, parts: Sequence[str]) -> None:
+    """Build what the first step of each training that has no result needs."""
+    for part, init, fractions in (
+        (RANDOM_FROZEN, FROZEN, baselines.frozen_fractions),
+        (ALL_LABELS, "scratch", (1.0,)),
+    ):
+        if part not in parts:
+            continue
+        study = baselines.study(baselines.modalities, fractions)
+        runs = [run for run in study.detector_runs() if run.init == init]
+        waiting = [run for run in runs if study.detector(run, None).finished() is None]
+        for modality in baselines.modalities:
+            first = next((run for run in waiting if run.modality == modality), None)
+            if first is not None:
+                with messages_from(_LOWEST_SHOWN):
+                    build_first_step(study.config_to_train(first, None), study.configs[modality])
+
+
+def _constant(baselines: BlindBaselines) -> dict:
+    fractions = tuple(dict.fromkeys((baselines.fraction, 1.0)))
+    modality = baselines.modalities[0]
+    found = constant_scores(baselines.study((modality,), fractions))
+    entries = []
+    for fraction in fractions:
+        scores = [found[DetectorRun(modality, fraction, CONSTANT, seed)] for seed in baselines.seeds]
+        entries.append(detector_entry(scores, baselines.seeds) | _counts(baselines, fraction))
+    return entries[0] | ({"with_all_labels": entries[1]} if len(entries) > 1 else {})
+
+
+def _detectors(
+    baselines: BlindBaselines, init: str, fractions: Sequence[float], launcher: Launcher
+) -> tuple[dict, dict[str, str]]:
+    study = baselines.study(baselines.modalities, fractions)
+    jobs = {run: study.detector(run, None) for run in study.detector_runs() if run.init == init}
+    results, failures = run_jobs(list(jobs.values()), 1, launcher)
+    done = {run: results[job.name] for run, job in jobs.items() if job.name in results}
+    by_fraction: dict[float, dict] = {}
+    for fraction in fractions:
+        counts = _counts(baselines, fraction)
+        for modality in baselines.modalities:
+            found = [done.get(DetectorRun(modality, fraction, init, seed)) for seed in baselines.seeds]
+            if not any(found):
+                continue
+            about = {
+                "steps": {"head": baselines.head_steps, "then": baselines.full_steps},
+                "minutes": [run and run["minutes"] for run in found],
+                "options": list(baselines.options),
+            }
+            scores = [run and run["result"] for run in found]
+            by_fraction.setdefault(fraction, {})[modality] = detector_entry(scores, baselines.seeds) | counts | about
+    if not by_fraction:
+        return {}, failures
+    most = max(by_fraction)
+    fewer = {f"{fraction:g}": by_fraction[fraction] for fraction in sorted(by_fraction) if fraction != most}
+    return by_fraction[most] | ({"fewer_labels": fewer} if fewer else {}), failures
+
+
+def _counts(baselines: BlindBaselines, fraction: float) -> dict:
+    labelled, scored = baselines.frames(fraction, baselines.seeds[0])
+    return {"fraction": fraction, "labelled_frames": len(labelled), "scored_frames": len(scored)}
+
+
+def _points(baselines: BlindBaselines, identity: dict) -> dict:
+    """Score the classifier of points for each seed; what was scored before is taken from the folder of the runs."""
+    found = []
+    nuscenes = None
+    for seed in baselines.seeds:
+        path = baselines.out / POINTS / f"{baselines.fraction:g}_seed{seed}.json"
+        settings = {"data": identity, "fraction": baselines.fraction, "seed": seed, "fit": FIT}
+        kept = read_json(path) if path.is_file() else None
+        if kept is None or kept.get("settings") != settings:
+            if nuscenes is None:
+                nuscenes = _open(baselines.data_root)
+            kept = {
+                "settings": settings,
+                "result": score_points(nuscenes, *baselines.frames(baselines.fraction, seed), seed),
+            }
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, kept)
+        found.append(kept["result"])
+    spread = summarize([result["mIoU"] for result in found])
+    about = {"fraction": baselines.fraction, "seeds": list(baselines.seeds), "n": len(found)}
+    values = {"std": spread.std, "values": spread.values}
+    return {"mIoU": spread.mean, **values, **about, **{k: v for k, v in found[0].items() if k != "mIoU"}}
+
+
+def _open(data_root: Path) -> NuScenes:
+    there = [version for version in SPLITS if (data_root / version).is_dir() and "val" in SPLITS[version]]
+    if not there:
+        raise StudyError(f"--data-root {data_root} has no tables of a version with a validation split")
+    return NuScenes(there[0], str(data_root), verbose=False)
