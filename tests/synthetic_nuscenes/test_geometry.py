@@ -14,9 +14,10 @@ from synthetic_nuscenes.gait import GaitMesh
 from synthetic_nuscenes.lidar import crossing_delay, firing_azimuths, firing_delays
 from synthetic_nuscenes.materials import material
 from synthetic_nuscenes.mesh import box
+from synthetic_nuscenes.moment import STATIC
 from synthetic_nuscenes.paths import Along, PathBuilder
 from synthetic_nuscenes.rig import CAMERAS, Camera, lidar_to_ego
-from synthetic_nuscenes.world import STATIC, pose_matrices
+from synthetic_nuscenes.world import pose_matrices
 
 
 def test_embree_hits_what_plain_geometry_says(world: World) -> None:

@@ -7,10 +7,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .camera_effects import EXACT, CameraEffects, blurred, drops_on_lens, glare, rain_streaks, sensor_noise
+from .moment import STATIC, WorldHits
 from .rig import Camera
 from .shading import Shader
 from .sky import develop
-from .world import STATIC, World, WorldHits
+from .world import World
 
 _FAR = 2000.0
 

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .materials import MATERIALS, material
+from .moment import STATIC, WorldHits
 from .weather import Weather
 from .wet import DARKENING, PAVED, puddles
-from .world import STATIC, Surfaces, World, WorldHits, dot
+from .world import Surfaces, World, dot
 
 MAX_RANGE, MIN_RANGE = 100.0, 1.0
 RAINDROP = material("raindrop").number

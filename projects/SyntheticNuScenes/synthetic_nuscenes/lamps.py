@@ -8,9 +8,10 @@ from numpy import ndarray
 from scipy.spatial import cKDTree
 
 from .actors import EGO_SIZE, Actor
-from .world import Moment, World, dot
+from .moment import Moment
+from .world import World, dot
 
-LAMP_POWER = 24.0
+LAMP_POWER = 36.0
 """Light of a street lamp on a surface that faces it at one metre."""
 BEAM_POWER = 130.0
 """Light of a pair of head lights straight ahead at one metre."""

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .echoes import MAX_RANGE, MIN_RANGE, RAINDROP, drop_distances, echoes
+from .moment import NOTHING, WorldHits
 from .rig import lidar_to_ego
-from .world import NOTHING, World, WorldHits
+from .world import World
 
 ELEVATIONS = np.linspace(-30.67, 10.67, 32)
 """Elevations of the 32 beams (degrees), those of an HDL-32E; ring 0 is the lowest."""

@@ -20,11 +20,12 @@ from .can_bus import write_can_bus
 from .lidar import PERIOD, LidarErrors, Sweep, crossing_delay, sweep
 from .map_mask import draw_map
 from .materials import MATERIALS
+from .moment import STATIC
 from .rig import CAMERAS, LIDAR_ROTATION, LIDAR_TRANSLATION, lidar_to_ego, quaternion, unit_quaternion
 from .synthetic_errors import naming
 from .tables import CATEGORIES, LIDAR_CHANNEL, token, visibility_token
 from .weather import describe
-from .world import STATIC, World
+from .world import World
 
 KEY_FRAME_GAP = 0.5
 SWEEPS_PER_KEY_FRAME = round(KEY_FRAME_GAP / PERIOD)

@@ -6,10 +6,11 @@ from numpy import ndarray
 
 from .lamps import NightLights, has_lights_on
 from .materials import MATERIALS, Texture, material
+from .moment import NOTHING, STATIC, Moment, WorldHits
 from .sky import sky
 from .textures import pattern
 from .wet import DARKENING, water_film
-from .world import NOTHING, STATIC, Moment, World, WorldHits, dot
+from .world import World, dot
 
 _GLOSS = np.array([m.gloss for m in MATERIALS], np.float32)
 _TEXTURE = np.array([m.texture for m in MATERIALS])

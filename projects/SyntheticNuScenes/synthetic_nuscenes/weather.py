@@ -128,7 +128,7 @@ def _light(rng: np.random.Generator, time_of_day: str, condition: str, rain: flo
     sun_color = sun_color * 2.9 * (1 - 0.97 * overcast) * (1 - 0.45 * low)
     afterglow = np.array([0.5, 0.25, 0.08]) * low * (1 - overcast)
     daylight = {"dusk": 0.13, "night": 0.006, "evening": 0.75}.get(time_of_day, 1.0) * (1 - 0.3 * overcast)
-    exposure = (0.78 + 0.25 * overcast) * rng.uniform(0.92, 1.08)
+    exposure = (0.68 + 0.3 * overcast) * rng.uniform(0.92, 1.08)
     if time_of_day == "evening":
         zenith, horizon, exposure = 0.7 * zenith, 0.75 * horizon, 1.15 * exposure
     elif time_of_day == "dusk":

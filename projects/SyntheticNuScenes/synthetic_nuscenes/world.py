@@ -4,34 +4,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 
 from .actors import Actor
-from .casting import BodyCaster, Caster, Hits
+from .casting import BodyCaster, Caster
 from .gait import GaitMesh
 from .mesh import Mesh
+from .moment import STATIC, Moment, WorldHits, closer, first_world_hits
 from .paths import Along
 from .town import Town
 from .weather import Weather
 
-NOTHING, STATIC = -1, 0
-"""Numbers in `WorldHits` of bodies that are no actors; actor k is body k + 1."""
 SEEN_UP_TO = 150.0
 """Distance (m) beyond which actors are not drawn."""
-
-
-class WorldHits(NamedTuple):
-    """`WorldHits` are what `n` rays hit first."""
-
-    distance: ndarray
-    """`[n]` distances (m), inf for the sky."""
-    body: ndarray
-    """`[n]` bodies: `NOTHING`, `STATIC` or the number of an actor plus one."""
-    face: ndarray
-    """`[n]` triangles of that body."""
-    weights: ndarray
-    """`[n, 2]` weights of the second and third corner of that triangle."""
 
 
 class Surfaces(NamedTuple):
@@ -43,25 +29,6 @@ class Surfaces(NamedTuple):
     """`[n, 3]` smooth normal in the world, on the side that the ray came from."""
     place: ndarray
     uv: ndarray
-
-
-class Moment:
-    """A `Moment` is the world at one time: all that rests, and what moves where it is then."""
-
-    def __init__(self, time: float, resting: BodyCaster, moving: BodyCaster) -> None:
-        self.time, self._resting, self._moving = time, resting, moving
-
-    def first_hits(self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"]) -> WorldHits:
-        """Return what rays hit first; directions must be unit vectors."""
-        hits = _world_hits(self._resting, origins, directions)
-        moved, body = self._moving.first_hits(origins, directions)
-        return WorldHits(*_closer(hits, np.arange(len(origins)), moved, body))
-
-    def occluded(
-        self, origins: Float[ndarray, "n 3"], directions: Float[ndarray, "n 3"], reach: float | ndarray = 1e30
-    ) -> Bool[ndarray, " n"]:
-        """Return whether anything is on each ray within `reach` metres, one number or `[n]`."""
-        return self._resting.occluded(origins, directions, reach) | self._moving.occluded(origins, directions, reach)
 
 
 @dataclass
@@ -144,13 +111,13 @@ class World:
             directions: unit vectors, in the world.
             times: seconds.
         """
-        hits = _world_hits(self._resting, origins, directions)
+        hits = first_world_hits(self._resting, origins, directions)
         for k, near in self._rays_near(np.array(self._moving, np.int64), origins, directions, times):
             for pose, rays in self._by_pose(k, near, times):
                 found = self._own_caster(k, pose).first_hits(
                     *self._into_frame(k, origins[rays], directions[rays], times[rays])
                 )
-                hits = _closer(hits, rays, found, np.full(len(rays), k + 1, np.int32))
+                hits = closer(hits, rays, found, np.full(len(rays), k + 1, np.int32))
         return hits
 
     def count_alone(
@@ -278,20 +245,6 @@ def pose_matrices(position: ndarray, yaw: ndarray, pitch: ndarray, roll: ndarray
 def dot(a: ndarray, b: ndarray) -> ndarray:
     """Return the scalar products `[n]` of vectors `[n, 3]`; this is much faster than a sum over the short axis."""
     return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
-
-
-def _world_hits(caster: BodyCaster, origins: ndarray, directions: ndarray) -> WorldHits:
-    (distance, face, weights), body = caster.first_hits(origins, directions)
-    return WorldHits(distance, body, face, weights)
-
-
-def _closer(hits: WorldHits, rays: ndarray, found: Hits, body: ndarray) -> WorldHits:
-    """Put what some rays found into the hits of all where it is nearer; the arrays of `hits` are written to."""
-    better = found.distance < hits.distance[rays]
-    chosen = rays[better]
-    hits.distance[chosen], hits.face[chosen] = found.distance[better], found.face[better]
-    hits.weights[chosen], hits.body[chosen] = found.weights[better], body[better]
-    return hits
 
 
 def _shares(weights: ndarray) -> tuple[ndarray, ndarray, ndarray]:
