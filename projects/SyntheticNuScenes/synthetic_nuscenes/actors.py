@@ -112,8 +112,8 @@ class Plan:
     rng: np.random.Generator
     busyness: float = 1.0
     """How many people and vehicles are about, 1 on an average day."""
-    placements: list[Placement] = field(default_factory=list)
-    closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
+    placements: list[Placement] = field(default_factory=list, init=False)
+    closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict, init=False)
     """Start and end (m along the kerb) of what is closed of the outer lanes, by road and direction."""
 
     def __post_init__(self) -> None:
