@@ -20,7 +20,7 @@ EGO_SIZE = (4.08, 1.73, 1.56)
 """Length, width and height (m) of the recording car, a Renault Zoe."""
 KEPT_WITHIN = {"vehicle": 80.0, "cycle": 52.0, "pedestrian": 52.0, "": 42.0}
 """Distance (m) from the way of the ego car within which actors are kept, by the group of their attributes."""
-MOST_ACTORS = (150, 1.2)
+MOST_ACTORS = (125, 1.2)
 """Most actors around a car that stands, and more of them for each metre of its way. The farthest are left out, because
 each costs rays."""
 _TIME_STEP = 0.1
@@ -112,8 +112,8 @@ class Plan:
     rng: np.random.Generator
     busyness: float = 1.0
     """How many people and vehicles are about, 1 on an average day."""
-    placements: list[Placement] = field(default_factory=list)
-    closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
+    placements: list[Placement] = field(default_factory=list, init=False)
+    closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict, init=False)
     """Start and end (m along the kerb) of what is closed of the outer lanes, by road and direction."""
 
     def __post_init__(self) -> None:
