@@ -20,8 +20,9 @@ EGO_SIZE = (4.08, 1.73, 1.56)
 """Length, width and height (m) of the recording car, a Renault Zoe."""
 KEPT_WITHIN = {"vehicle": 80.0, "cycle": 52.0, "pedestrian": 52.0, "": 42.0}
 """Distance (m) from the way of the ego car within which actors are kept, by the group of their attributes."""
-MOST_ACTORS = 150
-"""The farthest of more are left out, because each costs rays."""
+MOST_ACTORS = (150, 1.2)
+"""Most actors around a car that stands, and more of them for each metre of its way. The farthest are left out, because
+each costs rays."""
 _TIME_STEP = 0.1
 _EGO_GAP = 0.5
 _MOVES = 0.2
@@ -177,7 +178,8 @@ class Plan:
         within = np.array([KEPT_WITHIN[placement.kind.states] for placement in self.placements])
         found = np.flatnonzero(away < within)
         found = np.array([k for k in found if not taken[k].meets(ego)], dtype=np.int64)
-        nearest = np.sort(found[np.argsort(away[found], kind="stable")[:MOST_ACTORS]])
+        most = int(MOST_ACTORS[0] + MOST_ACTORS[1] * np.hypot(*np.diff(self._way, axis=0).T).sum())
+        nearest = np.sort(found[np.argsort(away[found], kind="stable")[:most]])
         return [self.placements[k] for k in nearest]
 
     @cached_property

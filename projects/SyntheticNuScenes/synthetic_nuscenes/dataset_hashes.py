@@ -22,11 +22,11 @@ def dataset_hashes(root: Path, progress: bool = True) -> dict[str, str]:
 
     Args:
         root: folder of the data set.
-        progress: whether a progress bar is shown.
+        progress: whether a progress bar is shown, on a terminal.
     """
     files = sorted(_files(root), key=lambda found: found[1].encode())
     digests = {name: hashlib.sha256() for name in ("all", *PARTS)}
-    with tqdm(total=len(files), unit="file", desc="hashes", disable=not progress, leave=False) as bar:
+    with tqdm(total=len(files), unit="file", desc="hashes", disable=None if progress else True, leave=False) as bar:
         for part, name in files:
             line = f"{_file_hash(root / name)}  {name}\n".encode()
             digests["all"].update(line)

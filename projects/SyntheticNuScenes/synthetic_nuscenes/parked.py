@@ -15,9 +15,9 @@ PARKED, STOPPED, RIDERLESS = "vehicle.parked", "vehicle.stopped", "cycle.without
 _LENGTHS = {"car": 4.9, "truck": 7.6, "trailer": 10.5, "small trailer": 7.0, "bus": 11.5, "digger": 7.0}
 _WIDTHS = {"car": 1.95, "truck": 2.5, "trailer": 2.7, "small trailer": 2.4, "bus": 2.9, "digger": 2.75}
 _KERB_MIX = {
-    "old town": (("car", 0.84), ("truck", 0.1), ("small trailer", 0.04), ("digger", 0.02)),
-    "suburb": (("car", 0.8), ("truck", 0.1), ("small trailer", 0.06), ("bus", 0.02), ("digger", 0.02)),
-    "centre": (("car", 0.76), ("truck", 0.13), ("bus", 0.05), ("trailer", 0.04), ("digger", 0.02)),
+    "old town": (("car", 0.82), ("truck", 0.09), ("small trailer", 0.06), ("digger", 0.03)),
+    "suburb": (("car", 0.77), ("truck", 0.09), ("small trailer", 0.09), ("bus", 0.02), ("digger", 0.03)),
+    "centre": (("car", 0.74), ("truck", 0.12), ("bus", 0.06), ("trailer", 0.05), ("digger", 0.03)),
     "industrial": (("car", 0.54), ("truck", 0.2), ("trailer", 0.18), ("bus", 0.04), ("digger", 0.04)),
 }
 _YARDS = (

@@ -60,7 +60,7 @@ def describe(nuscenes: NuScenes, progress: bool = True) -> dict:
 
     Args:
         nuscenes: the data set.
-        progress: whether a progress bar is shown.
+        progress: whether a progress bar is shown, on a terminal.
     """  # noqa: E501
     boxes = _boxes(nuscenes)
     drives, frames = len(nuscenes.scene), len(nuscenes.sample)
@@ -157,7 +157,7 @@ def _points(nuscenes: NuScenes, progress: bool) -> tuple[dict, dict]:
     points, frames = np.zeros((2, max(1, len(names))), np.int64)
     standing = []
     first = {scene["first_sample_token"] for scene in nuscenes.scene}
-    for sample in tqdm(nuscenes.sample, unit="frame", desc="report", disable=not progress, leave=False):
+    for sample in tqdm(nuscenes.sample, unit="frame", desc="report", disable=None if progress else True, leave=False):
         data = sample["data"][LIDAR_CHANNEL]
         labels = labels_of(nuscenes, mapper, data) if mapper else None
         if mapper:
@@ -207,7 +207,7 @@ def make_report(root: Path, path: Path, benchmark: str | None = None, progress: 
         root: folder of the data set.
         path: the JSON file.
         benchmark: name of the data set, where it has one.
-        progress: whether a progress bar is shown.
+        progress: whether a progress bar is shown, on a terminal.
 
     Raises:
         FileNotFoundError: `root` holds no data set.
