@@ -27,7 +27,7 @@ class Openings(NamedTuple):
     lintel: float
     shop: bool = True
     """Whether the ground floor has wider windows."""
-    lit: float = 0.3
+    lit: float = 0.2
     """Share of the windows that are lit at night."""
 
 
@@ -68,7 +68,7 @@ def glass_facade(color, place, normal, uv, footprint) -> Drawn:
     along = along_wall(place, normal)
     stains = (fractal(along * 0.2, place[:, 2] * 0.3) - 0.5) * 0.15
     wall = color * (1 + stains)[:, None]
-    openings = Openings(0.46, 0.18, 0.93, lit=0.4)
+    openings = Openings(0.46, 0.18, 0.93, lit=0.25)
     return _windows(uv, footprint, place, along, wall, np.float32([0.16, 0.165, 0.17]), openings)
 
 
@@ -151,5 +151,5 @@ def _windows(
     strength = (
         (0.25 + 0.75 * cell_value(bay * 5 + 2, floor * 11 + 7)) * (0.45 + 0.55 * b) * np.where(curtain | goods, 0.45, 1)
     )
-    glow[lit] = (0.36 * tint * strength[:, None])[lit]
+    glow[lit] = (0.26 * tint * strength[:, None])[lit]
     return Drawn(result, mirror, glow)

@@ -17,6 +17,7 @@ BEAM_POWER = 130.0
 """Light of a pair of head lights straight ahead at one metre."""
 _LAMP_REACH, _LAMPS_PER_PLACE, _CELL = 45.0, 4, 4.0
 _BEAM_REACH, _LIT_VEHICLES = 60.0, 10
+_WITH_BEAMS = ("car", "truck", "bus", "motorcycle")
 
 
 class Beams(NamedTuple):
@@ -132,7 +133,7 @@ def _beams(world: World, time: float, place: ndarray) -> Beams:
     rows = [(middle, forward, middle - np.array([*(EGO_SIZE[0] * forward), 0.0]))]
     others = []
     for k, actor in enumerate(world.actors):
-        if actor.kind.states not in ("vehicle", "cycle") or not has_lights_on(actor):
+        if actor.kind.detection_name not in _WITH_BEAMS or not has_lights_on(actor):
             continue
         center, yaw = world.actor_poses(k, now)
         away = float(np.hypot(*(center[0, :2] - place)))

@@ -137,9 +137,9 @@ def _light(rng: np.random.Generator, time_of_day: str, condition: str, rain: flo
         afterglow, exposure = 0.5 * afterglow, 1.5 * exposure
     elif time_of_day == "night":
         # The glow of a town on its own sky; clouds and fog send more of it back.
-        town = np.array([0.011, 0.0085, 0.0065]) * (1 + 0.8 * overcast)
+        town = np.array([0.017, 0.014, 0.0115]) * (1 + 0.8 * overcast)
         zenith, horizon, sun_color = np.array([0.0025, 0.003, 0.006]) + 0.4 * town, town, np.zeros(3)
-        afterglow, exposure = np.zeros(3), 1.5 * exposure
+        afterglow, exposure = np.zeros(3), 2.3 * exposure
     haze = rng.uniform(500, 1100) * (1 - 0.5 * overcast)
     if condition == "rain":
         haze = 420 / (1 + 0.12 * rain)
