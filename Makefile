@@ -56,7 +56,7 @@ demo: setup
 	@rm -rf $(WORK_DIR)/render $(WORK_DIR)/probe.json $(WORK_DIR)/detection $(WORK_DIR)/constant.json $(WORK_DIR)/boxes
 ifeq ($(DATA_ROOT),)
 	@echo "[1/6] synthetic streets in $(DEMO_DATA)"
-	$(PY) tools/make_synthetic_nuscenes.py --out $(DEMO_DATA) --scenes 10 --keyframes 4 --image-size 400x225 --workers 2
+	$(PY) tools/make_synthetic_nuscenes.py --out $(DEMO_DATA) --benchmark streets-mini --workers 2
 	@echo "[2/6] info files"
 	$(PY) tools/create_data.py --root $(DEMO_DATA) --version v1.0-mini --out $(DEMO_DATA) --no-paste-database
 endif

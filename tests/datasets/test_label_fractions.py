@@ -52,6 +52,13 @@ def test_a_smaller_fraction_is_part_of_every_larger_one_and_the_order_is_kept(by
     assert times == sorted(times)
 
 
+def test_the_shares_of_a_benchmark_of_400_frames_are_nested():
+    frames = frame_entries(scenes=100, length=4)
+    chosen = [set(tokens(choose_fraction(frames, share, seed=2))) for share in (0.01, 0.05, 0.1, 0.25, 1.0)]
+    assert [len(part) for part in chosen] == [4, 20, 40, 100, 400]
+    assert all(small < large for small, large in zip(chosen, chosen[1:], strict=False))
+
+
 @pytest.mark.parametrize("by", ["frames", "scenes"])
 def test_the_choice_hangs_on_the_seed_alone(by):
     frames = frame_entries()

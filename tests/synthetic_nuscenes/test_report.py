@@ -70,7 +70,7 @@ def content(synthetic_nuscenes: NuScenes) -> dict:
 def test_its_counts_are_those_of_the_devkits_boxes(content: dict, synthetic_nuscenes: NuScenes) -> None:
     assert (content["drives"], content["key_frames"]) == (3, 6)
     assert list(content["classes"]) == DETECTION_NAMES
-    boxes = {name: 0 for name in DETECTION_NAMES}
+    boxes = dict.fromkeys(DETECTION_NAMES, 0)
     ahead = 0
     for sample in synthetic_nuscenes.sample:
         data = sample["data"]["LIDAR_TOP"]

@@ -18,6 +18,7 @@ MERGE = ["{encoder}", "{encoder}", "{out}/merged.pth", "--config", "{fusion_reci
 DATA = ["--root", "{streets}", "--version", "v1.0-mini", "--out", "{out}", "--workers", "1"]
 PROBE = ["{detector_recipe}", "--data-root", "{streets}", "--encoders", "scratch"]
 STUDY = ["--data-root", "{streets}", "--out", "{out}/study"]
+BLIND = ["--data-root", "{streets}", "--out", "{out}/blind", "--json", "{out}/blind.json"]
 
 BAD: dict[str, list[tuple[list[str], str]]] = {
     "train": [
@@ -208,6 +209,27 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         (["--out", "{here}"], r"not empty and holds no synthetic data set"),
         (["--out", "{streets}", "--scenes", "1"], r"holds another synthetic data set \(.*scenes 2 instead of 1"),
         (["--out", "/proc/set"], r"--out /proc: nothing can be written there"),
+        (["--out", "{out}/s", "--benchmark", "streets-v9"], r"--benchmark: invalid choice: 'streets-v9'"),
+        (
+            ["--out", "{out}/s", "--benchmark", "streets-mini", "--scenes", "2", "--image-size", "96x54"],
+            r"--benchmark streets-mini fixes --scenes and --image-size: leave that out, or the benchmark",
+        ),
+        (
+            ["--out", "{streets}", "--benchmark", "streets-mini"],
+            r"holds another synthetic data set \(.*scenes 2 instead",
+        ),
+        (["--out", "{streets}", "--check", "--benchmark", "streets-mini"], r"holds another synthetic data set"),
+        (["--out", "{out}/s", "--check"], r"--check: .*s holds no finished synthetic data set"),
+        (
+            ["--out", "{streets}", "--check", "--seed", "0"],
+            r"--check is of a benchmark, which fixes --seed: leave that",
+        ),
+        (
+            ["--out", "{streets}", "--hashes", "{out}/h.json"],
+            r"--hashes: .*streets is no benchmark, its synthetic\.json",
+        ),
+        (["--out", "{streets}", "--report", "r.png"], r"--report: expected a file \*\.json, got 'r\.png'"),
+        (["--out", "{streets}", "--report", "{file}/r.json"], r"--report .*file\.txt/r\.json: cannot be written"),
     ],
     "linear_probe": [
         ([*PROBE, "--frames", "0"], r"--frames: expected a whole number of at least 1"),
@@ -242,6 +264,25 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*STUDY, "--cfg-options", "max_iters"], r"expected KEY=VALUE, got 'max_iters'"),
         ([*STUDY[:2], "--out", "{file}"], r"--out .*file\.txt: expected a folder, found a file"),
         (["--data-root", "{nowhere}", *STUDY[2:]], r"--data-root .*nowhere does not exist"),
+    ],
+    "blind_baselines": [
+        (BLIND[:-2], r"the following arguments are required: --json"),
+        ([*BLIND[:-1], "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
+        ([*BLIND[:-1], "{file}"], r"--json .*file\.txt: expected blind baselines of an earlier run"),
+        ([*BLIND[:3], "{file}", *BLIND[4:]], r"--out .*file\.txt: expected a folder, found a file"),
+        (["--data-root", "{nowhere}", *BLIND[2:]], r"--data-root .*nowhere does not exist"),
+        (
+            ["--data-root", "{no_infos}", *BLIND[2:]],
+            r"has no nuscenes_infos_train\.pkl; make it with tools/create_data",
+        ),
+        ([*BLIND, "--only", "random"], r"--only: invalid choice: 'random'"),
+        ([*BLIND, "--modalities", "fusion"], r"--modalities: invalid choice: 'fusion'"),
+        ([*BLIND, "--fraction", "0"], r"--fraction: expected a share above 0 and at most 1"),
+        ([*BLIND, "--frozen-fractions", "1", "1"], r"--fractions: expected different values"),
+        ([*BLIND, "--seeds", "0", "0"], r"--seeds: expected different values"),
+        ([*BLIND, "--seeds", "-1"], r"--seeds: expected a whole number of at least 0"),
+        ([*BLIND, "--full-steps", "0"], r"--full-steps: expected a whole number of at least 1"),
+        ([*BLIND, "--cfg-options", "model.haed=1"], r"cannot be built: .*haed"),
     ],
     "create_data": [
         (["--root", "{nowhere}", *DATA[2:]], r"--root .*nowhere does not exist"),
