@@ -97,13 +97,21 @@ def test_a_wet_road_is_darker_and_mirrors_what_stands_on_it(world: World) -> Non
 
 
 def test_rain_takes_contrast_from_what_is_far(world: World) -> None:
-    clear, rain = (
-        _weather(time_of_day="noon", condition="overcast"),
-        _weather(time_of_day="noon", rain=12.0),
-    )
+    clear = _weather(time_of_day="noon", condition="overcast")
+    rain = _weather(time_of_day="noon", rain=12.0)
     assert rain.haze < 0.7 * clear.haze
-    far = [_picture(world, weather)[25:36].std() for weather in (clear, rain)]
-    assert far[1] < far[0]
+    # Two walls 60 m ahead, a white one on the left and a black one on the right.
+    x, y, yaw = world.ego.at(np.zeros(1))[0]
+    walls = [
+        box((60, 0.5, 0), (61, 12, 12), material("sign"), (0.9, 0.9, 0.9)),
+        box((60, -12, 0), (61, -0.5, 12), material("sign"), (0.02, 0.02, 0.02)),
+    ]
+    small = replace(world, scenery=merged(walls).moved((x, y, 0.0), float(yaw)), actors=[])
+    contrast = []
+    for weather in (clear, rain):
+        picture = _picture(small, weather)[30:34]
+        contrast.append(np.abs(picture[:, 45:55].mean() - picture[:, 68:78].mean()))
+    assert 20 < contrast[1] < 0.95 * contrast[0]
 
 
 def test_every_class_of_ground_and_background_has_a_material() -> None:
