@@ -12,6 +12,8 @@ from .world import World
 _TOWN, _WEATHER, _DRIVE, _TRAFFIC, _SCENERY = range(5)
 """What a generator is for: each part of a world has one of its own, so none hangs on what another draws."""
 _REVISIT_EVERY = 5
+_BUSYNESS = {"morning": 1.1, "noon": 1.0, "evening": 1.15, "dusk": 0.9, "night": 0.6}
+"""How many people and vehicles are about at each time of day, 1 on average."""
 
 
 def place_of(scene: int) -> int:
@@ -33,7 +35,8 @@ def build_world(seed: int, scene: int, begin: float, end: float) -> World:
     town = lay_out_town(generator(_TOWN, place))
     weather = draw_weather(generator(_WEATHER, scene))
     ego = plan_ego(town, generator(_DRIVE, place), begin, end)
-    plan = Plan(town, ego, begin, end, generator(_TRAFFIC, scene))
+    busyness = _BUSYNESS[weather.time_of_day] * (0.8 if weather.rain else 1.0)
+    plan = Plan(town, ego, begin, end, generator(_TRAFFIC, scene), busyness)
     populate(plan)
     way = ego.at(np.linspace(begin, end, max(int((end - begin) / 0.5), 2)))[:, :2]
     scenery = build_scenery(town, generator(_SCENERY, place), plan.keep_out, way)

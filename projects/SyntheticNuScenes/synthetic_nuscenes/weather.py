@@ -12,7 +12,7 @@ CONDITIONS = {"clear": 0.4, "cloudy": 0.22, "overcast": 0.15, "rain": 0.18, "fog
 _SUN_HEIGHT = {"morning": (14, 35), "noon": (38, 62), "evening": (5, 14), "dusk": (-5, -2), "night": (25, 50)}
 """Height of the sun (degrees), at night of the moon."""
 _EXPOSURE_TIME = {"morning": 0.002, "noon": 0.001, "evening": 0.004, "dusk": 0.012, "night": 0.02}
-"""Seconds; nuScenes limits its cameras to 20 ms (Caesar et al. 2020, section 3)."""
+"""Seconds; nuScenes' cameras expose for 20 ms at most (nuscenes.org, sensor setup)."""
 _LAMP_COLORS = ((1.0, 0.6, 0.26), (1.0, 0.78, 0.5), (0.95, 0.97, 1.0))
 """Sodium lamps, and warm and cold LEDs."""
 
