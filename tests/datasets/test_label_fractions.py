@@ -1,6 +1,7 @@
 """Label fractions: stable, nested, never empty, in the order of time."""
 
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_the_shares_of_a_benchmark_of_400_frames_are_nested():
     frames = frame_entries(scenes=100, length=4)
     chosen = [set(tokens(choose_fraction(frames, share, seed=2))) for share in (0.01, 0.05, 0.1, 0.25, 1.0)]
     assert [len(part) for part in chosen] == [4, 20, 40, 100, 400]
-    assert all(small < large for small, large in zip(chosen, chosen[1:], strict=False))
+    assert all(small < large for small, large in pairwise(chosen))
 
 
 @pytest.mark.parametrize("by", ["frames", "scenes"])

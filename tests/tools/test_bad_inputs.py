@@ -216,17 +216,17 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ),
         (
             ["--out", "{streets}", "--benchmark", "streets-mini"],
-            r"holds another synthetic data set \(.*scenes 2 instead",
+            r"another synthetic data set \(.*scenes 2 instead",
         ),
         (["--out", "{streets}", "--check", "--benchmark", "streets-mini"], r"holds another synthetic data set"),
         (["--out", "{out}/s", "--check"], r"--check: .*s holds no finished synthetic data set"),
         (
             ["--out", "{streets}", "--check", "--seed", "0"],
-            r"--check is of a benchmark, which fixes --seed: leave that",
+            r"--check is of a benchmark, which fixes --seed: leave",
         ),
         (
             ["--out", "{streets}", "--hashes", "{out}/h.json"],
-            r"--hashes: .*streets is no benchmark, its synthetic\.json",
+            r"--hashes: .*streets is no benchmark, its",
         ),
         (["--out", "{streets}", "--report", "r.png"], r"--report: expected a file \*\.json, got 'r\.png'"),
         (["--out", "{streets}", "--report", "{file}/r.json"], r"--report .*file\.txt/r\.json: cannot be written"),

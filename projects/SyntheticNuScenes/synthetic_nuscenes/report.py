@@ -126,7 +126,7 @@ def _describe_class(counts: ndarray, frames_of_boxes: ndarray, frames: int) -> d
             "most": int(per_frame.max()),
         },
         "highest_share": round(share, 4),
-        "highest_cell": _cell(*cell),
+        "highest_cell": _cell(*cell) if share else None,
         "even_share": round(even_share(occupied), 4),
         "cells_in_more_than_half": [_cell(*map(int, found)) for found in often],
         "boxes_in_cells": counts.sum(axis=0).tolist(),
