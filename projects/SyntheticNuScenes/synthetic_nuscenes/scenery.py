@@ -8,7 +8,7 @@ import shapely
 from jaxtyping import Float
 from numpy import ndarray
 
-from .blocks import Surroundings, inside, pavement
+from .town_blocks import Surroundings, inside, pavement
 from .bridges import bridge_mesh
 from .greenery import hills
 from .kerbside import along_kerb, draw_planting, shelter
