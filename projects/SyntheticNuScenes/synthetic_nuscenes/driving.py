@@ -22,7 +22,7 @@ _MIX = {
 }
 _DIGGERS = 0.02
 """Share of diggers among the vehicles on their way."""
-_CYCLISTS = {"old town": 1.0, "suburb": 0.5, "centre": 0.8, "industrial": 0.3}
+_CYCLISTS = {"old town": 1.5, "suburb": 0.9, "centre": 1.3, "industrial": 0.5}
 """Mean number of cyclists in 100 m of outer lanes."""
 _SPEED_OF = {"bus": 0.9, "truck": 0.9, "articulated": 0.8, "digger": 0.35}
 _HALF = {"bus": 5.8, "truck": 4.2, "articulated": 9.5, "motorcyclist": 1.1, "digger": 3.5}

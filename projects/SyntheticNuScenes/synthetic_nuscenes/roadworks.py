@@ -6,9 +6,9 @@ import shapely
 from .actors import Plan
 from .kerb_room import Kerbside
 from .paths import Still
+from .places import random_points
 from .sites import BARRIER, CONE, STEPS, Ground, draw_sides, straight
 from .town import KERB_HEIGHT
-from .walking import random_points
 
 _KERB_SITES = ("parking", "lane", "taper", "pavement", "corner", "hole")
 
