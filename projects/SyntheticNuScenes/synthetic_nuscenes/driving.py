@@ -15,10 +15,10 @@ from .town import Town
 STOPPED, RIDDEN = "vehicle.stopped", "cycle.with_rider"
 
 _MIX = {
-    "old town": (("car", 0.6), ("truck", 0.1), ("bus", 0.11), ("motorcyclist", 0.09), ("articulated", 0.1)),
-    "suburb": (("car", 0.64), ("truck", 0.11), ("bus", 0.11), ("motorcyclist", 0.04), ("articulated", 0.1)),
-    "centre": (("car", 0.6), ("truck", 0.11), ("bus", 0.14), ("motorcyclist", 0.06), ("articulated", 0.09)),
-    "industrial": (("car", 0.48), ("truck", 0.18), ("bus", 0.08), ("motorcyclist", 0.04), ("articulated", 0.22)),
+    "old town": (("car", 0.6), ("truck", 0.1), ("bus", 0.11), ("motorcyclist", 0.12), ("articulated", 0.1)),
+    "suburb": (("car", 0.64), ("truck", 0.11), ("bus", 0.11), ("motorcyclist", 0.07), ("articulated", 0.1)),
+    "centre": (("car", 0.6), ("truck", 0.11), ("bus", 0.14), ("motorcyclist", 0.09), ("articulated", 0.09)),
+    "industrial": (("car", 0.48), ("truck", 0.18), ("bus", 0.08), ("motorcyclist", 0.07), ("articulated", 0.22)),
 }
 _DIGGERS = 0.02
 """Share of diggers among the vehicles on their way."""
@@ -119,7 +119,7 @@ class Traffic:
         rng, (halt, green), along = self.rng, stop, stretch[1]
         waiting = green > self.plan.begin
         standing = int(rng.geometric(1 / (1 + 2.2 * density))) - 1 if waiting else 0
-        mean = 27.0 / max(density, 0.05)
+        mean = 22.0 / max(density, 0.05)
         while True:
             name = _pick(rng, self.mix)
             half = _HALF.get(name, 2.4)

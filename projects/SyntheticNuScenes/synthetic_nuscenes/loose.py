@@ -15,7 +15,7 @@ def scatter(plan: Plan, sides: list[Kerbside]) -> None:
     rng = plan.rng
     barriers, cones = rng.gamma(1.6, 0.6, 2)
     for side in sides:
-        if rng.random() < 0.28 * barriers:
+        if rng.random() < 0.38 * barriers:
             _barriers_at_kerb(plan, side)
         for _ in range(rng.poisson(0.34 * cones)):
             _cones_at_kerb(plan, side)

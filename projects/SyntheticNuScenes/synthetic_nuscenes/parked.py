@@ -72,7 +72,7 @@ def park_along_kerbs(plan: Plan, sides: list[Kerbside]) -> None:
 def _draw_habit(plan: Plan, side: Kerbside, full: float) -> _Habit:
     rng = plan.rng
     wide = side.kerb.parking > 0
-    fill = 0.0 if rng.random() < 0.12 else float(np.clip(rng.normal(full, 0.25), 0.03, 0.97))
+    fill = 0.0 if rng.random() < 0.1 else float(np.clip(rng.normal(full, 0.25), 0.05, 0.98))
     inward = angle = 0.0
     if not wide:
         # Where there is no room for it, a few stand with two wheels or all four on the pavement.
