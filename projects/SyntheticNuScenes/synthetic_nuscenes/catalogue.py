@@ -71,12 +71,15 @@ KINDS = {
     ),
     "motorcycle": Kind("motorcycle", "vehicle.motorcycle", (2.1, 0.8, 1.25), 0.06, _motorcycle, "cycle"),
     "scooter": Kind("motorcycle", "vehicle.motorcycle", (1.75, 0.7, 1.15), 0.06, _motorcycle, "cycle"),
+    "large motorcycle": Kind("motorcycle", "vehicle.motorcycle", (2.4, 0.95, 1.4), 0.05, _motorcycle, "cycle"),
     "motorcyclist": Kind("motorcycle", "vehicle.motorcycle", (2.1, 0.85, 1.75), 0.06, _motorcyclist, "cycle"),
     "bicycle": Kind("bicycle", "vehicle.bicycle", (1.72, 0.62, 1.1), 0.06, _bicycle, "cycle"),
+    "small bicycle": Kind("bicycle", "vehicle.bicycle", (1.35, 0.52, 0.92), 0.07, _bicycle, "cycle"),
     "cyclist": Kind("bicycle", "vehicle.bicycle", (1.75, 0.66, 1.8), 0.05, _cyclist, "cycle"),
     "cone": Kind("traffic_cone", "movable_object.trafficcone", (0.45, 0.45, 1.0), 0.1, street_users.cone, ""),
     "small cone": Kind("traffic_cone", "movable_object.trafficcone", (0.32, 0.32, 0.6), 0.1, street_users.cone, ""),
     "barrier": Kind("barrier", "movable_object.barrier", (0.55, 2.1, 1.0), 0.08, street_users.barrier, ""),
+    "long barrier": Kind("barrier", "movable_object.barrier", (0.6, 3.0, 0.95), 0.08, street_users.barrier, ""),
     "short barrier": Kind("barrier", "movable_object.barrier", (0.45, 1.3, 1.1), 0.08, street_users.barrier, ""),
 }
 """All kinds; riders are part of their cycles, as in nuScenes."""
@@ -93,14 +96,15 @@ VARIANTS: dict[str, tuple[tuple[str, float], ...]] = {
     "long trailer": (("trailer", 1.0),),
     "digger": (("digger", 0.5), ("small digger", 0.3), ("large digger", 0.2)),
     "small digger": (("small digger", 1.0),),
-    "pedestrian": (("pedestrian", 0.9), ("child", 0.1)),
+    "pedestrian": (("pedestrian", 0.85), ("child", 0.15)),
     "worker": (("worker", 1.0),),
-    "motorcycle": (("motorcycle", 0.6), ("scooter", 0.4)),
+    "motorcycle": (("motorcycle", 0.45), ("scooter", 0.37), ("large motorcycle", 0.18)),
     "motorcyclist": (("motorcyclist", 1.0),),
-    "bicycle": (("bicycle", 1.0),),
+    "bicycle": (("bicycle", 0.78), ("small bicycle", 0.22)),
     "cyclist": (("cyclist", 1.0),),
-    "cone": (("cone", 0.7), ("small cone", 0.3)),
-    "barrier": (("barrier", 0.7), ("short barrier", 0.3)),
+    "cone": (("cone", 0.62), ("small cone", 0.38)),
+    "barrier": (("barrier", 0.62), ("short barrier", 0.38)),
+    "long barrier": (("long barrier", 1.0),),
 }
 """The kinds that may be meant by a name, with their shares."""
 

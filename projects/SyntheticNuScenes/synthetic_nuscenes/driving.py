@@ -15,14 +15,14 @@ from .town import Town
 STOPPED, RIDDEN = "vehicle.stopped", "cycle.with_rider"
 
 _MIX = {
-    "old town": (("car", 0.6), ("truck", 0.1), ("bus", 0.11), ("motorcyclist", 0.09), ("articulated", 0.1)),
-    "suburb": (("car", 0.64), ("truck", 0.11), ("bus", 0.11), ("motorcyclist", 0.04), ("articulated", 0.1)),
-    "centre": (("car", 0.6), ("truck", 0.11), ("bus", 0.14), ("motorcyclist", 0.06), ("articulated", 0.09)),
-    "industrial": (("car", 0.48), ("truck", 0.18), ("bus", 0.08), ("motorcyclist", 0.04), ("articulated", 0.22)),
+    "old town": (("car", 0.6), ("truck", 0.1), ("bus", 0.11), ("motorcyclist", 0.12), ("articulated", 0.1)),
+    "suburb": (("car", 0.64), ("truck", 0.11), ("bus", 0.11), ("motorcyclist", 0.07), ("articulated", 0.1)),
+    "centre": (("car", 0.6), ("truck", 0.11), ("bus", 0.14), ("motorcyclist", 0.09), ("articulated", 0.09)),
+    "industrial": (("car", 0.48), ("truck", 0.18), ("bus", 0.08), ("motorcyclist", 0.07), ("articulated", 0.22)),
 }
 _DIGGERS = 0.02
 """Share of diggers among the vehicles on their way."""
-_CYCLISTS = {"old town": 1.0, "suburb": 0.5, "centre": 0.8, "industrial": 0.3}
+_CYCLISTS = {"old town": 1.5, "suburb": 0.9, "centre": 1.3, "industrial": 0.5}
 """Mean number of cyclists in 100 m of outer lanes."""
 _SPEED_OF = {"bus": 0.9, "truck": 0.9, "articulated": 0.8, "digger": 0.35}
 _HALF = {"bus": 5.8, "truck": 4.2, "articulated": 9.5, "motorcyclist": 1.1, "digger": 3.5}
@@ -119,7 +119,7 @@ class Traffic:
         rng, (halt, green), along = self.rng, stop, stretch[1]
         waiting = green > self.plan.begin
         standing = int(rng.geometric(1 / (1 + 2.2 * density))) - 1 if waiting else 0
-        mean = 27.0 / max(density, 0.05)
+        mean = 22.0 / max(density, 0.05)
         while True:
             name = _pick(rng, self.mix)
             half = _HALF.get(name, 2.4)

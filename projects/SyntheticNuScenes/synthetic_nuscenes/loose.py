@@ -5,9 +5,9 @@ import shapely
 
 from .actors import Plan
 from .kerb_room import Kerbside
-from .sites import BARRIER, CONE, STEPS, Ground, straight
+from .places import random_points
+from .sites import BARRIER, CONE, LONG_BARRIER, STEPS, Ground, straight
 from .town import KERB_HEIGHT
-from .walking import random_points
 
 
 def scatter(plan: Plan, sides: list[Kerbside]) -> None:
@@ -15,7 +15,7 @@ def scatter(plan: Plan, sides: list[Kerbside]) -> None:
     rng = plan.rng
     barriers, cones = rng.gamma(1.6, 0.6, 2)
     for side in sides:
-        if rng.random() < 0.28 * barriers:
+        if rng.random() < 0.38 * barriers:
             _barriers_at_kerb(plan, side)
         for _ in range(rng.poisson(0.34 * cones)):
             _cones_at_kerb(plan, side)
@@ -23,7 +23,7 @@ def scatter(plan: Plan, sides: list[Kerbside]) -> None:
         inner = block.outline.buffer(-block.pavement - 0.5)
         if block.kind == "plaza" and not inner.is_empty:
             for _ in range(rng.poisson(0.8 * barriers)):
-                _row_on_ground(plan, inner, BARRIER, KERB_HEIGHT)
+                _row_on_ground(plan, inner, _barrier(rng), KERB_HEIGHT)
     for lot in plan.town.lots:
         for name, rate in ((BARRIER, barriers), (CONE, cones)):
             for _ in range(rng.poisson(0.7 * rate)):
@@ -36,11 +36,12 @@ def _barriers_at_kerb(plan: Plan, side: Kerbside) -> None:
     along = float(rng.uniform(1, kerb.path.length - 1))
     sort = rng.choice(["edge", "closed", "single"], p=[0.45, 0.25, 0.3])
     if sort == "edge":
-        count, step = int(rng.integers(3, 20)), float(rng.uniform(*STEPS[BARRIER]))
+        name, count = _barrier(rng), int(rng.integers(3, 20))
+        step = float(rng.uniform(*STEPS[name]))
         stop = min(along + count * step, kerb.path.length)
         left = -float(rng.uniform(0.3, max(side.pavement - 0.4, 0.4)))
         if side.block is not None and stop - along > 2.5:
-            Ground(plan, kerb.place, KERB_HEIGHT).row(BARRIER, (along, left), (stop, left), step)
+            Ground(plan, kerb.place, KERB_HEIGHT).row(name, (along, left), (stop, left), step)
     elif sort == "closed":
         low, high = (kerb.parking if rng.random() < 0.5 else 0.3), kerb.parking + kerb.lane_width
         Ground(plan, kerb.place, 0.0).row(BARRIER, (along, low), (along + rng.normal(0, 0.5), high), 2.3)
@@ -94,3 +95,7 @@ def _row_on_ground(plan: Plan, ground: shapely.Polygon, name: str, height: float
     place = straight(x, y, float(rng.uniform(-np.pi, np.pi)))
     if ground.contains(shapely.LineString([(x, y), place(length, 0.0)[:2]])):
         Ground(plan, place, height).row(name, (0.0, 0.0), (length, 0.0), step)
+
+
+def _barrier(rng: np.random.Generator) -> str:
+    return LONG_BARRIER if rng.random() < 0.3 else BARRIER

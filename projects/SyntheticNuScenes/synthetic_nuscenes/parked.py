@@ -8,6 +8,7 @@ from .actors import Plan
 from .kerb_room import Kerbside, nearest
 from .lots import CAR_PARK, Lot
 from .paths import Still
+from .places import random_points
 from .town import KERB_HEIGHT
 
 PARKED, STOPPED, RIDERLESS = "vehicle.parked", "vehicle.stopped", "cycle.without_rider"
@@ -26,6 +27,11 @@ _YARDS = (
     (("bus", 0.9), ("car", 0.1)),
     (("digger", 0.6), ("truck", 0.3), ("trailer", 0.1)),
     (("truck", 0.3), ("trailer", 0.3), ("digger", 0.15), ("bus", 0.1), ("car", 0.15)),
+)
+_FAIRS = (
+    (("small trailer", 0.5), ("light truck", 0.3), ("van", 0.2)),
+    (("trailer", 0.4), ("truck", 0.4), ("bus", 0.2)),
+    (("bus", 0.6), ("car", 0.4)),
 )
 
 
@@ -66,7 +72,7 @@ def park_along_kerbs(plan: Plan, sides: list[Kerbside]) -> None:
 def _draw_habit(plan: Plan, side: Kerbside, full: float) -> _Habit:
     rng = plan.rng
     wide = side.kerb.parking > 0
-    fill = 0.0 if rng.random() < 0.12 else float(np.clip(rng.normal(full, 0.25), 0.03, 0.97))
+    fill = 0.0 if rng.random() < 0.1 else float(np.clip(rng.normal(full, 0.25), 0.05, 0.98))
     inward = angle = 0.0
     if not wide:
         # Where there is no room for it, a few stand with two wheels or all four on the pavement.
@@ -187,6 +193,19 @@ def _fill_yard(plan: Plan, lot: Lot) -> None:
             _park_coupled(plan, x, y, yaw)
         else:
             plan.put(name, Still(x, y, yaw), 0.0, PARKED, gap=0.2)
+
+
+def park_on_open_ground(plan: Plan) -> None:
+    """Let markets, fairs and campers stand on squares and grass: trucks, trailers, vans and buses, in no order."""
+    rng = plan.rng
+    for block in plan.town.blocks:
+        inner = block.outline.buffer(-block.pavement - 3.0)
+        if block.kind not in ("plaza", "green") or inner.is_empty or rng.random() < 0.6:
+            continue
+        mix, common = _FAIRS[rng.integers(len(_FAIRS))], rng.uniform(-np.pi, np.pi)
+        for x, y in random_points(rng, inner, int(rng.integers(2, 14))):
+            yaw = common + (rng.normal(0, 0.1) if rng.random() < 0.5 else rng.uniform(-np.pi, np.pi))
+            plan.put(_pick(rng, mix), Still(float(x), float(y), float(yaw)), KERB_HEIGHT, PARKED, gap=1.0)
 
 
 def _park_coupled(plan: Plan, x: float, y: float, yaw: float) -> bool:

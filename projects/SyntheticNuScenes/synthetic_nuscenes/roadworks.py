@@ -6,9 +6,9 @@ import shapely
 from .actors import Plan
 from .kerb_room import Kerbside
 from .paths import Still
+from .places import random_points
 from .sites import BARRIER, CONE, STEPS, Ground, draw_sides, straight
 from .town import KERB_HEIGHT
-from .walking import random_points
 
 _KERB_SITES = ("parking", "lane", "taper", "pavement", "corner", "hole")
 
@@ -19,7 +19,7 @@ def dig_up(plan: Plan, sides: list[Kerbside]) -> None:
     usual = rng.gamma(2.0, 0.5)
     sorts = rng.dirichlet(np.full(len(_KERB_SITES), 1.5))
     for number in rng.permutation(len(sides)):
-        for _ in range(rng.poisson(0.6 * usual)):
+        for _ in range(rng.poisson(0.7 * usual)):
             _at_kerb(plan, sides[number], str(rng.choice(_KERB_SITES, p=sorts)))
     grounds = [
         (block.outline.buffer(-block.pavement - 0.5), KERB_HEIGHT)

@@ -12,9 +12,10 @@ Pose = tuple[float, float, float]
 Place = Callable[[float, float], Pose]
 """Function from distances (m) along a line and to its left to x, y (m) and heading of the line (rad)."""
 
-CONE, BARRIER = "cone", "barrier"
-STEPS = {CONE: (1.0, 4.0), BARRIER: (2.25, 3.2)}
+CONE, BARRIER, LONG_BARRIER = "cone", "barrier", "long barrier"
+STEPS = {CONE: (1.0, 4.0), BARRIER: (2.25, 3.2), LONG_BARRIER: (3.1, 4.5)}
 """Ranges of the distances (m) between the things of a row."""
+_HALF_LENGTHS = {BARRIER: 1.05, LONG_BARRIER: 1.5}
 _REST = {
     "digger": "vehicle.stopped",
     "small digger": "vehicle.stopped",
@@ -47,11 +48,11 @@ class Ground:
         length = float(np.hypot(*(stop_ - start_)))
         direction = float(np.arctan2(*(stop_ - start_)[::-1]))
         # Barriers stand across their own x axis.
-        half, flip, sloppy = (1.05 if name == BARRIER else 0.0), np.pi * rng.integers(2), rng.uniform(0.0, 0.12)
+        half, flip, sloppy = _HALF_LENGTHS.get(name, 0.0), np.pi * rng.integers(2), rng.uniform(0.0, 0.12)
         found = 0
         for s in np.arange(half, max(length - half, half) + 0.01, step):
             along, left = start_ + (stop_ - start_) * (s / max(length, 1e-6))
-            yaw = direction - np.pi / 2 + flip + rng.normal(0, sloppy) if name == BARRIER else rng.uniform(-3, 3)
+            yaw = direction - np.pi / 2 + flip + rng.normal(0, sloppy) if half else rng.uniform(-3, 3)
             found += self.put(name, along, left + rng.normal(0, 0.4 * sloppy), yaw)
         return found
 
@@ -68,7 +69,7 @@ class Ground:
             "l": ((start, high), (stop, high)),
             "r": ((start, low), (stop, low)),
         }
-        usual = str(rng.choice([CONE, BARRIER], p=[0.4, 0.6]))
+        usual = str(rng.choice([CONE, BARRIER, LONG_BARRIER], p=[0.4, 0.4, 0.2]))
         for letter in sides:
             name = usual if rng.random() < 0.7 else str(rng.choice([CONE, BARRIER]))
             self.row(name, *lines[letter], float(rng.uniform(*STEPS[name])))

@@ -7,7 +7,7 @@ from .driving import Traffic, draw_signals, stop_line
 from .kerb_room import kerbsides
 from .loose import scatter
 from .motion import stop_and_go
-from .parked import leave_cycles, park_along_kerbs, park_in_lots, stop_buses
+from .parked import leave_cycles, park_along_kerbs, park_in_lots, park_on_open_ground, stop_buses
 from .paths import Along
 from .roadworks import dig_up
 from .town import Town
@@ -46,6 +46,7 @@ def populate(plan: Plan) -> None:
     scatter(plan, sides)
     park_along_kerbs(plan, sides)
     park_in_lots(plan)
+    park_on_open_ground(plan)
     leave_cycles(plan)
     Traffic(plan, draw_signals(plan.rng, plan.town, plan.begin, plan.end)).fill()
     walk_everywhere(plan)

@@ -6,6 +6,7 @@ import shapely
 from .actors import Ground, Plan
 from .lots import CAR_PARK
 from .paths import SPACING, Along, Path, Still, sampled, steady
+from .places import random_points
 from .roads import BACKWARD, FORWARD
 from .town import KERB_HEIGHT, Block
 
@@ -120,16 +121,6 @@ def _once(plan: Plan, path: Path, ground: Ground | None = None) -> None:
         down, up = start + (_APPROACH - 0.1) / speed, start + lasts - (_APPROACH - 0.1) / speed
         ground = ((-np.inf, KERB_HEIGHT), (down, 0.0), (up, KERB_HEIGHT))
     plan.put("pedestrian", motion, ground, STANDING, gap=0.08)
-
-
-def random_points(rng: np.random.Generator, ground: shapely.Polygon, count: int) -> np.ndarray:
-    """Return evenly drawn points `[count, 2]` of a polygon (m)."""
-    x0, y0, x1, y1 = ground.bounds
-    found = np.zeros((0, 2))
-    while len(found) < count:
-        points = rng.uniform((x0, y0), (x1, y1), (16, 2))
-        found = np.concatenate([found, points[shapely.contains_xy(ground, points)]])
-    return found[:count]
 
 
 def _over_crossings(plan: Plan, density: float) -> None:
