@@ -8,7 +8,6 @@ import shapely
 from jaxtyping import Float
 from numpy import ndarray
 
-from .town_blocks import Surroundings, inside, pavement
 from .bridges import bridge_mesh
 from .greenery import hills
 from .kerbside import along_kerb, draw_planting, shelter
@@ -16,6 +15,7 @@ from .markings import markings
 from .materials import material
 from .mesh import Mesh, flat, merged
 from .town import Town
+from .town_blocks import Surroundings, inside, pavement
 
 _DETAIL_RANGE, _VIEW_RANGE = 85.0, 280.0
 
