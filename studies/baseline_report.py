@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ponderv2 import __version__
 from ponderv2.compat.versions import installed_versions
-from synthetic_nuscenes.dataset import finished_note
-from synthetic_nuscenes.dataset_hashes import dataset_hashes
+from synthetic_nuscenes.output.dataset import finished_note
+from synthetic_nuscenes.output.dataset_hashes import dataset_hashes
 
 from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
 from .runs import StudyError, differences, read_json, write_json

@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tqdm import tqdm
 
 from ponderv2.shapes import Float, Int
-from synthetic_nuscenes.points_in_car import labels_of, points_in_car
+from synthetic_nuscenes.views.points_in_car import labels_of, points_in_car
 
 from .runs import StudyError
 

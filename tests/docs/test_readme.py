@@ -11,7 +11,7 @@ import pytest
 from ponderv2.checkpoints import export_encoder
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
-from synthetic_nuscenes.benchmarks import BENCHMARKS
+from synthetic_nuscenes.output.benchmarks import BENCHMARKS
 
 ENCODER = Path("work_dirs/demo/encoder.safetensors")
 # What makes a command short enough for a test; the last of two equal options counts.

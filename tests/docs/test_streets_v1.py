@@ -13,9 +13,9 @@ from nuscenes.utils.splits import create_splits_scenes
 
 from ponderv2.datasets import choose_fraction
 from ponderv2.engine import load_config
-from synthetic_nuscenes.benchmarks import BENCHMARKS, LABEL_FRACTIONS, STORED_HASHES
-from synthetic_nuscenes.dataset_hashes import PARTS
-from synthetic_nuscenes.tables import token, version_and_names
+from synthetic_nuscenes.output.benchmarks import BENCHMARKS, LABEL_FRACTIONS, STORED_HASHES
+from synthetic_nuscenes.output.dataset_hashes import PARTS
+from synthetic_nuscenes.output.tables import token, version_and_names
 from tests.factories.tool_scripts import load_tool
 
 UNKNOWN = "not run"

@@ -73,7 +73,7 @@ def test_the_wheel_holds_both_packages_and_nothing_that_lies_beside_them(wheel: 
     folders = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert folders == {"ponderv2", "synthetic_nuscenes"}
     assert {"ponderv2/rendering/renderer.py", "synthetic_nuscenes/command.py"} <= set(names)
-    assert "synthetic_nuscenes/benchmark_hashes.json" in names
+    assert "synthetic_nuscenes/output/benchmark_hashes.json" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 

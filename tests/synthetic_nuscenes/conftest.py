@@ -6,7 +6,7 @@ import pytest
 from nuscenes import NuScenes
 
 from synthetic_nuscenes import Recording, World, build_world, make_dataset
-from synthetic_nuscenes.recording import scene_times
+from synthetic_nuscenes.output.recording import scene_times
 
 RECORDING = Recording(seed=4, keyframes=2, width=96, height=54)
 

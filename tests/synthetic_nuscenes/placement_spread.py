@@ -22,12 +22,12 @@ from nuscenes.eval.detection.data_classes import DetectionBox, DetectionMetricDa
 
 from ponderv2.evaluation.submission import attribute_of
 from studies.constant_predictor import LabelledFrame, fit_constant
-from synthetic_nuscenes.actors import Placement, Plan, heights
-from synthetic_nuscenes.catalogue import DETECTION_NAMES
-from synthetic_nuscenes.recording import KEY_FRAME_GAP, scene_times
-from synthetic_nuscenes.rig import lidar_to_ego
-from synthetic_nuscenes.town_drawing import lay_out_town
-from synthetic_nuscenes.traffic import plan_ego, populate
+from synthetic_nuscenes.objects.catalogue import DETECTION_NAMES
+from synthetic_nuscenes.output.recording import KEY_FRAME_GAP, scene_times
+from synthetic_nuscenes.sensors.rig import lidar_to_ego
+from synthetic_nuscenes.town.town_drawing import lay_out_town
+from synthetic_nuscenes.traffic.actors import Placement, Plan, heights
+from synthetic_nuscenes.traffic.traffic import plan_ego, populate
 from synthetic_nuscenes.world import pose_matrices
 
 OFFICIAL = config_factory("detection_cvpr_2019")

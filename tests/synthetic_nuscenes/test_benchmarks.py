@@ -9,12 +9,12 @@ import pytest
 from nuscenes.utils.splits import create_splits_scenes
 
 from synthetic_nuscenes import Recording, SyntheticDataError, benchmarks, make_dataset
-from synthetic_nuscenes import dataset as module
-from synthetic_nuscenes.benchmark_check import check_benchmark
-from synthetic_nuscenes.benchmarks import BENCHMARKS, LABEL_FRACTIONS, Benchmark, stored_hashes
-from synthetic_nuscenes.dataset import FORMAT, finished_note
-from synthetic_nuscenes.dataset_hashes import PARTS, dataset_hashes
-from synthetic_nuscenes.tables import version_and_names
+from synthetic_nuscenes.output import dataset as module
+from synthetic_nuscenes.output.benchmark_check import check_benchmark
+from synthetic_nuscenes.output.benchmarks import BENCHMARKS, LABEL_FRACTIONS, Benchmark, stored_hashes
+from synthetic_nuscenes.output.dataset import FORMAT, finished_note
+from synthetic_nuscenes.output.dataset_hashes import PARTS, dataset_hashes
+from synthetic_nuscenes.output.tables import version_and_names
 from tests.factories.tool_scripts import load_tool
 
 SMALL = Benchmark(2, 2, 32, 18, 5, "for this test")

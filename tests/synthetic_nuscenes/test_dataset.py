@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from synthetic_nuscenes import Recording, SyntheticDataError, make_dataset
-from synthetic_nuscenes import dataset as module
-from synthetic_nuscenes.preview import draw_preview
-from synthetic_nuscenes.tables import version_and_names
+from synthetic_nuscenes.output import dataset as module
+from synthetic_nuscenes.output.tables import version_and_names
+from synthetic_nuscenes.views.preview import draw_preview
 from tests.factories.tool_scripts import load_tool
 
 TINY = Recording(seed=5, keyframes=2, width=32, height=18)

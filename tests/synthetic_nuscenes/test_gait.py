@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from synthetic_nuscenes import World
-from synthetic_nuscenes.actors import Actor
-from synthetic_nuscenes.catalogue import GROUND_MARGIN, KINDS, build_in_box, draw_size
-from synthetic_nuscenes.gait import GaitMesh, two_bones, with_gait
-from synthetic_nuscenes.materials import material
-from synthetic_nuscenes.mesh import box
-from synthetic_nuscenes.paths import PathBuilder, Still, steady
+from synthetic_nuscenes.geometry.materials import material
+from synthetic_nuscenes.geometry.mesh import box
+from synthetic_nuscenes.geometry.paths import PathBuilder, Still, steady
+from synthetic_nuscenes.objects.catalogue import GROUND_MARGIN, KINDS, build_in_box, draw_size
+from synthetic_nuscenes.objects.gait import GaitMesh, two_bones, with_gait
+from synthetic_nuscenes.traffic.actors import Actor
 
 
 def _figure(name: str, seed: int = 0) -> tuple[GaitMesh, np.ndarray]:

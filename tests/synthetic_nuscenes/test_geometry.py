@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from numpy import ndarray
 
 from synthetic_nuscenes import PERFECT, World, sweep, take_picture
-from synthetic_nuscenes.casting import Caster, first_hits_reference
-from synthetic_nuscenes.gait import GaitMesh
-from synthetic_nuscenes.lidar import crossing_delay, firing_azimuths, firing_delays
-from synthetic_nuscenes.materials import material
-from synthetic_nuscenes.mesh import box
+from synthetic_nuscenes.geometry.casting import Caster, first_hits_reference
+from synthetic_nuscenes.geometry.materials import material
+from synthetic_nuscenes.geometry.mesh import box
+from synthetic_nuscenes.geometry.paths import Along, PathBuilder
 from synthetic_nuscenes.moment import STATIC
-from synthetic_nuscenes.paths import Along, PathBuilder
-from synthetic_nuscenes.rig import CAMERAS, Camera, lidar_to_ego
+from synthetic_nuscenes.objects.gait import GaitMesh
+from synthetic_nuscenes.sensors.lidar import crossing_delay, firing_azimuths, firing_delays
+from synthetic_nuscenes.sensors.rig import CAMERAS, Camera, lidar_to_ego
 from synthetic_nuscenes.world import pose_matrices
 
 

@@ -13,9 +13,9 @@ import pytest
 from tqdm import tqdm
 
 from synthetic_nuscenes import Recording, SyntheticDataError, make_dataset
-from synthetic_nuscenes import dataset as module
-from synthetic_nuscenes.maker_lock import lock_file
-from synthetic_nuscenes.scene_workers import run_jobs
+from synthetic_nuscenes.output import dataset as module
+from synthetic_nuscenes.output.maker_lock import lock_file
+from synthetic_nuscenes.output.scene_workers import run_jobs
 from tests.factories.processes import files_limited_to, forked, is_running, spawned_by, wait_for
 
 TINY = Recording(seed=5, keyframes=2, width=32, height=18)

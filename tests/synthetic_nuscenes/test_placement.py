@@ -7,12 +7,12 @@ import pytest
 import shapely
 from numpy import ndarray
 
-from synthetic_nuscenes.actors import EGO_SIZE, KEPT_WITHIN, Plan
-from synthetic_nuscenes.catalogue import DETECTION_NAMES, KINDS, VARIANTS
-from synthetic_nuscenes.motion import stop_and_go
-from synthetic_nuscenes.paths import Along, Still, sampled
-from synthetic_nuscenes.town_drawing import lay_out_town
-from synthetic_nuscenes.traffic import plan_ego, populate
+from synthetic_nuscenes.geometry.paths import Along, Still, sampled
+from synthetic_nuscenes.objects.catalogue import DETECTION_NAMES, KINDS, VARIANTS
+from synthetic_nuscenes.town.town_drawing import lay_out_town
+from synthetic_nuscenes.traffic.actors import EGO_SIZE, KEPT_WITHIN, Plan
+from synthetic_nuscenes.traffic.motion import stop_and_go
+from synthetic_nuscenes.traffic.traffic import plan_ego, populate
 
 from .placement_spread import blind_scores, cell_shares, frames, plan_drive
 

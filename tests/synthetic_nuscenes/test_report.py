@@ -10,7 +10,7 @@ from nuscenes import NuScenes
 from nuscenes.eval.detection.constants import DETECTION_NAMES
 from PIL import Image
 
-from synthetic_nuscenes.class_spread import (
+from synthetic_nuscenes.views.class_spread import (
     BEARINGS,
     RINGS,
     cell_areas,
@@ -20,7 +20,7 @@ from synthetic_nuscenes.class_spread import (
     overlaps,
     standing_cells,
 )
-from synthetic_nuscenes.report import describe, write_report
+from synthetic_nuscenes.views.report import describe, write_report
 from tests.factories.tool_scripts import load_tool
 
 

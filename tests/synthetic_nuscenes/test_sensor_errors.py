@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from synthetic_nuscenes import EXACT, PERFECT, CameraEffects, LidarErrors, World, sweep, take_picture
-from synthetic_nuscenes.camera import pixel_rays
-from synthetic_nuscenes.camera_effects import blurred, drops_on_lens, rain_streaks, sensor_noise
-from synthetic_nuscenes.echoes import RAINDROP
+from synthetic_nuscenes.light.weather import draw_weather
 from synthetic_nuscenes.moment import NOTHING
-from synthetic_nuscenes.rig import CAMERAS
-from synthetic_nuscenes.weather import draw_weather
+from synthetic_nuscenes.sensors.camera import pixel_rays
+from synthetic_nuscenes.sensors.camera_effects import blurred, drops_on_lens, rain_streaks, sensor_noise
+from synthetic_nuscenes.sensors.echoes import RAINDROP
+from synthetic_nuscenes.sensors.rig import CAMERAS
 
 
 def _under(world: World, **given: object) -> World:

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon
 
 from synthetic_nuscenes.build import place_of
-from synthetic_nuscenes.lots import STALL
-from synthetic_nuscenes.materials import material
-from synthetic_nuscenes.paths import PathBuilder, curve, sampled, timetable
-from synthetic_nuscenes.surfaces import level, mounds, triangles
-from synthetic_nuscenes.tables import version_and_names
-from synthetic_nuscenes.town import Town
-from synthetic_nuscenes.town_drawing import STYLES, lay_out_town
+from synthetic_nuscenes.geometry.materials import material
+from synthetic_nuscenes.geometry.paths import PathBuilder, curve, sampled, timetable
+from synthetic_nuscenes.geometry.surfaces import level, mounds, triangles
+from synthetic_nuscenes.output.tables import version_and_names
+from synthetic_nuscenes.town.lots import STALL
+from synthetic_nuscenes.town.town import Town
+from synthetic_nuscenes.town.town_drawing import STYLES, lay_out_town
 
 
 @pytest.fixture(scope="module", params=list(STYLES))

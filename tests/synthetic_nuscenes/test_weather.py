@@ -7,12 +7,12 @@ import pytest
 from numpy import ndarray
 
 from synthetic_nuscenes import World, take_picture
-from synthetic_nuscenes.lamps import NightLights
-from synthetic_nuscenes.materials import MATERIALS, material
-from synthetic_nuscenes.mesh import box, merged
-from synthetic_nuscenes.rig import CAMERAS
-from synthetic_nuscenes.tables import CATEGORIES
-from synthetic_nuscenes.weather import CONDITIONS, TIMES_OF_DAY, Weather, describe, draw_weather
+from synthetic_nuscenes.geometry.materials import MATERIALS, material
+from synthetic_nuscenes.geometry.mesh import box, merged
+from synthetic_nuscenes.light.lamps import NightLights
+from synthetic_nuscenes.light.weather import CONDITIONS, TIMES_OF_DAY, Weather, describe, draw_weather
+from synthetic_nuscenes.output.tables import CATEGORIES
+from synthetic_nuscenes.sensors.rig import CAMERAS
 
 
 def _weather(**given: object) -> Weather:

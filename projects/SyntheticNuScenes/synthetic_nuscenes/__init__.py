@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .build import build_world
-    from .camera import Picture, take_picture
-    from .camera_effects import EXACT, CameraEffects
-    from .dataset import make_dataset
-    from .lidar import PERFECT, LidarErrors, Sweep, sweep
-    from .recording import Recording
+    from .output.dataset import make_dataset
+    from .output.recording import Recording
+    from .sensors.camera import Picture, take_picture
+    from .sensors.camera_effects import EXACT, CameraEffects
+    from .sensors.lidar import PERFECT, LidarErrors, Sweep, sweep
     from .synthetic_errors import SyntheticDataError
     from .world import World
 
 _PLACES = {
-    "CameraEffects": "camera_effects",
-    "EXACT": "camera_effects",
-    "PERFECT": "lidar",
-    "LidarErrors": "lidar",
-    "Picture": "camera",
-    "Recording": "recording",
-    "Sweep": "lidar",
+    "CameraEffects": "sensors.camera_effects",
+    "EXACT": "sensors.camera_effects",
+    "PERFECT": "sensors.lidar",
+    "LidarErrors": "sensors.lidar",
+    "Picture": "sensors.camera",
+    "Recording": "output.recording",
+    "Sweep": "sensors.lidar",
     "SyntheticDataError": "synthetic_errors",
     "World": "world",
     "build_world": "build",
-    "make_dataset": "dataset",
-    "sweep": "lidar",
-    "take_picture": "camera",
+    "make_dataset": "output.dataset",
+    "sweep": "sensors.lidar",
+    "take_picture": "sensors.camera",
 }
 
 __all__ = [

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .actors import Plan
-from .scenery import build_scenery
-from .town_drawing import lay_out_town
-from .traffic import plan_ego, populate
-from .weather import draw_weather
+from .light.weather import draw_weather
+from .town.scenery import build_scenery
+from .town.town_drawing import lay_out_town
+from .traffic.actors import Plan
+from .traffic.traffic import plan_ego, populate
 from .world import World
 
 _TOWN, _WEATHER, _DRIVE, _TRAFFIC, _SCENERY = range(5)

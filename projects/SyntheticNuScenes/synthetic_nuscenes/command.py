@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .benchmarks import BENCHMARKS
+from .output.benchmarks import BENCHMARKS
 from .synthetic_errors import SyntheticDataError
 
 DEFAULT_SCENES = 10
@@ -90,8 +90,8 @@ def make(arguments: argparse.Namespace) -> None:
     """
     _refuse_both(arguments)
     # Not at the top: they take a second, and `--help` does without.
-    from .benchmark_check import check_benchmark
-    from .dataset import finished_note
+    from .output.benchmark_check import check_benchmark
+    from .output.dataset import finished_note
 
     sized = arguments.benchmark or any(getattr(arguments, name) is not None for name in _FIXED)
     note = finished_note(arguments.out)
@@ -104,12 +104,12 @@ def make(arguments: argparse.Namespace) -> None:
     if arguments.check or arguments.hashes or (made and arguments.benchmark):
         check_benchmark(arguments.out, note, arguments.hashes)
     if arguments.preview is not None:
-        from .preview import draw_preview
+        from .views.preview import draw_preview
 
         for path in draw_preview(arguments.out, arguments.preview):
             print(f"preview: {path}")
     if arguments.report is not None:
-        from .report import make_report
+        from .views.report import make_report
 
         for path in make_report(arguments.out, arguments.report, note.get("benchmark")):
             print(f"report: {path}")
@@ -132,8 +132,8 @@ def _refuse_both(arguments: argparse.Namespace) -> None:
 
 
 def _make(arguments: argparse.Namespace) -> bool:
-    from .dataset import is_there, make_dataset
-    from .recording import Recording
+    from .output.dataset import is_there, make_dataset
+    from .output.recording import Recording
 
     started = time.monotonic()
     if arguments.benchmark:

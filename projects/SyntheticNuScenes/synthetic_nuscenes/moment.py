@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from .casting import BodyCaster, Hits
+from .geometry.casting import BodyCaster, Hits
 
 NOTHING, STATIC = -1, 0
 """Numbers in `WorldHits` of bodies that are no actors; actor k is body k + 1."""

@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from .actors import Actor
-from .casting import BodyCaster, Caster
-from .gait import GaitMesh
-from .mesh import Mesh
+from .geometry.casting import BodyCaster, Caster
+from .geometry.mesh import Mesh
+from .geometry.paths import Along
+from .light.weather import Weather
 from .moment import STATIC, Moment, WorldHits, closer, first_world_hits
-from .paths import Along
-from .town import Town
-from .weather import Weather
+from .objects.gait import GaitMesh
+from .town.town import Town
+from .traffic.actors import Actor
 
 SEEN_UP_TO = 150.0
 """Distance (m) beyond which actors are not drawn."""

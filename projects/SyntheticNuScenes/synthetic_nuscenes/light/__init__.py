@@ -1,0 +1,1 @@
+"""This package holds time of day and weather, and how they light surfaces."""

@@ -1,0 +1,1 @@
+"""This package holds the kinds of annotated objects, and how each is built."""

@@ -1,0 +1,1 @@
+"""This package holds the recording car: its cameras and its LiDAR."""
