@@ -9,7 +9,7 @@ from shapely.geometry import Polygon
 
 from synthetic_nuscenes.build import place_of
 from synthetic_nuscenes.geometry.materials import material
-from synthetic_nuscenes.geometry.paths import PathBuilder, curve, sampled, timetable
+from synthetic_nuscenes.geometry.paths import PathBuilder, curve, sampled
 from synthetic_nuscenes.geometry.surfaces import level, mounds, triangles
 from synthetic_nuscenes.output.tables import version_and_names
 from synthetic_nuscenes.town.lots import STALL
@@ -131,16 +131,6 @@ def test_a_curve_starts_and_ends_as_it_should() -> None:
     np.testing.assert_allclose(path.at(np.array([path.length]))[0], end, atol=0.02)
 
 
-def test_a_timetable_brakes_for_bends_and_says_when_a_path_is_too_short() -> None:
-    path = PathBuilder(0, 0, 0).straight(60).turn(np.pi / 2, 8).straight(60).build()
-    motion = timetable(path, 10.0, 0.0, 8.0)
-    moments = np.arange(0.0, 8.0, 0.1)
-    speed = np.diff(motion.travelled(moments)) / 0.1
-    in_bend = (motion.travelled(moments[:-1]) > 62) & (motion.travelled(moments[:-1]) < 70)
-    assert speed[:20].max() == pytest.approx(10.0, abs=0.1)
-    assert speed[in_bend].max() < 5.0
-    assert np.abs(np.diff(speed) / 0.1).max() < 2.5
-    with pytest.raises(ValueError, match="too early"):
-        timetable(path, 10.0, 0.0, 60.0)
+def test_a_path_needs_two_different_points() -> None:
     with pytest.raises(ValueError, match="two different points"):
         sampled(np.zeros((3, 2)))

@@ -155,34 +155,6 @@ class Along:
 Motion = Still | Along
 
 
-def timetable(path: Path, cruise: float, begin: float, end: float, sideways: float = 2.2, offset: float = 0.0) -> Along:
-    """Drive a path from time `begin` to `end` (s), at `cruise` m/s and slower in bends.
-
-    The car slows down and speeds up by 1.8 m/s².
-
-    Args:
-        sideways: acceleration across the way (m/s²) that bends are driven with.
-        offset: distance (m) along the path at time `begin`.
-
-    Raises:
-        ValueError: the path ends before the time does.
-    """
-    step = 0.5
-    s = np.arange(offset, path.length + step, step)
-    bend = np.abs(path.curvature(np.minimum(s, path.length)))
-    square = np.minimum(cruise**2, sideways / np.maximum(bend, 1e-3))
-    square = np.maximum(square, min(cruise, 1.5) ** 2)
-    for k in range(1, len(s)):
-        square[k] = min(square[k], square[k - 1] + 2 * 1.8 * step)
-    for k in range(len(s) - 2, -1, -1):
-        square[k] = min(square[k], square[k + 1] + 2 * 1.8 * step)
-    speed = np.sqrt(square)
-    times = begin + np.concatenate([[0.0], np.cumsum(2 * step / (speed[1:] + speed[:-1]))])
-    if times[-1] < end:
-        raise ValueError(f"the path of {path.length:.0f} m ends {end - times[-1]:.1f} s too early; make it longer")
-    return Along(path, times, s)
-
-
 def steady(path: Path, speed: float, offset: float, begin: float, end: float) -> Along:
     """Follow a path at one speed (m/s), starting `offset` metres from its beginning."""
     return Along(path, np.array([begin, end]), np.array([offset, offset + speed * (end - begin)]))
