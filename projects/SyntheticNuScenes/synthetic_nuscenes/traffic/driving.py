@@ -11,6 +11,7 @@ from synthetic_nuscenes.town.roads import FORWARD, Lane
 from synthetic_nuscenes.town.town import Town
 
 from .actors import Placement, Plan
+from .mixes import pick
 from .motion import shifted, stop_and_go
 
 STOPPED, RIDDEN = "vehicle.stopped", "cycle.with_rider"
@@ -122,7 +123,7 @@ class Traffic:
         standing = int(rng.geometric(1 / (1 + 2.2 * density))) - 1 if waiting else 0
         mean = 22.0 / max(density, 0.05)
         while True:
-            name = _pick(rng, self.mix)
+            name = pick(rng, self.mix)
             half = _HALF.get(name, 2.4)
             if standing > 0:
                 along = min(along, halt) - half
@@ -194,8 +195,3 @@ def _articulated(plan: Plan, motion: Along) -> list[Placement] | None:
     if motion.distances[0] < behind + trailer.size[0] / 2:
         return None
     return [truck, replace(trailer, motion=shifted(motion, -behind))]
-
-
-def _pick(rng: np.random.Generator, mix: tuple[tuple[str, float], ...]) -> str:
-    names, shares = zip(*mix)
-    return str(rng.choice(names, p=np.array(shares) / sum(shares)))
