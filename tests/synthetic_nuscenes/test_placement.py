@@ -7,10 +7,11 @@ import pytest
 import shapely
 from numpy import ndarray
 
-from synthetic_nuscenes.geometry.paths import Along, Still, sampled
+from synthetic_nuscenes.geometry.paths import Along, PathBuilder, Still, sampled
 from synthetic_nuscenes.objects.catalogue import DETECTION_NAMES, KINDS, VARIANTS
+from synthetic_nuscenes.town.town import KERB_HEIGHT
 from synthetic_nuscenes.town.town_drawing import lay_out_town
-from synthetic_nuscenes.traffic.actors import EGO_SIZE, KEPT_WITHIN, Plan
+from synthetic_nuscenes.traffic.actors import EGO_SIZE, KEPT_WITHIN, Plan, heights
 from synthetic_nuscenes.traffic.motion import stop_and_go
 from synthetic_nuscenes.traffic.traffic import plan_ego, populate
 
@@ -101,6 +102,59 @@ def test_vehicles_drive_on_roads_and_people_stand_beside_them_at_their_height(pl
                 assert shapely.contains_xy(road.buffer(0.5), x, y)
 
 
+def test_people_keep_to_pavements_and_open_ground_or_walk_on_the_road(plans: list[Plan]) -> None:
+    for plan in plans:
+        raised = shapely.union_all([block.outline for block in plan.town.blocks])
+        houses = shapely.union_all([b.outline.buffer(-b.pavement) for b in plan.town.blocks if b.kind == "houses"])
+        # Half of a person from the walls.
+        houses, lowest, widest = houses.buffer(0.3), raised.buffer(-0.3), raised.buffer(0.3)
+        for geometry in (houses, lowest, widest):
+            shapely.prepare(geometry)
+        people = [p for p in plan.placements if p.kind.states == "pedestrian"]
+        assert len(people) > 100
+        for placement in people:
+            x, y, _ = placement.motion.at(plan.times).T
+            up = heights(placement.ground, plan.times) > 0
+            assert not shapely.contains_xy(houses, x, y).any()
+            assert shapely.contains_xy(lowest if up.all() else widest, x[up], y[up]).all()
+            assert not shapely.contains_xy(lowest, x[~up], y[~up]).any()
+
+
+def test_what_rests_lies_on_ground_of_its_height(plans: list[Plan]) -> None:
+    for plan in plans:
+        raised = shapely.union_all([block.outline for block in plan.town.blocks])
+        shapely.prepare(raised)
+        for placement in (p for p in plan.placements if isinstance(p.motion, Still)):
+            assert placement.ground in (0.0, KERB_HEIGHT)
+            shape = _outline(placement.motion.at(np.zeros(1))[0], placement.size)
+            share = shape.intersection(raised).area / shape.area
+            # A car with two wheels on the pavement or with its nose over it counts as on the road.
+            partly = 0.75 if placement.kind.states == "vehicle" else 0.55
+            assert share > 0.45 if placement.ground else share < partly
+
+
+def test_who_is_placed_together_is_kept_together(plans: list[Plan]) -> None:
+    pulled = 0
+    for plan in plans:
+        near = {id(placement) for placement in plan.nearby}
+        kept = dict[int, set[bool]]()
+        for placement, group in zip(plan.placements, plan.groups):
+            kept.setdefault(group, set()).add(id(placement) in near)
+        assert all(len(answers) == 1 for answers in kept.values())
+        pulled += len(plan.groups) - len(kept)
+    assert pulled > 10
+
+
+def test_vehicles_speed_up_and_slow_down_gently(plans: list[Plan]) -> None:
+    for plan in plans:
+        drives = [p.motion for p in plan.placements if p.kind.states in ("vehicle", "cycle")] + [plan.ego]
+        times = np.arange(plan.begin, plan.end, 0.1)
+        for drive in (d for d in drives if isinstance(d, Along)):
+            assert np.abs(np.diff(drive.travelled(times), 2)).max() / 0.1**2 < 4.0
+        # Bends and all: across the way too.
+        assert np.hypot(*np.diff(plan.ego.at(times)[:, :2], 2, axis=0).T).max() / 0.1**2 < 4.0
+
+
 def test_an_ego_car_starts_anywhere_on_inner_lanes_at_many_speeds() -> None:
     town = lay_out_town(np.random.default_rng(2))
     drives = [plan_ego(town, np.random.default_rng(k), 0.0, 0.5) for k in range(60)]
@@ -127,6 +181,28 @@ def test_a_halt_is_kept_until_its_time() -> None:
     steps = np.diff(drive.at(np.arange(0, 12, 0.1))[:, 0]) / 0.1
     assert steps.min() >= 0
     assert steps.max() < 8.01
+    assert np.abs(np.diff(steps) / 0.1).max() < 2.0
+
+
+def test_halts_near_each_other_are_both_kept() -> None:
+    path = sampled(np.array([[0.0, 0.0], [200.0, 0.0]]))
+
+    drive = stop_and_go(path, 8.0, 0.0, 16.0, halts=((30.0, 8.0), (30.2, 10.0)))
+
+    np.testing.assert_allclose(drive.at(np.array([7.5, 9.9]))[:, 0], [30.0, 30.2], atol=0.01)
+    speeds = np.diff(drive.at(np.arange(0, 16, 0.1))[:, 0]) / 0.1
+    assert np.abs(np.diff(speeds) / 0.1).max() < 4.0
+
+
+def test_bends_are_driven_slowly() -> None:
+    path = PathBuilder(0, 0, 0).straight(60).turn(np.pi / 2, 8).straight(60).build()
+
+    drive = stop_and_go(path, 10.0, 0.0, 8.0)
+
+    gone = drive.travelled(np.arange(0.0, 8.0, 0.1))
+    speeds = np.diff(gone) / 0.1
+    assert speeds[:20].max() == pytest.approx(10.0, abs=0.1)
+    assert speeds[(gone[:-1] > 62) & (gone[:-1] < 70)].max() < 5.0
 
 
 def test_a_path_that_is_too_short_is_refused() -> None:

@@ -1,5 +1,6 @@
 """This module defines actors, and the plan that keeps them out of each other's way."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,11 +10,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from synthetic_nuscenes.geometry.mesh import Mesh
-from synthetic_nuscenes.geometry.paths import Along, Motion
+from synthetic_nuscenes.geometry.paths import Along, Motion, Still
 from synthetic_nuscenes.objects.catalogue import GROUND_MARGIN, Kind, build_in_box, draw_kind, draw_size
 from synthetic_nuscenes.town.scenery import KeepOut
 from synthetic_nuscenes.town.town import Town
 
+from .grounds import Grounds
 from .obstacles import clearings, obstacles
 from .occupancy import Footprint, Occupancy, footprint
 
@@ -114,12 +116,15 @@ class Plan:
     busyness: float = 1.0
     """How many people and vehicles are about, 1 on an average day."""
     placements: list[Placement] = field(default_factory=list, init=False)
+    groups: list[int] = field(default_factory=list, init=False)
+    """Number of the group of each placement: those placed together are near the ego car together, or none of them."""
     closures: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict, init=False)
     """Start and end (m along the kerb) of what is closed of the outer lanes, by road and direction."""
 
     def __post_init__(self) -> None:
         self.times = np.arange(self.begin, self.end + _TIME_STEP, _TIME_STEP)
         self.taken = Occupancy(self.times)
+        self.grounds = Grounds(self.town)
         self._walls = obstacles(self.town)
         for wall in self._walls:
             self.taken.add(wall)
@@ -140,11 +145,13 @@ class Plan:
         return Placement(kind, size, motion, ground, rest, int(self.rng.integers(2**62)))
 
     def put(self, name: str, motion: Motion, ground: Ground, rest: str = "", gap: float = 0.15) -> bool:
-        """Draw an actor and add it, unless another one is in its way; see `draw` and `put_together`."""
+        """Draw an actor and add it, if it has ground under it and nobody in its way; see `draw`, `put_together`."""
         return self.put_together([self.draw(name, motion, ground, rest)], gap)
 
     def put_together(self, placements: Sequence[Placement], gap: float = 0.15) -> bool:
-        """Add all of some actors, or none if another one is in the way of any; they may touch each other.
+        """Add all of some actors, or none if any has another one in its way or lacks ground of its height.
+
+        The actors may touch each other.
 
         Args:
             placements: the actors.
@@ -153,13 +160,28 @@ class Plan:
         Returns:
             whether the actors were added.
         """
+        if not all(self._has_ground(placement) for placement in placements):
+            return False
         footprints = [footprint(p.motion, p.size, self.times, gap) for p in placements]
         if not all(self.taken.is_free(wanted) for wanted in footprints):
             return False
+        group = len(self.placements)
         for placement, wanted in zip(placements, footprints):
             self.taken.add(wanted)
             self.placements.append(placement)
+            self.groups.append(group)
         return True
+
+    def _has_ground(self, placement: Placement) -> bool:
+        """Return whether an actor finds ground of its height wherever it is; who drives keeps to the lanes anyway."""
+        motion, ground = placement.motion, placement.ground
+        if placement.kind.states == "pedestrian":
+            times = self.times if isinstance(motion, Along) else self.times[:1]
+            return self.grounds.carry_person(motion.at(times)[:, :2], heights(ground, times))
+        if not isinstance(motion, Still) or isinstance(ground, tuple):
+            return True
+        carries = self.grounds.carry_vehicle if placement.kind.states == "vehicle" else self.grounds.carry_thing
+        return carries(motion, placement.size, ground)
 
     def close_lane(self, road: int, direction: int, start: float, stop: float) -> None:
         """Keep traffic out of a stretch (m along the kerb) of the outer lane of a road."""
@@ -177,11 +199,22 @@ class Plan:
         taken = self.taken.footprints[len(self._walls) :]
         away = np.array([self._away(wanted) for wanted in taken])
         within = np.array([KEPT_WITHIN[placement.kind.states] for placement in self.placements])
-        found = np.flatnonzero(away < within)
-        found = np.array([k for k in found if not taken[k].meets(ego)], dtype=np.int64)
+        members = defaultdict(list)
+        for k, group in enumerate(self.groups):
+            members[group].append(k)
+        found = [
+            group
+            for group, own in members.items()
+            if (away[own] < within[own]).any() and not any(taken[k].meets(ego) for k in own)
+        ]
         most = int(MOST_ACTORS[0] + MOST_ACTORS[1] * np.hypot(*np.diff(self._way, axis=0).T).sum())
-        nearest = np.sort(found[np.argsort(away[found], kind="stable")[:most]])
-        return [self.placements[k] for k in nearest]
+        # Distances in millimeters, so that no rounding error decides who is nearer.
+        kept: list[int] = []
+        for group in sorted(found, key=lambda group: (round(1000 * away[members[group]].min()), group)):
+            if len(kept) + len(members[group]) > most:
+                break
+            kept += members[group]
+        return [self.placements[k] for k in sorted(kept)]
 
     @cached_property
     def keep_out(self) -> list[KeepOut]:

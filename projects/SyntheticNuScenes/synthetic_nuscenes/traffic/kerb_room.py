@@ -69,6 +69,7 @@ def kerbsides(town: Town) -> list[Kerbside]:
 
 def nearest(sides: list[Kerbside], x: float, y: float) -> tuple[Kerbside, float]:
     """Return the kerb nearest to a point (m) and how far along the kerb it is nearest."""
-    away = [np.hypot(*(side.kerb.path.points - (x, y)).T) for side in sides]
+    # To the millimeter, so that no rounding error decides which is nearest.
+    away = [np.round(np.hypot(*(side.kerb.path.points - (x, y)).T), 3) for side in sides]
     best = int(np.argmin([distances.min() for distances in away]))
     return sides[best], float(sides[best].kerb.path.distances[int(away[best].argmin())])

@@ -50,12 +50,22 @@ def _covered(points: ndarray, radius: float) -> Footprint:
 
 
 def clearings(town: Town, circles: Iterable[tuple[float, float, float]]) -> list[KeepOut]:
-    """Return circles for scenery to stay out of, from x, y and radius in metres; those that touch houses shrink."""
+    """Return circles for scenery to stay out of, from x, y and radius in metres.
+
+    Those that touch the grounds of houses move away from them, or shrink: what houses stand hangs on nobody who walks.
+    """
     grounds = [block.outline.buffer(-block.pavement) for block in town.blocks if block.kind == "houses"]
     wanted = np.array(list(circles)).reshape(-1, 3)
     radius = wanted[:, 2]
     if grounds and len(wanted):
-        points = shapely.points(wanted[:, :2])
-        nearest = np.array(grounds)[shapely.STRtree(grounds).nearest(points)]
-        radius = np.minimum(radius, shapely.distance(points, nearest) - _WALL_MARGIN)
+        tree, points = shapely.STRtree(grounds), shapely.points(wanted[:, :2])
+        lines = shapely.shortest_line(np.array(grounds)[tree.nearest(points)], points)
+        ends = shapely.get_coordinates(lines).reshape(-1, 2, 2)
+        away = shapely.length(lines)
+        # As far as the circle still holds most of what it is drawn around.
+        back = np.clip(radius + _WALL_MARGIN - away, 0.0, 0.7 * radius) / np.maximum(away, 1e-6)
+        wanted[:, :2] += (back * (away > 0.1))[:, None] * (ends[:, 1] - ends[:, 0])
+        moved = shapely.points(wanted[:, :2])
+        nearest = np.array(grounds)[tree.nearest(moved)]
+        radius = np.minimum(radius, shapely.distance(moved, nearest) - _WALL_MARGIN)
     return [KeepOut(float(x), float(y), float(r)) for (x, y, _), r in zip(wanted, radius) if r > 0.1]

@@ -9,7 +9,9 @@ from synthetic_nuscenes.town.lots import CAR_PARK, Lot
 from synthetic_nuscenes.town.town import KERB_HEIGHT
 
 from .actors import Plan
+from .grounds import corners
 from .kerb_room import Kerbside, nearest
+from .mixes import Mix, pick
 from .places import random_points
 
 PARKED, STOPPED, RIDERLESS = "vehicle.parked", "vehicle.stopped", "cycle.without_rider"
@@ -42,7 +44,7 @@ class _Habit:
 
     fill: float
     """Share of the room that is taken."""
-    mix: tuple[tuple[str, float], ...]
+    mix: Mix
     motorcycles: float
     """Share of places with motorcycles."""
     against: float
@@ -95,7 +97,7 @@ def _park(plan: Plan, side: Kerbside, habit: _Habit, along: float, stop: float) 
     rng, kerb = plan.rng, side.kerb
     if rng.random() < habit.motorcycles:
         return _motorcycles(plan, side, along, stop)
-    name = _pick(rng, habit.mix)
+    name = pick(rng, habit.mix)
     turn = np.pi if rng.random() < habit.against else 0.0
     angled = habit.angle != 0
     length = 2.5 / np.sin(abs(habit.angle)) if angled else _LENGTHS[name]
@@ -106,10 +108,16 @@ def _park(plan: Plan, side: Kerbside, habit: _Habit, along: float, stop: float) 
         offset = kerb.parking - 2.5 * np.sin(abs(habit.angle)) + rng.normal(0, 0.15)
     else:
         offset = _WIDTHS[name] / 2 + rng.uniform(0.05, 0.45) - habit.inward
+        if offset < 0:
+            # Never the half of it: with two wheels on the pavement, or with all four where that is wide.
+            wide = side.pavement > _WIDTHS[name] + 0.5
+            offset = -_WIDTHS[name] / 2 - 0.2 if wide else rng.uniform(0.1, 0.4)
     x, y, heading = kerb.place(along + length / 2, offset)
-    yaw = heading + turn + habit.angle + rng.normal(0, 0.03)
-    ground = KERB_HEIGHT / 2 if habit.inward > 0.3 or angled else 0.0
-    plan.put(name, Still(x, y, yaw), ground, PARKED, gap=0.1)
+    place = Still(x, y, heading + turn + habit.angle + rng.normal(0, 0.03))
+    parked = plan.draw(name, place, 0.0, PARKED)
+    # Four wheels on the pavement, or all of it at the height of the road.
+    parked = replace(parked, ground=plan.grounds.height(corners(place, parked.size, 0.85)))
+    plan.put_together([parked], gap=0.1)
     return float(along + length + (rng.uniform(0.1, 0.5) if angled else rng.gamma(2.0, 0.45)))
 
 
@@ -133,7 +141,7 @@ def _motorcycles(plan: Plan, side: Kerbside, along: float, stop: float) -> float
 def _double_park(plan: Plan, side: Kerbside) -> None:
     """Stop a vehicle in the lane, beside the parked ones."""
     rng, kerb = plan.rng, side.kerb
-    name = _pick(rng, (("truck", 0.6), ("car", 0.4)))
+    name = pick(rng, (("truck", 0.6), ("car", 0.4)))
     along = rng.uniform(kerb.clear + 4, max(kerb.path.length - kerb.clear - 4, kerb.clear + 5))
     x, y, heading = kerb.place(along, kerb.parking + _WIDTHS[name] / 2 + rng.uniform(0.1, 0.5))
     if plan.put(name, Still(x, y, heading + rng.normal(0, 0.03)), 0.0, STOPPED):
@@ -185,7 +193,7 @@ def _fill_yard(plan: Plan, lot: Lot) -> None:
     for x, y, yaw in lot.stalls:
         if rng.random() > share:
             continue
-        name = _pick(rng, mix)
+        name = pick(rng, mix)
         yaw = yaw + np.pi * rng.integers(2) + rng.normal(0, 0.06)
         c, s = np.cos(yaw), np.sin(yaw)
         shift = rng.normal(0, 0.5)
@@ -206,7 +214,7 @@ def park_on_open_ground(plan: Plan) -> None:
         mix, common = _FAIRS[rng.integers(len(_FAIRS))], rng.uniform(-np.pi, np.pi)
         for x, y in random_points(rng, inner, int(rng.integers(2, 14))):
             yaw = common + (rng.normal(0, 0.1) if rng.random() < 0.5 else rng.uniform(-np.pi, np.pi))
-            plan.put(_pick(rng, mix), Still(float(x), float(y), float(yaw)), KERB_HEIGHT, PARKED, gap=1.0)
+            plan.put(pick(rng, mix), Still(float(x), float(y), float(yaw)), KERB_HEIGHT, PARKED, gap=1.0)
 
 
 def _park_coupled(plan: Plan, x: float, y: float, yaw: float) -> bool:
@@ -244,8 +252,3 @@ def leave_cycles(plan: Plan) -> None:
                 x, y, heading = walk.at(np.array([along + step * k]))[0]
                 yaw = heading + slant + np.pi * (rng.random() < 0.3) + rng.normal(0, 0.12)
                 plan.put(name, Still(float(x), float(y), float(yaw)), KERB_HEIGHT, RIDERLESS, gap=0.0)
-
-
-def _pick(rng: np.random.Generator, mix: tuple[tuple[str, float], ...]) -> str:
-    names, shares = zip(*mix)
-    return str(rng.choice(names, p=np.array(shares) / sum(shares)))

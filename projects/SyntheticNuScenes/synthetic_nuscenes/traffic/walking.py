@@ -17,6 +17,8 @@ PARK_WALK = 7.1
 """Distance (m) of the walk in parks from the pavement; see `blocks`."""
 _APPROACH = 0.7
 """Length (m) of the pavement at either end of a way over a road."""
+_TREAD = 0.05
+"""Distance (m) between the places where a way over a road is looked at for kerbs."""
 _TRACKS = 4
 """Number of distances from the kerb at which people walk around a block."""
 
@@ -45,7 +47,7 @@ def _speed(rng: np.random.Generator) -> float:
 def _on_pavement(plan: Plan, block: Block, density: float) -> None:
     """Let people walk around a block in both directions and stand about, singly and in groups."""
     rng = plan.rng
-    low, high = min(0.7, block.pavement / 2), max(block.pavement - 0.5, 0.8)
+    low, high = min(0.7, block.pavement / 2), max(block.pavement - 0.6, 0.8)
     walks = [block.walk(float(inset)) for inset in rng.uniform(low, high, _TRACKS)]
     walks = [walk for walk in walks if walk is not None]
     length = block.outline.exterior.length
@@ -60,15 +62,17 @@ def _on_pavement(plan: Plan, block: Block, density: float) -> None:
 
 
 def _walk_together(plan: Plan, walk: Path, along: float, count: int) -> None:
-    """Let people walk side by side along a closed walk, in one of its directions."""
+    """Let people walk along a closed walk in one of its directions: side by side, or in a line where it is narrow."""
     rng, speed = plan.rng, _speed(plan.rng)
     # Only the stretch that is walked: headings of a whole walk are dear.
-    stretch = Path(walk.at(np.arange(along, along + speed * (plan.end - plan.begin) + 3.0, SPACING))[:, :2])
+    stretch = Path(walk.at(np.arange(along, along + speed * (plan.end - plan.begin) + 6.0, SPACING))[:, :2])
     stretch = stretch if rng.random() < 0.5 else stretch.reversed()
     for k in range(min(count, 5)):
-        aside = 0.75 * ((k + 1) // 2) * (-1) ** k
-        motion = steady(stretch.beside(aside) if aside else stretch, speed, rng.uniform(0, 0.3), plan.begin, plan.end)
-        plan.put("pedestrian", motion, KERB_HEIGHT, STANDING, gap=0.05)
+        aside, start = 0.75 * ((k + 1) // 2) * (-1) ** k, rng.uniform(0, 0.3)
+        motion = steady(stretch.beside(aside) if aside else stretch, speed, start, plan.begin, plan.end)
+        if not plan.put("pedestrian", motion, KERB_HEIGHT, STANDING, gap=0.05) and k:
+            motion = steady(stretch, speed, start + 0.95 * k, plan.begin, plan.end)
+            plan.put("pedestrian", motion, KERB_HEIGHT, STANDING, gap=0.05)
 
 
 def stand_together(plan: Plan, x: float, y: float, count: int, ground: float, name: str = "pedestrian") -> None:
@@ -111,7 +115,7 @@ def _once(plan: Plan, path: Path, ground: Ground | None = None) -> None:
     """Let somebody walk a path from its start to its end, and stand before and after.
 
     Args:
-        ground: what the path lies on; None for a way over a road between two pavements.
+        ground: what the path lies on; None for a way over a road, which must begin and end inside kerbs.
     """
     rng, speed = plan.rng, _speed(plan.rng)
     lasts = path.length / speed
@@ -119,8 +123,13 @@ def _once(plan: Plan, path: Path, ground: Ground | None = None) -> None:
     start = float(plan.begin - rng.uniform(0, lasts) + rng.uniform(0, plan.end - plan.begin))
     motion = Along(path, np.array([start, start + lasts]), np.array([0.0, path.length]))
     if ground is None:
-        down, up = start + (_APPROACH - 0.1) / speed, start + lasts - (_APPROACH - 0.1) / speed
-        ground = ((-np.inf, KERB_HEIGHT), (down, 0.0), (up, KERB_HEIGHT))
+        along = np.arange(0.0, path.length + _TREAD, _TREAD)
+        raised = plan.grounds.raised(path.at(along)[:, :2])
+        if not (raised[0] and raised[-1]):
+            return
+        levels = np.where(raised, KERB_HEIGHT, 0.0)
+        steps = np.flatnonzero(np.diff(levels)) + 1
+        ground = ((-np.inf, KERB_HEIGHT), *((start + along[k] / speed, float(levels[k])) for k in steps))
     plan.put("pedestrian", motion, ground, STANDING, gap=0.08)
 
 
