@@ -18,7 +18,7 @@ from synthetic_nuscenes.world import World
 
 
 def box_of(world: World, actor: int, time: float) -> tuple[ndarray, float]:
-    """Return the middle `[3]` (m) and yaw (rad) of an actor's box when the LiDAR meets it, in the turn up to `time` (s).
+    """Return the middle `[3]` (m) and yaw (rad) of an actor's box when the turn that ends at `time` (s) meets it.
 
     That is where an annotator, who sees the points, draws the box.
     """

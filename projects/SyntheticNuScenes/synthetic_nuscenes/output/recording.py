@@ -15,6 +15,7 @@ from synthetic_nuscenes.build import build_world, place_of
 from synthetic_nuscenes.geometry.materials import MATERIALS
 from synthetic_nuscenes.light.weather import describe
 from synthetic_nuscenes.moment import STATIC
+from synthetic_nuscenes.seeds import Purpose, generator
 from synthetic_nuscenes.sensors.camera import take_picture
 from synthetic_nuscenes.sensors.camera_effects import CameraEffects
 from synthetic_nuscenes.sensors.lidar import PERIOD, LidarErrors, Sweep, sweep
@@ -25,7 +26,6 @@ from synthetic_nuscenes.sensors.rig import (
     quaternion,
     unit_quaternion,
 )
-from synthetic_nuscenes.seeds import Purpose, generator
 from synthetic_nuscenes.synthetic_errors import naming
 from synthetic_nuscenes.town.map_mask import draw_map
 from synthetic_nuscenes.world import World
