@@ -19,6 +19,8 @@ from ._trilinear import flatten_cells, gather, gather_gradient, trilinear, trili
 from .chunking import apply_in_chunks, restore_order
 
 SOFTPLUS_BETA = 100.0
+KEPT_CHUNKS = 4
+"""As many chunks as this are one on a CPU: to keep their values is faster than to compute them again, and affordable."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,9 @@ class SDFField(nn.Module):
         geometry_channels: size of the geometry feature given to the colour network.
         sdf_layers: layers of the signed-distance network, published 6.
         color_layers: layers of the colour network, published 4; 0 builds none, so that it has no idle parameters.
-        chunk_size: number of points that the perceptrons take at a time on a CPU, see `apply_in_chunks`; sixteen times
-            as many elsewhere, where it is the number of kernels that costs. None takes all at once.
+        chunk_size: number of points that the perceptrons take at a time on a CPU, see `apply_in_chunks`, unless there
+            are at most `KEPT_CHUNKS` times as many; sixteen times as many elsewhere, where it is the number of kernels
+            that costs. None takes all at once.
     """
 
     def __init__(
@@ -148,7 +151,7 @@ class SDFField(nn.Module):
     ) -> FieldOutput:
         """Compute all that the renderer needs, at points in metres that are seen along unit directions."""
         grid = volume.grid
-        # By cell, not by ray: neighbours then read the same rows, and the backward pass adds up runs.
+        # By cell, not by ray: neighbours then read the same rows.
         index, order = trilinear_index(volume.data.shape, grid.to_index(points)).sorted()
         scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
         view_directions = directions.flatten(0, 1).index_select(0, order)
@@ -168,8 +171,11 @@ class SDFField(nn.Module):
         return FieldOutput(outputs[..., 0], outputs[..., 1:4], outputs[..., 4:] if self.color_mlp is not None else None)
 
     def _chunk_size(self, points: Tensor) -> int | None:
-        on_cpu = points.device.type == "cpu"
-        return self.chunk_size if self.chunk_size is None or on_cpu else 16 * self.chunk_size
+        if self.chunk_size is None:
+            return None
+        if points.device.type != "cpu":
+            return 16 * self.chunk_size
+        return None if len(points) <= KEPT_CHUNKS * self.chunk_size else self.chunk_size
 
     def _distance(self, scaled: Tensor, features: Tensor) -> tuple[Tensor]:
         return (self.sdf_mlp(scaled, features)[:, 0],)
