@@ -173,22 +173,27 @@ class SDFField(nn.Module):
     def forward(
         self, volume: FeatureVolume, points: Float[Tensor, "b q 3"], directions: Float[Tensor, "b q 3"]
     ) -> FieldOutput:
-        """Compute all that the renderer needs, at points in metres that are seen along unit directions."""
-        grid = volume.grid
-        # By cell, not by ray: neighbours then read the same rows.
-        index, order = trilinear_index(volume.data.shape, grid.to_index(points)).sorted()
-        scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
-        view_directions = directions.flatten(0, 1).index_select(0, order)
-        cells = flatten_cells(volume.data)
-        features = gather(cells, index)
-        geometry, by_point, by_feature = apply_in_chunks(
-            self.sdf_mlp.with_gradient, self.sdf_mlp, self._chunk_size(scaled), scaled, features
-        )
-        # The index changes by `index_scale` a metre, that is by `index_scale / scene_scale` a scene unit.
-        index_scale, _ = grid.index_map(points.device, points.dtype)
-        normal = by_point + gather_gradient(cells, index, by_feature) * (index_scale / grid.scene_scale)
+        """Compute all that the renderer needs, at points in metres that are seen along unit directions.
+
+        Signed distances and normals are computed in the precision of the points, whatever autocast is on around them;
+        colours as autocast says.
+        """
+        grid, device = volume.grid, points.device
+        with torch.autocast(device.type, enabled=False):
+            # By cell, not by ray: neighbours then read the same rows.
+            index, order = trilinear_index(volume.data.shape, grid.to_index(points)).sorted()
+            scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
+            cells = flatten_cells(volume.data)
+            features = gather(cells, index)
+            geometry, by_point, by_feature = apply_in_chunks(
+                self.sdf_mlp.with_gradient, self.sdf_mlp, self._chunk_size(scaled), scaled, features
+            )
+            # The index changes by `index_scale` a metre, that is by `index_scale / scene_scale` a scene unit.
+            index_scale, _ = grid.index_map(device, points.dtype)
+            normal = by_point + gather_gradient(cells, index, by_feature) * (index_scale / grid.scene_scale)
         outputs = [geometry[:, :1], normal]
         if self.color_mlp is not None:
+            view_directions = directions.flatten(0, 1).index_select(0, order)
             condition = (view_directions, features, normal, geometry[:, 1:])
             outputs += apply_in_chunks(self._color, self.color_mlp, self._chunk_size(scaled), scaled, *condition)
         outputs = restore_order(torch.cat(outputs, dim=-1), order).unflatten(0, points.shape[:2])
@@ -202,7 +207,8 @@ class SDFField(nn.Module):
         return None if len(points) <= KEPT_CHUNKS * self.chunk_size else self.chunk_size
 
     def _distance(self, scaled: Tensor, features: Tensor) -> tuple[Tensor]:
-        return (self.sdf_mlp(scaled, features)[:, 0],)
+        return (self.sdf_mlp(scaled, features)[:, 0].to(scaled.dtype),)
 
     def _color(self, scaled: Tensor, directions: Tensor, *condition: Tensor) -> tuple[Tensor]:
-        return (torch.sigmoid(self.color_mlp(scaled, torch.cat([directions, *condition], dim=-1))),)
+        color = self.color_mlp(scaled, torch.cat([directions, *condition], dim=-1))
+        return (torch.sigmoid(color.to(scaled.dtype)),)
