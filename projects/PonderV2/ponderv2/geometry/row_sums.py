@@ -71,10 +71,9 @@ def _sum_sorted_entries(
 ) -> Tensor:
     """Sort the entries of all points at once: best for long tables, over which it goes a single time."""
     target, order = torch.sort(_all_rows(rows, offsets).flatten())
-    ends = torch.bincount(target, minlength=length)[:length].cumsum(0)
-    starts = F.pad(ends, (1, 0))
+    starts = F.pad(torch.bincount(target, minlength=length + max(offsets)).cumsum(0), (1, 0))
     point = torch.div(order, len(offsets), rounding_mode="floor")
-    return F.embedding_bag(
+    table = F.embedding_bag(
         point if source is None else source.index_select(0, point).long(),
         values,
         starts,
@@ -82,6 +81,7 @@ def _sum_sorted_entries(
         mode="sum",
         include_last_offset=True,
     )
+    return table[:length]
 
 
 def _sum_shifted_runs(

@@ -57,7 +57,7 @@ class PullLift(nn.Module):
             centers = grid.centers(device).reshape(1, 1, -1, 3).expand(batch, cameras, -1, 3)
             pixels, depth = project(centers, rig.lidar2img.float())
             seen = self._visible(pixels, depth, rig)
-            pairs = _pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
+            pairs = pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
 
             maps = [f.flatten(0, 1).float() for f in features]
             chances = [self._chance(d.flatten(0, 1).float(), s, pairs) for d, s in zip(depths, strides, strict=True)]
@@ -231,7 +231,8 @@ def _normalized(pairs: Pairs, size: tuple[int, int], stride: int) -> Float[Tenso
     return 2 * (pairs.pixels + 0.5) / pairs.pixels.new_tensor([width * stride, height * stride]) - 1
 
 
-def _pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> Pairs:
+def pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> Pairs:
+    """Put the cells that each view sees side by side."""
     view, cell = seen.nonzero(as_tuple=True)
     counts = seen.sum(dim=1)
     place = torch.arange(len(view), device=view.device) - (counts.cumsum(0) - counts)[view]
