@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ponderv2.command_line import add_device_argument, existing_file, positive, share
+from ponderv2.command_line import add_device_argument, existing_file, existing_folder, positive, share
 
 RENDER_WAYS = ("reference", "eager", "compiled")
 INFO_PARTS = ("infos", "database")
@@ -51,6 +51,29 @@ def add_lift_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=positive, default=5, help="rounds; the median of each way counts")
     add_device_argument(parser)
     parser.add_argument("--only", choices=LIFT_WAYS, help=argparse.SUPPRESS)
+
+
+def add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py step`."""
+    parser.add_argument("config", type=existing_file("recipe"), help="a recipe of configs/")
+    parser.add_argument("--data-root", type=existing_folder("--data-root"), required=True, help="data of the recipe")
+    parser.add_argument(
+        "--variation",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("NAME", "KEY=VALUE"),
+        help="a changed way, such as: float32 optim_wrapper.precision=float32; may be given several times",
+    )
+    parser.add_argument(
+        "--before",
+        type=existing_folder("--before"),
+        metavar="DIR",
+        help="another checkout, whose code and recipe are measured as well and come first",
+    )
+    parser.add_argument("--threads", type=positive, default=2)
+    parser.add_argument("--repeats", type=positive, default=10, help="rounds; the median of each way counts")
+    parser.add_argument("--warm-up", type=positive, default=3, help="rounds before them that do not count")
 
 
 def add_infos_arguments(parser: argparse.ArgumentParser) -> None:

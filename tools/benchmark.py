@@ -1,4 +1,4 @@
-"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift,infos} [--json FILE] [--help]."""
+"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift,step,infos} [--json FILE]."""
 
 import argparse
 import importlib
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "render": "the rendering decoder",
     "lidar": "the LiDAR encoder with and without hidden voxels",
     "lift": "image features to the volume",
+    "step": "a training step of a recipe",
     "infos": "starting a data set of nuScenes' size",
 }
 

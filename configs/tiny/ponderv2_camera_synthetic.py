@@ -16,11 +16,11 @@ with read_base():
     from .._base_.tiny import synthetic_dataset, tiny_camera_encoder, tiny_camera_render_head, tiny_eval_loader
     from .._base_.tiny import tiny_rays, tiny_train_loader, two_checkpoints
 
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import OneCycleLR
 from mmengine.runner import IterBasedTrainLoop
 from torch.optim import AdamW
 
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from ponderv2.engine import EncoderExportHook, PrecisionOptimWrapper, RenderPreviewHook
 from ponderv2.evaluation import RenderMetric
 from ponderv2.models import RenderingPretrainer, SensorPreprocessor
 
@@ -57,7 +57,9 @@ test_evaluator = val_evaluator
 # Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
 max_iters = 360
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=PrecisionOptimWrapper,
+    # bfloat16 where the device is fast in it; "float32" for the same on every CPU.
+    precision="auto",
     # Gradients shrink tenfold in the first hundred steps; at the usual 0.999 their early size would slow the rest.
     optimizer=dict(type=AdamW, lr=3e-3, betas=(0.9, 0.99), weight_decay=0.01),
     clip_grad=dict(max_norm=35, norm_type=2),

@@ -16,11 +16,11 @@ with read_base():
     from .._base_.tiny import one_checkpoint, synthetic_boxes_dataset, tiny_camera_encoder
     from .._base_.tiny import tiny_detection_head, tiny_eval_loader, tiny_train_loader
 
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import OneCycleLR
 from mmengine.runner import IterBasedTrainLoop
 from torch.optim import AdamW
 
-from ponderv2.engine import CheckedOptimWrapperConstructor
+from ponderv2.engine import CheckedOptimWrapperConstructor, PrecisionOptimWrapper
 from ponderv2.evaluation import PonderNuScenesMetric
 from ponderv2.models import SensorPreprocessor, VolumeDetector
 
@@ -60,7 +60,9 @@ test_evaluator = val_evaluator
 # Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
 max_iters = 300
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=PrecisionOptimWrapper,
+    # bfloat16 where the device is fast in it; "float32" for the same on every CPU.
+    precision="auto",
     constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01),
     clip_grad=dict(max_norm=35, norm_type=2),

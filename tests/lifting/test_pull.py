@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ponderv2.geometry import project
+from ponderv2.geometry import in_image, project
 from ponderv2.lifting import PullLift
+from ponderv2.lifting.pull import pair_up, pull_by_grid_sample, pull_by_rows
 from ponderv2.structures import CameraRig, VoxelGrid
 from tests.factories.small_rig import PADDED, SIZE, small_rig
 
@@ -52,6 +53,29 @@ def test_equals_a_loop_over_cells_cameras_and_levels():
     volume = lift(*_float32((features, depths)), STRIDES, rig, GRID)
     assert volume.abs().sum() > 0
     torch.testing.assert_close(volume[0].double(), _loop(lift, features, depths, rig, GRID), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_rows_and_grid_sample_pull_the_same_volume_with_the_same_gradients(batch):
+    rig, (features, _) = small_rig(3, batch), _maps(batch, cameras=3)
+    centers = GRID.centers(dtype=torch.float64).reshape(-1, 3)
+    pixels, depth = project(centers.expand(batch, 3, -1, 3), rig.lidar2img)
+    seen = in_image(pixels, rig.image_size) & (depth > 0.1)
+    assert seen.any(dim=(0, 1)).float().mean() > 0.5
+    pairs = pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
+    maps = [f.flatten(0, 1).requires_grad_() for f in features]
+    chances = [torch.rand_like(pairs.depth).requires_grad_() for _ in maps]
+    slope = torch.randn(batch, 3, len(centers), dtype=torch.float64)
+    results = []
+    for pull in (pull_by_grid_sample, pull_by_rows):
+        volume = pull(maps, [c * pairs.valid for c in chances], STRIDES, pairs, batch, len(centers))
+        results.append((volume, *torch.autograd.grad(volume, maps + chances, slope)))
+    torch.testing.assert_close(*results)
+
+
+def test_on_a_cpu_the_channels_come_last_in_memory():
+    volume = PullLift((0.0, 8.0))(*_float32(_maps(batch=2)), STRIDES, small_rig(batch=2), GRID)
+    assert volume.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_the_order_of_cameras_does_not_matter():

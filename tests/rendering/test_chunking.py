@@ -32,6 +32,17 @@ def test_chunks_give_the_values_and_gradients_of_the_whole(count):
         torch.testing.assert_close(one, other)
 
 
+def test_chunks_are_computed_again_in_the_precision_of_the_first_time():
+    module, rows = _module().float(), torch.randn(9, 3, requires_grad=True)
+    gradients = []
+    for chunk_size in (None, 9):
+        with torch.autocast("cpu", torch.bfloat16):
+            (out,) = apply_in_chunks(lambda x: (module(x),), module, chunk_size, rows)
+        gradients.append(torch.autograd.grad(out.float().square().sum(), [rows, *module.parameters()]))
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
 def test_frozen_parameters_get_no_gradient():
     module = _module()
     module[0].requires_grad_(False)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from ponderv2.rendering import ConditionedMLP, SDFField
@@ -91,6 +92,18 @@ def test_gradcheck_of_all_outputs_to_the_volume():
     assert gradcheck(outputs, (volume.data,), atol=1e-4)
 
 
+def test_values_that_are_kept_and_values_that_are_computed_again_have_the_same_gradients():
+    field, volume, points = _field(), _volume(requires_grad=True), _points()
+    inputs, gradients = [volume.data, *field.parameters()], []
+    for chunk_size in (None, 20, 7):
+        # Of 80 points, 20 are a quarter and all are kept; sevens are computed again.
+        field.chunk_size = chunk_size
+        out = field(volume, points, torch.ones_like(points))
+        gradients.append(torch.autograd.grad((out.sdf + out.rgb.sum(dim=-1) + out.normal.sum(dim=-1)).sum(), inputs))
+    torch.testing.assert_close(gradients[1], gradients[0])
+    torch.testing.assert_close(gradients[2], gradients[0])
+
+
 def test_normals_exist_without_gradients():
     field, volume, points = _field(), _volume(), _points()
     with torch.no_grad():
@@ -109,9 +122,34 @@ def test_an_unknown_activation_is_named():
         ConditionedMLP(4, 1, 2, activation="gelu")
 
 
+def _layer_by_layer(network, points, condition):
+    """The perceptron as it is published: nothing that comes before a layer is folded into it."""
+    x = network.point_proj(points)
+    added = network.condition_proj(condition).split(x.shape[-1], dim=-1)
+    for layer, extra in zip(network.layers[:-1], added[:-1], strict=True):
+        x = layer(x + extra)
+        x = F.softplus(x, beta=100.0) if network.activation == "softplus" else F.relu(x)
+    return network.layers[-1](x + added[-1])
+
+
 @pytest.mark.parametrize("activation", ["softplus", "relu"])
-def test_gradient_by_condition_equals_autograd(activation):
-    network = ConditionedMLP(5, 3, 4, 7, activation).double()
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_folded_layers_give_the_output_and_the_gradients_of_the_published_ones(activation, layers):
+    network = ConditionedMLP(5, 3, layers, 7, activation).double()
+    points = torch.randn(2, 30, 3, dtype=torch.float64)
+    condition = torch.randn(2, 30, 5, dtype=torch.float64, requires_grad=True)
+    inputs, slope = [condition, *network.parameters()], torch.randn(2, 30, 3, dtype=torch.float64)
+    outputs = network(points, condition), _layer_by_layer(network, points, condition)
+    torch.testing.assert_close(*outputs)
+    ours, reference = (torch.autograd.grad(output, inputs, slope) for output in outputs)
+    # Autograd's own softplus is cut off at 20.
+    torch.testing.assert_close(ours, reference, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("activation", ["softplus", "relu"])
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_gradient_by_condition_equals_autograd(activation, layers):
+    network = ConditionedMLP(5, 3, layers, 7, activation).double()
     points = torch.randn(30, 3, dtype=torch.float64, requires_grad=True)
     condition = torch.randn(30, 5, dtype=torch.float64, requires_grad=True)
     output, by_point, by_condition = network.with_gradient(points, condition)

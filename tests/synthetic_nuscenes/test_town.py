@@ -1,5 +1,9 @@
 """Towns: their roads lead somewhere, their ground has no gaps, their drives are smooth."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import shapely
@@ -12,6 +16,7 @@ from synthetic_nuscenes.geometry.materials import material
 from synthetic_nuscenes.geometry.paths import PathBuilder, curve, sampled
 from synthetic_nuscenes.geometry.surfaces import level, mounds, triangles
 from synthetic_nuscenes.output.tables import version_and_names
+from synthetic_nuscenes.seeds import Purpose, generator
 from synthetic_nuscenes.town.lots import STALL
 from synthetic_nuscenes.town.town import Town
 from synthetic_nuscenes.town.town_drawing import STYLES, lay_out_town
@@ -134,3 +139,43 @@ def test_a_curve_starts_and_ends_as_it_should() -> None:
 def test_a_path_needs_two_different_points() -> None:
     with pytest.raises(ValueError, match="two different points"):
         sampled(np.zeros((3, 2)))
+
+
+PRINT_TOWNS = """
+import hashlib
+from synthetic_nuscenes.seeds import Purpose, generator
+from synthetic_nuscenes.town.town_drawing import lay_out_town
+for scene in (5, 6, 8):
+    town = lay_out_town(generator(Purpose.TOWN, 0, scene))
+    print(hashlib.sha256(town.drivable.wkb).hexdigest(), [len(lot.stalls) for lot in town.lots])
+"""
+
+
+def test_a_cpu_with_other_last_bits_draws_the_same_towns() -> None:
+    # numpy then takes other routines for sines and the like, as it does on an older CPU.
+    older = {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX2 FMA3"}
+    towns = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PRINT_TOWNS],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | features,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for features in ({}, older)
+    ]
+    assert towns[0] == towns[1]
+    assert len(towns[0].splitlines()) == 3
+
+
+def test_no_lot_is_under_a_bridge(town: Town) -> None:
+    for bridge in town.bridges:
+        assert not any(bridge.ground.intersects(lot.outline) for lot in town.lots)
+
+
+def test_generators_of_different_purposes_and_numbers_differ() -> None:
+    numbers = [(0, 0), (1, 0), (0, 1)]
+    drawn = {generator(purpose, *key).integers(2**62) for purpose in Purpose for key in numbers}
+    assert len(drawn) == 3 * len(Purpose)
+    with pytest.raises(ValueError, match="expected 0 to"):
+        generator(Purpose.TOWN, 2**32, 0)

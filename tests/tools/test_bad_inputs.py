@@ -74,7 +74,6 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*TRAIN, "--launcher", "pytorch"], r"--launcher pytorch: expected to be started by torchrun"),
         ([*TRAIN, "--launcher", "slurm"], r"--launcher slurm: expected to be started by srun"),
         (["{parts}", *HERE], r"tiny\.py has no model and no train_dataloader"),
-        ([*TRAIN, "--amp"], r"--amp needs CUDA"),
         ([*TRAIN, "--resume"], r"--resume: .*work has no last_checkpoint to go on from"),
         ([*TRAIN, "--resume", "{nowhere}.pth"], r"checkpoint .*nowhere\.pth does not exist"),
         ([*TRAIN, "--resume", "{moved}"], r"last_checkpoint names the checkpoint iter_9\.pth, which does not exist"),

@@ -48,6 +48,15 @@ both = pytest.mark.parametrize("kind", ["convnext", "resnet"])
 
 
 @both
+def test_channels_that_come_last_stay_last_under_a_mask_and_change_nothing(kind):
+    model, x = build(kind), images()
+    plain = model(x, mask())
+    last = model(x.contiguous(memory_format=torch.channels_last), mask())
+    torch.testing.assert_close(last, plain, rtol=1e-4, atol=1e-4)
+    assert all(m.is_contiguous(memory_format=torch.channels_last) for m in last)
+
+
+@both
 @pytest.mark.parametrize("block", [16, 32])
 @pytest.mark.parametrize("noise", [100.0, float("nan")])
 def test_hidden_pixels_have_no_influence_on_any_output(kind, block, noise):

@@ -10,6 +10,7 @@ from .hooks import (
 )
 from .launch import build_tester, load_config, prepare_training, test, train, training_config
 from .optim_constructor import CheckedOptimWrapperConstructor
+from .precision import PrecisionOptimWrapper
 from .recipe_datasets import innermost_dataset, set_data_root
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
@@ -21,6 +22,7 @@ __all__ = [
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
+    "PrecisionOptimWrapper",
     "ProgressHook",
     "RenderPreviewHook",
     "UnfreezeEncoderHook",

@@ -14,11 +14,13 @@ from mmengine.runner import Runner
 
 from ponderv2 import compat
 from ponderv2.checkpoints import read_covering_weights, resolve_checkpoint
+from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.folder_lock import folder_lock
 
 from .allocator import keep_freed_memory
 from .hooks import DetectionPreviewHook
+from .precision import PrecisionOptimWrapper
 from .recipe_datasets import set_data_root
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import change_recipe, parse_options
@@ -109,8 +111,8 @@ def training_config(args: argparse.Namespace) -> Config:
     """Return the recipe of a training, with all that its command line says.
 
     Raises:
-        UserError: the recipe lacks what a training needs, `--amp` is given without CUDA, or the training is to resume
-            and there is no checkpoint.
+        UserError: the recipe lacks what a training needs, `--amp` is given on a device without half precision, or the
+            training is to resume and there is no checkpoint.
     """
     keep_freed_memory()
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options), args.scratch)
@@ -232,9 +234,14 @@ def _model(runner: Runner) -> torch.nn.Module:
 
 
 def _use_amp(config: Config) -> None:
-    if not torch.cuda.is_available():
-        raise UserError("--amp needs CUDA; on the CPU train without it")
     wrapper = copy.deepcopy(config.optim_wrapper)
-    wrapper["type"] = "AmpOptimWrapper"
-    wrapper.setdefault("loss_scale", "dynamic")
+    wrapper.pop("precision", None)
+    if torch.cuda.is_available():
+        wrapper["type"] = "AmpOptimWrapper"
+        wrapper.setdefault("loss_scale", "dynamic")
+    elif computes_bfloat16("cpu"):
+        wrapper["type"] = PrecisionOptimWrapper
+        wrapper["precision"] = "bfloat16"
+    else:
+        raise UserError("--amp needs CUDA or a CPU with AVX512-BF16 or AMX; on this one train without it")
     config.optim_wrapper = wrapper

@@ -19,10 +19,12 @@ from .interpolation import sample_image, sample_volume
 from .pixel_rays import lattice_rays, rays_through_pixels
 from .points_in_boxes import points_in_box, to_box_frame
 from .projection import MIN_DEPTH, compose_rig, in_image, project, transform_points
+from .row_sums import add_to_rows, sum_rows
 from .visibility import nearest_per_cell, visible_returns
 
 __all__ = [
     "MIN_DEPTH",
+    "add_to_rows",
     "box_corners",
     "compose_rig",
     "flip_matrix",
@@ -41,6 +43,7 @@ __all__ = [
     "sample_image",
     "sample_volume",
     "scaling_matrix",
+    "sum_rows",
     "to_box_frame",
     "transform_points",
     "translation_matrix",

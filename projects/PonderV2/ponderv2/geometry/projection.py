@@ -11,8 +11,9 @@ MIN_DEPTH = 1e-5
 
 
 def transform_points(matrix: Float[Tensor, "*b 4 4"], points: Float[Tensor, "*b p 3"]) -> Float[Tensor, "*b p 3"]:
-    """Apply an affine 4×4 matrix to points."""
-    return points @ matrix[..., :3, :3].transpose(-1, -2) + matrix[..., None, :3, 3]
+    """Apply an affine 4×4 matrix to points; in memory, each coordinate of all points is a plane of its own."""
+    moved = matrix[..., :3, :3] @ points.transpose(-1, -2) + matrix[..., :3, 3, None]
+    return moved.transpose(-1, -2)
 
 
 def project(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ponderv2.geometry import MIN_DEPTH, in_image, project
+from ponderv2.geometry import MIN_DEPTH, add_to_rows, in_image, project
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig, VoxelGrid
 
@@ -18,9 +18,9 @@ class PullLift(nn.Module):
     excluded) and inside the depth range, the bilinear feature of each level, times the probability that the
     level's depth head gives to the cell's depth, is added to the cell: a sum over cameras and levels.
 
-    Only the (camera, cell) pairs that see each other are computed, about one in six, and levels are
-    accumulated one by one, so no tensor of all cameras × levels × cells exists. Finding the pairs is the one
-    host synchronisation of a batch.
+    Only the (camera, cell) pairs that see each other are computed, about one in six, so no tensor of all cameras ×
+    levels × cells exists. Finding the pairs is the one host synchronisation of a batch. On a CPU the sum is a product
+    of a sparse matrix and the table of all features, and no tensor of pairs × channels exists either.
 
     Args:
         depth_range: range of depths, metres, that the bins cover evenly; published (0, 64) with 64 bins.
@@ -50,27 +50,23 @@ class PullLift(nn.Module):
             rig: cameras of the batch.
             grid: cells that are filled.
         """
-        batch, cameras, channels = features[0].shape[:3]
+        batch, cameras = features[0].shape[:2]
         device = features[0].device
         # Coordinates in half precision are off by metres at 50 m: geometry stays in float32.
         with torch.autocast(device_type=device.type, enabled=False):
             centers = grid.centers(device).reshape(1, 1, -1, 3).expand(batch, cameras, -1, 3)
             pixels, depth = project(centers, rig.lidar2img.float())
             seen = self._visible(pixels, depth, rig)
-            pairs = _pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
+            pairs = pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
 
-            pulled = pixels.new_zeros(batch * cameras, channels, pairs.cell.shape[1])
-            for feature, probability, stride in zip(features, depths, strides, strict=True):
-                pulled = pulled + self._pull_level(feature.flatten(0, 1), probability.flatten(0, 1), stride, pairs)
-            pulled = pulled * pairs.valid[:, None]
-
-            # Of the cameras of a sample: [B, C, N * P] onto [B, C, cells].
-            pulled = pulled.unflatten(0, (batch, cameras)).transpose(1, 2).flatten(2)
-            cell = pairs.cell.reshape(batch, 1, -1).expand(-1, channels, -1)
-            volume = pulled.new_zeros(batch, channels, centers.shape[2]).scatter_add(2, cell, pulled)
+            maps = [f.flatten(0, 1).float() for f in features]
+            chances = [self._chance(d.flatten(0, 1).float(), s, pairs) for d, s in zip(depths, strides, strict=True)]
+            pull = pull_by_grid_sample if device.type == "cuda" else pull_by_rows
+            cells = pull(maps, chances, strides, pairs, batch, centers.shape[2])
+            volume = cells.unflatten(2, grid.shape)
             if self.average_hits:
-                volume = volume / seen.sum(dim=1)[:, None].clamp(min=1)
-        return volume.reshape(batch, channels, *grid.shape)
+                volume = volume / seen.sum(dim=1)[:, None].clamp(min=1).unflatten(2, grid.shape)
+        return volume
 
     def _visible(
         self, pixels: Float[Tensor, "b n v 2"], depth: Float[Tensor, "b n v"], rig: CameraRig
@@ -78,27 +74,19 @@ class PullLift(nn.Module):
         low, high = self.depth_range
         return in_image(pixels, rig.image_size) & (depth > max(low, MIN_DEPTH)) & (depth < high)
 
-    def _pull_level(
-        self,
-        feature: Float[Tensor, "bn c h w"],
-        probability: Float[Tensor, "bn d h w"],
-        stride: int,
-        pairs: "_Pairs",
-    ) -> Float[Tensor, "bn c p"]:
-        height, width = feature.shape[-2:]
-        # In units of half the map, whose size may be more than the image's by a part of a cell.
-        extent = pairs.pixels.new_tensor([width * stride, height * stride])
-        uv = 2 * (pairs.pixels + 0.5) / extent - 1
+    def _chance(self, probability: Float[Tensor, "bn d h w"], stride: int, pairs: "Pairs") -> Float[Tensor, "bn p"]:
+        """Interpolate the probability of each pair's depth."""
         low, high = self.depth_range
+        uv = _normalized(pairs, tuple(probability.shape[-2:]), stride)
         uvd = torch.cat([uv, 2 * (pairs.depth[..., None] - low) / (high - low) - 1], dim=-1)
-        options = {"align_corners": False, "padding_mode": "border"}
-        pulled = F.grid_sample(feature.float(), uv[:, None], **options)[:, :, 0]
-        chance = F.grid_sample(probability.float()[:, None], uvd[:, None, None], **options)[:, :, 0, 0]
-        return pulled * chance
+        return F.grid_sample(probability[:, None], uvd[:, None, None], **_BORDER)[:, 0, 0, 0] * pairs.valid
+
+
+_BORDER = {"align_corners": False, "padding_mode": "border"}
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class Pairs:
     """The cells that each view sees, side by side; views with fewer are filled up with invalid entries."""
 
     cell: Int[Tensor, "bn p"]
@@ -107,7 +95,144 @@ class _Pairs:
     valid: Bool[Tensor, "bn p"]
 
 
-def _pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> _Pairs:
+def pull_by_grid_sample(
+    features: list[Tensor], chances: list[Tensor], strides: tuple[int, ...], pairs: Pairs, batch: int, count: int
+) -> Float[Tensor, "b c v"]:
+    """Pull the features of all pairs and add them up: a feature for each pair exists, level by level.
+
+    Args:
+        features: feature maps `[B * N, C, H_l, W_l]`, one for each level.
+        chances: weight of each pair `[B * N, P]`, for each level; 0 for invalid ones.
+        strides: width of a cell of each level, pixels.
+        pairs: the cells that each view sees.
+        batch: number B of samples.
+        count: number V of cells of a sample.
+    """
+    pulled = 0.0
+    for feature, chance, stride in zip(features, chances, strides, strict=True):
+        uv = _normalized(pairs, tuple(feature.shape[-2:]), stride)
+        pulled = pulled + F.grid_sample(feature, uv[:, None], **_BORDER)[:, :, 0] * chance[:, None]
+    # Of the cameras of a sample: [B, C, N * P] onto [B, C, cells].
+    pulled = pulled.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)
+    cell = pairs.cell.reshape(batch, 1, -1).expand_as(pulled)
+    return pulled.new_zeros(batch, pulled.shape[1], count).scatter_add(2, cell, pulled)
+
+
+def pull_by_rows(
+    features: list[Tensor], chances: list[Tensor], strides: tuple[int, ...], pairs: Pairs, batch: int, count: int
+) -> Float[Tensor, "b c v"]:
+    """Do as `pull_by_grid_sample` with one sparse product; the result is laid out with the channels last."""
+    views = len(pairs.cell)
+    sample = torch.arange(batch, device=pairs.cell.device).repeat_interleave(views // batch)
+    cells = (sample[:, None] * count + pairs.cell)[pairs.valid]
+    # Pairs of a cell become neighbours: its sum is that of a run.
+    cells, order = torch.sort(cells.int(), stable=True)
+    starts = torch.searchsorted(cells, torch.arange(batch * count + 1, device=cells.device, dtype=cells.dtype))
+    tables, corners, weights, first = [], [], [], 0
+    for feature, chance, stride in zip(features, chances, strides, strict=True):
+        height, width = feature.shape[-2:]
+        rows, bilinear = _corners(pairs, (height, width), stride)
+        corners.append(_Corners(rows[order], bilinear[order], (0, 1, width, width + 1), first, views * height * width))
+        tables.append(feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1]))
+        weights.append(chance[pairs.valid][order])
+        first += len(tables[-1])
+    rows = _PullRows.apply(torch.cat(tables), torch.stack(weights, dim=1), cells, starts, corners)
+    return rows.unflatten(0, (batch, count)).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class _Corners:
+    """The four map cells around the pixel of each pair, for one level.
+
+    Attributes:
+        rows: row of the upper left one in the map's own table.
+        weights: bilinear weights.
+        offsets: distances of the four rows from the first.
+        first: row of the table of all levels at which the map's begins.
+        length: number of rows of the map.
+    """
+
+    rows: Int[Tensor, "p"]
+    weights: Float[Tensor, "p 4"]
+    offsets: tuple[int, ...]
+    first: int
+    length: int
+
+    def all_rows(self) -> Int[Tensor, "p 4"]:
+        """Compute the rows in the table of all levels; beyond the last row, where weights are 0, it is the last."""
+        offsets = torch.tensor(self.offsets, device=self.rows.device, dtype=self.rows.dtype)
+        return (self.rows[:, None] + offsets).clamp(max=self.length - 1) + self.first
+
+
+class _PullRows(torch.autograd.Function):
+    """Sums, for each cell, chance × bilinear weight × row over its pairs, the levels and the four corners."""
+
+    @staticmethod
+    def forward(
+        ctx, table: Tensor, chances: Tensor, cells: Tensor, starts: Tensor, corners: list[_Corners]
+    ) -> Float[Tensor, "v c"]:
+        ctx.save_for_backward(table, chances, cells)
+        ctx.corners = corners
+        return _sum_pairs(table, chances, starts, corners)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        table, chances, cells = ctx.saved_tensors
+        # The slope of a volume may come transposed.
+        grad = grad.contiguous()
+        by_chance = by_table = None
+        if ctx.needs_input_grad[0]:
+            by_level = [
+                add_to_rows(c.length, c.rows, c.offsets, c.weights * chance[:, None], grad, cells)
+                for c, chance in zip(ctx.corners, chances.unbind(dim=1), strict=True)
+            ]
+            by_table = torch.cat(by_level)
+        if ctx.needs_input_grad[1]:
+            slopes = grad.index_select(0, cells)[:, :, None]
+            by_level = [
+                torch.bmm(
+                    F.embedding_bag(c.all_rows(), table, per_sample_weights=c.weights, mode="sum")[:, None], slopes
+                )
+                for c in ctx.corners
+            ]
+            by_chance = torch.cat(by_level, dim=2)[:, 0]
+        return by_table, by_chance, None, None, None
+
+
+def _sum_pairs(table: Tensor, chances: Tensor, starts: Tensor, corners: list[_Corners]) -> Float[Tensor, "v c"]:
+    rows = torch.stack([c.all_rows() for c in corners], dim=1)
+    weights = torch.stack([c.weights for c in corners], dim=1) * chances[:, :, None]
+    return F.embedding_bag(
+        rows.flatten(),
+        table,
+        starts * rows[0].numel(),
+        per_sample_weights=weights.flatten(),
+        mode="sum",
+        include_last_offset=True,
+    )
+
+
+def _corners(pairs: Pairs, size: tuple[int, int], stride: int) -> tuple[Int[Tensor, "k"], Float[Tensor, "k 4"]]:
+    """Find the upper left map cell of each valid pair, and the bilinear weights of the four around it."""
+    height, width = size
+    view = torch.arange(len(pairs.cell), device=pairs.cell.device).repeat_interleave(pairs.valid.sum(dim=1))
+    # The border is repeated: there the weight of what lies beyond it is 0.
+    u, v = ((pairs.pixels[pairs.valid] + 0.5) / stride - 0.5).unbind(dim=1)
+    u, v = u.clamp(0, width - 1), v.clamp(0, height - 1)
+    left, top = u.floor(), v.floor()
+    u, v = u - left, v - top
+    weights = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], dim=1)
+    return ((view * height + top.long()) * width + left.long()).int(), weights
+
+
+def _normalized(pairs: Pairs, size: tuple[int, int], stride: int) -> Float[Tensor, "bn p 2"]:
+    """Compute pixels in units of half the map, whose size may be more than the image's by a part of a cell."""
+    height, width = size
+    return 2 * (pairs.pixels + 0.5) / pairs.pixels.new_tensor([width * stride, height * stride]) - 1
+
+
+def pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> Pairs:
+    """Put the cells that each view sees side by side."""
     view, cell = seen.nonzero(as_tuple=True)
     counts = seen.sum(dim=1)
     place = torch.arange(len(view), device=view.device) - (counts.cumsum(0) - counts)[view]
@@ -117,4 +242,4 @@ def _pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth:
     padded[view, place] = cell
     valid = torch.zeros(size, dtype=torch.bool, device=seen.device)
     valid[view, place] = True
-    return _Pairs(padded, pixels.gather(1, padded[..., None].expand(-1, -1, 2)), depth.gather(1, padded), valid)
+    return Pairs(padded, pixels.gather(1, padded[..., None].expand(-1, -1, 2)), depth.gather(1, padded), valid)

@@ -4,8 +4,7 @@ A volume becomes flattened cells: a row for each cell, with a border of zero cel
 corners of every point are eight rows at fixed distances from the first, and nothing needs a mask. An interpolated
 feature is a weighted sum of eight rows; its spatial gradient along a given feature direction is another such sum.
 Neither stores the corners, and their backward passes are written out: the same weights, summed over the points of
-each cell. Points sorted by cell (`TrilinearIndex.sorted`) make these sums runs of neighbours, several times faster
-than scattering on a CPU.
+each cell. Points sorted by cell (`TrilinearIndex.sorted`) read neighbouring rows.
 
 Beyond the outermost cell values the volume fades to zero over one cell, as in
 `F.grid_sample(align_corners=False, padding_mode="zeros")`.
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ponderv2.geometry import add_to_rows, sum_rows
 from ponderv2.shapes import Bool, Float, Int
 
 
@@ -39,14 +39,12 @@ class TrilinearIndex:
         inside: mask of the points within a cell of the outermost values; everywhere else the volume is zero.
         offsets: distances of the eight corners from the lower one, in rows; where bit `a` of a corner's number is
             set, the corner is the upper one on axis `a`.
-        ascending: True when the rows are known to ascend.
     """
 
     rows: Int[Tensor, "p"]
     fraction: Float[Tensor, "p 3"]
     inside: Bool[Tensor, "p"]
     offsets: tuple[int, ...]
-    ascending: bool = False
 
     def sorted(self) -> tuple["TrilinearIndex", Int[Tensor, "p"]]:
         """Sort the points by row.
@@ -56,7 +54,7 @@ class TrilinearIndex:
         """
         rows, order = torch.sort(self.rows)
         fraction, inside = self.fraction.index_select(0, order), self.inside.index_select(0, order)
-        return TrilinearIndex(rows, fraction, inside, self.offsets, ascending=True), order
+        return TrilinearIndex(rows, fraction, inside, self.offsets), order
 
     def weights(self) -> Float[Tensor, "p 8"]:
         """Compute the weights of the eight corners."""
@@ -110,7 +108,7 @@ def trilinear_index(shape: tuple[int, ...], index: Float[Tensor, "b q 3"]) -> Tr
 
 def gather(cells: Float[Tensor, "r c"], index: TrilinearIndex) -> Float[Tensor, "p c"]:
     """Interpolate features from flattened cells, in which the result is differentiable."""
-    return _Gather.apply(cells, index.rows, index.weights(), index.offsets, index.ascending)
+    return _Gather.apply(cells, index.rows, index.weights(), index.offsets)
 
 
 def gather_gradient(
@@ -120,21 +118,21 @@ def gather_gradient(
 
     The result is differentiable in the cells and in `direction`.
     """
-    return _GatherGradient.apply(cells, direction, index.rows, index.weight_gradients(), index.offsets, index.ascending)
+    return _GatherGradient.apply(cells, direction, index.rows, index.weight_gradients(), index.offsets)
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, cells: Tensor, rows: Tensor, weights: Tensor, offsets: tuple[int, ...], ascending: bool) -> Tensor:
+    def forward(ctx, cells: Tensor, rows: Tensor, weights: Tensor, offsets: tuple[int, ...]) -> Tensor:
         ctx.save_for_backward(rows, weights)
-        ctx.offsets, ctx.ascending, ctx.length = offsets, ascending, cells.shape[0]
-        return _sum_rows(cells, rows, offsets, weights)
+        ctx.offsets, ctx.length = offsets, len(cells)
+        return sum_rows(cells, rows, offsets, weights)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, weights = ctx.saved_tensors
-        by_cell = _add_to_rows(ctx.length, rows, ctx.offsets, weights, grad, ctx.ascending)
-        return by_cell, None, None, None, None
+        by_cell = add_to_rows(ctx.length, rows, ctx.offsets, weights, grad)
+        return by_cell, None, None, None
 
 
 class _GatherGradient(torch.autograd.Function):
@@ -146,11 +144,10 @@ class _GatherGradient(torch.autograd.Function):
         rows: Tensor,
         slopes: Tensor,
         offsets: tuple[int, ...],
-        ascending: bool,
     ) -> Tensor:
         ctx.save_for_backward(cells, direction, rows, slopes)
-        ctx.offsets, ctx.ascending = offsets, ascending
-        along = [(_sum_rows(cells, rows, offsets, slope) * direction).sum(dim=-1) for slope in slopes]
+        ctx.offsets = offsets
+        along = [(sum_rows(cells, rows, offsets, slope) * direction).sum(dim=-1) for slope in slopes]
         return torch.stack(along, dim=-1)
 
     @staticmethod
@@ -158,39 +155,5 @@ class _GatherGradient(torch.autograd.Function):
         cells, direction, rows, slopes = ctx.saved_tensors
         # The result is linear in both inputs: its derivatives are sums with these eight weights.
         weights = sum(grad[:, axis, None] * slope for axis, slope in enumerate(slopes))
-        by_cell = _add_to_rows(cells.shape[0], rows, ctx.offsets, weights, direction, ctx.ascending)
-        return by_cell, _sum_rows(cells, rows, ctx.offsets, weights), None, None, None, None
-
-
-def _sum_rows(
-    cells: Float[Tensor, "r c"], rows: Int[Tensor, "p"], offsets: tuple[int, ...], weights: Float[Tensor, "p 8"]
-) -> Float[Tensor, "p c"]:
-    corners = rows[:, None] + torch.tensor(offsets, device=rows.device, dtype=rows.dtype)
-    return F.embedding_bag(corners, cells, per_sample_weights=weights, mode="sum")
-
-
-def _add_to_rows(
-    length: int,
-    rows: Int[Tensor, "p"],
-    offsets: tuple[int, ...],
-    weights: Float[Tensor, "p 8"],
-    values: Float[Tensor, "p c"],
-    ascending: bool,
-) -> Float[Tensor, "r c"]:
-    """Apply the transpose of `_sum_rows`: add `weights * values` to the eight rows of each point."""
-    cells = values.new_zeros(length, values.shape[-1])
-    if values.is_cuda:
-        for k, offset in enumerate(offsets):
-            cells.index_add_(0, rows + offset, values * weights[:, k : k + 1])
-        return cells
-    # On a CPU: sum the runs of points with one row, once for each corner, and add these sums shifted.
-    if not ascending:
-        rows, order = torch.sort(rows)
-        weights, values = weights.index_select(0, order), values.index_select(0, order)
-    starts = torch.searchsorted(rows, torch.arange(length, device=rows.device, dtype=rows.dtype), out_int32=True)
-    points = torch.arange(rows.shape[0], device=rows.device, dtype=starts.dtype)
-    by_corner = weights.t().contiguous()
-    for k, offset in enumerate(offsets):
-        runs = F.embedding_bag(points, values, starts, per_sample_weights=by_corner[k], mode="sum")
-        cells[offset:] += runs[: length - offset]
-    return cells
+        by_cell = add_to_rows(len(cells), rows, ctx.offsets, weights, direction)
+        return by_cell, sum_rows(cells, rows, ctx.offsets, weights), None, None, None

@@ -29,6 +29,8 @@ class _Chunks(torch.autograd.Function):
     @staticmethod
     def forward(ctx, function: Callable, chunk_size: int, num_rows: int, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.function, ctx.chunk_size, ctx.num_rows = function, chunk_size, num_rows
+        device = tensors[0].device.type
+        ctx.autocast = {"dtype": torch.get_autocast_dtype(device), "enabled": torch.is_autocast_enabled(device)}
         ctx.save_for_backward(*tensors)
         rows, count = tensors[:num_rows], len(tensors[0])
         outputs: tuple[Tensor, ...] = ()
@@ -48,7 +50,7 @@ class _Chunks(torch.autograd.Function):
         trained = [p for p, n in zip(parameters, needed[ctx.num_rows :], strict=True) if n]
         by_parameter = [torch.zeros_like(p) for p in trained]
         for part in _slices(len(rows[0]), ctx.chunk_size):
-            with torch.enable_grad():
+            with torch.enable_grad(), torch.autocast(rows[0].device.type, **ctx.autocast):
                 chunk = [r[part].detach().requires_grad_(g is not None) for r, g in zip(rows, by_row, strict=True)]
                 outputs = ctx.function(*chunk)
             inputs = [c for c in chunk if c.requires_grad]

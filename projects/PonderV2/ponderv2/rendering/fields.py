@@ -19,6 +19,8 @@ from ._trilinear import flatten_cells, gather, gather_gradient, trilinear, trili
 from .chunking import apply_in_chunks, restore_order
 
 SOFTPLUS_BETA = 100.0
+KEPT_CHUNKS = 4
+"""Up to so many chunks are one on a CPU: keeping their values is faster than computing them again, and affordable."""
 
 
 @dataclass(frozen=True)
@@ -74,33 +76,57 @@ class ConditionedMLP(nn.Module):
 
     def forward(self, points: Float[Tensor, "*p 3"], condition: Float[Tensor, "*p c"]) -> Float[Tensor, "*p o"]:
         """Compute the outputs for points (scene units) and their conditions."""
-        return self._sweep(points, condition)[0]
+        output, _ = self._sweep(points.flatten(0, -2), condition.flatten(0, -2), self._folded())
+        return output.unflatten(0, points.shape[:-1])
 
     def with_gradient(
-        self, points: Float[Tensor, "*p 3"], condition: Float[Tensor, "*p c"]
-    ) -> tuple[Float[Tensor, "*p o"], Float[Tensor, "*p 3"], Float[Tensor, "*p c"]]:
+        self, points: Float[Tensor, "p 3"], condition: Float[Tensor, "p c"]
+    ) -> tuple[Float[Tensor, "p o"], Float[Tensor, "p 3"], Float[Tensor, "p c"]]:
         """Compute the outputs, and the derivatives of output 0 by point and by condition.
 
         All three can be differentiated by the parameters and the condition with one backward pass.
         """
-        output, pre_activations = self._sweep(points, condition)
-        grad = self.layers[-1].weight[0].expand(*points.shape[:-1], -1)
-        by_layer = [grad]
-        for layer, y in zip(reversed(self.layers[:-1]), reversed(pre_activations), strict=True):
-            grad = (grad * self._slope(y)) @ layer.weight
-            by_layer.append(grad)
-        condition_grad = torch.cat(by_layer[::-1], dim=-1) @ self.condition_proj.weight
-        return output, grad @ self.point_proj.weight, condition_grad
+        by_condition, by_point, _ = folded = self._folded()
+        output, pre_activations = self._sweep(points, condition, folded)
+        if not pre_activations:
+            return output, by_point[:, 0].expand_as(points), by_condition[0][:, 0].expand_as(condition)
+        # By the input of the layer above, and all that the condition adds there.
+        grad, condition_grad = self.layers[-1].weight[0], by_condition[-1][:, 0]
+        for place in reversed(range(1, len(pre_activations))):
+            grad = grad * self._slope(pre_activations[place])
+            condition_grad = torch.addmm(condition_grad, grad, by_condition[place].t())
+            grad = grad @ self.layers[place].weight
+        grad = grad * self._slope(pre_activations[0])
+        return output, grad @ by_point.t(), torch.addmm(condition_grad, grad, by_condition[0].t())
 
-    def _sweep(self, points: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor]]:
-        x = self.point_proj(points)
-        added = self.condition_proj(condition).split(x.shape[-1], dim=-1)
+    def _folded(self) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+        """Multiply what comes before each layer into it: `W (x + C c + d) + b` is `W x + (W C) c + (W d + b)`.
+
+        Returns:
+            The transposed matrix by which each layer takes the condition, `[C, O]`; the one by which the first takes
+            the points, `[3, O]`; and the bias of each layer, `[O]`.
+        """
+        width = self.layers[0].in_features
+        projections = zip(self.condition_proj.weight.split(width), self.condition_proj.bias.split(width), strict=True)
+        by_condition, biases = [], []
+        for layer, (weight, bias) in zip(self.layers, projections, strict=True):
+            if not by_condition:
+                bias = bias + self.point_proj.bias
+            by_condition.append(weight.t() @ layer.weight.t())
+            biases.append(torch.addmv(layer.bias, layer.weight, bias))
+        return by_condition, self.point_proj.weight.t() @ self.layers[0].weight.t(), biases
+
+    def _sweep(
+        self, points: Tensor, condition: Tensor, folded: tuple[list[Tensor], Tensor, list[Tensor]]
+    ) -> tuple[Tensor, list[Tensor]]:
+        by_condition, by_point, biases = folded
+        y = torch.addmm(torch.addmm(biases[0], condition, by_condition[0]), points, by_point)
         pre_activations = []
-        for layer, extra in zip(self.layers[:-1], added[:-1], strict=True):
-            y = layer(x + extra)
+        for layer, by_c, bias in zip(self.layers[1:], by_condition[1:], biases[1:], strict=True):
             pre_activations.append(y)
             x = F.softplus(y, beta=SOFTPLUS_BETA) if self.activation == "softplus" else F.relu(y)
-        return self.layers[-1](x + added[-1]), pre_activations
+            y = torch.addmm(torch.addmm(bias, condition, by_c), x, layer.weight.t())
+        return y, pre_activations
 
     def _slope(self, y: Tensor) -> Tensor:
         return torch.sigmoid(SOFTPLUS_BETA * y) if self.activation == "softplus" else (y > 0).to(y.dtype)
@@ -115,8 +141,9 @@ class SDFField(nn.Module):
         geometry_channels: size of the geometry feature given to the colour network.
         sdf_layers: layers of the signed-distance network, published 6.
         color_layers: layers of the colour network, published 4; 0 builds none, so that it has no idle parameters.
-        chunk_size: number of points that the perceptrons take at a time on a CPU, see `apply_in_chunks`; sixteen times
-            as many elsewhere, where it is the number of kernels that costs. None takes all at once.
+        chunk_size: number of points that the perceptrons take at a time on a CPU, see `apply_in_chunks`, unless there
+            are at most `KEPT_CHUNKS` times as many; sixteen times as many elsewhere, where it is the number of kernels
+            that costs. None takes all at once.
     """
 
     def __init__(
@@ -146,33 +173,42 @@ class SDFField(nn.Module):
     def forward(
         self, volume: FeatureVolume, points: Float[Tensor, "b q 3"], directions: Float[Tensor, "b q 3"]
     ) -> FieldOutput:
-        """Compute all that the renderer needs, at points in metres that are seen along unit directions."""
-        grid = volume.grid
-        # By cell, not by ray: neighbours then read the same rows, and the backward pass adds up runs.
-        index, order = trilinear_index(volume.data.shape, grid.to_index(points)).sorted()
-        scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
-        view_directions = directions.flatten(0, 1).index_select(0, order)
-        cells = flatten_cells(volume.data)
-        features = gather(cells, index)
-        geometry, by_point, by_feature = apply_in_chunks(
-            self.sdf_mlp.with_gradient, self.sdf_mlp, self._chunk_size(scaled), scaled, features
-        )
-        # The index changes by `index_scale` a metre, that is by `index_scale / scene_scale` a scene unit.
-        index_scale, _ = grid.index_map(points.device, points.dtype)
-        normal = by_point + gather_gradient(cells, index, by_feature) * (index_scale / grid.scene_scale)
+        """Compute all that the renderer needs, at points in metres that are seen along unit directions.
+
+        Signed distances and normals are computed in the precision of the points, whatever autocast is on around them;
+        colours as autocast says.
+        """
+        grid, device = volume.grid, points.device
+        with torch.autocast(device.type, enabled=False):
+            # By cell, not by ray: neighbours then read the same rows.
+            index, order = trilinear_index(volume.data.shape, grid.to_index(points)).sorted()
+            scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
+            cells = flatten_cells(volume.data)
+            features = gather(cells, index)
+            geometry, by_point, by_feature = apply_in_chunks(
+                self.sdf_mlp.with_gradient, self.sdf_mlp, self._chunk_size(scaled), scaled, features
+            )
+            # The index changes by `index_scale` a metre, that is by `index_scale / scene_scale` a scene unit.
+            index_scale, _ = grid.index_map(device, points.dtype)
+            normal = by_point + gather_gradient(cells, index, by_feature) * (index_scale / grid.scene_scale)
         outputs = [geometry[:, :1], normal]
         if self.color_mlp is not None:
+            view_directions = directions.flatten(0, 1).index_select(0, order)
             condition = (view_directions, features, normal, geometry[:, 1:])
             outputs += apply_in_chunks(self._color, self.color_mlp, self._chunk_size(scaled), scaled, *condition)
         outputs = restore_order(torch.cat(outputs, dim=-1), order).unflatten(0, points.shape[:2])
         return FieldOutput(outputs[..., 0], outputs[..., 1:4], outputs[..., 4:] if self.color_mlp is not None else None)
 
     def _chunk_size(self, points: Tensor) -> int | None:
-        on_cpu = points.device.type == "cpu"
-        return self.chunk_size if self.chunk_size is None or on_cpu else 16 * self.chunk_size
+        if self.chunk_size is None:
+            return None
+        if points.device.type != "cpu":
+            return 16 * self.chunk_size
+        return None if len(points) <= KEPT_CHUNKS * self.chunk_size else self.chunk_size
 
     def _distance(self, scaled: Tensor, features: Tensor) -> tuple[Tensor]:
-        return (self.sdf_mlp(scaled, features)[:, 0],)
+        return (self.sdf_mlp(scaled, features)[:, 0].to(scaled.dtype),)
 
     def _color(self, scaled: Tensor, directions: Tensor, *condition: Tensor) -> tuple[Tensor]:
-        return (torch.sigmoid(self.color_mlp(scaled, torch.cat([directions, *condition], dim=-1))),)
+        color = self.color_mlp(scaled, torch.cat([directions, *condition], dim=-1))
+        return (torch.sigmoid(color.to(scaled.dtype)),)

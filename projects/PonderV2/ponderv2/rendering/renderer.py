@@ -17,8 +17,9 @@ class VolumeRenderer(nn.Module):
     """Renders rays through a feature volume with a signed-distance field.
 
     Inside, lengths are scene units: metres × `VoxelGrid.scene_scale`, isotropic, so the field sees numbers
-    of order one at any range. Everything runs in float32 whatever autocast is on around it. All rays of all
-    cameras and samples are one program.
+    of order one at any range. Everything runs in float32 whatever autocast is on around it; but in bfloat16, whose
+    range is that of float32, autocast holds for what depth does not hang on: colours, and the proposals by which
+    the sampler chooses its samples. All rays of all cameras and samples are one program.
 
     Args:
         field: signed distance, normal and colour of points; it is called, and asked for `sdf`, as `SDFField` is.
@@ -55,9 +56,11 @@ class VolumeRenderer(nn.Module):
             directions: unit vectors.
             generator: source of the jitter's randomness; None is torch's default one.
         """
-        with torch.autocast(device_type=origins.device.type, enabled=False):
+        device = origins.device.type
+        low = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+        with torch.autocast(device, enabled=False):
             volume = volume.with_data(volume.data.float())
-            return self._render(volume, origins.float(), directions.float(), generator)
+            return self._render(volume, origins.float(), directions.float(), generator, low)
 
     def sdf_along(
         self,
@@ -72,20 +75,23 @@ class VolumeRenderer(nn.Module):
             return self.field.sdf(volume.with_data(volume.data.float()), points)
 
     def _render(
-        self, volume: FeatureVolume, origins: Tensor, directions: Tensor, generator: torch.Generator | None
+        self, volume: FeatureVolume, origins: Tensor, directions: Tensor, generator: torch.Generator | None, low: bool
     ) -> RenderOutput:
         scale = volume.grid.scene_scale
         near, far, hit = self.collider(origins, directions, volume.grid.point_cloud_range)
         frozen = volume.with_data(volume.data.detach())
 
         def sdf_along_rays(t: Tensor) -> Tensor:
-            return self.field.sdf(frozen, _points(origins, directions, t / scale)).reshape(t.shape)
+            points = _points(origins, directions, t / scale)
+            with torch.autocast(points.device.type, torch.bfloat16, enabled=low):
+                return self.field.sdf(frozen, points).reshape(t.shape)
 
         samples = self.sampler(near * scale, far * scale, sdf_along_rays, self.training, generator, self.opacity)
         shape = samples.t.shape
         points = _points(origins, directions, samples.t / scale)
         view_directions = directions[:, :, None].expand(*shape, 3).reshape(shape[0], -1, 3)
-        out = self.field(volume, points, view_directions)
+        with torch.autocast(points.device.type, torch.bfloat16, enabled=low):
+            out = self.field(volume, points, view_directions)
         sdf, normal = out.sdf.reshape(shape), out.normal.reshape(*shape, 3)
         log_transparency = self.opacity(sdf, normal, directions, samples.delta)
         weights = transmittance_weights(log_transparency)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from synthetic_nuscenes.seeds import LARGEST_SEED
 from synthetic_nuscenes.synthetic_errors import SyntheticDataError, naming
 
 from .benchmarks import name_of
@@ -108,8 +109,8 @@ def _check(recording: Recording, workers: int) -> None:
         raise SyntheticDataError(
             f"image size {recording.width}x{recording.height}: each side must be 16 to 4096 pixels"
         )
-    if recording.seed < 0:
-        raise SyntheticDataError(f"seed: got {recording.seed}, must not be negative")
+    if not 0 <= recording.seed <= LARGEST_SEED:
+        raise SyntheticDataError(f"seed: got {recording.seed}, must be 0 to {LARGEST_SEED}")
     if workers < 0:
         raise SyntheticDataError(f"workers: got {workers}, must not be negative")
 

@@ -4,27 +4,25 @@ import io
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 from numpy import ndarray
-from nuscenes.utils.data_classes import Box
-from nuscenes.utils.geometry_utils import points_in_box
 from PIL import Image
-from pyquaternion import Quaternion
 
-from synthetic_nuscenes.build import build_world
+from synthetic_nuscenes.build import build_world, place_of
 from synthetic_nuscenes.geometry.materials import MATERIALS
 from synthetic_nuscenes.light.weather import describe
 from synthetic_nuscenes.moment import STATIC
+from synthetic_nuscenes.seeds import Purpose, generator
 from synthetic_nuscenes.sensors.camera import take_picture
 from synthetic_nuscenes.sensors.camera_effects import CameraEffects
-from synthetic_nuscenes.sensors.lidar import PERIOD, LidarErrors, Sweep, crossing_delay, sweep
+from synthetic_nuscenes.sensors.lidar import PERIOD, LidarErrors, Sweep, sweep
 from synthetic_nuscenes.sensors.rig import (
     CAMERAS,
     LIDAR_ROTATION,
     LIDAR_TRANSLATION,
-    lidar_to_ego,
     quaternion,
     unit_quaternion,
 )
@@ -32,6 +30,7 @@ from synthetic_nuscenes.synthetic_errors import naming
 from synthetic_nuscenes.town.map_mask import draw_map
 from synthetic_nuscenes.world import World
 
+from .annotation_boxes import box_of, points_inside
 from .can_bus import write_can_bus
 from .tables import CATEGORIES, LIDAR_CHANNEL, token, visibility_token
 
@@ -97,13 +96,13 @@ class _Recorder:
 
     def _scene_rows(self, samples: list[str]) -> None:
         log = self.token("log")
-        place = f"synthetic-town-{self.scene}"
+        place = f"synthetic-town-{place_of(self.scene)}"
         self.rows["log"].append(
             {
                 "token": log,
                 "logfile": self.log,
                 "vehicle": "synthetic",
-                "date_captured": "2020-09-13",
+                "date_captured": datetime.fromtimestamp(self.start / 1e6, tz=timezone.utc).date().isoformat(),
                 "location": place,
             }
         )
@@ -185,7 +184,7 @@ class _Recorder:
             sample = -(-max(offset, 0) // SWEEPS_PER_KEY_FRAME)
             is_key = offset >= 0 and offset % SWEEPS_PER_KEY_FRAME == 0
             time = round(offset * PERIOD, 6)
-            rng = np.random.default_rng([self.recording.seed, self.scene, 1, index])
+            rng = generator(Purpose.LIDAR, self.recording.seed, self.scene, index)
             turn = sweep(self.world, time, rng, self.recording.errors)
             path = self._data_row(LIDAR_CHANNEL, index, count, time, samples[sample], is_key)
             _write(self.root / path, turn.points.tobytes())
@@ -211,7 +210,7 @@ class _Recorder:
         for number, camera in enumerate(CAMERAS):
             for k, sample in enumerate(samples):
                 time = round(k * KEY_FRAME_GAP + camera.delay, 6)
-                rng = np.random.default_rng([self.recording.seed, self.scene, 2, number, k])
+                rng = generator(Purpose.CAMERA, self.recording.seed, self.scene, number, k)
                 effects = self.recording.effects
                 picture = take_picture(self.world, camera, time, width, height, effects=effects, rng=rng)
                 size = {"width": width, "height": height}
@@ -244,7 +243,7 @@ class _Recorder:
         tokens = [self.token("annotation", actor, k) for k in frames]
         for k, (annotation, before, after) in zip(frames, _chain(tokens)):
             attribute = who.attribute(k * KEY_FRAME_GAP)
-            center, yaw = self._box(actor, k * KEY_FRAME_GAP)
+            center, yaw = box_of(self.world, actor, k * KEY_FRAME_GAP)
             length, width, height = who.size.tolist()
             row = {
                 "token": annotation,
@@ -258,7 +257,7 @@ class _Recorder:
                 "prev": before,
                 "next": after,
             }
-            row["num_lidar_pts"] = self._points_inside(row, k, sweeps[k])
+            row["num_lidar_pts"] = points_inside(row, self.world, k * KEY_FRAME_GAP, sweeps[k])
             row["num_radar_pts"] = 0
             self.rows["sample_annotation"].append(row)
         self.rows["instance"].append(
@@ -270,32 +269,6 @@ class _Recorder:
                 "last_annotation_token": tokens[-1],
             }
         )
-
-    def _box(self, actor: int, time: float) -> tuple[ndarray, float]:
-        """Return the middle and yaw of an actor's box at the moment when the LiDAR meets the actor.
-
-        That is where an annotator, who sees the points, draws the box.
-        """
-        moment = time
-        for _ in range(2):
-            center, yaw = self.world.actor_poses(actor, np.array([moment]))
-            frame = np.linalg.inv(self.world.ego_poses(np.array([moment]))[0] @ lidar_to_ego())
-            x, y, _ = frame[:3, :3] @ center[0] + frame[:3, 3]
-            moment = time + crossing_delay(float(np.arctan2(-x, y)))
-        return center[0], float(np.angle(np.exp(1j * yaw[0])))
-
-    def _points_inside(self, annotation: dict, frame: int, turn: Sweep) -> int:
-        """Count the points in a box as the devkit does.
-
-        It takes the devkit's box in the LiDAR frame, the devkit's test, and the points as they are stored.
-        """
-        pose = self.world.ego_poses(np.array([frame * KEY_FRAME_GAP]))[0]
-        box = Box(annotation["translation"], annotation["size"], Quaternion(annotation["rotation"]))
-        box.translate(-pose[:3, 3])
-        box.rotate(Quaternion(quaternion(pose[:3, :3])).inverse)
-        box.translate(-np.array(LIDAR_TRANSLATION))
-        box.rotate(Quaternion(unit_quaternion(LIDAR_ROTATION)).inverse)
-        return int(np.count_nonzero(points_in_box(box, turn.points[:, :3].T)))
 
 
 def _chain(tokens: list[str]) -> list[tuple[str, str, str]]:

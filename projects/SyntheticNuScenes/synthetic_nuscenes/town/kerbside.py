@@ -72,7 +72,7 @@ def along_kerb(
     for k in range(len(places)):
         # Drawn for each place, so that what stands at one does not hang on what is free at others.
         what = str(rng.choice([*names, ""], p=[*shares, 1 - sum(shares)]))
-        own = np.random.default_rng(rng.integers(2**63))
+        own = rng.spawn(1)[0]
         if not free[k]:
             continue
         x, y, heading = poses[k]

@@ -51,7 +51,9 @@ def draw_lot(rng: np.random.Generator, kind: str, ground: BaseGeometry, roads: B
         outline = Polygon(corners)
         if not inner.contains(outline):
             continue
-        nearest = shapely.shortest_line(outline.buffer(-3.5), roads)
+        # A lot lies parallel to an edge, so places of its own edge tie; the last bit of a number must not choose.
+        starts = shapely.points(_rectangle(middle, yaw, size - 7.0))
+        nearest = shapely.shortest_line(starts[int(np.round(shapely.distance(starts, roads), 3).argmin())], roads)
         entry = nearest.buffer(float(rng.uniform(2.8, 4.0)), cap_style="square")
         if nearest.length > 30 or not shapely.union_all([ground, roads]).buffer(0.5).contains(entry):
             continue

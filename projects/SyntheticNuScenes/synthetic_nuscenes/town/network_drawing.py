@@ -188,7 +188,8 @@ def _trim(junction: Junction, headings: dict[int, float], arm: int, sections: di
     if junction.kind == "exit":
         return 0.0
     if junction.kind == "bend":
-        return 1.0
+        # Two roads of one kind go on without a seam; others need some way to change their lanes' places.
+        return 1.0 if len(set(sections.values())) == 1 else 8.0
     if junction.kind == "roundabout":
         return junction.island + junction.ring + 5.0
     widest = 0.0
@@ -197,4 +198,4 @@ def _trim(junction: Junction, headings: dict[int, float], arm: int, sections: di
         if other != arm and apart < np.deg2rad(150):
             half = max(sections[other].half_width(d) for d in (FORWARD, BACKWARD))
             widest = max(widest, half / max(np.sin(min(apart, np.pi / 2)), 0.5))
-    return widest + 3.5
+    return widest + 4.5

@@ -58,7 +58,7 @@ def build_scenery(town: Town, rng: np.random.Generator, keep_out: list[KeepOut],
     lamps = [np.zeros((0, 3))]
     for block in town.blocks:
         # A generator of its own, so that a block looks the same wherever the car is.
-        own = np.random.default_rng(rng.integers(2**63))
+        own = rng.spawn(1)[0]
         planting = plantings[int(own.integers(2))]
         if not block.outline.intersects(view):
             continue

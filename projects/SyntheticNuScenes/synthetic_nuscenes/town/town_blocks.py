@@ -87,7 +87,7 @@ def _row(
     while at < path.length - 8:
         width = int(rng.integers(style.bays[0], style.bays[1] + 1)) * BAY_WIDTH
         depth, setback = rng.uniform(*style.depth), float(rng.choice(style.setback))
-        own = np.random.default_rng(rng.integers(2**63))
+        own = rng.spawn(1)[0]
         x, y, heading = path.at(np.array([at + width / 2]))[0]
         left = np.array([-np.sin(heading), np.cos(heading)])
         along = np.array([np.cos(heading), np.sin(heading)])
@@ -126,12 +126,12 @@ def _trees(
     x0, y0, x1, y1 = ground.bounds
     count = rng.poisson(density * (x1 - x0) * (y1 - y0))
     places = rng.uniform((x0, y0), (x1, y1), (count, 2))
-    seeds, firs = rng.integers(2**63, size=count), rng.uniform(0, 0.6)
+    firs, owns = rng.uniform(0, 0.6), rng.spawn(count)
     points = shapely.points(places)
     good = shapely.contains(ground.intersection(around.detail), points) & ~shapely.intersects(around.taken, points)
     parts = []
     for k in np.flatnonzero(good):
-        own = np.random.default_rng(seeds[k])
+        own = owns[k]
         if own.random() < firs:
             parts.append(conifer(own, *places[k], KERB_HEIGHT, own.uniform(*height)))
         else:
@@ -144,14 +144,15 @@ def _park(block: Block, ground: BaseGeometry, rng: np.random.Generator, around: 
     walk = ground.buffer(-6.0).difference(ground.buffer(-8.2))
     green = ground.difference(walk)
     parts = level(walk, KERB_HEIGHT + 0.01, material("pavement"))
-    near = green.intersection(around.detail)
-    for part in shapely.get_parts(near):
+    rise, fenced, density = rng.uniform(0.1, 0.5), rng.random() < 0.5, 1 / rng.uniform(90, 300)
+    hills = rng.spawn(1)[0]
+    for part in shapely.get_parts(green.intersection(around.detail)):
         if part.area > 30:
-            parts += mounds(rng, part, KERB_HEIGHT, rng.uniform(0.1, 0.5), material("lawn"))
+            parts += mounds(hills, part, KERB_HEIGHT, rise, material("lawn"))
     parts += level(green.difference(around.detail), KERB_HEIGHT, material("lawn"))
-    if rng.random() < 0.5:
+    if fenced:
         parts += _fence(block, around)
-    return parts + _trees(green.buffer(-1.5), rng, around, 1 / rng.uniform(90, 300))
+    return parts + _trees(green.buffer(-1.5), rng, around, density)
 
 
 def _green(block: Block, ground: BaseGeometry, rng: np.random.Generator, around: Surroundings) -> list[Mesh]:
@@ -165,14 +166,14 @@ def _plaza(block: Block, ground: BaseGeometry, rng: np.random.Generator, around:
     """Build a paved square with tubs, benches, a fountain or a monument, and houses at its back where it is large."""
     parts = level(ground, KERB_HEIGHT + 0.005, material("plaza"))
     middle = ground.representative_point()
+    build, own = (_fountain if rng.random() < 0.5 else _monument), rng.spawn(1)[0]
     if around.detail.contains(middle) and not around.taken.buffer(4).contains(middle):
-        build = _fountain if rng.random() < 0.5 else _monument
-        parts.append(build(rng).moved((middle.x, middle.y, KERB_HEIGHT)))
+        parts.append(build(own).moved((middle.x, middle.y, KERB_HEIGHT)))
     x0, y0, x1, y1 = ground.bounds
     inner = ground.buffer(-2.0).intersection(around.detail)
     for _ in range(int(rng.integers(8, 40))):
         x, y = rng.uniform((x0, y0), (x1, y1))
-        own = np.random.default_rng(rng.integers(2**63))
+        own = rng.spawn(1)[0]
         point = shapely.Point(x, y)
         if inner.contains(point) and not around.taken.intersects(point):
             tall = own.random() < 0.5

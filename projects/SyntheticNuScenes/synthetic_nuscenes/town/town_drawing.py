@@ -17,6 +17,7 @@ from .town import Block, Bridge, Crossing, Town, polygons
 
 _EXIT_LENGTH = 600.0
 _SMALLEST_BLOCK = 12.0
+_PRECISION = 1e-3
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,17 @@ def lay_out_town(rng: np.random.Generator, style: str | None = None) -> Town:
     bounds = shapely.box(0, 0, *size)
     corner = float(rng.uniform(*chosen.corner))
     roads = shapely.union_all([_surface(network, road) for road in network.roads] + _middles(network))
-    roads = roads.buffer(corner, quad_segs=6).buffer(-corner, quad_segs=6)
-    lots = _draw_lots(rng, chosen, polygons(bounds.difference(roads)), roads)
+    # Whole millimetres, so that another kind of CPU, whose last bits differ, draws the same town.
+    roads = shapely.set_precision(roads.buffer(corner, quad_segs=6).buffer(-corner, quad_segs=6), _PRECISION)
+    bridges = _draw_bridges(rng, network)
+    free = bounds.difference(shapely.union_all([roads, *(bridge.ground.buffer(3.0) for bridge in bridges)]))
+    lots = _draw_lots(rng, chosen, polygons(free), roads)
     drivable = shapely.union_all([roads, *(lot.outline for lot in lots), *(lot.entry for lot in lots)])
     drivable = drivable.intersection(bounds)
     slivers = [part for part in polygons(bounds.difference(drivable)) if part.area < _SMALLEST_BLOCK]
-    drivable = shapely.union_all([drivable, *slivers])
+    drivable = shapely.set_precision(shapely.union_all([drivable, *slivers]), _PRECISION)
     islands = _islands(network)
     blocks = _draw_blocks(rng, chosen, polygons(bounds.difference(drivable)), islands)
-    bridges = _draw_bridges(rng, network)
     return Town(
         name,
         network,
@@ -100,7 +103,7 @@ def lay_out_town(rng: np.random.Generator, style: str | None = None) -> Town:
         tuple(lots),
         tuple(_draw_crossings(rng, network, drivable)),
         tuple(bridges),
-        tuple(_draw_stops(rng, network)),
+        tuple(_draw_stops(rng, network, drivable)),
         size,
     )
 
@@ -217,9 +220,13 @@ def _draw_bridges(rng: np.random.Generator, network: Network) -> list[Bridge]:
     return bridges
 
 
-def _draw_stops(rng: np.random.Generator, network: Network) -> list[tuple[float, float, float]]:
+def _draw_stops(rng: np.random.Generator, network: Network, drivable: BaseGeometry) -> list[tuple[float, float, float]]:
+    """Draw bus stops where there is pavement behind the kerb."""
     stops = []
     for kerb in network.kerbs:
         if kerb.path.length > 45 and rng.random() < 0.15:
-            stops.append(kerb.place(rng.uniform(18, kerb.path.length - 18), 0.0))
+            along = rng.uniform(18, kerb.path.length - 18)
+            behind = shapely.points([kerb.place(along + shift, -1.9)[:2] for shift in (-3.0, 0.0, 3.0)])
+            if not shapely.intersects(drivable, behind).any():
+                stops.append(kerb.place(along, 0.0))
     return stops

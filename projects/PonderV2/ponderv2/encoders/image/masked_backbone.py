@@ -137,4 +137,5 @@ def hidden_at(visible: Bool[Tensor, "n hb wb"] | None, x: Float[Tensor, "n c h w
 
 def set_zero(x: Float[Tensor, "n c h w"], hidden: Bool[Tensor, "n 1 h w"] | None) -> Float[Tensor, "n c h w"]:
     """Put zeros where `hidden`; they are filled in, not multiplied, so that nan and inf do not come through."""
-    return x if hidden is None else x.masked_fill(hidden, 0)
+    # Unlike `masked_fill`, `where` leaves channels last in memory if they are.
+    return x if hidden is None else torch.where(hidden, x.new_zeros(()), x)

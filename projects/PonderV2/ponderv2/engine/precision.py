@@ -1,0 +1,54 @@
+"""The precision of training: float32, or bfloat16 where a device is fast in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.device import get_device
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from ponderv2.devices import computes_bfloat16
+from ponderv2.errors import UserError
+from ponderv2.registry import OPTIM_WRAPPERS
+
+PRECISIONS = ("float32", "bfloat16", "auto")
+
+
+@OPTIM_WRAPPERS.register_module()
+class PrecisionOptimWrapper(OptimWrapper):
+    """mmengine's optimiser wrapper, which here can compute in bfloat16 by autocast, on a CPU too.
+
+    Weights, their gradients and the optimiser stay in float32, and so do geometry, signed distances and losses,
+    whose modules switch autocast off. bfloat16 has the range of float32, so nothing is scaled, unlike in mmengine's
+    `AmpOptimWrapper`, which is for float16 and needs a GPU. Results in bfloat16 are not those in float32, nor are they
+    the same on every kind of CPU. Evaluation is in float32.
+
+    Args:
+        precision: "float32", "bfloat16" or "auto": bfloat16 where the device has instructions for it, else float32.
+        **kwargs: arguments of mmengine's `OptimWrapper`.
+
+    Raises:
+        ValueError: for another precision.
+        UserError: for bfloat16 on a device without instructions for it, where it would be slower than float32.
+    """
+
+    def __init__(self, precision: str = "auto", **kwargs: object) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision: expected one of {PRECISIONS}, got {precision!r}")
+        device = get_device()
+        fast = computes_bfloat16(device)
+        if precision == "bfloat16" and not fast:
+            raise UserError(
+                f"precision='bfloat16': {device} has no instructions for bfloat16 and would be slower than in float32; "
+                "set optim_wrapper.precision to float32 or auto"
+            )
+        super().__init__(**kwargs)
+        self.precision = "bfloat16" if precision != "float32" and fast else "float32"
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Compute a forward pass in the precision, within mmengine's context of gradient accumulation."""
+        autocast = torch.autocast(get_device(), torch.bfloat16, enabled=self.precision == "bfloat16")
+        with super().optim_context(model), autocast:
+            yield
