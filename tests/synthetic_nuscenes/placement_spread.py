@@ -22,12 +22,11 @@ from nuscenes.eval.detection.data_classes import DetectionBox, DetectionMetricDa
 
 from ponderv2.evaluation.submission import attribute_of
 from studies.constant_predictor import LabelledFrame, fit_constant
+from synthetic_nuscenes.build import plan_scene
 from synthetic_nuscenes.objects.catalogue import DETECTION_NAMES
 from synthetic_nuscenes.output.recording import KEY_FRAME_GAP, scene_times
 from synthetic_nuscenes.sensors.rig import lidar_to_ego
-from synthetic_nuscenes.town.town_drawing import lay_out_town
 from synthetic_nuscenes.traffic.actors import Placement, Plan, heights
-from synthetic_nuscenes.traffic.traffic import plan_ego, populate
 from synthetic_nuscenes.world import pose_matrices
 
 OFFICIAL = config_factory("detection_cvpr_2019")
@@ -46,12 +45,8 @@ class Frame:
 
 
 def plan_drive(seed: int, scene: int, keyframes: int) -> Plan:
-    """Lay out a town and fill it, as `build_world` does."""
-    town, drive, traffic = (np.random.default_rng([seed, scene, part]) for part in range(3))
-    planned = lay_out_town(town)
-    begin, end = scene_times(keyframes)
-    plan = Plan(planned, plan_ego(planned, drive, begin, end), begin, end, traffic)
-    populate(plan)
+    """Return the plan that the world of a scene is built from."""
+    _, plan = plan_scene(seed, scene, *scene_times(keyframes))
     return plan
 
 
