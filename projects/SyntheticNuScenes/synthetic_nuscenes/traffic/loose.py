@@ -87,7 +87,7 @@ def _cones_at_kerb(plan: Plan, side: Kerbside) -> None:
             ground.put(CONE, along + rng.normal(0, 1.5), rng.uniform(low, high), rng.uniform(-3, 3))
 
 
-def _row_on_ground(plan: Plan, ground: shapely.Polygon, name: str, height: float) -> None:
+def _row_on_ground(plan: Plan, ground: shapely.Geometry, name: str, height: float) -> None:
     """Place a straight row somewhere on open ground."""
     rng = plan.rng
     x, y = random_points(rng, ground, 1)[0].tolist()

@@ -4,7 +4,7 @@ import numpy as np
 import shapely
 
 
-def random_points(rng: np.random.Generator, ground: shapely.Polygon, count: int) -> np.ndarray:
+def random_points(rng: np.random.Generator, ground: shapely.Geometry, count: int) -> np.ndarray:
     """Return evenly drawn points `[count, 2]` of a polygon (m)."""
     x0, y0, x1, y1 = ground.bounds
     found = np.zeros((0, 2))
