@@ -1,7 +1,9 @@
 """The record of blind baselines: one JSON file that each part is merged into, and a table."""
 
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from rich.table import Table
 
 from ponderv2 import __version__
 from ponderv2.compat.versions import installed_versions
+from ponderv2.folder_lock import FolderInUseError, folder_lock
 from synthetic_nuscenes.output.dataset import finished_note
 from synthetic_nuscenes.output.dataset_hashes import dataset_hashes
 
@@ -22,6 +25,13 @@ from .validation_log import METRICS
 
 FIRST = "camera"
 """The sensor whose scores stand at the top of a part."""
+SENSORS = ("camera", "lidar")
+ALL = 1.0
+"""Share of the labels of everything trained, and so of what is compared with it."""
+_COMPARED = ("fraction", "labelled_frames", "scored_frames", "steps", "options")
+"""What two detectors have to share for a ratio of their scores to mean anything."""
+_PATIENCE = 60.0
+"""Seconds that another process is given to write its part, which takes it some milliseconds."""
 
 
 def data_identity(data_root: Path) -> dict:
@@ -74,15 +84,68 @@ def detector_entry(scores: Sequence[Mapping[str, float] | None], seeds: Sequence
 
 
 def merge(content: dict, part: str, entry: dict) -> dict:
-    """Return the record with a part in it; of detectors, sensors that were not run again stay.
+    """Return the record with a part in it; of detectors, sensors and shares of labels that were not run again stay.
 
-    The parts `random_frozen` and `all_labels` have the camera's mAP and NDS at their top.
+    See `detector_part` for the form of the parts `random_frozen` and `all_labels`.
     """
     if part in (RANDOM_FROZEN, ALL_LABELS):
-        entry = {k: v for k, v in content.get(part, {}).items() if k not in METRICS} | entry
-        if FIRST in entry:
-            entry = {name: entry[FIRST][name] for name in METRICS} | entry
+        entry = detector_part({**_by_sensor_and_share(content.get(part, {})), **_by_sensor_and_share(entry)})
     return content | {part: entry} if entry else content
+
+
+def detector_part(entries: Mapping[tuple[str, float], dict]) -> dict:
+    """Return a part of detectors: those of all labels by sensor, others under `fewer_labels` by share and sensor.
+
+    Its mAP and NDS are the camera's with all labels; a part without that detector has none.
+
+    Args:
+        entries: entry of each sensor and share of the labels.
+    """
+    of_all = {sensor: entries[sensor, ALL] for sensor in SENSORS if (sensor, ALL) in entries}
+    scores = {name: of_all[FIRST][name] for name in METRICS} if FIRST in of_all else {}
+    fewer: dict[str, dict] = {}
+    for sensor, fraction in sorted(entries, key=lambda key: (key[1], SENSORS.index(key[0]))):
+        if fraction != ALL:
+            fewer.setdefault(f"{fraction:g}", {})[sensor] = entries[sensor, fraction]
+    return {**scores, **of_all, **({"fewer_labels": fewer} if fewer else {})}
+
+
+def _by_sensor_and_share(part: dict) -> dict[tuple[str, float], dict]:
+    """Return the entries of a part of detectors; each says itself of which share it is."""
+    groups = [part, *part.get("fewer_labels", {}).values()]
+    return {(s, group[s]["fraction"]): group[s] for group in groups for s in SENSORS if s in group}
+
+
+def add_to_baselines(path: Path, identity: dict, part: str, entry: dict) -> dict:
+    """Merge a part into a file of baselines, and return what the file then holds.
+
+    The file is read anew, so that what other processes wrote since stays, and locked until it is written.
+
+    Raises:
+        StudyError: the file is damaged, or of other data.
+        FolderInUseError: another process has locked it for a minute.
+    """
+    with _locked(path):
+        content = merge(read_baselines(path, identity), part, entry)
+        write_baselines(path, content)
+    return content
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other processes from a file while the block runs; waits for one that has it."""
+    started = time.monotonic()
+    with ExitStack() as stack:
+        while True:
+            lock = folder_lock(path.parent, f".{path.name}.lock", f"writing {path.name}", "--json")
+            try:
+                stack.enter_context(lock)
+                break
+            except FolderInUseError:
+                if time.monotonic() - started > _PATIENCE:
+                    raise
+                time.sleep(0.05)
+        yield
 
 
 def write_baselines(path: Path, content: dict) -> None:
@@ -105,7 +168,7 @@ def print_table(content: dict) -> None:
     for part, name in ((RANDOM_FROZEN, "head on a frozen random encoder"), (ALL_LABELS, "everything trained")):
         entry = content.get(part, {})
         for found in (entry, *entry.get("fewer_labels", {}).values()):
-            for sensor in ("camera", "lidar"):
+            for sensor in SENSORS:
                 if sensor in found:
                     table.add_row(name, sensor, *_detection(found[sensor]))
     if POINTS in content:
@@ -115,10 +178,21 @@ def print_table(content: dict) -> None:
         frequent = found["most_frequent"]
         table.add_row(f"always {frequent['class']}", "none", labels, "", "", f"{100 * frequent['mIoU']:.1f}", n)
     Console(width=140).print(table)
-    for sensor in ("camera", "lidar"):
+    for sensor in SENSORS:
         frozen, trained = (content.get(part, {}).get(sensor) for part in (RANDOM_FROZEN, ALL_LABELS))
-        if frozen and trained and trained["mAP"]:
-            print(f"{sensor}: frozen random {frozen['mAP'] / trained['mAP']:.0%} of the mAP of everything trained")
+        if frozen and trained:
+            print(f"{sensor}: {_ratio(frozen, trained)}")
+
+
+def _ratio(frozen: dict, trained: dict) -> str:
+    """Say what a frozen random encoder reaches of everything trained, where both had the same labels and schedule."""
+    differ = [k for k in _COMPARED if frozen.get(k) != trained.get(k)]
+    if differ:
+        told = ", ".join(f"{k} {frozen.get(k)} and {trained.get(k)}" for k in differ)
+        return f"frozen random and everything trained are not compared, they differ in {told}"
+    if not trained["mAP"]:
+        return "everything trained has no mAP to compare with"
+    return f"frozen random {frozen['mAP'] / trained['mAP']:.0%} of the mAP of everything trained"
 
 
 def _detection(entry: dict) -> tuple[str, ...]:

@@ -12,15 +12,21 @@ from ponderv2.engine import innermost_dataset, set_data_root
 from ponderv2.registry import DATASETS
 
 from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
-from .baseline_report import data_identity, detector_entry, merge, print_table, read_baselines, write_baselines
+from .baseline_report import (
+    add_to_baselines,
+    data_identity,
+    detector_entry,
+    detector_part,
+    print_table,
+    read_baselines,
+)
 from .first_step import build_first_step
-from .points_alone import FIT, score_points
+from .points_alone import FIT, points_entry, score_points
 from .processes import launch
 from .quiet import messages_from
 from .recipe_parts import dataset_at
 from .runs import Launcher, StudyError, read_json, run_jobs, write_json
 from .transfer_constants import constant_scores
-from .transfer_report import summarize
 from .transfer_study import CONSTANT, FROZEN, DetectorRun, TransferStudy
 
 _LOWEST_SHOWN = 40
@@ -140,9 +146,8 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
         if part in given.only:
             entry, failed = step()
             failures |= failed
-            content = merge(content, part, entry)
-            # Each part at once: what comes later may be interrupted.
-            write_baselines(given.json, content)
+            # Each part at once: what comes later may be interrupted. Other runs may write into the file meanwhile.
+            content = add_to_baselines(given.json, identity, part, entry)
     print_table(content)
     print(f"written: {given.json}")
     if failures:
@@ -186,7 +191,7 @@ def _detectors(
     jobs = {run: study.detector(run, None) for run in study.detector_runs() if run.init == init}
     results, failures = run_jobs(list(jobs.values()), 1, launcher)
     done = {run: results[job.name] for run, job in jobs.items() if job.name in results}
-    by_fraction: dict[float, dict] = {}
+    entries: dict[tuple[str, float], dict] = {}
     for fraction in fractions:
         counts = _counts(baselines, fraction)
         for modality in baselines.modalities:
@@ -199,12 +204,8 @@ def _detectors(
                 "options": list(baselines.options),
             }
             scores = [run and run["result"] for run in found]
-            by_fraction.setdefault(fraction, {})[modality] = detector_entry(scores, baselines.seeds) | counts | about
-    if not by_fraction:
-        return {}, failures
-    most = max(by_fraction)
-    fewer = {f"{fraction:g}": by_fraction[fraction] for fraction in sorted(by_fraction) if fraction != most}
-    return by_fraction[most] | ({"fewer_labels": fewer} if fewer else {}), failures
+            entries[modality, fraction] = detector_entry(scores, baselines.seeds) | counts | about
+    return detector_part(entries), failures
 
 
 def _counts(baselines: BlindBaselines, fraction: float) -> dict:
@@ -230,10 +231,7 @@ def _points(baselines: BlindBaselines, identity: dict) -> dict:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, kept)
         found.append(kept["result"])
-    spread = summarize([result["mIoU"] for result in found])
-    about = {"fraction": baselines.fraction, "seeds": list(baselines.seeds), "n": len(found)}
-    values = {"std": spread.std, "values": spread.values}
-    return {"mIoU": spread.mean, **values, **about, **{k: v for k, v in found[0].items() if k != "mIoU"}}
+    return points_entry(found, baselines.fraction, baselines.seeds)
 
 
 def _open(data_root: Path) -> NuScenes:

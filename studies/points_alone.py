@@ -4,7 +4,8 @@ A segmentor that has learned no more than that scores as much. It is fitted to l
 the validation split by the devkit's confusion matrix.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from ponderv2.shapes import Float, Int
 from synthetic_nuscenes.views.points_in_car import labels_of, points_in_car
 
 from .runs import StudyError
+from .transfer_report import summarize
 
 FEATURES = ("height above the car's ground plane, m", "range from the car's origin, m", "intensity")
 POINTS_A_CLASS = 20_000
@@ -29,6 +31,8 @@ WEIGHTS = (
     "fitted with weights of one over the square root of the share of the class; probabilities are multiplied with the "
     "power of the share that gives the best mIoU on the labelled points"
 )
+_BY_SEED = ("mIoU", "classes", "most_frequent", "power", "points")
+"""What differs between seeds."""
 _BATCH = 10
 """Frames that are classified at a time: threads that share the cores wait for each other at every tree."""
 _POWERS = (-0.5, -0.375, -0.25, -0.125, 0.0, 0.125, 0.25, 0.375, 0.5)
@@ -142,6 +146,44 @@ def score_points(nuscenes: NuScenes, labelled: Sequence[str], scored: Sequence[s
         "labelled_frames": len(labelled),
         "scored_frames": len(scored),
     }
+
+
+def points_entry(found: Sequence[dict], fraction: float, seeds: Sequence[int]) -> dict:
+    """Return what `score_points` found of several seeds as one: every number is the mean over them.
+
+    The IoU of a class is the mean over the seeds that have one, None where none has. The most frequent class is that of
+    most seeds, and its mIoU the mean over those.
+
+    Args:
+        found: what `score_points` returned for each seed.
+        fraction: share of the labelled frames.
+        seeds: the seeds, in the same order.
+    """
+    spread = summarize([result["mIoU"] for result in found])
+    frequent = [result["most_frequent"] for result in found]
+    usual = Counter(entry["class"] for entry in frequent).most_common(1)[0][0]
+    same = {key: value for key, value in found[0].items() if key not in _BY_SEED}
+    return {
+        "mIoU": spread.mean,
+        "std": spread.std,
+        "values": spread.values,
+        "fraction": fraction,
+        "seeds": list(seeds),
+        "n": len(found),
+        "classes": {name: _mean(result["classes"][name] for result in found) for name in found[0]["classes"]},
+        "most_frequent": {
+            "class": usual,
+            "mIoU": _mean(entry["mIoU"] for entry in frequent if entry["class"] == usual),
+        },
+        **same,
+        "power": _mean(result["power"] for result in found),
+        "points": _mean(result["points"] for result in found),
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _sample(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ponderv2.command_line.run_tool import USER
+from ponderv2.datasets.prepare.atomic_files import write_atomically
 from ponderv2.engine.hooks.progress import last_progress
 from ponderv2.errors import UserError
 
@@ -204,10 +205,8 @@ def read_json(path: Path) -> dict | None:
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Write a file in one step."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    part.replace(path)
+    """Write a file in one step; processes that write the same file at once leave the whole one of either."""
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _short(value: object) -> str:

@@ -1,12 +1,14 @@
 """The blind baselines from their command line to the JSON, with factory trainings on a real, small data set."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from ponderv2.command_line import run_tool
 from studies.arguments import add_baseline_arguments
-from studies.baseline_report import merge, read_baselines
+from studies.baseline_report import add_to_baselines, merge, print_table, read_baselines
 from studies.blind_baselines import BlindBaselines, run_baselines
 from studies.runs import StudyError
 from studies.transfer_study import FROZEN, DetectorRun
@@ -28,6 +30,7 @@ def _quick(monkeypatch):
         },
     )
     points = {"mIoU": 0.3, "classes": {"car": 0.2}, "most_frequent": {"class": "driveable_surface", "mIoU": 0.03}}
+    points |= {"power": 0.0, "points": 7}
     monkeypatch.setattr("studies.blind_baselines.score_points", lambda *_: points)
 
 
@@ -131,6 +134,79 @@ def test_baselines_of_other_data_are_not_mixed(main, tmp_path, capsys):
 def test_a_part_without_a_result_leaves_the_record_as_it_was():
     content = {"data": {}, "all_labels": {"mAP": 0.1}}
     assert merge(content, "random_frozen", {}) == content
+
+
+def _entry(score: float, fraction: float) -> dict:
+    about = {"fraction": fraction, "labelled_frames": int(400 * fraction), "scored_frames": 100, "n": 1}
+    about |= {"steps": {"head": 10, "then": 20}, "options": []}
+    return {"mAP": score, "NDS": score} | about
+
+
+def test_detectors_of_fewer_labels_never_stand_where_those_of_all_do(capsys):
+    full = {"camera": _entry(0.1, 1.0), "lidar": _entry(0.2, 1.0)}
+    fewer = {"camera": _entry(0.02, 0.1)}
+    content = merge({"data": {}}, "all_labels", {"camera": _entry(0.2, 1.0), "lidar": _entry(0.5, 1.0)})
+    content = merge(merge(content, "random_frozen", full), "random_frozen", fewer)
+    assert content["random_frozen"] == {"mAP": 0.1, "NDS": 0.1, **full, "fewer_labels": {"0.1": fewer}}
+    # In the other order, and with another share in between, there is the same.
+    other = merge(merge({"data": {}}, "random_frozen", fewer), "random_frozen", {"lidar": _entry(0.3, 0.25)})
+    assert not {"mAP", "NDS", "camera"} & set(other["random_frozen"])
+    other = merge(other, "random_frozen", full)
+    assert list(other["random_frozen"]["fewer_labels"]) == ["0.1", "0.25"]
+    assert other["random_frozen"]["mAP"] == 0.1
+    print_table(content)
+    said = capsys.readouterr().out
+    assert "camera: frozen random 50% of the mAP" in said
+    assert "lidar: frozen random 40% of the mAP" in said
+
+
+@pytest.mark.parametrize(
+    "changes", [{"steps": {"head": 10, "then": 0}}, {"options": ["a=1"]}, {"labelled_frames": 399}, {"fraction": 0.9}]
+)
+def test_scores_of_other_labels_or_schedules_are_not_compared(changes, capsys):
+    content = merge({"data": {}}, "all_labels", {"camera": _entry(0.2, 1.0)})
+    content |= {"random_frozen": {"camera": _entry(0.1, 1.0) | changes}}
+    print_table(content)
+    said = capsys.readouterr().out
+    assert "% of the mAP" not in said
+    assert f"they differ in {next(iter(changes))}" in said
+
+
+def test_what_another_run_wrote_meanwhile_stays(main, monkeypatch, tmp_path):
+    path = tmp_path / "docs" / "b.json"
+
+    def slow(*_):
+        add_to_baselines(path, json.loads(path.read_text())["data"], "constant", {"mAP": 0.5})
+        return {"mIoU": 0.3, "classes": {}, "most_frequent": {"class": "a", "mIoU": 0.1}, "power": 0.0, "points": 1}
+
+    main("--only", "all_labels", "--modalities", "lidar")
+    monkeypatch.setattr("studies.blind_baselines.score_points", slow)
+    _, content = main("--only", "points_alone")
+    assert content["constant"] == {"mAP": 0.5}
+    assert {"points_alone", "all_labels"} <= set(content)
+
+
+def test_a_part_waits_for_the_process_that_has_the_file_and_is_not_lost(tmp_path):
+    path = tmp_path / "b.json"
+    # The other process reads the file, and writes it half a second later.
+    code = """
+import sys, time
+from pathlib import Path
+from studies import baseline_report as module
+write = module.write_baselines
+def slow(path, content):
+    print("locked", flush=True)
+    time.sleep(0.5)
+    write(path, content)
+module.write_baselines = slow
+module.add_to_baselines(Path(sys.argv[1]), {}, "constant", {"mAP": 0.1})
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        add_to_baselines(path, {}, "points_alone", {"mIoU": 0.2})
+    assert other.returncode == 0
+    assert {"constant", "points_alone"} <= set(json.loads(path.read_text()))
+    assert [file.name for file in tmp_path.iterdir()] == ["b.json"]
 
 
 def test_its_recipes_have_the_schedule_that_is_asked_for(repository, streets, tmp_path):

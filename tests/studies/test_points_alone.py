@@ -9,7 +9,7 @@ from nuscenes import NuScenes
 from nuscenes.utils.splits import create_splits_scenes
 
 from studies import points_alone
-from studies.points_alone import LabelledPoints, PointClassifier, features_of, score_points
+from studies.points_alone import LabelledPoints, PointClassifier, features_of, points_entry, score_points
 from studies.runs import StudyError
 
 
@@ -97,3 +97,22 @@ def test_a_data_set_without_labels_of_points_is_refused(streets, tmp_path):
     (tmp_path / "maps").symlink_to(Path(streets) / "maps")
     with pytest.raises(StudyError, match=r"has no lidarseg labels \(v1\.0-mini/lidarseg\.json\)"):
         score_points(NuScenes("v1.0-mini", str(tmp_path), verbose=False), ["a"], ["b"])
+
+
+def test_every_number_of_several_seeds_is_their_mean():
+    common = {"features": ["height"], "weights": "w", "labelled_frames": 4, "scored_frames": 2}
+    found = [
+        common
+        | {"mIoU": 0.2, "classes": {"car": 0.1, "bus": None}, "power": 0.5, "points": 10}
+        | {"most_frequent": {"class": "road", "mIoU": 0.02}},
+        common
+        | {"mIoU": 0.4, "classes": {"car": 0.3, "bus": 0.2}, "power": 0.0, "points": 20}
+        | {"most_frequent": {"class": "road", "mIoU": 0.04}},
+    ]
+    entry = points_entry(found, 0.1, (3, 4))
+    assert entry["mIoU"] == pytest.approx(0.3)
+    assert entry["classes"] == pytest.approx({"car": 0.2, "bus": 0.2})
+    assert entry["most_frequent"] == {"class": "road", "mIoU": pytest.approx(0.03)}
+    assert (entry["power"], entry["points"]) == (0.25, 15)
+    assert (entry["n"], entry["seeds"], entry["labelled_frames"]) == (2, [3, 4], 4)
+    assert (entry["features"], entry["values"]) == (["height"], [0.2, 0.4])

@@ -29,7 +29,7 @@ from tests.datasets.verify.wrong_conventions import (
 def synthetic_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a synthetic scene with its info file and ground-truth database; do not write to it."""
     root = tmp_path_factory.mktemp("synthetic_set") / "set"
-    make_dataset(root, 1, Recording(seed=24, keyframes=3, width=160, height=90), workers=0, progress=False)
+    make_dataset(root, 1, Recording(seed=23, keyframes=3, width=160, height=90), workers=0, progress=False)
     files = create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings())
     create_gt_database(files["train"], root, root)
     return root

@@ -2,7 +2,6 @@
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 from synthetic_nuscenes.town.town import KERB_HEIGHT
 
@@ -88,7 +87,7 @@ def _cones_at_kerb(plan: Plan, side: Kerbside) -> None:
             ground.put(CONE, along + rng.normal(0, 1.5), rng.uniform(low, high), rng.uniform(-3, 3))
 
 
-def _row_on_ground(plan: Plan, ground: BaseGeometry, name: str, height: float) -> None:
+def _row_on_ground(plan: Plan, ground: shapely.Geometry, name: str, height: float) -> None:
     """Place a straight row somewhere on open ground."""
     rng = plan.rng
     x, y = random_points(rng, ground, 1)[0].tolist()

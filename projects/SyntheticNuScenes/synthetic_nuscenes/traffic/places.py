@@ -2,11 +2,10 @@
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 
-def random_points(rng: np.random.Generator, ground: BaseGeometry, count: int) -> np.ndarray:
-    """Return evenly drawn points `[count, 2]` of an area (m)."""
+def random_points(rng: np.random.Generator, ground: shapely.Geometry, count: int) -> np.ndarray:
+    """Return evenly drawn points `[count, 2]` of a polygon (m)."""
     x0, y0, x1, y1 = ground.bounds
     found = np.zeros((0, 2))
     while len(found) < count:

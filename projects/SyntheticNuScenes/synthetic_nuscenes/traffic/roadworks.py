@@ -2,7 +2,6 @@
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 from synthetic_nuscenes.geometry.paths import Still
 from synthetic_nuscenes.town.town import KERB_HEIGHT
@@ -88,7 +87,7 @@ def _on_pavement(pavement: Ground, side: Kerbside, start: float, stop: float) ->
     pavement.fill(start, stop, far + 0.2, -0.5)
 
 
-def _on_ground(plan: Plan, ground: BaseGeometry, height: float) -> None:
+def _on_ground(plan: Plan, ground: shapely.Geometry, height: float) -> None:
     """Fence off a rectangle of a park, a square, a car park or a yard."""
     rng = plan.rng
     middle = random_points(rng, ground, 1)[0]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 from synthetic_nuscenes.geometry.paths import SPACING, Along, Path, Still, sampled, steady
 from synthetic_nuscenes.town.lots import CAR_PARK
@@ -106,7 +105,7 @@ def _in_the_open(plan: Plan, block: Block, density: float) -> None:
             _stroll(plan, inner, start, stop, KERB_HEIGHT)
 
 
-def _stroll(plan: Plan, ground: BaseGeometry, start: np.ndarray, stop: np.ndarray, height: float) -> None:
+def _stroll(plan: Plan, ground: shapely.Geometry, start: np.ndarray, stop: np.ndarray, height: float) -> None:
     """Let somebody walk straight from one point to another, if all of the way lies on the ground."""
     if np.hypot(*(stop - start)) > 1.0 and ground.contains(shapely.LineString([start, stop])):
         _once(plan, sampled(np.stack([start, stop])), height)
