@@ -234,7 +234,9 @@ def test_no_class_has_a_usual_place_and_blind_boxes_find_nothing() -> None:
     shares = cell_shares(drives)
     for label, name in enumerate(DETECTION_NAMES):
         if name not in ("car", "pedestrian"):
-            assert np.nanmax(shares[label]) < 0.35, name
+            # Of 40 drives: the fullest of 36 cells lies some three standard errors (0.07) above the mean of all.
+            assert np.nanmax(shares[label]) < 0.45, name
+            assert np.nanmean(shares[label]) < 0.2, name
     labelled = [drive[k % KEYFRAMES] for k, drive in enumerate(drives[:25])]
     scores = blind_scores(labelled, [frame for drive in drives[25:] for frame in drive])
     assert scores.mean_ap < 0.01
