@@ -180,7 +180,8 @@ def _constant(baselines: BlindBaselines) -> dict:
     entries = []
     for fraction in fractions:
         scores = [found[DetectorRun(modality, fraction, CONSTANT, seed)] for seed in baselines.seeds]
-        entries.append(detector_entry(scores, baselines.seeds) | _counts(baselines, fraction))
+        spreads = {"place_spread": [score["place_spread"] for score in scores]}
+        entries.append(detector_entry(scores, baselines.seeds) | spreads | _counts(baselines, fraction))
     return entries[0] | ({"with_all_labels": entries[1]} if len(entries) > 1 else {})
 
 

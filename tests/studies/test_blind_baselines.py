@@ -20,7 +20,7 @@ PARTS = ("random_frozen", "all_labels")
 def _quick(monkeypatch):
     """Building a first step takes seconds and is tested elsewhere; what is fitted here is known."""
     monkeypatch.setattr("studies.blind_baselines.build_first_step", lambda config, path: None)
-    score = {"mAP": 0.01, "NDS": 0.1, "car_AP": 0.02}
+    score = {"mAP": 0.01, "NDS": 0.1, "car_AP": 0.02, "place_spread": 4.0}
     monkeypatch.setattr(
         "studies.blind_baselines.constant_scores",
         lambda study: {
@@ -55,6 +55,7 @@ def test_all_parts_are_in_one_file_with_the_cameras_scores_on_top(main, training
     assert content["constant"]["mAP"] == pytest.approx(0.015)
     assert content["constant"]["values"]["mAP"] == pytest.approx([0.01, 0.02])
     assert (content["constant"]["fraction"], content["constant"]["with_all_labels"]["fraction"]) == (0.1, 1.0)
+    assert content["constant"]["place_spread"] == [4.0, 4.0]
     # Two frames are labelled; of a tenth of them there is one.
     assert [found["labelled_frames"] for found in (content["constant"], content["constant"]["with_all_labels"])] == [
         1,

@@ -9,7 +9,8 @@ import pytest
 
 from ponderv2.datasets import DETECTION_CLASSES
 from ponderv2.engine import load_config
-from studies.constant_predictor import LabelledFrame, fit_constant, score_constant
+from studies.constant_fit import PLACE_SPREAD, LabelledFrame, fit_constant
+from studies.constant_predictor import score_constant
 
 CAR = DETECTION_CLASSES.index("car")
 CONE = DETECTION_CLASSES.index("traffic_cone")
@@ -114,6 +115,8 @@ def test_boxes_that_stand_still_around_the_car_are_found_with_an_ap_of_one(repos
 def test_the_score_is_the_same_twice_and_reads_no_label_of_a_validation_frame(repository, streets, changed_streets):
     scores = score_constant(_config(repository, streets))
     assert {"mAP", "NDS", "mATE", "car_AP"} <= set(scores)
+    # There are too few drives to choose by.
+    assert scores["place_spread"] == PLACE_SPREAD
     assert 0 < scores["mAP"] < 0.9
 
     def without_labels(info: dict) -> None:

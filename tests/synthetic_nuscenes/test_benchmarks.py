@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from nuscenes.utils.splits import create_splits_scenes
 
-from synthetic_nuscenes import Recording, SyntheticDataError, benchmarks, make_dataset
+from synthetic_nuscenes import Recording, SyntheticDataError, make_dataset
+from synthetic_nuscenes.output import benchmarks
 from synthetic_nuscenes.output import dataset as module
 from synthetic_nuscenes.output.benchmark_check import check_benchmark
 from synthetic_nuscenes.output.benchmarks import BENCHMARKS, LABEL_FRACTIONS, Benchmark, stored_hashes
@@ -50,6 +51,27 @@ def test_only_stored_hashes_of_this_format_count(tmp_path: Path, monkeypatch: py
     (tmp_path / "hashes.json").write_text("[]")
     with pytest.raises(SyntheticDataError, match=r"hashes\.json is damaged"):
         stored_hashes("b", 3)
+    (tmp_path / "hashes.json").write_text('{"b": "cut"}')
+    for read in (lambda: stored_hashes("b", 3), lambda: stored_hashes("c", 3)):
+        with pytest.raises(SyntheticDataError, match=r"hashes\.json is damaged \(b is no object\)"):
+            read()
+
+
+def test_hashes_that_cannot_be_written_leave_those_that_were_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmarks.store_hashes(tmp_path / "hashes.json", "a", 3, {"all": "a"})
+    before = (tmp_path / "hashes.json").read_text()
+
+    def full(path: Path, text: str) -> None:
+        path.write_bytes(text[:5].encode())
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="no space"):
+        benchmarks.store_hashes(tmp_path / "hashes.json", "b", 3, {"all": "b"})
+    assert (tmp_path / "hashes.json").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["hashes.json"]
 
 
 def test_the_hashes_of_the_package_can_be_read_and_are_of_benchmarks() -> None:
@@ -121,7 +143,7 @@ def test_bytes_that_agree_and_bytes_that_differ_are_told_apart(
     assert "every byte agrees with the stored hashes" in run(repository, capsys, *check)[1]
     next((small / "samples" / "CAM_FRONT").iterdir()).write_text("another last bit")
     code, said, warned = run(repository, capsys, *check)
-    assert code == 0
+    assert code == 1
     assert [line.split()[0::2] for line in said.splitlines()[:4]] == [
         ["all", "differs"],
         ["tables", "agrees"],
@@ -146,6 +168,13 @@ def test_a_benchmark_is_checked_when_it_is_made(
     assert "every byte agrees" in said
     code, said, _ = run(repository, capsys, "--out", small, "--benchmark", "streets-mini")
     assert said == f"{small} is already there, made with the same arguments\n"
+    # Bytes that differ are a warning for who makes a data set, and a failure for who asks about them.
+    benchmarks.store_hashes(benchmarks.STORED_HASHES, "streets-mini", FORMAT, dict.fromkeys(("all", *PARTS), "other"))
+    shutil.rmtree(small)
+    code, _, warned = run(repository, capsys, "--out", small, "--benchmark", "streets-mini")
+    assert code == 0
+    assert "differ from the stored hashes" in warned
+    assert run(repository, capsys, "--out", small, "--benchmark", "streets-mini", "--check")[0] == 1
 
 
 def test_a_data_set_without_a_name_has_hashes_but_stores_none(

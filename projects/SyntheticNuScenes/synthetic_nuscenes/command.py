@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "FILE_front.png beside it. Of what is in --out already where no benchmark and no size is given",
     )
     parser.add_argument(
-        "--check", action="store_true", help="make nothing: compare the files in --out with the hashes of the benchmark"
+        "--check",
+        action="store_true",
+        help="make nothing: compare the files in --out with the hashes of the benchmark; exit code 1 where they differ",
     )
     parser.add_argument(
         "--hashes", type=file_with(".json"), metavar="FILE.json", help="write the hashes of the benchmark into a file"
@@ -81,8 +83,12 @@ def at_least(least: int) -> Callable[[str], int]:
     return read
 
 
-def make(arguments: argparse.Namespace) -> None:
+def make(arguments: argparse.Namespace) -> int:
     """Make the data set, or look at the one that is there, and print what came of it.
+
+    Returns:
+        The exit code: 1 where `--check` finds files that differ from the stored hashes, else 0. After making they are
+        a warning.
 
     Raises:
         SyntheticDataError: the arguments make no data set, or something is in its way.
@@ -97,12 +103,12 @@ def make(arguments: argparse.Namespace) -> None:
     note = finished_note(arguments.out)
     if arguments.check and note is None:
         raise SyntheticDataError(f"--check: {arguments.out} holds no finished synthetic data set")
-    made = False
+    made, agrees = False, None
     if sized or note is None or not (arguments.check or arguments.report or arguments.hashes):
         made = _make(arguments)
         note = finished_note(arguments.out)
     if arguments.check or arguments.hashes or (made and arguments.benchmark):
-        check_benchmark(arguments.out, note, arguments.hashes)
+        agrees = check_benchmark(arguments.out, note, arguments.hashes)
     if arguments.preview is not None:
         from .views.preview import draw_preview
 
@@ -113,6 +119,7 @@ def make(arguments: argparse.Namespace) -> None:
 
         for path in make_report(arguments.out, arguments.report, note.get("benchmark")):
             print(f"report: {path}")
+    return 1 if arguments.check and agrees is False else 0
 
 
 def _refuse_both(arguments: argparse.Namespace) -> None:

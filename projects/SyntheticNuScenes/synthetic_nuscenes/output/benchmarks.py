@@ -1,6 +1,7 @@
 """This module holds the named benchmarks: what fixes their bytes, and the hashes that were stored of them."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,11 +58,14 @@ def stored_hashes(name: str, form: int) -> dict[str, str] | None:
     Raises:
         SyntheticDataError: the file of the hashes is damaged.
     """
-    return _without_format(_read(STORED_HASHES).get(name, {}), form)
+    entry = _read(STORED_HASHES).get(name, {})
+    if entry.get("format") != form:
+        return None
+    return {part: text for part, text in entry.items() if part != "format"}
 
 
 def store_hashes(path: Path, name: str, form: int, hashes: dict[str, str]) -> None:
-    """Write the hashes of a benchmark into a file like `STORED_HASHES`; those of other benchmarks stay.
+    """Write the hashes of a benchmark into a file like `STORED_HASHES`, in one step; those of other benchmarks stay.
 
     Raises:
         SyntheticDataError: the file is there and damaged.
@@ -69,7 +73,13 @@ def store_hashes(path: Path, name: str, form: int, hashes: dict[str, str]) -> No
     """
     content = _read(path) if path.is_file() else {}
     content[name] = {"format": form, **hashes}
-    path.write_text(json.dumps(dict(sorted(content.items())), indent=2) + "\n")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.write_text(json.dumps(dict(sorted(content.items())), indent=2) + "\n")
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _read(path: Path) -> dict[str, dict]:
@@ -79,10 +89,7 @@ def _read(path: Path) -> dict[str, dict]:
         raise SyntheticDataError(f"{path} is damaged ({error}); expected the hashes of benchmarks") from error
     if not isinstance(content, dict):
         raise SyntheticDataError(f"{path} is damaged (it holds no object); expected the hashes of benchmarks")
+    wrong = [name for name, entry in content.items() if not isinstance(entry, dict)]
+    if wrong:
+        raise SyntheticDataError(f"{path} is damaged ({wrong[0]} is no object); expected the hashes of benchmarks")
     return content
-
-
-def _without_format(entry: dict, form: int) -> dict[str, str] | None:
-    if entry.get("format") != form:
-        return None
-    return {part: text for part, text in entry.items() if part != "format"}
