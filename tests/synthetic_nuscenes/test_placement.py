@@ -234,7 +234,7 @@ def test_no_class_has_a_usual_place_and_blind_boxes_find_nothing() -> None:
     shares = cell_shares(drives)
     for label, name in enumerate(DETECTION_NAMES):
         if name not in ("car", "pedestrian"):
-            # Of 40 drives: the fullest of 36 cells lies some three standard errors (0.07) above the mean of all.
+            # Few drives, so the fullest cell differs by seed: barriers reach 0.40 with seed 0 and 0.25 with seed 1.
             assert np.nanmax(shares[label]) < 0.45, name
             assert np.nanmean(shares[label]) < 0.2, name
     labelled = [drive[k % KEYFRAMES] for k, drive in enumerate(drives[:25])]
