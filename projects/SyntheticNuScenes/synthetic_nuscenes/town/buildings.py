@@ -59,7 +59,9 @@ BUILDING_STYLES = {
 _PALETTES = {"brick": BRICKS, "plaster": PLASTERS, "office": OFFICES}
 
 
-def house(rng: np.random.Generator, style: BuildingStyle, width: float, depth: float, base: float, near: bool) -> Mesh:
+def house(
+    rng: np.random.Generator, style: BuildingStyle, width: float, depth: float, base: float, near: bool, porch: bool
+) -> Mesh:
     """Build a house whose front is the wall at y = 0, from x = -width / 2 to width / 2; its back is at y = depth (m).
 
     Widths of whole bays look best.
@@ -67,6 +69,7 @@ def house(rng: np.random.Generator, style: BuildingStyle, width: float, depth: f
     Args:
         base: height of the ground (m).
         near: whether the car comes near enough to see more than its outline.
+        porch: whether there is room in front for a porch with a step; people walk there otherwise.
     """
     facade = str(rng.choice(style.facades))
     floors = int(rng.integers(style.floors[0], style.floors[1] + 1))
@@ -94,7 +97,7 @@ def house(rng: np.random.Generator, style: BuildingStyle, width: float, depth: f
     if facade != "office" and floors > 1:
         height = base + FLOOR_HEIGHT
         parts += _rim(low - 0.1, high + 0.1, low, high, height - 0.12, height + 0.12, stone, trim)
-    parts += _street_front(rng, low, high, base, floors, facade, rng.random() < style.shops)
+    parts += _street_front(rng, low, high, base, floors, facade, rng.random() < style.shops, porch)
     return merged(parts)
 
 
@@ -167,7 +170,14 @@ def _rim(
 
 
 def _street_front(
-    rng: np.random.Generator, low: ndarray, high: ndarray, base: float, floors: int, facade: str, shops: bool
+    rng: np.random.Generator,
+    low: ndarray,
+    high: ndarray,
+    base: float,
+    floors: int,
+    facade: str,
+    shops: bool,
+    porch: bool,
 ) -> list[Mesh]:
     """Put awnings over shops, balconies, or a canopy over the door on the front."""
     start, end = np.array([low[0], low[1]]), np.array([high[0], low[1]])
@@ -202,6 +212,8 @@ def _street_front(
                 parts.append(bar(u1 - 0.05, u1, 0.0, 1.0, z + 0.25, z + 1.15, material("steel")))
     else:
         middle = step * (bays // 2 + 0.5)
+        if not porch:
+            return [*parts, bar(middle - 1.0, middle + 1.0, 0.0, 0.6, base + 2.6, base + 2.72, material("stone"))]
         parts.append(bar(middle - 1.6, middle + 1.6, 0.0, 1.3, base + 2.6, base + 2.8, material("stone")))
         for u in (middle - 1.45, middle + 1.3):
             parts.append(bar(u, u + 0.15, 1.1, 1.25, base - 0.3, base + 2.6, material("steel")))

@@ -107,7 +107,9 @@ def _row(
         placed.append(ground_plan.buffer(0.05))
         if around.view.intersects(ground_plan):
             near = around.detail.intersects(ground_plan)
-            parts.append(house(own, style, width, depth, KERB_HEIGHT, near).moved((*front, 0.0), heading))
+            parts.append(
+                house(own, style, width, depth, KERB_HEIGHT, near, setback >= 2.0).moved((*front, 0.0), heading)
+            )
             if near and setback >= 2.0 and own.random() < 0.7:
                 for a, b in ((-0.48, -0.12), (0.12, 0.48)):
                     ends = [np.array([x, y]) + 0.7 * left + share * width * along for share in (a, b)]
