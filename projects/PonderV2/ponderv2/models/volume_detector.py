@@ -154,4 +154,5 @@ class VolumeDetector(BaseModel):
         if not all(token in cache for token in tokens):
             for token, data in zip(tokens, self.encoder(inputs).volume.data, strict=True):
                 cache[token] = data.half()
-        return FeatureVolume(torch.stack([cache[token] for token in tokens]).float(), self.encoder.grid)
+        # One by one: on a CPU autocast to bfloat16 stacks nothing in float16.
+        return FeatureVolume(torch.stack([cache[token].float() for token in tokens]), self.encoder.grid)
