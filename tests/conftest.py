@@ -72,7 +72,7 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     root = common / "streets"
     with FileLock(common / "streets.lock"):
-        make_dataset(root, 2, Recording(seed=22, keyframes=2, width=96, height=54), workers=0, progress=False)
+        make_dataset(root, 2, Recording(seed=53, keyframes=2, width=96, height=54), workers=0, progress=False)
         create_info_files(open_tables(root, "v1.0-mini"), root, InfoSettings(lidar_sweeps=0))
     return root
 

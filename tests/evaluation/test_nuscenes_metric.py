@@ -76,7 +76,7 @@ def _assert_no_errors(scores: dict[str, float]) -> None:
         assert scores[f"nuscenes/{key}"] == pytest.approx(0.0, abs=1e-5)
     # The car tilts a little; a box that is upright in the LiDAR frame is then not quite so in the global one.
     for key in ("mAOE", "mAVE"):
-        assert scores[f"nuscenes/{key}"] == pytest.approx(0.0, abs=1e-3)
+        assert scores[f"nuscenes/{key}"] == pytest.approx(0.0, abs=3e-3)
 
 
 def test_ground_truth_scores_one_and_has_no_errors(scored, truth):
