@@ -16,6 +16,7 @@ import torch  # noqa: E402
 from filelock import FileLock  # noqa: E402
 
 from tests.factories.keyframe import write_keyframe  # noqa: E402
+from tests.factories.shared_folder import shared_folder  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -67,9 +68,7 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ponderv2.datasets.prepare import InfoSettings, create_info_files, open_tables
     from synthetic_nuscenes import Recording, make_dataset
 
-    base = tmp_path_factory.getbasetemp()
-    # Processes that share the tests have folders of their own in a common one: the first makes the set for all.
-    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    common = shared_folder(tmp_path_factory)
     root = common / "streets"
     with FileLock(common / "streets.lock"):
         make_dataset(root, 2, Recording(seed=53, keyframes=2, width=96, height=54), workers=0, progress=False)

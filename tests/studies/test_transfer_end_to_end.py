@@ -34,8 +34,8 @@ def test_a_pair_of_detectors_is_trained_scored_and_reported(repository, streets,
     assert [row["metric"] for row in study["rows"]] == ["mAP", "NDS"]
     for row in study["rows"]:
         assert all(len(row[side]["values"]) == 1 and row[side]["mean"] is not None for side in SIDES)
-    # Four frames of training say a lot about where things stand; two steps of training say nothing.
-    assert study["rows"][0]["constant"]["mean"] > study["rows"][0]["pretrained"]["mean"]
+    # Labels of one drive say nothing of where things stand in another.
+    assert study["rows"][0]["constant"]["mean"] < 0.05
     for row in study["earlier"]["1"]:
         assert row["frozen"]["values"] == row["scratch"]["values"]
     trained = "the encoder is trained from iteration 2 on"

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from nuscenes import NuScenes
 
 from synthetic_nuscenes import Recording, World, build_world, make_dataset
 from synthetic_nuscenes.output.recording import scene_times
+from tests.factories.shared_folder import shared_folder
 
 RECORDING = Recording(seed=4, keyframes=2, width=96, height=54)
 
@@ -14,8 +16,9 @@ RECORDING = Recording(seed=4, keyframes=2, width=96, height=54)
 @pytest.fixture(scope="session")
 def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a data set with one training and two validation scenes; do not write to it."""
-    root = tmp_path_factory.mktemp("synthetic") / "set"
-    assert make_dataset(root, 3, RECORDING, workers=0, progress=False)
+    root = shared_folder(tmp_path_factory) / "synthetic_set"
+    with FileLock(root.with_suffix(".lock")):
+        make_dataset(root, 3, RECORDING, workers=0, progress=False)
     return root
 
 
