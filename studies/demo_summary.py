@@ -86,9 +86,8 @@ def _detection(summary: dict, constant: dict | None) -> str:
         "Boxes",
         f"A new head on the pre-trained encoder has {summary['mean_ap'] * 100:.1f} mAP and "
         f"{summary['nd_score'] * 100:.1f} NDS by nuScenes' devkit, with {sum(summary['truth'].values())} boxes to "
-        f"find. {blind}A head also learns by heart where objects stand in such streets, whatever the encoder shows "
-        "it: on so few scenes heads on random encoders score as much (docs/benchmarks.md), so the number says nothing "
-        "of pre-training. Detectors with and without it are compared by tools/transfer_study.py.",
+        f"find. {blind}After so few steps on so few scenes the number says nothing of pre-training; detectors with and "
+        "without it are compared by tools/transfer_study.py.",
     )
 
 
