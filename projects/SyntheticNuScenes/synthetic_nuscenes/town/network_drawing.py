@@ -7,6 +7,7 @@ import numpy as np
 from numpy import ndarray
 
 from synthetic_nuscenes.geometry.paths import curve
+from synthetic_nuscenes.mixes import pick
 
 from .network import Network, angle_between
 from .roads import BACKWARD, FORWARD, CrossSection, Junction, Road
@@ -110,9 +111,7 @@ def _places(rng: np.random.Generator, style: NetworkStyle, count: int) -> ndarra
 
 def _sections(rng: np.random.Generator, style: NetworkStyle, count: int) -> list[list[CrossSection]]:
     """Draw a cross-section for each row and each column of the grid."""
-    names, shares = zip(*style.sections)
-    share = np.array(shares) / sum(shares)
-    return [[draw_section(rng, str(rng.choice(names, p=share))) for _ in range(count)] for _ in range(2)]
+    return [[draw_section(rng, pick(rng, style.sections)) for _ in range(count)] for _ in range(2)]
 
 
 def _section_of(sections: list[list[CrossSection]], count: int, a: int, b: int) -> CrossSection:

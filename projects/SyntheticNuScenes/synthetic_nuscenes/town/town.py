@@ -28,6 +28,10 @@ class Block:
     pavement: float
     """Width of the pavement along the kerb (m)."""
 
+    def behind_pavement(self, inset: float = 0.0) -> BaseGeometry:
+        """Return the ground behind the pavement, and `inset` metres behind its edge."""
+        return self.outline.buffer(-self.pavement - inset)
+
     def walk(self, inset: float) -> Path | None:
         """Return the counter-clockwise walk around the block `inset` metres from the kerb, None if there is no room."""
         inner = largest(self.outline.buffer(-inset - 1.5).buffer(1.5))
@@ -85,6 +89,11 @@ class Town:
     """Bus stops: x and y at the kerb (m), heading of the traffic (rad)."""
     size: tuple[float, float]
     """Extent of the town in x and y (m)."""
+
+    @cached_property
+    def house_grounds(self) -> list[BaseGeometry]:
+        """The grounds behind pavements on which houses stand, a geometry for each block."""
+        return [block.behind_pavement() for block in self.blocks if block.kind == "houses"]
 
     @cached_property
     def reserved(self) -> BaseGeometry:

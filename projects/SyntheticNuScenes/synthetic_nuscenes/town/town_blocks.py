@@ -49,7 +49,7 @@ def pavement(block: Block) -> list[Mesh]:
     parts = upright(outline, -0.1, KERB_HEIGHT, material("kerb"))
     parts += level(outline.difference(inner), KERB_HEIGHT, material("kerb"))
     if block.kind != "island":
-        ring = inner.difference(outline.buffer(-block.pavement))
+        ring = inner.difference(block.behind_pavement())
         parts += level(ring, KERB_HEIGHT, material("pavement"))
     return parts
 

@@ -8,6 +8,7 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from synthetic_nuscenes.geometry.paths import sampled
+from synthetic_nuscenes.mixes import pick
 
 from .lots import CAR_PARK, YARD, Lot, draw_lot
 from .network import Network
@@ -157,10 +158,9 @@ def _islands(network: Network) -> list[Polygon]:
 def _draw_blocks(
     rng: np.random.Generator, style: TownStyle, grounds: list[Polygon], islands: list[Polygon]
 ) -> list[Block]:
-    kinds, shares = zip(*style.blocks)
     blocks = []
     for ground in sorted(grounds, key=lambda g: g.bounds):
-        kind = str(rng.choice(kinds, p=np.array(shares) / sum(shares)))
+        kind = pick(rng, style.blocks)
         pavement = float(rng.uniform(*style.pavement))
         if ground.buffer(-pavement - 4.0).is_empty:
             kind = "island"

@@ -229,10 +229,6 @@ class Plan:
             circles += [(x, y, radius) for x, y, _ in placement.motion.at(times[raised])]
         return clearings(self.town, circles)
 
-    def nearness(self, x: float, y: float) -> float:
-        """Return the distance (m) from a point to the nearest place that the ego car passes."""
-        return float(np.hypot(*(self._way - (x, y)).T).min())
-
     def _away(self, taken: Footprint) -> float:
         """Return the smallest distance (m) from the way of the ego car."""
         return float(np.hypot(*(taken.places[::5, None] - self._way[None]).transpose(2, 0, 1)).min())

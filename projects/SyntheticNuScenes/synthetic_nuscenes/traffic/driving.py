@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synthetic_nuscenes.geometry.paths import Along, Path
+from synthetic_nuscenes.mixes import pick
 from synthetic_nuscenes.town.network import Network
 from synthetic_nuscenes.town.roads import FORWARD, Lane
 from synthetic_nuscenes.town.town import Town
 
 from .actors import Placement, Plan
-from .mixes import pick
 from .motion import shifted, stop_and_go
 
 STOPPED, RIDDEN = "vehicle.stopped", "cycle.with_rider"

@@ -22,8 +22,7 @@ class Grounds:
 
     def __init__(self, town: Town) -> None:
         raised = shapely.union_all([block.outline for block in town.blocks])
-        behind = [block.outline.buffer(-block.pavement) for block in town.blocks if block.kind == "houses"]
-        houses = shapely.union_all(behind)
+        houses = shapely.union_all(town.house_grounds)
         self._raised, self._houses = raised, houses
         self._near_houses = houses.buffer(_WALL)
         self._for_people = raised.buffer(-_BODY).difference(self._near_houses)

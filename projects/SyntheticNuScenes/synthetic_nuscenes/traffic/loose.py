@@ -21,7 +21,7 @@ def scatter(plan: Plan, sides: list[Kerbside]) -> None:
         for _ in range(rng.poisson(0.34 * cones)):
             _cones_at_kerb(plan, side)
     for block in plan.town.blocks:
-        inner = block.outline.buffer(-block.pavement - 0.5)
+        inner = block.behind_pavement(0.5)
         if block.kind == "plaza" and not inner.is_empty:
             for _ in range(rng.poisson(0.8 * barriers)):
                 _row_on_ground(plan, inner, _barrier(rng), KERB_HEIGHT)

@@ -54,7 +54,7 @@ def clearings(town: Town, circles: Iterable[tuple[float, float, float]]) -> list
 
     Those that touch the grounds of houses move away from them, or shrink: what houses stand hangs on nobody who walks.
     """
-    grounds = [block.outline.buffer(-block.pavement) for block in town.blocks if block.kind == "houses"]
+    grounds = town.house_grounds
     wanted = np.array(list(circles)).reshape(-1, 3)
     radius = wanted[:, 2]
     if grounds and len(wanted):

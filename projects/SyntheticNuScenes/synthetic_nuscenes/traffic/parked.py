@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synthetic_nuscenes.geometry.paths import Still
+from synthetic_nuscenes.mixes import Mix, pick
 from synthetic_nuscenes.town.lots import CAR_PARK, Lot
 from synthetic_nuscenes.town.town import KERB_HEIGHT
 
 from .actors import Plan
 from .grounds import corners
 from .kerb_room import Kerbside, nearest
-from .mixes import Mix, pick
 from .places import random_points
 
 PARKED, STOPPED, RIDERLESS = "vehicle.parked", "vehicle.stopped", "cycle.without_rider"
@@ -208,7 +208,7 @@ def park_on_open_ground(plan: Plan) -> None:
     """Let markets, fairs and campers stand on squares and grass: trucks, trailers, vans and buses, in no order."""
     rng = plan.rng
     for block in plan.town.blocks:
-        inner = block.outline.buffer(-block.pavement - 3.0)
+        inner = block.behind_pavement(3.0)
         if block.kind not in ("plaza", "green") or inner.is_empty or rng.random() < 0.6:
             continue
         mix, common = _FAIRS[rng.integers(len(_FAIRS))], rng.uniform(-np.pi, np.pi)

@@ -23,9 +23,7 @@ def dig_up(plan: Plan, sides: list[Kerbside]) -> None:
         for _ in range(rng.poisson(0.7 * usual)):
             _at_kerb(plan, sides[number], str(rng.choice(_KERB_SITES, p=sorts)))
     grounds = [
-        (block.outline.buffer(-block.pavement - 0.5), KERB_HEIGHT)
-        for block in plan.town.blocks
-        if block.kind in ("plaza", "green")
+        (block.behind_pavement(0.5), KERB_HEIGHT) for block in plan.town.blocks if block.kind in ("plaza", "green")
     ] + [(lot.outline.buffer(-1.0), 0.0) for lot in plan.town.lots]
     for ground, height in grounds:
         for _ in range(rng.poisson(0.7 * usual) if not ground.is_empty else 0):

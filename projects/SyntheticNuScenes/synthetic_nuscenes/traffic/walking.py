@@ -14,7 +14,7 @@ from .places import random_points
 STANDING = "pedestrian.standing"
 _OPEN = ("park", "plaza", "green")
 PARK_WALK = 7.1
-"""Distance (m) of the walk in parks from the pavement; see `blocks`."""
+"""Distance (m) of the walk in parks from the pavement; see `town_blocks`."""
 _APPROACH = 0.7
 """Length (m) of the pavement at either end of a way over a road."""
 _TREAD = 0.05
@@ -95,7 +95,7 @@ def _in_the_open(plan: Plan, block: Block, density: float) -> None:
         for _ in range(rng.poisson(walk.length / 100 * 2.5 * density) if walk else 0):
             _walk_together(plan, walk, float(rng.uniform(0, walk.length)), int(rng.geometric(0.55)))
         return
-    inner = block.outline.buffer(-block.pavement - 0.5)
+    inner = block.behind_pavement(0.5)
     rate = {"plaza": 0.35, "green": 0.05}[block.kind]
     for _ in range(rng.poisson(min(inner.area / 100, 40) * rate * density)):
         start, stop = random_points(rng, inner, 2)
