@@ -47,7 +47,7 @@ def convert(
     fit = fitting_recipe(published.weights)
     options = fit.placement | (fit.head if recipe is None else {}) | dict(options or {})
     recipe = recipe or recipes / fit.recipe
-    own = _shapes(recipe, options)
+    own = model_shapes(recipe, options)
     conversion = convert_published(published.weights, own, str(source), published.classes)
     _print_parts(own, conversion)
     command = [str(recipe), *(f"{key}={value}" for key, value in options.items())]
@@ -55,7 +55,7 @@ def convert(
     return command
 
 
-def _shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tensor]:
+def model_shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tensor]:
     """Build the model of a recipe without memory for its weights."""
     config = load_config(recipe, options=dict(options))
     _forget_own_weights(config, recipe)

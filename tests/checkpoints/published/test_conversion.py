@@ -1,0 +1,100 @@
+"""Published state dicts fit the recipes: nothing missing, nothing left over; and errors name the first keys."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from ponderv2.checkpoints.published import convert_published, fitting_recipe
+from ponderv2.engine.convert import model_shapes
+from ponderv2.errors import UserError
+from tests.factories.published_detectors import PRETRAINED, PUBLISHED, small_lidar, uvtr_lidar
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+MODELS = {**PUBLISHED, **PRETRAINED, "UVTR's LiDAR detector": uvtr_lidar}
+RECIPES = {
+    "uvtr_camera_vs0.1_ablation": "uvtr_camera_convnext_s_vs0p1_4xb1_12e_nuscenes_half",
+    "uvtr_camera_vs0.075": "uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes",
+    "uvtr_lidar_vs0.075": "uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes",
+    "uvtr_fusion_vs0.075": "uvtr_fusion_convnext_s_vs0p075_4xb2_20e_nuscenes",
+    "camera, pull": "ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes",
+    "camera, splat": "ponderv2_camera_convnext_s_splat_vs0p075_4xb1_12e_nuscenes",
+    "lidar": "ponderv2_lidar_voxelnet_vs0p075_4xb4_12e_nuscenes",
+    "UVTR's LiDAR detector": "uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes",
+}
+KEY = "pts_neck.deblocks.1.0.weight"
+
+
+def without_memory(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
+@pytest.fixture(scope="module")
+def lidar() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Published LiDAR weights, and those of the model that they fit."""
+    published = without_memory(uvtr_lidar())
+    fit = fitting_recipe(published)
+    return published, model_shapes(CONFIGS / fit.recipe, fit.head)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_published_weights_fit_their_recipe(model):
+    published = without_memory(MODELS[model]())
+    fit = fitting_recipe(published)
+    assert Path(fit.recipe).stem == RECIPES[model]
+    own = model_shapes(CONFIGS / fit.recipe, fit.placement | fit.head)
+    found = convert_published(published, own, model)
+    assert {k: v.shape for k, v in found.weights.items()} == {k: v.shape for k, v in own.items()}
+    expected = {"pts_bbox_head.code_weights"} if model not in PRETRAINED else set()
+    if "lidar" not in model.lower():
+        expected |= {name for name in published if "norm0" in name}
+    expected |= {name for name in published if "laplace_density" in name}
+    if model == "lidar":
+        expected |= {name for name in published if "rgb_decoder" in name}
+    assert set(found.unused) == expected
+
+
+def test_a_missing_key_is_named(lidar):
+    published, own = lidar
+    with pytest.raises(UserError, match=r"^file does not fit the model, weights are 1 missing: encoder\.pts_neck\.later"):
+        convert_published({k: v for k, v in published.items() if k != KEY}, own, "file")
+
+
+def test_keys_that_are_left_over_are_named_as_published(lidar):
+    published, own = lidar
+    extra = {f"pts_neck.more.{k}.weight": torch.empty(1, device="meta") for k in range(5)}
+    with pytest.raises(UserError, match=r"weights are 5 left over: pts_neck\.more\.0\.weight, .* and 2 more$"):
+        convert_published(published | extra, own, "file")
+    # A layer more than the model has.
+    more = {"pts_bbox_head.cls_branches.3.0.bias": torch.empty(256, device="meta")}
+    with pytest.raises(UserError, match=r"1 left over: pts_bbox_head\.cls_branches\.3\.0\.bias$"):
+        convert_published(published | more, own, "file")
+
+
+def test_another_shape_is_named(lidar):
+    published, own = lidar
+    # A kernel of two levels of height has no place in planes.
+    changed = published | {KEY: torch.empty(256, 256, 2, 2, 2, device="meta")}
+    with pytest.raises(UserError, match=r"1 of another shape: .*lateral\.1\.0\.weight \(256, 256, 2, 2, 2\) instead of"):
+        convert_published(changed, own, "file")
+    changed = published | {"pts_bbox_head.cls_branches.0.6.bias": torch.empty(7, device="meta")}
+    with pytest.raises(UserError, match=r"cls_branches\.0\.6\.bias \(7,\) instead of \(10,\)"):
+        convert_published(changed, own, "file")
+
+
+def test_all_kinds_of_misfit_are_told_at_once(lidar):
+    _, own = lidar
+    published = without_memory(small_lidar())
+    with pytest.raises(UserError, match=r"left over: .*; \d+ missing: .*; \d+ of another shape: "):
+        convert_published(published, own, "file")
+
+
+def test_classes_of_another_order_come_out_in_the_same_one(lidar):
+    _, own = lidar
+    order = ("barrier", "bicycle", "bus", "car", "construction_vehicle", "motorcycle", "pedestrian", "traffic_cone")
+    order = (*order, "trailer", "truck")
+    published = {k: torch.zeros(v) for k, v in uvtr_lidar().items()}
+    published["pts_bbox_head.cls_branches.0.6.bias"] = torch.arange(10.0)
+    weights = convert_published(published, own, "file", order).weights
+    assert weights["head.decoder.cls_branches.0.6.bias"].tolist() == [3, 9, 8, 2, 4, 1, 5, 6, 7, 0]
