@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from ponderv2.geometry import sample_image, sample_volume
 from ponderv2.rendering import trilinear
-from ponderv2.structures import FeatureVolume, VoxelGrid
-from ponderv2.structures.voxel_grid import PLACEMENTS
+from ponderv2.structures import PLACEMENTS, FeatureVolume, VoxelGrid
 
 RANGE, SIZE = (-16.0, -12.0, -3.0, 16.0, 12.0, 3.0), (8, 6, 3)
 GRID = VoxelGrid((-16, -12, -3, 16, 12, 3), (8, 6, 3))

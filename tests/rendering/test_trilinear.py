@@ -7,8 +7,7 @@ from torch.autograd import gradcheck
 
 from ponderv2.rendering import trilinear
 from ponderv2.rendering._trilinear import flatten_cells, gather, gather_gradient, trilinear_index
-from ponderv2.structures import VoxelGrid
-from ponderv2.structures.voxel_grid import PLACEMENTS
+from ponderv2.structures import PLACEMENTS, VoxelGrid
 
 GRID = VoxelGrid((-3.0, -2.0, -1.0, 3.0, 4.0, 2.0), (5, 4, 3))
 
