@@ -29,7 +29,8 @@ class RenderHead(BaseModule):
         sdf_layers: layers of the signed-distance network, published 6.
         color_layers: layers of the colour network, published 4.
         opacity: `NeuSOpacity` (published), `VolSDFOpacity` or `UniSurfOpacity` and its arguments.
-        sampler: any sampler of `ponderv2.rendering` and its arguments; published 72 + 24 hierarchical.
+        sampler: any sampler of `ponderv2.rendering` and its arguments; published 72 + 24 hierarchical, which it is when
+            no type is given. For converted weights it is `dict(placement="published")`.
         collider: `BoxCollider` (published) or `NearFarCollider` and its arguments.
         objective: name of a preset of `RenderingObjective`, or its attributes, with the preset that they change under
             "preset" ("reference" unless given). A colour weight of 0 builds no colour network, and rays then
@@ -68,7 +69,7 @@ class RenderHead(BaseModule):
         self.renderer = VolumeRenderer(
             field,
             opacity=MODELS.build(opacity or dict(type=NeuSOpacity)),
-            sampler=MODELS.build(sampler or dict(type=HierarchicalSampler)),
+            sampler=MODELS.build(dict(type=HierarchicalSampler) | (sampler or {})),
             collider=MODELS.build(collider or dict(type=BoxCollider)),
         )
 
