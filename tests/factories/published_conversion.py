@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from ponderv2.checkpoints.published.weight_layouts import change_layouts
-from ponderv2.checkpoints.published.weight_names import rename
+from ponderv2.checkpoints.published.published_layouts import change_layouts
+from ponderv2.checkpoints.published.published_names import rename
 
 
 def converted(published: dict[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from .conversion import Conversion, convert_published
 from .fitting_recipe import Fit, fitting_recipe
 from .published_file import KINDS, PublishedFile, read_published
-from .weight_layouts import CLASSES, PUBLISHED_CLASSES
+from .published_layouts import CLASSES, PUBLISHED_CLASSES
 
 __all__ = [
     "CLASSES",

@@ -10,8 +10,8 @@ from ponderv2.checkpoints.coverage import compare
 from ponderv2.errors import UserError
 
 from .published_file import sensors_of
-from .weight_layouts import PUBLISHED_CLASSES, change_layouts
-from .weight_names import rename
+from .published_layouts import PUBLISHED_CLASSES, change_layouts
+from .published_names import rename
 
 _NAMED = 3
 """How many keys of a kind an error names."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.errors import UserError
 
-from .weight_layouts import CLASSES, PUBLISHED_CLASSES
-from .weight_names import SENSORS
+from .published_layouts import CLASSES, PUBLISHED_CLASSES
+from .published_names import SENSORS
 
 KINDS = {
     f"{maker}-{name}": sensors

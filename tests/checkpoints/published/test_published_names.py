@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from ponderv2.checkpoints.published.conversion import NOT_WEIGHTS
-from ponderv2.checkpoints.published.weight_names import RULES, rename
+from ponderv2.checkpoints.published.published_names import RULES, rename
 from tests.factories.published_detectors import PRETRAINED, PUBLISHED, uvtr_lidar
 
 DIGESTS = {

@@ -1,7 +1,7 @@
 """What a weight of a published checkpoint is called here.
 
 The names are those of UniPAD's and UVTR's modules on mmdet3d 0.17. A weight that has another layout here gets a name on
-the way that says which, and `weight_layouts` makes the final one of it.
+the way that says which, and `published_layouts` makes the final one of it.
 """
 
 import re

@@ -47,7 +47,7 @@ def change_layouts(weights: Weights, classes: Sequence[str] = PUBLISHED_CLASSES)
     """Bring all weights into the layout of the modules here.
 
     Args:
-        weights: weights as published, by the names of `weight_names.rename`.
+        weights: weights as published, by the names of `published_names.rename`.
         classes: the classes that the published detector tells apart, by label.
     """
     weights = order_classes(weights, classes)
