@@ -181,9 +181,8 @@ def test_a_lidar_model_without_a_head_of_this_detector_is_refused_by_name(detect
     assert not (tmp_path / "merged.pth").exists()
 
 
-def test_a_joint_pre_training_takes_the_encoders_alone(parts, tmp_path):
-    """Its head renders, and a LiDAR pre-training's has no colors."""
-    recipe = tmp_path / "fusion.py"
-    recipe.write_text("from tests.factories.lidar_models import fusion_model_config\nmodel = fusion_model_config()\n")
-    merge(parts[0], parts[1], tmp_path / "merged.pth", recipe)
+def test_a_joint_pre_training_takes_the_encoders_alone(detectors, tmp_path):
+    recipe, folder, _, _ = detectors
+    pretraining = recipe.with_name("ponderv2_fusion_synthetic.py")
+    merge(folder / "camera.pth", folder / "lidar.pth", tmp_path / "merged.pth", pretraining)
     assert all(k.startswith("encoder.") for k in torch.load(tmp_path / "merged.pth", weights_only=True)["state_dict"])
