@@ -12,6 +12,7 @@ from tests.tools.conftest import COARSE
 HERE = ["--work-dir", "{out}/work"]
 TRAIN = ["{detector_recipe}", "--data-root", "{streets}", *HERE]
 SCRATCH = ["--scratch", "--cfg-options", COARSE]
+PRETRAIN = ["{pretrain_recipe}", "--data-root", "{streets}", *HERE, "--cfg-options", COARSE]
 TEST = ["{detector_recipe}", "{detector_checkpoint}", "--data-root", "{streets}", *HERE]
 RENDER = ["{pretrain_recipe}", "{pretrain_checkpoint}", "--data-root", "{streets}", "--out", "{out}/pictures"]
 MERGE = ["{encoder}", "{encoder}", "{out}/merged.pth", "--config", "{fusion_recipe}"]
@@ -100,6 +101,20 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         (
             [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={nowhere}.safetensors"],
             r"encoder file .*nowhere\.safetensors does not exist",
+        ),
+        (
+            [*PRETRAIN, "model.encoder.img_backbone.weights={nowhere}.pth"],
+            r"weights '.*nowhere\.pth': no such file or folder, .*docs/model_zoo\.md says where",
+        ),
+        (
+            [
+                *TRAIN,
+                "--cfg-options",
+                COARSE,
+                "model.init_cfg.checkpoint={detector_checkpoint}",
+                "model.init_cfg.heads=1",
+            ],
+            r"init_cfg: expected the keys checkpoint, new and head",
         ),
         (
             [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={foreign_checkpoint}"],
