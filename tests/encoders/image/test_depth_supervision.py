@@ -11,7 +11,7 @@ from ponderv2.encoders.image.depth_supervision import depth_bins, depth_cross_en
 from ponderv2.geometry import compose_rig, rotation_z, scaling_matrix
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
-from ponderv2.structures import CameraRig
+from ponderv2.structures import CameraRig, VoxelGrid
 from tests.factories.camera_models import model_config, packed
 from tests.factories.lidar_models import fusion_model_config
 
@@ -156,6 +156,25 @@ def test_the_car_and_old_returns_are_left_out_on_request():
     assert loss(cloud, max_lag=0.0) != loss(cloud)
     with pytest.raises(ValueError, match=r"max_lag needs points .* got 4 columns"):
         loss(cloud[:, :4], max_lag=0.0)
+
+
+def test_returns_outside_the_volume_are_no_targets_and_hide_nothing():
+    """Published pipelines cut the points to the range, after augmentation: here the range is that of the volume."""
+    rig, grid = _rig(), VoxelGrid((-20.0, -20.0, -2.0, 20.0, 20.0, 2.0), (10, 10, 2))
+    inside = torch.tensor([[0.1, 12.0, 0.2, 0, 0]])
+    # Too high, and in front of the one that is inside; and too far in x.
+    outside = torch.tensor([[0.0, 5.0, 2.5, 0, 0], [25.0, 18.0, 0.0, 0, 0]])
+    probabilities = [_probabilities()]
+
+    def loss(points, grid):
+        return DepthSupervision(grid=grid)(probabilities, (STRIDE,), [points], rig, RANGE)
+
+    assert loss(torch.cat([inside, outside]), grid) == loss(inside, grid) == loss(inside, None)
+    assert loss(torch.cat([inside, outside]), None) != loss(inside, None)
+
+
+def test_the_camera_encoder_hands_its_volume_to_the_loss(supervised):
+    assert supervised.encoder.depth_loss.grid is supervised.encoder.grid
 
 
 def test_augmenting_the_scene_leaves_targets_as_they_are():

@@ -31,9 +31,9 @@ class CameraEncoder(BaseModule):
         num_convs: number of 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
             they are new).
         norm_cfg: norm of these convolutions, in mmcv's terms; published BN3d.
-        depth_loss: arguments of `DepthSupervision`; in training the output then has a loss `loss_lift_depth`, for
-            which the batch needs points. None supervises no depth; published in pre-training and with the pull
-            lift.
+        depth_loss: arguments of `DepthSupervision`, but for its grid, which is this one's; in training the output then
+            has a loss `loss_lift_depth`, for which the batch needs points. None supervises no depth; published in
+            pre-training and with the pull lift.
         neck_offsets: pixel, along both axes, on which the first cell of each map of the neck is centered; None finds
             them from the backbone's, see `neck_map_offsets`.
 
@@ -67,7 +67,7 @@ class CameraEncoder(BaseModule):
         self.lift = MODELS.build(lift)
         self.channels = channels
         self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
-        self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss)
+        self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss, grid=self.grid)
 
     def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> EncoderOutput:
         """Encode a batch.

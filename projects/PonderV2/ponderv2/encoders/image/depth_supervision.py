@@ -10,7 +10,7 @@ from ponderv2.errors import UserError
 from ponderv2.geometry import MIN_DEPTH, in_image, project
 from ponderv2.lifting.map_cells import lead_of
 from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import CameraRig
+from ponderv2.structures import CameraRig, VoxelGrid
 
 
 class DepthSupervision:
@@ -27,12 +27,21 @@ class DepthSupervision:
             were loaded (published, with 10 sweeps). Earlier returns fill cells that no beam of the key frame
             meets, but are wrong where things moved, and may lie on what is hidden by now, since the nearest
             return is the only guard against that.
+        grid: grid of the volume; returns outside its range are left out (published: pipelines cut the points to the
+            range, after augmentation). None limits nothing.
     """
 
-    def __init__(self, weight: float = 1.0, min_radius: float = 3.0, max_lag: float | None = None) -> None:
+    def __init__(
+        self,
+        weight: float = 1.0,
+        min_radius: float = 3.0,
+        max_lag: float | None = None,
+        grid: VoxelGrid | None = None,
+    ) -> None:
         self.weight = weight
         self.min_radius = min_radius
         self.max_lag = max_lag
+        self.grid = grid
 
     def __call__(
         self,
@@ -73,6 +82,8 @@ class DepthSupervision:
 
     def _usable(self, cloud: Float[Tensor, "p c"]) -> Float[Tensor, "q c"]:
         chosen = cloud[:, :2].norm(dim=1) > self.min_radius
+        if self.grid is not None:
+            chosen &= self.grid.contains(cloud[:, :3])
         if self.max_lag is not None:
             if cloud.shape[1] < 5:
                 raise UserError(
