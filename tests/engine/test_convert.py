@@ -115,9 +115,7 @@ def published_boxes(weights: dict[str, torch.Tensor], path: str) -> tuple[torch.
     points = torch.from_numpy(np.fromfile(path, dtype=np.float32).reshape(-1, 5).copy())
     points[:, 4] = 0  # the time lag of the key frame, where the file has the ring
     voxels, occupied = published_lidar.voxel_means(points, RANGE, VOXEL)
-    volume = published_lidar.second(
-        weights, published_lidar.sparse_encoder(weights, voxels[None], occupied[None])
-    )
+    volume = published_lidar.second(weights, published_lidar.sparse_encoder(weights, voxels[None], occupied[None]))
     logits, codes, overlaps = published_head.decoder(weights, volume, RANGE, heads=8)
     return published_head.decode(logits[-1, 0], codes[-1, 0], overlaps[-1, 0])
 
@@ -132,7 +130,14 @@ def test_the_result_says_what_it_is_made_of_and_what_it_fits(published, converte
 
 
 def test_the_tool_says_which_weights_went_where_and_how_to_test(published, converted, tmp_path, capsys):
-    arguments = [converted.parents[1] / "published.pth", tmp_path / "out.pth", "--from", "uvtr-lidar", "--config", RECIPE]
+    arguments = [
+        converted.parents[1] / "published.pth",
+        tmp_path / "out.pth",
+        "--from",
+        "uvtr-lidar",
+        "--config",
+        RECIPE,
+    ]
     tool = load_tool(RECIPE.parents[2], "convert_checkpoint")
     assert tool.main([str(argument) for argument in [*arguments, "--cfg-options", *OPTIONS]]) == 0
     shown = capsys.readouterr().out

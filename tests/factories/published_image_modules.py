@@ -1,12 +1,10 @@
-"""UniPAD's image modules in plain torch, on weights by their published names.
+"""UniPAD's image backbone and neck in plain torch, on weights by their published names, and layers that all parts have.
 
-What they compute is a fact about github.com/Nightmare-n/UniPAD: `mask_convnext.py`, `fpn.py` and `DepthNet` of
-`uni3d_voxelpooldepth.py`, without masks and in evaluation.
+What they compute is a fact about github.com/Nightmare-n/UniPAD: `mask_convnext.py`, without masks, and `fpn.py`.
 """
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -48,29 +46,10 @@ def neck(weights: Weights, maps: Sequence[Tensor]) -> list[Tensor]:
     return [conv(weights, "input_proj", level) for level in levels]
 
 
-def simple_depth(weights: Weights, x: Tensor) -> Tensor:
-    """Probabilities of the depth bins, of one convolution."""
-    return conv(weights, "depth_net", x).softmax(dim=1)
-
-
-def complex_depth(weights: Weights, x: Tensor) -> Tensor:
-    """Probabilities of the depth bins, of the network after BEVDepth."""
-    x = F.relu(batch_norm(weights, "depth_net.reduce_conv.1", conv(weights, "depth_net.reduce_conv.0", x, padding=1)))
-    for k in range(3):
-        part = f"depth_net.depth_conv.{k}"
-        y = F.relu(batch_norm(weights, f"{part}.bn1", conv(weights, f"{part}.conv1", x, padding=1)))
-        x = F.relu(batch_norm(weights, f"{part}.bn2", conv(weights, f"{part}.conv2", y, padding=1)) + x)
-    part = "depth_net.depth_conv.3"
-    seen = []
-    for k, dilation in enumerate((1, 6, 12, 18), start=1):
-        padding = 0 if k == 1 else dilation
-        y = conv(weights, f"{part}.aspp{k}.atrous_conv", x, padding=padding, dilation=dilation)
-        seen.append(F.relu(batch_norm(weights, f"{part}.aspp{k}.bn", y)))
-    mean = conv(weights, f"{part}.global_avg_pool.1", F.adaptive_avg_pool2d(x, 1))
-    mean = F.relu(batch_norm(weights, f"{part}.global_avg_pool.2", mean))
-    seen.append(F.interpolate(mean, size=x.shape[2:], mode="bilinear", align_corners=True))
-    x = F.relu(batch_norm(weights, f"{part}.bn1", conv(weights, f"{part}.conv1", torch.cat(seen, dim=1))))
-    return conv(weights, "depth_net.depth_conv.4", x).softmax(dim=1)
+def biased_conv(weights: Weights, name: str, volume: Tensor) -> Tensor:
+    """The 3×3×3 convolution with bias, batch norm and ReLU after a lift, after the fusion, or before the renderer."""
+    volume = F.conv3d(volume, weights[f"{name}.0.weight"], weights[f"{name}.0.bias"], padding=1)
+    return F.relu(batch_norm(weights, f"{name}.1", volume))
 
 
 def conv(weights: Weights, name: str, x: Tensor, **how: int) -> Tensor:

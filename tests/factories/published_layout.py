@@ -136,7 +136,10 @@ def detection_head(channels: int, queries: int, layers: int, ffn: int, denoising
     for i in range(layers):
         part = f"{head}.transformer.decoder.layers.{i}"
         attention, read = f"{part}.attentions.0.attn", f"{part}.attentions.1"
-        shapes |= {f"{attention}.in_proj_weight": (3 * channels, channels), f"{attention}.in_proj_bias": (3 * channels,)}
+        shapes |= {
+            f"{attention}.in_proj_weight": (3 * channels, channels),
+            f"{attention}.in_proj_bias": (3 * channels,),
+        }
         shapes |= layer(f"{attention}.out_proj", channels, channels)
         shapes |= layer(f"{read}.attention_weights", 1, channels) | layer(f"{read}.output_proj", channels, channels)
         for k, size in ((0, 3), (3, channels)):
@@ -150,7 +153,9 @@ def detection_head(channels: int, queries: int, layers: int, ffn: int, denoising
         if denoising:
             shapes |= branch(f"{head}.iou_branches.{i}", channels, 1)
     if denoising:
-        shapes |= layer(f"{head}.query_embedding.0", channels, 3) | layer(f"{head}.query_embedding.2", channels, channels)
+        shapes |= layer(f"{head}.query_embedding.0", channels, 3) | layer(
+            f"{head}.query_embedding.2", channels, channels
+        )
         return shapes | {f"{head}.reference_points.weight": (queries, 3)}
     shapes |= {f"{head}.query_embedding.weight": (queries, 2 * channels)}
     return shapes | layer(f"{head}.transformer.reference_points", 3, channels)

@@ -207,7 +207,10 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         (["{keyless_checkpoint}", *CONVERT[1:]], r"keyless\.pth: expected a checkpoint with the key 'state_dict'"),
         (["{detector_checkpoint}", *CONVERT[1:]], r"detector\.pth: no key of its state_dict starts with img_backbone"),
         ([*CONVERT[:3], "unipad-camera"], r"--from unipad-camera expects the encoder of camera, the file holds the"),
-        (CONVERT, r"published\.pth does not fit the model, weights are 1 left over: pts_middle_encoder\.extra; \d+ miss"),
+        (
+            CONVERT,
+            r"published\.pth does not fit the model, weights are 1 left over: pts_middle_encoder\.extra; \d+ miss",
+        ),
         ([*CONVERT, "--config", "{nowhere}.py"], r"recipe .*nowhere\.py does not exist"),
         ([*CONVERT, "--config", "{parts}"], r"--config .*tiny\.py: expected a recipe whose model has an encoder"),
         ([*CONVERT, "--cfg-options", "modle.x=1"], r"has no 'modle'; did you mean model\?"),

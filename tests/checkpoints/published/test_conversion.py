@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ponderv2.checkpoints.published import convert_published, fitting_recipe
+from ponderv2.engine import load_config
 from ponderv2.engine.convert import model_shapes
 from ponderv2.errors import UserError
+from ponderv2.registry import MODELS as REGISTRY
 from tests.factories.published_detectors import PRETRAINED, PUBLISHED, small_lidar, uvtr_lidar
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -55,9 +58,36 @@ def test_published_weights_fit_their_recipe(model):
     assert set(found.unused) == expected
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_docs_name_the_recipe_and_the_settings_that_published_weights_need(model):
+    text = (CONFIGS.parent / "docs" / "model_zoo.md").read_text()
+    fit = fitting_recipe(without_memory(MODELS[model]()))
+    assert RECIPES[model] in text
+    section = text.partition("## Published weights")[2].partition("\n## ")[0]
+    for key in fit.placement:
+        assert key in section
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_norms_of_the_recipe_have_the_epsilon_of_the_published_ones(model):
+    config = load_config(CONFIGS / fitting_recipe(without_memory(MODELS[model]())).recipe)
+    with torch.device("meta"):
+        modules = dict(REGISTRY.build(config.model).named_modules())
+    norms = {name: module for name, module in modules.items() if isinstance(module, _BatchNorm)}
+    lidar = "encoder." if "lidar" in model.lower() else "encoder.lidar."
+    for name, norm in norms.items():
+        of_lidar = name.startswith(lidar)
+        assert norm.eps == (1e-3 if of_lidar else 1e-5), name
+    assert norms
+    backbone = [m for name, m in modules.items() if "img_backbone" in name and isinstance(m, nn.LayerNorm)]
+    assert {norm.eps for norm in backbone} <= {1e-6}
+
+
 def test_a_missing_key_is_named(lidar):
     published, own = lidar
-    with pytest.raises(UserError, match=r"^file does not fit the model, weights are 1 missing: encoder\.pts_neck\.later"):
+    with pytest.raises(
+        UserError, match=r"^file does not fit the model, weights are 1 missing: encoder\.pts_neck\.later"
+    ):
         convert_published({k: v for k, v in published.items() if k != KEY}, own, "file")
 
 
@@ -76,7 +106,9 @@ def test_another_shape_is_named(lidar):
     published, own = lidar
     # A kernel of two levels of height has no place in planes.
     changed = published | {KEY: torch.empty(256, 256, 2, 2, 2, device="meta")}
-    with pytest.raises(UserError, match=r"1 of another shape: .*lateral\.1\.0\.weight \(256, 256, 2, 2, 2\) instead of"):
+    with pytest.raises(
+        UserError, match=r"1 of another shape: .*lateral\.1\.0\.weight \(256, 256, 2, 2, 2\) instead of"
+    ):
         convert_published(changed, own, "file")
     changed = published | {"pts_bbox_head.cls_branches.0.6.bias": torch.empty(7, device="meta")}
     with pytest.raises(UserError, match=r"cls_branches\.0\.6\.bias \(7,\) instead of \(10,\)"):

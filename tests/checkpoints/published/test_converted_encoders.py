@@ -20,6 +20,7 @@ from tests.factories import published_image_modules as image
 from tests.factories import published_lidar_modules as lidar
 from tests.factories import published_layout as layout
 from tests.factories.published_conversion import converted
+from tests.factories.published_depth import published_complex_depth, published_simple_depth
 from tests.factories.voxels import random_voxels
 
 RANGE = (-4.0, -4.0, -2.0, 4.0, 4.0, 2.0)
@@ -64,11 +65,11 @@ def test_the_depth_heads():
     weights = layout.random_weights(layout.simple_depth(8, 6))
     simple = SimpleDepth(8, 6)
     simple.load_state_dict(converted(weights, "encoder.depth_net"))
-    assert_same(simple(maps), image.simple_depth(weights, maps))
+    assert_same(simple(maps), published_simple_depth(weights, maps))
     weights = layout.random_weights(layout.complex_depth(8, 6, 4))
     net = DepthNet(8, 6, channels=8, pyramid_channels=4).eval()
     net.load_state_dict(converted(weights, "encoder.depth_net"))
-    assert_same(net(maps), image.complex_depth(weights, maps))
+    assert_same(net(maps), published_complex_depth(weights, maps))
 
 
 @torch.no_grad()
@@ -85,8 +86,7 @@ def test_convolutions_whose_bias_goes_into_the_running_mean(name, part):
     block = conv3d_block(6, 6).eval()
     block.load_state_dict(converted(weights, part))
     volume = torch.randn(2, 6, 3, 5, 7)
-    expected = torch.nn.functional.conv3d(volume, weights[f"{name}.0.weight"], weights[f"{name}.0.bias"], padding=1)
-    assert_same(block(volume), image.batch_norm(weights, f"{name}.1", expected).relu())
+    assert_same(block(volume), image.biased_conv(weights, name, volume))
 
 
 @torch.no_grad()

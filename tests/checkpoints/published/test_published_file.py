@@ -31,7 +31,9 @@ def test_weights_are_read_in_single_precision_with_the_published_classes(tmp_pat
 
 
 def test_the_classes_that_a_file_names_count(tmp_path):
-    assert read_published(saved(tmp_path, {LIDAR: torch.ones(2)}, CLASSES=list(CLASSES)), "uvtr-lidar").classes == CLASSES
+    assert (
+        read_published(saved(tmp_path, {LIDAR: torch.ones(2)}, CLASSES=list(CLASSES)), "uvtr-lidar").classes == CLASSES
+    )
     with pytest.raises(UserError, match=r"published\.pth: meta\.CLASSES: expected the 10 classes of nuScenes, found"):
         read_published(saved(tmp_path, {LIDAR: torch.ones(2)}, CLASSES=("car", "boat")), "uvtr-lidar")
 
@@ -52,7 +54,11 @@ def test_every_kind_is_read(kind, tmp_path):
         ({LIDAR: torch.ones(2, dtype=torch.complex64)}, "unipad-lidar", r"no plain tensor of real numbers"),
         ({}, "unipad-lidar", r"expected a checkpoint with the key 'state_dict', found \['meta', 'state_dict'\]"),
         ({"encoder.x": torch.ones(2)}, "unipad-lidar", r"starts with img_backbone\. or .*, the first is encoder\.x;"),
-        ({CAMERA: torch.ones(2)}, "unipad-lidar", r"expects the encoder of lidar, the file holds .* camera, the first key"),
+        (
+            {CAMERA: torch.ones(2)},
+            "unipad-lidar",
+            r"expects the encoder of lidar, the file holds .* camera, the first key",
+        ),
         ({CAMERA: torch.ones(2), LIDAR: torch.ones(2)}, "uvtr-camera", r"the file holds encoders of camera and lidar"),
         ({LIDAR: torch.ones(2)}, "unipad-fusion", r"expects encoders of camera and lidar, the file holds the enc"),
         (

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from rich.console import Console
 from torch import Tensor
 
@@ -51,32 +50,27 @@ def convert(
     conversion = convert_published(published.weights, own, str(source), published.classes)
     _print_parts(own, conversion)
     command = [str(recipe), *(f"{key}={value}" for key, value in options.items())]
-    _write(out, conversion.weights, {"source": source.name, "kind": kind, "recipe": recipe.name, "options": command[1:]})
+    _write(
+        out, conversion.weights, {"source": source.name, "kind": kind, "recipe": recipe.name, "options": command[1:]}
+    )
     return command
 
 
 def model_shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tensor]:
     """Build the model of a recipe without memory for its weights."""
     config = load_config(recipe, options=dict(options))
-    _forget_own_weights(config, recipe)
+    if "encoder" not in config.get("model", {}):
+        raise UserError(f"--config {recipe}: expected a recipe whose model has an encoder")
     with recipe_errors(recipe, "cannot be built", [f"{key}={value}" for key, value in options.items()]):
         with torch.device("meta"):
             return MODELS.build(config.model).state_dict()
 
 
-def _forget_own_weights(config: Config, recipe: Path) -> None:
-    """Let the image backbone start from nothing: what it would load is replaced anyway."""
-    if "encoder" not in config.get("model", {}):
-        raise UserError(f"--config {recipe}: expected a recipe whose model has an encoder")
-    encoder = config.model.encoder
-    backbone = encoder.get("camera", encoder).get("img_backbone")
-    if backbone is not None:
-        backbone.weights = None
-
-
 def _print_parts(own: Mapping[str, Tensor], conversion: Conversion) -> None:
     depth = 3 if any(name.startswith("encoder.camera.") for name in own) else 2
-    prefixes = dict.fromkeys(".".join(name.split(".")[: depth if name.startswith("encoder.") else 2]) + "." for name in own)
+    prefixes = dict.fromkeys(
+        ".".join(name.split(".")[: depth if name.startswith("encoder.") else 2]) + "." for name in own
+    )
     table, _ = coverage_table(dict(own), conversion.weights, tuple(prefixes), "weights of the model")
     console = Console()
     console.print(table)

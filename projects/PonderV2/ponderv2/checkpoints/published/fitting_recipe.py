@@ -62,7 +62,7 @@ def fitting_recipe(published: Mapping[str, Tensor]) -> Fit:
     if renders:
         placement = _grid_placement(how) | {
             "model.head.sampler.placement": "published",
-            "model.head.opacity.epsilon": 1e-5,
+            "model.head.opacity.eps": 1e-5,
         }
         return Fit(_PRETRAINING[how], placement)
     # Sparse convolutions fill no place of their own choice, and the head reads the volume in one way alone.

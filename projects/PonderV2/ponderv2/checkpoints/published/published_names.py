@@ -59,9 +59,7 @@ _CAMERA = (
     Rule(
         r"img_backbone\.stages\.(\d+)\.(\d+)\.gamma", r"CAMERA.img_backbone.stages.\1.layers.\2.layer_scale_parameter"
     ),
-    Rule(
-        r"img_backbone\.stages\.(\d+)\.(\d+)\.norm\.(\w+)", r"CAMERA.img_backbone.stages.\1.layers.\2.layernorm.\3"
-    ),
+    Rule(r"img_backbone\.stages\.(\d+)\.(\d+)\.norm\.(\w+)", r"CAMERA.img_backbone.stages.\1.layers.\2.layernorm.\3"),
     Rule(
         r"img_backbone\.stages\.(\d+)\.(\d+)\.(dwconv|pwconv[12])\.(\w+)",
         r"CAMERA.img_backbone.stages.\1.layers.\2.\3.\4",
@@ -73,9 +71,15 @@ _CAMERA = (
     # SimpleDepth
     Rule(r"depth_net\.(weight|bias)", r"CAMERA.depth_net.conv.\1"),
     # ComplexDepth
-    Rule(r"depth_net\.reduce_conv\.(?P<place>[01])\.(?P<weight>\w+)", _in_threes("CAMERA.depth_net.reduce.{part}.{weight}")),
+    Rule(
+        r"depth_net\.reduce_conv\.(?P<place>[01])\.(?P<weight>\w+)",
+        _in_threes("CAMERA.depth_net.reduce.{part}.{weight}"),
+    ),
     Rule(r"depth_net\.depth_conv\.([012])\.((?:conv|bn)[12]\.\w+)", r"CAMERA.depth_net.blocks.\1.\2"),
-    Rule(r"depth_net\.depth_conv\.3\.aspp(\d)\.atrous_conv\.(\w+)", _counted("CAMERA.depth_net.pyramid.branches.{0}.conv.{1}")),
+    Rule(
+        r"depth_net\.depth_conv\.3\.aspp(\d)\.atrous_conv\.(\w+)",
+        _counted("CAMERA.depth_net.pyramid.branches.{0}.conv.{1}"),
+    ),
     Rule(r"depth_net\.depth_conv\.3\.aspp(\d)\.bn\.(\w+)", _counted("CAMERA.depth_net.pyramid.branches.{0}.bn.{1}")),
     Rule(r"depth_net\.depth_conv\.3\.global_avg_pool\.1\.(\w+)", r"CAMERA.depth_net.pyramid.image_mean.conv.\1"),
     Rule(r"depth_net\.depth_conv\.3\.global_avg_pool\.2\.(\w+)", r"CAMERA.depth_net.pyramid.image_mean.bn.\1"),
@@ -136,7 +140,9 @@ _DETECTION = (
 
 _FIELD = r"pts_bbox_head\.render_model\.field"
 _RENDERING = (
-    Rule(r"pts_bbox_head\.render_conv\.(?P<place>[01])\.(?P<weight>\w+)", _in_threes("head.render_conv.{part}.{weight}")),
+    Rule(
+        r"pts_bbox_head\.render_conv\.(?P<place>[01])\.(?P<weight>\w+)", _in_threes("head.render_conv.{part}.{weight}")
+    ),
     Rule(_FIELD + r"\.sdf_decoder\.fc_p\.(\w+)", r"head.renderer.field.sdf_mlp.point_proj.\1"),
     Rule(_FIELD + r"\.sdf_decoder\.fc_c\.(\d+)\.(\w+)", r"head.renderer.field.sdf_mlp.condition_proj.\1.\2"),
     Rule(_FIELD + r"\.sdf_decoder\.lin(\d+)\.(\w+)", r"head.renderer.field.sdf_mlp.layers.\1.\2"),
