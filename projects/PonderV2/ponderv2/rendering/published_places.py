@@ -11,6 +11,9 @@ from torch import Tensor
 
 from ponderv2.shapes import Float
 
+from .compositing import transmittance_weights
+from .opacity import neus_log_transparency
+
 _EPS = 1e-5
 
 
@@ -91,11 +94,9 @@ def _weights(sdf: Float[Tensor, "*r s"], delta: Float[Tensor, "*r d"], sharpness
     """Compute rendering weights of the sections between samples, with the epsilons that count in empty space."""
     slope = sdf.diff(dim=-1) / (delta + _EPS)
     before = F.pad(slope[..., :-1], (1, 0))
-    half = torch.minimum(before, slope).clamp(-1e3, 0.0) * delta / 2
+    slope = torch.minimum(before, slope).clamp(-1e3, 0.0)
     middle = (sdf[..., 1:] + sdf[..., :-1]) / 2
-    start, end = (torch.sigmoid(value * sharpness) for value in (middle - half, middle + half))
-    alpha = (start - end + _EPS) / (start + _EPS)
-    return alpha * F.pad(torch.cumprod(1 - alpha + 1e-7, dim=-1)[..., :-1], (1, 0), value=1.0)
+    return transmittance_weights(neus_log_transparency(middle, slope, delta, sharpness, _EPS))
 
 
 def _random(like: Float[Tensor, "*r"], count: int, generator: torch.Generator | None) -> Float[Tensor, "*r n"]:
