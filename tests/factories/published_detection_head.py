@@ -1,8 +1,8 @@
 """UVTR's decoder and box decoding in plain torch, on weights by their published names.
 
 What they compute is a fact about github.com/Nightmare-n/UniPAD (`uni3d_detr_v2.py`, `uvtr_dn_head.py`,
-`nms_free_coder.py`) and github.com/dvlab-research/UVTR (`uni3d_detr.py`, `uvtr_head.py`): in evaluation, boxes of mmdet3d
-before 1.0, and no suppression.
+`nms_free_coder.py`) and github.com/dvlab-research/UVTR (`uni3d_detr.py`, `uvtr_head.py`). It is that of evaluation,
+with boxes of mmdet3d before 1.0, and without suppression.
 """
 
 import itertools

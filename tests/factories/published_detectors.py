@@ -1,4 +1,4 @@
-"""The four detectors that UniPAD publishes, and its pre-trainings, in their layout and at their size; and small ones."""
+"""The detectors and pre-trainings that UniPAD publishes, in their layout and at their size; and a small one."""
 
 from tests.factories.published_layout import (
     Shapes,

@@ -74,9 +74,10 @@ def second(weights: Weights, volume: Tensor) -> Tensor:
     for k in itertools.count():
         name = f"pts_neck.extra_blocks.{3 * k}"
         if f"{name}.weight" not in weights:
-            return total
+            break
         total = F.conv3d(total, weights[f"{name}.weight"], padding=1)
         total = F.relu(batch_norm(weights, f"pts_neck.extra_blocks.{3 * k + 1}", total, EPS))
+    return total
 
 
 def _kernel(weights: Weights, name: str, x: Tensor, **how: int | tuple[int, ...]) -> Tensor:

@@ -17,8 +17,8 @@ from ponderv2.encoders import (
 from ponderv2.encoders.blocks import conv3d_block
 from ponderv2.structures import SensorBatch, VoxelGrid
 from tests.factories import published_image_modules as image
-from tests.factories import published_lidar_modules as lidar
 from tests.factories import published_layout as layout
+from tests.factories import published_lidar_modules as lidar
 from tests.factories.published_conversion import converted
 from tests.factories.published_depth import published_complex_depth, published_simple_depth
 from tests.factories.voxels import random_voxels

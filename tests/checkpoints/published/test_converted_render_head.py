@@ -9,19 +9,29 @@ from ponderv2.structures import FeatureVolume, VoxelGrid
 from tests.factories import published_layout as layout
 from tests.factories.published_conversion import converted
 from tests.factories.published_image_modules import biased_conv
-from tests.factories.published_rendering import published_render
+from tests.factories.published_rendering import published_mlp, published_render
 
 RANGE = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 GRID = VoxelGrid(RANGE, (18, 18, 5), placement="published")
 RAYS = 120
+DECODER = "pts_bbox_head.render_model.field.sdf_decoder."
 
 
 @pytest.fixture(scope="module")
 def weights():
     weights = layout.random_weights(layout.render_head(12, features=8))
-    # Signed distances of half a scene unit, not of several: most rays meet a surface.
-    name = "pts_bbox_head.render_model.field.sdf_decoder.lin5"
-    return weights | {f"{name}.{kind}": 0.2 * weights[f"{name}.{kind}"] for kind in ("weight", "bias")}
+    # A smooth field: in a rough one what rounding does to the place of a sample moves normals and depths.
+    weights |= {name: 0.5 * value for name, value in weights.items() if "_decoder." in name}
+    norm = "pts_bbox_head.render_conv.1"
+    weights |= {name: 0.3 * weights[name] for name in (f"{norm}.weight", f"{norm}.bias")}
+    # Distances as often below zero as above, so that most rays meet a surface.
+    name = f"{DECODER}lin5.bias"
+    generator = torch.Generator().manual_seed(1)
+    points = torch.rand(4000, 3, generator=generator) * 2 - 1
+    features = 0.3 * torch.randn(4000, 8, generator=generator).relu()
+    bias = weights[name].clone()
+    bias[0] -= published_mlp(weights, DECODER, points, features, relu=False)[:, 0].median()
+    return weights | {name: bias}
 
 
 def head_of(weights, **changes) -> RenderHead:

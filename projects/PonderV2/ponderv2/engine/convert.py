@@ -61,9 +61,9 @@ def model_shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tenso
     config = load_config(recipe, options=dict(options))
     if "encoder" not in config.get("model", {}):
         raise UserError(f"--config {recipe}: expected a recipe whose model has an encoder")
-    with recipe_errors(recipe, "cannot be built", [f"{key}={value}" for key, value in options.items()]):
-        with torch.device("meta"):
-            return MODELS.build(config.model).state_dict()
+    changes = [f"{key}={value}" for key, value in options.items()]
+    with recipe_errors(recipe, "cannot be built", changes), torch.device("meta"):
+        return MODELS.build(config.model).state_dict()
 
 
 def _print_parts(own: Mapping[str, Tensor], conversion: Conversion) -> None:

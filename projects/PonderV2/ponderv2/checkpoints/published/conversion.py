@@ -67,8 +67,8 @@ def convert_published(
     left_over = []
     for key, value in published.items():
         name = rename(key, fusion)
-        reason = _reason(NOT_WEIGHTS, key) or (_reason(NOT_READ, key) if not _has(own, name) else None)
-        if reason is not None:
+        reason = _reason(NOT_WEIGHTS, key) or _reason(NOT_READ, key)
+        if reason is not None and not _has(own, name):
             unused[key] = reason
         elif name is None:
             left_over.append(key)

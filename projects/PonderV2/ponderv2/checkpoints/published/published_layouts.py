@@ -131,8 +131,8 @@ def order_classes(weights: Weights, classes: Sequence[str]) -> Weights:
 def box_rows(weights: Weights) -> Weights:
     """Make the last layer of the box branches predict the code of `heads.uvtr.box_code`.
 
-    Boxes of mmdet3d before 1.0 have their width first, and a yaw that is −yaw − π/2 of that here: log l and log w change
-    places, the sine is minus their cosine and the cosine minus their sine.
+    Boxes of mmdet3d before 1.0 have their width first, and a yaw that is −yaw − π/2 here: log l and log w trade places,
+    the sine is minus their cosine and the cosine minus their sine.
     """
     order = [0, 1, 3, 2, 4, 5, 7, 6, 8, 9]
     sign = torch.tensor([1.0, 1, 1, 1, 1, 1, -1, -1, 1, 1])

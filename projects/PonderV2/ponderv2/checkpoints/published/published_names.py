@@ -25,11 +25,8 @@ class Rule:
     published: str
     name: str | Callable[[re.Match], str]
 
-    def rename(self, published: str) -> str | None:
-        """Return the name here; None where this rule is not about that weight."""
-        match = re.fullmatch(self.published, published)
-        if match is None:
-            return None
+    def name_of(self, match: re.Match) -> str:
+        """Return the name here of a published name that the pattern matches."""
         return match.expand(self.name) if isinstance(self.name, str) else self.name(match)
 
 
@@ -163,8 +160,9 @@ def rename(published: str, fusion: bool) -> str | None:
         fusion: whether the model has a `FusionEncoder`, in which each sensor's encoder has a place of its own.
     """
     for rule in RULES:
-        name = rule.rename(published)
-        if name is not None:
+        match = re.fullmatch(rule.published, published)
+        if match is not None:
+            name = rule.name_of(match)
             for sensor in SENSORS:
                 name = name.replace(f"{sensor.upper()}.", f"encoder.{sensor}." if fusion else "encoder.", 1)
             return name
