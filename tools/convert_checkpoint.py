@@ -35,10 +35,11 @@ def run(given: argparse.Namespace) -> None:
     from ponderv2.engine.recipe_options import parse_options
 
     options = parse_options(given.cfg_options)
-    recipe, *changes = convert(given.source, given.out, given.kind, RECIPES, given.config, options)
+    path, *changes = convert(given.source, given.out, given.kind, RECIPES, given.config, options)
     print(f"written to {given.out}; it is of this recipe, with these settings:")
+    recipe = Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else path
     settings = f" --cfg-options {shlex.join(changes)}" if changes else ""
-    print(f"  {shlex.quote(recipe)}{settings}")
+    print(f"  {shlex.quote(str(recipe))}{settings}")
 
 
 def main(arguments: list[str] | None = None) -> int:

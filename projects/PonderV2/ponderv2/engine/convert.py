@@ -49,11 +49,10 @@ def convert(
     own = model_shapes(recipe, options)
     conversion = convert_published(published.weights, own, str(source), published.classes)
     _print_parts(own, conversion)
-    command = [str(recipe), *(f"{key}={value}" for key, value in options.items())]
-    _write(
-        out, conversion.weights, {"source": source.name, "kind": kind, "recipe": recipe.name, "options": command[1:]}
-    )
-    return command
+    changes = _words(options)
+    meta = {"source": source.name, "kind": kind, "recipe": recipe.name, "options": changes}
+    _write(out, conversion.weights, meta)
+    return [str(recipe), *changes]
 
 
 def model_shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tensor]:
@@ -61,9 +60,12 @@ def model_shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tenso
     config = load_config(recipe, options=dict(options))
     if "encoder" not in config.get("model", {}):
         raise UserError(f"--config {recipe}: expected a recipe whose model has an encoder")
-    changes = [f"{key}={value}" for key, value in options.items()]
-    with recipe_errors(recipe, "cannot be built", changes), torch.device("meta"):
+    with recipe_errors(recipe, "cannot be built", _words(options)), torch.device("meta"):
         return MODELS.build(config.model).state_dict()
+
+
+def _words(options: Mapping[str, object]) -> list[str]:
+    return [f"{key}={value}" for key, value in options.items()]
 
 
 def _print_parts(own: Mapping[str, Tensor], conversion: Conversion) -> None:

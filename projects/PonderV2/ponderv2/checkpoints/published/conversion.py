@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ponderv2.checkpoints.coverage import compare
@@ -85,16 +86,17 @@ def convert_published(
     problems = [f"{len(keys)} {kind}: {_first(keys)}" for kind, keys in wrong.items() if keys]
     if problems:
         raise UserError(f"{where} does not fit the model, weights are {'; '.join(problems)}")
-    return Conversion({name: weights[name] for name in own}, unused)
+    # Each with memory of its own, in its own order: rows and axes were taken out of others.
+    copies = {name: weights[name].clone(memory_format=torch.contiguous_format) for name in own}
+    return Conversion(copies, unused)
 
 
 def _has(own: Mapping[str, Tensor], name: str | None) -> bool:
-    """Tell whether the model has the part that a name is of; a part's layout may be another on the way."""
-    return name is not None and any(key.startswith(_part(name)) for key in own)
-
-
-def _part(name: str) -> str:
-    return name.partition("color_mlp.")[0] + "color_mlp." if "color_mlp." in name else name
+    """Tell whether the model has the part that a weight is of, whose own name on the way may be no final one."""
+    if name is None:
+        return False
+    before, decoder, _ = name.partition(".color_mlp.")
+    return any(key.startswith(before + decoder) for key in own)
 
 
 def _reason(table: Mapping[str, str], key: str) -> str | None:
