@@ -191,7 +191,8 @@ def build_detector(config: Config, encoder: str, seed: int, device: str) -> nn.M
     if encoder == SCRATCH:
         config.merge_from_dict(dict(config.get("scratch", {"model.init_cfg": None})))
     else:
-        config.model.init_cfg = dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder}
+        # The head is not looked at, and an exported encoder has none.
+        config.model.init_cfg = dict(config.model.get("init_cfg") or {}) | {"checkpoint": encoder, "head": False}
     model = MODELS.build(config.model)
     # Initialisation logs a line for every parameter.
     with messages_from(logging.WARNING):

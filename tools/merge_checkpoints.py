@@ -1,4 +1,9 @@
-"""Start a fusion model from two encoders: python tools/merge_checkpoints.py CAMERA LIDAR OUT --config RECIPE."""
+"""Start a fusion model from two models: python tools/merge_checkpoints.py CAMERA LIDAR OUT --config RECIPE.
+
+Both encoders are taken, and for a fusion detector the head of the LiDAR detector, as published.
+
+Exit code: 0 done, 2 the two do not make the fusion model.
+"""
 
 import argparse
 import sys
@@ -28,14 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PREFIX",
         help="parts of the fusion model that start new although they belong to an encoder, as encoder.lidar.convs",
     )
+    parser.add_argument(
+        "--no-head",
+        action="store_true",
+        help="leave out the head of the LiDAR detector; then train with --cfg-options model.init_cfg.head=False",
+    )
 
 
 def run(given: argparse.Namespace) -> None:
-    """Merge the encoders."""
+    """Merge the models."""
     writable_file(given.out, "OUT")
     from ponderv2.engine.merge import merge
 
-    merge(given.camera, given.lidar, given.out, given.config, given.allow_missing)
+    merge(given.camera, given.lidar, given.out, given.config, given.allow_missing, head=not given.no_head)
     print(f"written to {given.out}")
 
 

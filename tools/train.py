@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe_arguments(parser)
     add_launch_arguments(parser)
     add_scratch_argument(parser)
-    parser.add_argument("--amp", action="store_true", help="mixed precision: float16 with CUDA, else bfloat16")
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="half precision also where the recipe says float32 or the card has no bfloat16",
+    )
     parser.add_argument(
         "--resume",
         nargs="?",

@@ -19,13 +19,16 @@ from ponderv2.encoders import (
 )
 from ponderv2.lifting import PullLift, SplatLift
 
+# Where the image backbone starts (docs/model_zoo.md says where the files come from): pre-training without labels, from
+# SparK; baselines from supervised ImageNet-1k, in transformers' copy of the file that the published configs name.
+spark_weights = "data/ckpts/convnextS_1kpretrained_official_style.pth"
 imagenet_weights = "facebook/convnext-small-224"
 grid_54m = dict(point_cloud_range=(-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), size=(180, 180, 5))
 
 convnext_small = dict(
     type=PonderConvNeXt,
     size="small",
-    weights=imagenet_weights,
+    weights=spark_weights,
     out_indices=(1, 2, 3),
     frozen_stages=1,
     drop_path_rate=0.2,

@@ -16,12 +16,12 @@ with read_base():
     from .._base_.runtime import *
     from .._base_.uvtr_heads import suppressing_head
 
-from mmengine.optim import CosineAnnealingLR, CosineAnnealingMomentum, OptimWrapper
+from mmengine.optim import CosineAnnealingLR, CosineAnnealingMomentum
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
 from ponderv2.datasets import GroundTruthSampling, PonderCBGSDataset
-from ponderv2.engine import CheckedOptimWrapperConstructor, DisableTransformsHook
+from ponderv2.engine import CheckedOptimWrapperConstructor, DisableTransformsHook, PrecisionOptimWrapper
 from ponderv2.evaluation import PonderNuScenesMetric
 from ponderv2.models import SensorPreprocessor, VolumeDetector
 
@@ -64,7 +64,8 @@ max_epochs = 20
 rising = dict(begin=0, end=0.4 * max_epochs, by_epoch=True, convert_to_iter_based=True)
 falling = dict(begin=0.4 * max_epochs, end=max_epochs, by_epoch=True, convert_to_iter_based=True)
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=PrecisionOptimWrapper,
+    precision="auto",  # bfloat16 where the device is fast in it, as an A100 is; published: float16
     constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=1e-4, weight_decay=0.01),  # at the start; at the peak 1e-3
     clip_grad=dict(max_norm=10, norm_type=2),
@@ -78,3 +79,4 @@ param_scheduler = [
 train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=4)
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 custom_hooks = [dict(type=DisableTransformsHook, after=15, transforms=(GroundTruthSampling,))]
+default_hooks = dict(default_hooks, **with_best)

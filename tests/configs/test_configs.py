@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from ponderv2.engine import load_config, resolved_recipe
+from ponderv2.engine import PrecisionOptimWrapper, load_config, resolved_recipe
 from ponderv2.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -19,13 +19,7 @@ PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
 
 def _load(path: Path, scratch: bool = False) -> Config:
-    config = load_config(path, scratch=scratch)
-    # Hub weights need a network; everything else of a full-size model is built as it is.
-    encoder = config.model.encoder
-    for part in (encoder, encoder.get("camera", {})):
-        if part.get("img_backbone", {}).get("weights"):
-            part.img_backbone.weights = None
-    return config
+    return load_config(path, scratch=scratch)
 
 
 def _build(config: dict) -> nn.Module:
@@ -144,16 +138,32 @@ def _encoder_shapes(config: Config, prefix: str = "") -> dict[str, torch.Size]:
     return {prefix + name: value.shape for name, value in _build(config.model.encoder).state_dict().items()}
 
 
+def _head_shapes(config: Config) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in _build(config.model.head).state_dict().items()}
+
+
+def _merged_detectors(path: Path) -> tuple[Path, Path]:
+    """The camera and the LiDAR detector that a fusion detector is merged from."""
+    folder = CONFIGS / "detection"
+    if "fifth" in path.stem:
+        return (
+            folder / "uvtr_camera_convnext_s_vs0p075_4xb1_12e_nuscenes_fifth.py",
+            folder / "uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes_fifth.py",
+        )
+    test = "_test" if path.stem.endswith("_test") else ""
+    return (
+        folder / f"uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes{test}.py",
+        folder / f"uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes{test}.py",
+    )
+
+
 def _start_of(config: Config, path: Path, scratch: bool) -> dict[str, torch.Size]:
     """Shapes by name of what `init_cfg` loads: of the pre-training it names, or of the merged detectors."""
     source = Path(config.model.init_cfg.checkpoint)
     if source.parent.name != "work_dirs":
         (recipe,) = [p for p in PRETRAINING if p.stem == source.parent.name]
         return _encoder_shapes(_load(recipe))
-    share = "_fifth" if "fifth" in path.stem else ""
-    folder = CONFIGS / "detection"
-    camera = folder / "uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes.py"
-    lidar = folder / f"uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes{share}.py"
+    camera, lidar = _merged_detectors(path)
     return _encoder_shapes(_load(camera, scratch), "camera.") | _encoder_shapes(_load(lidar, scratch), "lidar.")
 
 
@@ -172,6 +182,23 @@ def test_what_a_detector_starts_from_covers_its_encoder_but_for_what_it_says_is_
         assert any(k.startswith(part) for k in own)
 
 
+def _frames(config: Config) -> dict:
+    """Which key frames a recipe trains on."""
+    train = config.train_dataloader.dataset
+    train = train.get("dataset", train)
+    return {key: train.get(key) for key in ("ann_file", "load_interval", "fraction", "fraction_seed")}
+
+
+@pytest.mark.parametrize("scratch", [False, True])
+@pytest.mark.parametrize("path", [p for p in DETECTORS if "fusion_convnext" in p.stem], ids=lambda p: p.stem)
+def test_a_fusion_detector_starts_with_the_head_of_a_lidar_detector_and_on_labels_of_its_own_frames(path, scratch):
+    config = _load(path, scratch)
+    assert config.model.init_cfg.head is True
+    camera, lidar = (_load(part, scratch) for part in _merged_detectors(path))
+    assert _head_shapes(lidar) == _head_shapes(config)
+    assert _frames(camera) == _frames(lidar) == _frames(config)
+
+
 @pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)
 def test_the_baseline_of_a_detector_differs_in_its_start_alone(path):
     pretrained, baseline = load_config(path), load_config(path, scratch=True)
@@ -184,11 +211,54 @@ def test_the_baseline_of_a_detector_differs_in_its_start_alone(path):
         assert str(baseline[name]) == str(value), name
 
 
-def test_a_camera_baseline_starts_from_imagenet():
-    for path in DETECTORS:
-        if "camera_convnext" in path.stem:
-            assert load_config(path).model.encoder.img_backbone.weights is None
+def test_pre_training_starts_from_spark_and_a_camera_baseline_from_imagenet():
+    for path in RECIPES:
+        encoder = load_config(path).model.encoder
+        backbone = encoder.get("camera", encoder).get("img_backbone")
+        if path in PRETRAINING and "convnext" in path.stem:
+            assert backbone.weights == "data/ckpts/convnextS_1kpretrained_official_style.pth"
+        elif "camera_convnext" in path.stem:
+            assert backbone.weights is None
             assert load_config(path, scratch=True).model.encoder.img_backbone.weights == "facebook/convnext-small-224"
+        elif backbone is not None:
+            # Detectors start from checkpoints; tiny backbones are too small for anyone's weights.
+            assert backbone.get("weights") is None
+
+
+FULL_SIZE = [p for p in RECIPES if p.parent.name != "tiny"]
+
+
+@pytest.mark.parametrize("path", FULL_SIZE, ids=lambda p: p.stem)
+def test_a_full_size_recipe_trains_in_half_precision_where_that_is_fast_by_itself(path):
+    config = load_config(path)
+    assert config.optim_wrapper.type is PrecisionOptimWrapper
+    assert config.optim_wrapper.precision == "auto"
+    assert config.env_cfg.tf32 is True
+
+
+@pytest.mark.parametrize("path", FULL_SIZE, ids=lambda p: p.stem)
+def test_pre_training_validates_on_a_fixed_part_and_a_detector_keeps_the_best(path):
+    config = load_config(path)
+    if path in PRETRAINING:
+        part, whole = config.val_dataloader.dataset, config.test_dataloader.dataset
+        assert part == dict(whole, load_interval=20)
+        assert whole.get("load_interval", 1) == 1
+        assert config.default_hooks.checkpoint.get("save_best") is None
+        return
+    keeps = config.default_hooks.checkpoint
+    assert (keeps.save_best, keeps.rule) == ("nuscenes/NDS", "greater")
+    assert (config.val_dataloader is None) == path.stem.endswith("_test")
+
+
+def test_the_convolutions_after_the_volume_have_the_norms_of_their_published_neighbours():
+    """Those of the LiDAR neck ("extra_conv") have eps 1e-3 and momentum 0.01, the others torch's own."""
+    path = CONFIGS / "detection" / "uvtr_fusion_convnext_s_vs0p075_4xb2_20e_nuscenes.py"
+    encoder = _build(load_config(path).model.encoder)
+    found = {
+        name: {(conv.bn.eps, conv.bn.momentum) for conv in convs}
+        for name, convs in (("lidar", encoder.lidar.convs), ("camera", encoder.camera.convs), ("fuse", encoder.fuse))
+    }
+    assert found == {"lidar": {(1e-3, 0.01)}, "camera": {(1e-5, 0.1)}, "fuse": {(1e-5, 0.1)}}
 
 
 def test_scratch_of_a_recipe_without_a_baseline_is_an_error_that_names_it():

@@ -1,14 +1,20 @@
 """Merging a camera and a LiDAR encoder into the start of a fusion model."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from ponderv2.checkpoints import compare, export_encoder, read_encoder_weights
+from ponderv2.engine import load_config
 from ponderv2.engine.merge import merge, merge_encoders, write_merged
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from tests.factories.lidar_models import fusion_model_config
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +123,66 @@ def test_a_recipe_without_both_encoders_is_refused(parts, repository, tmp_path):
     recipe = repository / "configs" / "tiny" / "ponderv2_lidar_keyframe.py"
     with pytest.raises(UserError, match="expected a model with an encoder of camera and lidar"):
         merge(parts[0], parts[1], tmp_path / "merged.pth", recipe)
+
+
+@pytest.fixture(scope="module")
+def detectors(tmp_path_factory):
+    """Recipe of the tiny fusion detector, and a camera and a LiDAR detector in checkpoints."""
+    folder, tiny = tmp_path_factory.mktemp("detectors"), REPOSITORY / "configs" / "tiny"
+    torch.manual_seed(2)
+    models = {}
+    for modality in ("camera", "lidar"):
+        models[modality] = MODELS.build(load_config(tiny / f"uvtr_{modality}_synthetic.py").model)
+        torch.save({"meta": {}, "state_dict": models[modality].state_dict()}, folder / f"{modality}.pth")
+    config = load_config(tiny / "uvtr_fusion_synthetic.py").model
+    return tiny / "uvtr_fusion_synthetic.py", folder, models, config
+
+
+def test_a_fusion_detector_starts_with_the_head_of_the_lidar_detector(detectors, tmp_path, capsys):
+    recipe, folder, models, config = detectors
+    merge(folder / "camera.pth", folder / "lidar.pth", tmp_path / "merged.pth", recipe)
+    assert re.search(rf"head +│ +{len(models['lidar'].head.state_dict())} ", capsys.readouterr().out)
+    start = dict(checkpoint=str(tmp_path / "merged.pth"), new=("fuse",), head=True)
+    fused = MODELS.build(dict(config, init_cfg=start))
+    fused.init_weights()
+    for part, own in (("camera", fused.encoder.camera), ("lidar", fused.encoder.lidar)):
+        theirs = models[part].encoder.state_dict()
+        assert all(torch.equal(value, theirs[name]) for name, value in own.state_dict().items())
+    theirs = models["lidar"].head.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in fused.head.state_dict().items())
+
+
+def test_the_head_can_be_left_out_and_a_recipe_that_wants_it_then_says_so(detectors, tmp_path):
+    recipe, folder, models, config = detectors
+    out = tmp_path / "merged.pth"
+    merge(folder / "camera.pth", folder / "lidar.pth", out, recipe, head=False)
+    assert all(name.startswith("encoder.") for name in torch.load(out, weights_only=True)["state_dict"])
+    start = dict(checkpoint=str(out), new=("fuse",))
+    fresh = MODELS.build(dict(config, init_cfg=start))
+    fresh.init_weights()
+    name = "decoder.layers.0.self_attention.query_key.weight"
+    assert not torch.equal(fresh.head.state_dict()[name], models["lidar"].head.state_dict()[name])
+    wanting = MODELS.build(dict(config, init_cfg=dict(start, head=True)))
+    with pytest.raises(UserError, match=r"model\.init_cfg\.head: .*merged\.pth.*has no head; .*init_cfg\.head=False"):
+        wanting.init_weights()
+
+
+def test_a_lidar_model_without_a_head_of_this_detector_is_refused_by_name(detectors, tmp_path):
+    recipe, folder, models, _ = detectors
+    config = load_config(recipe.with_name("uvtr_lidar_synthetic.py")).model
+    export_encoder(models["lidar"].encoder, tmp_path / "lidar.safetensors", config.encoder, config.data_preprocessor)
+    with pytest.raises(UserError, match=r"lidar\.safetensors is an exported encoder, which has no head.*; --no-head"):
+        merge(folder / "camera.pth", tmp_path / "lidar.safetensors", tmp_path / "merged.pth", recipe)
+    # As the head of a pre-training, or of another detector.
+    weights = {k: v for k, v in models["lidar"].state_dict().items() if k.startswith("encoder.")}
+    torch.save({"state_dict": weights | {"head.render_conv.conv.bias": torch.ones(8)}}, tmp_path / "pretrained.pth")
+    with pytest.raises(UserError, match=r"nothing was written: head: \d+ missing.*head: 1 unexpected"):
+        merge(folder / "camera.pth", tmp_path / "pretrained.pth", tmp_path / "merged.pth", recipe)
+    assert not (tmp_path / "merged.pth").exists()
+
+
+def test_a_joint_pre_training_takes_the_encoders_alone(detectors, tmp_path):
+    recipe, folder, _, _ = detectors
+    pretraining = recipe.with_name("ponderv2_fusion_synthetic.py")
+    merge(folder / "camera.pth", folder / "lidar.pth", tmp_path / "merged.pth", pretraining)
+    assert all(k.startswith("encoder.") for k in torch.load(tmp_path / "merged.pth", weights_only=True)["state_dict"])

@@ -82,3 +82,26 @@ def test_amp_on_a_cpu_is_bfloat16_where_it_is_fast_and_else_refused(repository, 
     device_is_fast(False)
     with pytest.raises(UserError, match="--amp needs CUDA or a CPU with AVX512-BF16"):
         training_config(args)
+
+
+@pytest.fixture
+def _own_switches():
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("_own_switches")
+@pytest.mark.parametrize(("options", "allowed"), [([], True), (["env_cfg.tf32=False"], False)])
+def test_a_training_rounds_convolutions_to_tf32_as_the_recipe_says_and_no_other_product(repository, options, allowed):
+    recipe = repository / "configs" / "tiny" / "ponderv2_camera_keyframe.py"
+    parser = argparse.ArgumentParser()
+    load_tool(repository, "train").add_arguments(parser)
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = not allowed, True
+    training_config(parser.parse_args([str(recipe), *(["--cfg-options", *options] if options else [])]))
+    assert torch.backends.cudnn.allow_tf32 is allowed
+    # Geometry and signed distances are products of matrices, and sparse convolutions read coordinates.
+    assert torch.backends.cuda.matmul.allow_tf32 is False
+    from spconv import constants
+
+    assert constants.SPCONV_ALLOW_TF32 is False

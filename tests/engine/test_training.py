@@ -14,6 +14,7 @@ from PIL import Image
 
 from ponderv2.checkpoints import read_encoder
 from ponderv2.folder_lock import folder_lock
+from tests.factories.tool_scripts import call_tool
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "configs/tiny/ponderv2_camera_keyframe.py"
@@ -55,6 +56,21 @@ def trained(frame_root, tmp_path_factory):
     options = ["train_cfg.max_iters=4", "train_cfg.val_interval=4", "default_hooks.checkpoint.interval=2"]
     _run(_command("train", "--data-root", frame_root, "--work-dir", work_dir, options=options))
     return work_dir
+
+
+def test_the_encoder_of_a_checkpoint_is_exported_as_at_the_end_of_a_training(trained, repository, tmp_path, capsys):
+    arguments = [repository / RECIPE, trained / "iter_4.pth", "--out", tmp_path / "encoder.safetensors"]
+    assert call_tool(repository, "export_encoder", [*arguments, "--cfg-options", *SMALL], capsys) == (0, "")
+    ours, theirs = (read_encoder(folder / "encoder.safetensors")[1] for folder in (tmp_path, trained))
+    assert (ours.sha256, ours.encoder, ours.preprocessor, ours.name) == (
+        theirs.sha256,
+        theirs.encoder,
+        theirs.preprocessor,
+        theirs.name,
+    )
+    arguments = [repository / RECIPE, trained / "iter_2.pth", "--out", tmp_path / "earlier.safetensors"]
+    assert call_tool(repository, "export_encoder", [*arguments, "--cfg-options", *SMALL], capsys) == (0, "")
+    assert read_encoder(tmp_path / "earlier.safetensors")[1].sha256 != theirs.sha256
 
 
 def test_training_leaves_checkpoint_preview_and_encoder(trained):

@@ -85,13 +85,15 @@ def _checkpoints(root: Path, found: dict[str, Path]) -> dict[str, Path]:
     torch.save({"state_dict": {"encoder.x": torch.zeros(2)}, "meta": {}}, root / "foreign.pth")
     torch.save({"state_dict": {"encoder.camera.x": torch.zeros(2)}, "meta": {}}, root / "fused.pth")
     torch.save({"weights": {}}, root / "keyless.pth")
+    published = {"pts_middle_encoder.conv_out.1.bias": torch.zeros(256), "pts_middle_encoder.extra": torch.zeros(1)}
+    torch.save({"state_dict": published, "meta": {}}, root / "published.pth")
     (root / "torn.pth").write_bytes((root / "detector.pth").read_bytes()[:5000])
     (root / "nothing.pth").write_bytes(b"")
     (root / "hostile.pth").write_bytes(pickle.dumps(_Runs(), protocol=2))
     moved = root / "moved"
     moved.mkdir()
     (moved / "last_checkpoint").write_text("elsewhere/iter_9.pth")
-    names = ("pretrain", "detector", "coded", "foreign", "fused", "keyless", "torn", "nothing", "hostile")
+    names = ("pretrain", "detector", "coded", "foreign", "fused", "keyless", "torn", "nothing", "hostile", "published")
     return {f"{name}_checkpoint": root / f"{name}.pth" for name in names} | {
         "encoder": root / "encoder.safetensors",
         "moved": moved,

@@ -12,9 +12,12 @@ from tests.tools.conftest import COARSE
 HERE = ["--work-dir", "{out}/work"]
 TRAIN = ["{detector_recipe}", "--data-root", "{streets}", *HERE]
 SCRATCH = ["--scratch", "--cfg-options", COARSE]
+PRETRAIN = ["{pretrain_recipe}", "--data-root", "{streets}", *HERE, "--cfg-options", COARSE]
 TEST = ["{detector_recipe}", "{detector_checkpoint}", "--data-root", "{streets}", *HERE]
 RENDER = ["{pretrain_recipe}", "{pretrain_checkpoint}", "--data-root", "{streets}", "--out", "{out}/pictures"]
 MERGE = ["{encoder}", "{encoder}", "{out}/merged.pth", "--config", "{fusion_recipe}"]
+CONVERT = ["{published_checkpoint}", "{out}/converted.pth", "--from", "unipad-lidar"]
+EXPORT = ["{pretrain_recipe}", "{pretrain_checkpoint}", "--out", "{out}/encoder.safetensors", "--cfg-options", COARSE]
 DATA = ["--root", "{streets}", "--version", "v1.0-mini", "--out", "{out}", "--workers", "1"]
 PROBE = ["{detector_recipe}", "--data-root", "{streets}", "--encoders", "scratch"]
 STUDY = ["--data-root", "{streets}", "--out", "{out}/study"]
@@ -101,6 +104,20 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
             r"encoder file .*nowhere\.safetensors does not exist",
         ),
         (
+            [*PRETRAIN, "model.encoder.img_backbone.weights={nowhere}.pth"],
+            r"weights '.*nowhere\.pth': no such file or folder, .*docs/model_zoo\.md says where",
+        ),
+        (
+            [
+                *TRAIN,
+                "--cfg-options",
+                COARSE,
+                "model.init_cfg.checkpoint={detector_checkpoint}",
+                "model.init_cfg.heads=1",
+            ],
+            r"init_cfg: expected the keys checkpoint, new and head",
+        ),
+        (
             [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={foreign_checkpoint}"],
             r"foreign\.pth does not cover this model's encoder, nothing was loaded",
         ),
@@ -169,7 +186,34 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*MERGE[:-1], "{nowhere}.py"], r"recipe .*nowhere\.py does not exist"),
         (["{fused_checkpoint}", *MERGE[1:]], r"fused\.pth: expected a camera encoder, found a fusion encoder"),
         ([*MERGE[:1], "{keyless_checkpoint}", *MERGE[2:]], r"keyless\.pth: expected a checkpoint with the key"),
-        (["{foreign_checkpoint}", *MERGE[1:]], r"the weights are not of this recipe, nothing was written"),
+        (["{foreign_checkpoint}", *MERGE[1:], "--no-head"], r"the weights are not of this recipe, nothing was written"),
+        (MERGE, r"encoder\.safetensors is an exported encoder, which has no head; .*; --no-head starts"),
+    ],
+    "export_encoder": [
+        (["{pretrain_recipe}"], r"the following arguments are required: checkpoint"),
+        (["{pretrain_recipe}", "{nowhere}.pth"], r"checkpoint .*nowhere\.pth does not exist"),
+        ([*EXPORT, "--out", "{file}"], r"--out .*file\.txt: expected a file \*\.safetensors"),
+        ([*EXPORT, "--out", "{empty}"], r"--out .*empty: expected a file, found a folder"),
+        (["{pretrain_recipe}", "{detector_checkpoint}", *EXPORT[2:]], r"detector\.pth is not of this recipe"),
+        (["{parts}", *EXPORT[1:]], r"tiny\.py has no model, so there is nothing to export"),
+    ],
+    "convert_checkpoint": [
+        (CONVERT[:2], r"the following arguments are required: --from"),
+        ([*CONVERT[:3], "ponder"], r"--from: invalid choice: 'ponder'"),
+        (["{nowhere}.pth", *CONVERT[1:]], r"checkpoint .*nowhere\.pth does not exist"),
+        ([CONVERT[0], "{empty}", *CONVERT[2:]], r"OUT .*empty: expected a file, found a folder"),
+        (["{torn_checkpoint}", *CONVERT[1:]], r"cannot read .*torn\.pth as a checkpoint"),
+        (["{hostile_checkpoint}", *CONVERT[1:]], r"hostile\.pth"),
+        (["{keyless_checkpoint}", *CONVERT[1:]], r"keyless\.pth: expected a checkpoint with the key 'state_dict'"),
+        (["{detector_checkpoint}", *CONVERT[1:]], r"detector\.pth: no key of its state_dict starts with img_backbone"),
+        ([*CONVERT[:3], "unipad-camera"], r"--from unipad-camera expects the encoder of camera, the file holds the"),
+        (
+            CONVERT,
+            r"published\.pth does not fit the model, weights are 1 left over: pts_middle_encoder\.extra; \d+ miss",
+        ),
+        ([*CONVERT, "--config", "{nowhere}.py"], r"recipe .*nowhere\.py does not exist"),
+        ([*CONVERT, "--config", "{parts}"], r"--config .*tiny\.py: expected a recipe whose model has an encoder"),
+        ([*CONVERT, "--cfg-options", "modle.x=1"], r"has no 'modle'; did you mean model\?"),
     ],
     "benchmark": [
         ([], r"the following arguments are required: benchmark"),

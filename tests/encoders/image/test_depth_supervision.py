@@ -11,7 +11,7 @@ from ponderv2.encoders.image.depth_supervision import depth_bins, depth_cross_en
 from ponderv2.geometry import compose_rig, rotation_z, scaling_matrix
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
-from ponderv2.structures import CameraRig
+from ponderv2.structures import CameraRig, VoxelGrid
 from tests.factories.camera_models import model_config, packed
 from tests.factories.lidar_models import fusion_model_config
 
@@ -50,7 +50,7 @@ def _probabilities(samples=1, dtype=torch.float64):
     return torch.randn(samples, 2, BINS, *SIZE, dtype=dtype).softmax(dim=2)
 
 
-def _nearest_by_loops(points, rig, min_radius=0.0):
+def _nearest_by_loops(points, rig, min_radius=0.0, lead=0.0):
     """A z-buffer of pixels, then the minimum over the pixels of a cell, as it is published."""
     found = torch.full((len(points), rig.num_cameras, *SIZE), math.inf, dtype=torch.float64)
     for b, cloud in enumerate(points):
@@ -66,8 +66,9 @@ def _nearest_by_loops(points, rig, min_radius=0.0):
                 if 0 <= pixel[0] < HEIGHT and 0 <= pixel[1] < WIDTH:
                     buffer[pixel] = min(buffer.get(pixel, math.inf), d)
             for (row, column), d in buffer.items():
-                cell = b, n, row // STRIDE, column // STRIDE
-                found[cell] = min(found[cell], d)
+                cell = b, n, int(row + lead) // STRIDE, int(column + lead) // STRIDE
+                if cell[2] < SIZE[0] and cell[3] < SIZE[1]:
+                    found[cell] = min(found[cell], d)
     return found
 
 
@@ -92,6 +93,18 @@ def test_nearest_returns_equal_a_z_buffer_and_a_minimum():
     expected = _nearest_by_loops(points, rig)
     assert 0.2 < (expected < math.inf).double().mean() < 1.0
     torch.testing.assert_close(nearest.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_cells_that_begin_before_the_image_take_the_returns_around_their_centers():
+    # Around -0.5, 7.5, 15.5 and so on: the cell of a pixel is that of the pixel four to its right among tiles.
+    points, rig = [_cloud(), _cloud(300, seed=1)], _rig(2)
+    nearest = nearest_return(points, rig, SIZE, STRIDE, offset=-0.5)
+    torch.testing.assert_close(nearest.double(), _nearest_by_loops(points, rig, lead=4.0), rtol=1e-5, atol=1e-5)
+    assert not torch.equal(nearest, nearest_return(points, rig, SIZE, STRIDE))
+    levels = [_probabilities(2)], (STRIDE,), points, rig, RANGE
+    bins, valid = depth_bins(nearest, RANGE, BINS)
+    expected = depth_cross_entropy(levels[0][0], bins, valid)
+    torch.testing.assert_close(DepthSupervision(min_radius=0.0)(*levels, (-0.5,)), expected)
 
 
 def test_the_loss_equals_plain_loops():
@@ -143,6 +156,25 @@ def test_the_car_and_old_returns_are_left_out_on_request():
     assert loss(cloud, max_lag=0.0) != loss(cloud)
     with pytest.raises(ValueError, match=r"max_lag needs points .* got 4 columns"):
         loss(cloud[:, :4], max_lag=0.0)
+
+
+def test_returns_outside_the_volume_are_no_targets_and_hide_nothing():
+    """Published pipelines cut the points to the range, after augmentation: here the range is that of the volume."""
+    rig, grid = _rig(), VoxelGrid((-20.0, -20.0, -2.0, 20.0, 20.0, 2.0), (10, 10, 2))
+    inside = torch.tensor([[0.1, 12.0, 0.2, 0, 0]])
+    # Too high, and in front of the one that is inside; and too far in x.
+    outside = torch.tensor([[0.0, 5.0, 2.5, 0, 0], [25.0, 18.0, 0.0, 0, 0]])
+    probabilities = [_probabilities()]
+
+    def loss(points, grid):
+        return DepthSupervision(grid=grid)(probabilities, (STRIDE,), [points], rig, RANGE)
+
+    assert loss(torch.cat([inside, outside]), grid) == loss(inside, grid) == loss(inside, None)
+    assert loss(torch.cat([inside, outside]), None) != loss(inside, None)
+
+
+def test_the_camera_encoder_hands_its_volume_to_the_loss(supervised):
+    assert supervised.encoder.depth_loss.grid is supervised.encoder.grid
 
 
 def test_augmenting_the_scene_leaves_targets_as_they_are():

@@ -327,8 +327,11 @@ def test_a_mask_of_another_image_is_refused(kind):
 def build_from(kind: str, weights: object, **kwargs: object) -> nn.Module:
     """A tiny backbone with loaded weights, otherwise as initialised."""
     if kind == "convnext":
-        return PonderConvNeXt(depths=DEPTHS, channels=CONVNEXT, weights=str(weights), **kwargs)
-    return PonderResNet(depths=DEPTHS, channels=RESNET, stem_channels=8, weights=str(weights), **kwargs)
+        model = PonderConvNeXt(depths=DEPTHS, channels=CONVNEXT, weights=str(weights), **kwargs)
+    else:
+        model = PonderResNet(depths=DEPTHS, channels=RESNET, stem_channels=8, weights=str(weights), **kwargs)
+    model.init_weights()
+    return model
 
 
 def _reference(kind: str, out_indices: tuple[int, ...]) -> nn.Module:

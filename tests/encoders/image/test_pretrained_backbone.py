@@ -1,6 +1,5 @@
 """Loading backbone weights: what is covered, what is refused, and what happens without a network."""
 
-import logging
 import re
 
 import huggingface_hub
@@ -17,13 +16,31 @@ from transformers import (
 
 from ponderv2.encoders.image import pretrained_backbone
 from ponderv2.encoders.image.image_backbones import PonderConvNeXt, PonderResNet
+from ponderv2.encoders.image.weight_names import convnext_name
+from ponderv2.errors import UserError
 
 DEPTHS, CHANNELS = [1, 1, 1, 1], [8, 12, 16, 20]
 HUB_ID = "facebook/convnext-small-224"
 
 
 def convnext(weights: object, channels: list[int] = CHANNELS) -> PonderConvNeXt:
-    return PonderConvNeXt(depths=DEPTHS, channels=channels, weights=str(weights))
+    model = PonderConvNeXt(depths=DEPTHS, channels=channels, weights=str(weights))
+    model.init_weights()
+    return model
+
+
+def official_names(model: PonderConvNeXt) -> dict[str, torch.Tensor]:
+    """Weights of a backbone in the names of the original ConvNeXt, written out by hand."""
+    found = {}
+    for name, value in model.state_dict().items():
+        name = name.replace("stem.patch_embeddings.", "downsample_layers.0.0.")
+        name = name.replace("stem.layernorm.", "downsample_layers.0.1.")
+        name = re.sub(r"stages\.(\d)\.downsampling_layer\.(\d)\.", r"downsample_layers.\1.\2.", name)
+        name = re.sub(r"stages\.(\d)\.layers\.(\d)\.layernorm", r"stages.\1.\2.norm", name)
+        name = re.sub(r"stages\.(\d)\.layers\.(\d)\.layer_scale_parameter", r"stages.\1.\2.gamma", name)
+        name = re.sub(r"stages\.(\d)\.layers\.(\d)\.", r"stages.\1.\2.", name)
+        found[re.sub(r"norms\.(\d)\.", r"norm\1.", name)] = value
+    return found
 
 
 def classifier() -> ConvNextForImageClassification:
@@ -72,6 +89,7 @@ def test_a_saved_resnet_classifier_fills_the_backbone(tmp_path):
             value.add_(1)
     source.save_pretrained(tmp_path)
     model = PonderResNet(depths=DEPTHS, channels=[16, 24, 32, 40], stem_channels=8, weights=str(tmp_path))
+    model.init_weights()
     theirs = source.resnet.state_dict()
     for name, value in model.state_dict().items():
         name = name.replace("stem.", "embedder.", 1) if name.startswith("stem.") else f"encoder.{name}"
@@ -83,6 +101,49 @@ def test_the_state_dict_of_a_backbone_loads_again_from_one_file(tmp_path):
     torch.save({"state_dict": source.state_dict()}, tmp_path / "backbone.pth")
     model = convnext(tmp_path / "backbone.pth")
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("nested_in", [None, "model", "module"])
+def test_a_file_in_official_style_fills_the_backbone(tmp_path, log, nested_in):
+    """As SparK's `convnextS_1kpretrained_official_style.pth`, and the original authors' files, name their weights."""
+    source = PonderConvNeXt(depths=DEPTHS, channels=CHANNELS)
+    with torch.no_grad():
+        for value in source.parameters():
+            value.normal_()
+    tensors = official_names(source)
+    # Files have no norms of returned maps, but the classifier's.
+    returned = {f"norm{k}.{part}" for k in range(4) for part in ("weight", "bias")}
+    assert returned < tensors.keys()
+    tensors = {k: v for k, v in tensors.items() if k not in returned} | {"norm.weight": torch.ones(20)}
+    torch.save(tensors if nested_in is None else {nested_in: tensors}, tmp_path / "official.pth")
+    model = convnext(tmp_path / "official.pth")
+    for name, value in model.state_dict().items():
+        expected = source.state_dict()[name]
+        if name.startswith("norms."):
+            expected = torch.ones_like(value) if name.endswith("weight") else torch.zeros_like(value)
+        assert torch.equal(value, expected), name
+    assert "unexpected: 1 (norm.weight)" in log[0].getMessage()
+
+
+def test_the_names_of_the_published_detectors_are_known():
+    """MaskConvNeXt of UniPAD has official names, and a norm `norm3` of the map that it returns."""
+    model = PonderConvNeXt(depths=DEPTHS, channels=CHANNELS)
+    assert {convnext_name(name) for name in official_names(model)} == model.state_dict().keys()
+
+
+def test_nothing_is_read_before_a_training_starts(tmp_path):
+    """Evaluation builds the model and has its weights from a checkpoint."""
+    model = PonderConvNeXt(depths=DEPTHS, channels=CHANNELS, weights=str(tmp_path / "gone.pth"))
+    with pytest.raises(FileNotFoundError, match=r"gone\.pth.*docs/model_zoo\.md says where"):
+        model.init_weights()
+
+
+def test_without_weights_the_backbone_is_random_as_the_recipe_says(log):
+    model = PonderConvNeXt(depths=DEPTHS, channels=CHANNELS, weights=None)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.init_weights()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert log == []
 
 
 def test_a_torch_file_in_a_folder_is_read_when_there_is_no_safetensors_file(tmp_path):
@@ -134,7 +195,7 @@ def test_a_folder_without_weights_is_refused(tmp_path):
         convnext(tmp_path)
 
 
-def test_a_hub_out_of_reach_leaves_random_weights_and_a_warning(hub, log):
+def test_a_hub_out_of_reach_is_an_error_that_says_what_to_do(hub):
     asked = []
 
     def download(repository, name, local_files_only):
@@ -142,21 +203,19 @@ def test_a_hub_out_of_reach_leaves_random_weights_and_a_warning(hub, log):
         raise LocalEntryNotFoundError("not cached")
 
     hub(answers=False, download=download)
-    convnext(HUB_ID)
-    assert [record.levelno for record in log] == [logging.WARNING]
-    assert HUB_ID in log[0].getMessage()
-    assert "RANDOM" in log[0].getMessage()
+    with pytest.raises(UserError, match=rf"the hub cannot be reached and '{HUB_ID}'.*model_zoo\.md.*weights=None"):
+        convnext(HUB_ID)
     # Only the cache is asked: the client's own retries take half a minute.
     assert asked == [(HUB_ID, "model.safetensors", True), (HUB_ID, "pytorch_model.bin", True)]
 
 
-def test_a_connection_lost_on_the_way_warns_as_well(hub, log):
+def test_a_connection_lost_on_the_way_is_an_error_as_well(hub):
     def download(repository, name, local_files_only):
         raise LocalEntryNotFoundError("connection lost")
 
     hub(answers=True, download=download)
-    convnext(HUB_ID)
-    assert "RANDOM" in log[0].getMessage()
+    with pytest.raises(UserError, match="the hub cannot be reached"):
+        convnext(HUB_ID)
 
 
 def test_cached_weights_are_used_without_a_network(hub, tmp_path):

@@ -54,8 +54,8 @@ def test_low_scores_are_dropped():
 
 
 def test_the_fit_counts_half_in_the_logarithm():
-    scores = iou_score(torch.tensor([[0.64, 0.25]] * 4), torch.tensor([1.0, -0.5, -3.0, 5.0]))
-    torch.testing.assert_close(scores, torch.tensor([[0.8, 0.5], [0.4, 0.25], [0, 0], [0.8, 0.5]]))
+    scores = iou_score(torch.tensor([0.64, 0.64, 0.25, 0.25]), torch.tensor([1.0, -0.5, -3.0, 5.0]))
+    torch.testing.assert_close(scores, torch.tensor([0.8, 0.4, 0, 0.5]))
 
 
 def test_a_better_fit_wins_with_use_iou():
@@ -64,6 +64,17 @@ def test_a_better_fit_wins_with_use_iou():
     ious = torch.tensor([-0.5, 0.9])
     assert BoxDecoder()(logits, codes, ious).labels_3d[0] == 0
     assert BoxDecoder(use_iou=True)(logits, codes, ious).labels_3d[0] == 1
+
+
+def test_the_class_score_alone_chooses_the_boxes_that_the_fit_then_orders():
+    """As published: the third query has the best mean of both, but is not among the two best classes."""
+    logits, codes = torch.full((3, 10), -9.0), torch.zeros(3, 10)
+    logits[:, 0] = torch.tensor([0.95, 0.9, 0.5]).logit()
+    codes[:, 0] = torch.tensor([1.0, 2.0, 3.0])
+    ious = torch.tensor([-0.8, 0.2, 1.0])
+    found = BoxDecoder(max_boxes=2, use_iou=True)(logits, codes, ious)
+    assert found.bboxes_3d.gravity_center[:, 0].tolist() == [2.0, 1.0]
+    torch.testing.assert_close(found.scores_3d, torch.tensor([0.9 * 0.6, 0.95 * 0.1]).sqrt())
 
 
 def test_duplicates_of_named_classes_go():

@@ -9,6 +9,7 @@ from .encoder_config import config_from_data, config_to_data
 from .encoder_file import EncoderHeader, read_encoder, read_encoder_weights, read_header, weights_hash
 from .encoder_weights import compare_encoder, load_encoder_weights
 from .export import export_encoder
+from .head_weights import load_head_weights, read_head_weights
 from .loaded_encoder import EncoderReport, LoadedEncoder, load_encoder
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "export_encoder",
     "load_encoder",
     "load_encoder_weights",
+    "load_head_weights",
     "load_weights",
     "read_covering_weights",
     "read_encoder",
     "read_encoder_weights",
+    "read_head_weights",
     "read_header",
     "resolve_checkpoint",
     "shortcomings",

@@ -17,6 +17,9 @@ from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, Voxel
 from .blocks import conv3d_block
 from .sparse.voxelize import Voxels, voxelize
 
+PUBLISHED_NORM = dict(type="BN3d", eps=1e-3, momentum=0.01)
+"""The norm of the convolutions at the end, which are those of UVTR's LiDAR neck ("extra_conv")."""
+
 
 @MODELS.register_module()
 class LidarEncoder(BaseModule):
@@ -43,7 +46,8 @@ class LidarEncoder(BaseModule):
         mask_token: True to replace the features of hidden voxels instead of dropping them (PonderV2).
         num_convs: number of 3×3×3 convolutions at the end; published 0 in pre-training, 3 in fine-tuning (there they
             are new).
-        norm_cfg: norm of these convolutions, in mmcv's terms; published BN3d.
+        norm_cfg: norm of these convolutions, in mmcv's terms; None is `PUBLISHED_NORM`. (The convolutions of the camera
+            encoder and of the fusion have torch's own eps 1e-5 and momentum 0.1, as published.)
 
     Raises:
         ValueError: when voxels and volume do not fit.
@@ -80,7 +84,7 @@ class LidarEncoder(BaseModule):
         if found != channels:
             raise ValueError(f"LidarEncoder: channels={channels}, but the network before the volume gives {found}")
         self.channels = channels
-        self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
+        self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg or PUBLISHED_NORM) for _ in range(num_convs))
 
     def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> EncoderOutput:
         """Encode a batch.

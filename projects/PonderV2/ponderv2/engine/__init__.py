@@ -10,7 +10,7 @@ from .hooks import (
 )
 from .launch import build_tester, load_config, prepare_training, test, train, training_config
 from .optim_constructor import CheckedOptimWrapperConstructor
-from .precision import PrecisionOptimWrapper
+from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import innermost_dataset, set_data_root
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
@@ -26,6 +26,7 @@ __all__ = [
     "ProgressHook",
     "RenderPreviewHook",
     "UnfreezeEncoderHook",
+    "allow_tf32",
     "build_tester",
     "innermost_dataset",
     "load_config",

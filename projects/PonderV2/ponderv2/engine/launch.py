@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
@@ -20,7 +21,7 @@ from ponderv2.folder_lock import folder_lock
 
 from .allocator import keep_freed_memory
 from .hooks import DetectionPreviewHook
-from .precision import PrecisionOptimWrapper
+from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import set_data_root
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import change_recipe, parse_options
@@ -179,10 +180,11 @@ def build_tester(args: argparse.Namespace) -> Runner:
 
 
 def _place(config: Config, args: argparse.Namespace, name: str) -> None:
-    """Say where and in how many processes the recipe runs."""
+    """Say where, in how many processes and with which products of float32 the recipe runs."""
     starts, variable = _LAUNCHERS.get(args.launcher, ("", None))
     if variable is not None and variable not in os.environ:
         raise UserError(f"--launcher {args.launcher}: expected to be started by {starts}, which sets {variable}")
+    allow_tf32(config.get("env_cfg", {}).get("tf32", True))
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
     if not torch.cuda.is_available() and args.launcher != "none":
@@ -236,12 +238,12 @@ def _model(runner: Runner) -> torch.nn.Module:
 def _use_amp(config: Config) -> None:
     wrapper = copy.deepcopy(config.optim_wrapper)
     wrapper.pop("precision", None)
-    if torch.cuda.is_available():
-        wrapper["type"] = "AmpOptimWrapper"
-        wrapper.setdefault("loss_scale", "dynamic")
-    elif computes_bfloat16("cpu"):
+    if computes_bfloat16(get_device()):
         wrapper["type"] = PrecisionOptimWrapper
         wrapper["precision"] = "bfloat16"
+    elif torch.cuda.is_available():
+        wrapper["type"] = "AmpOptimWrapper"
+        wrapper.setdefault("loss_scale", "dynamic")
     else:
         raise UserError("--amp needs CUDA or a CPU with AVX512-BF16 or AMX; on this one train without it")
     config.optim_wrapper = wrapper

@@ -1,4 +1,4 @@
-"""A fusion model starts from a camera and a LiDAR encoder that were pre-trained apart."""
+"""A fusion model starts from a camera and a LiDAR model that were trained apart: both encoders, and one head."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,15 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ponderv2.checkpoints import coverage_table, read_encoder_weights, shortcomings, weights_hash
+from ponderv2.checkpoints import (
+    coverage_table,
+    read_encoder_weights,
+    read_head_weights,
+    shortcomings,
+    weights_hash,
+)
 from ponderv2.errors import UserError
+from ponderv2.models import VolumeDetector
 from ponderv2.registry import MODELS
 
 from .launch import load_config
@@ -37,39 +44,55 @@ def merge_encoders(camera: Path, lidar: Path) -> dict[str, Tensor]:
     return merged
 
 
-def merge(camera: Path, lidar: Path, out: Path, recipe: Path, allow_missing: Sequence[str] = ()) -> None:
-    """Merge two encoders, print which weights fit, and write the checkpoint that a fusion model starts from.
+def merge(
+    camera: Path, lidar: Path, out: Path, recipe: Path, allow_missing: Sequence[str] = (), head: bool = True
+) -> None:
+    """Merge two models, print which weights fit, and write the checkpoint that a fusion model starts from.
+
+    A fusion detector also starts with the head of the LiDAR detector, as the published ones do: their authors put the
+    LiDAR detector's weights over the camera detector's (UniPAD#19), and both have a head of the same names.
 
     Args:
-        camera: work dir, checkpoint or encoder file of the camera encoder.
-        lidar: the same of the LiDAR encoder.
+        camera: work dir, checkpoint or encoder file of the camera model.
+        lidar: the same of the LiDAR model; with `head` a detector's work dir or checkpoint.
         out: checkpoint to write, `.pth`.
         recipe: recipe of the fusion model.
         allow_missing: names in the fusion model, or beginnings of them, that may start new.
+        head: whether a fusion detector's head comes from the LiDAR detector; without it the head starts new.
 
     Raises:
-        UserError: the recipe has no `FusionEncoder`, or the weights do not cover both of its encoders; nothing is
-            written then.
+        UserError: the recipe has no `FusionEncoder`, the LiDAR model has no head, or the weights do not cover both
+            encoders and the head; nothing is written then.
     """
     config = load_config(recipe)
     encoder = config.model.get("encoder", {})
     if not set(PARTS) <= set(encoder):
         raise UserError(f"--config {recipe}: expected a model with an encoder of camera and lidar")
-    # The image backbone's own start would be downloaded, only to be replaced.
-    encoder.camera.img_backbone.weights = None
     weights = merge_encoders(camera, lidar)
     with recipe_errors(recipe, "cannot be built"):
         model = MODELS.build(config.model)
+    if head and isinstance(model, VolumeDetector):
+        weights |= _head_of(lidar)
     write_merged(model, weights, out, tuple(allow_missing))
+
+
+def _head_of(lidar: Path) -> dict[str, Tensor]:
+    try:
+        return {f"head.{name}": value for name, value in read_head_weights(lidar).items()}
+    except UserError as error:
+        raise UserError(f"{error}; --no-head starts the fusion model's head new") from error
 
 
 def write_merged(model: nn.Module, weights: dict[str, Tensor], out: Path, allow_missing: tuple[str, ...] = ()) -> None:
     """Print which weights of `model` are among `weights`, and write these, replacing `out` in one step.
 
     Raises:
-        UserError: the weights do not cover both encoders but for `allow_missing`; nothing is written then.
+        UserError: the weights do not cover both encoders but for `allow_missing`, or have another head than the model;
+            nothing is written then.
     """
     prefixes = tuple(f"encoder.{part}." for part in PARTS)
+    if any(name.startswith("head.") for name in weights):
+        prefixes += ("head.",)
     table, parts = coverage_table(model.state_dict(), weights, prefixes, "weights of the fusion model")
     Console().print(table)
     wrong = shortcomings(parts, allow_missing)

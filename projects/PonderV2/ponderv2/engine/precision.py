@@ -15,14 +15,28 @@ from ponderv2.registry import OPTIM_WRAPPERS
 PRECISIONS = ("float32", "bfloat16", "auto")
 
 
+def allow_tf32(allowed: bool = True) -> None:
+    """Let dense convolutions in float32 round their factors to TF32, on cards that have it (A100 and later).
+
+    These are what autocast leaves in float32, evaluation above all. TF32 keeps 10 bits of a factor, which features bear
+    and coordinates do not: 3 cm at 54 m. So products of matrices, which are geometry and signed distances, stay exact,
+    and so do sparse convolutions, which read coordinates (spconv has a switch of its own, which is off).
+
+    Args:
+        allowed: whether convolutions may; `env_cfg.tf32` of a recipe.
+    """
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 @OPTIM_WRAPPERS.register_module()
 class PrecisionOptimWrapper(OptimWrapper):
     """mmengine's optimiser wrapper, which here can compute in bfloat16 by autocast, on a CPU too.
 
-    Weights, their gradients and the optimiser stay in float32, and so do geometry, signed distances and losses,
-    whose modules switch autocast off. bfloat16 has the range of float32, so nothing is scaled, unlike in mmengine's
-    `AmpOptimWrapper`, which is for float16 and needs a GPU. Results in bfloat16 are not those in float32, nor are they
-    the same on every kind of CPU. Evaluation is in float32.
+    Recipes train with it. The published ones use float16 with a loss scale of 32; bfloat16 has the range of float32, so
+    nothing is scaled. Weights, their gradients and the optimiser stay in float32, and so do geometry, signed distances
+    and losses, whose modules switch autocast off. For float16 there is mmengine's `AmpOptimWrapper`, which needs a GPU.
+    Results in bfloat16 are not those in float32, nor are they the same on every kind of CPU. Evaluation is in float32.
 
     Args:
         precision: "float32", "bfloat16" or "auto": bfloat16 where the device has instructions for it, else float32.

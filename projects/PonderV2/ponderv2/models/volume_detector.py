@@ -6,7 +6,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ponderv2.checkpoints import load_encoder_weights
+from ponderv2.checkpoints import load_encoder_weights, load_head_weights
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch
@@ -23,8 +23,10 @@ class VolumeDetector(BaseModel):
             those of pre-training.
         head: config of a `UVTRHead`.
         data_preprocessor: config of the preprocessor.
-        init_cfg: `dict(checkpoint=..., new=(...))`, the weights that the encoder starts from, see
-            `load_encoder_weights`. None trains from scratch, with an image backbone's own weights if it has any.
+        init_cfg: `dict(checkpoint=..., new=(...), head=False)`, the weights that the encoder starts from, see
+            `load_encoder_weights`, and whether the head starts from them as well, which is published for fusion
+            detectors (tools/merge_checkpoints.py takes it from the LiDAR detector). None trains from scratch, with an
+            image backbone's own weights if it has any.
         freeze_encoder: whether the head is trained alone; the encoder then also keeps the running statistics of its
             norms. It shows what pre-training has learned and is not a published protocol. With
             `ponderv2.engine.UnfreezeEncoderHook` it is the warm-up of the head, after which all is trained.
@@ -46,8 +48,10 @@ class VolumeDetector(BaseModel):
         freeze_encoder: bool = False,
         cache_volumes: bool = False,
     ) -> None:
-        if init_cfg is not None and not {"checkpoint"} <= set(init_cfg) <= {"checkpoint", "new"}:
-            raise ValueError(f"VolumeDetector: init_cfg: expected the keys checkpoint and new, got {sorted(init_cfg)}")
+        if init_cfg is not None and not {"checkpoint"} <= set(init_cfg) <= {"checkpoint", "new", "head"}:
+            raise ValueError(
+                f"VolumeDetector: init_cfg: expected the keys checkpoint, new and head, got {sorted(init_cfg)}"
+            )
         if cache_volumes and not freeze_encoder:
             raise ValueError("VolumeDetector: cache_volumes needs freeze_encoder=True, because volumes must not change")
         super().__init__(data_preprocessor)
@@ -79,17 +83,28 @@ class VolumeDetector(BaseModel):
 
         Raises:
             FileNotFoundError: when the checkpoint does not exist.
-            ValueError: when it does not cover the encoder, see `load_encoder_weights`.
+            UserError: when it does not cover the encoder, see `load_encoder_weights`, or the head where it is wanted.
         """
         super().init_weights()
         if self.pretrained is not None:
             try:
                 load_encoder_weights(self, self.pretrained["checkpoint"], self.pretrained.get("new", ()))
+                if self.pretrained.get("head", False):
+                    self._load_head(self.pretrained["checkpoint"])
             except FileNotFoundError as error:
                 raise FileNotFoundError(
-                    f"model.init_cfg.checkpoint: {error}; pre-train first with the recipe that writes it, give another "
-                    "one (--cfg-options model.init_cfg.checkpoint=FILE), or train the baseline (--scratch)"
+                    f"model.init_cfg.checkpoint: {error}; make it first, by the pre-training that writes it or by "
+                    "tools/merge_checkpoints.py, give another one (--cfg-options model.init_cfg.checkpoint=FILE), or "
+                    "train the baseline (--scratch)"
                 ) from error
+
+    def _load_head(self, checkpoint: str) -> None:
+        try:
+            load_head_weights(self, checkpoint)
+        except UserError as error:
+            raise UserError(
+                f"model.init_cfg.head: {error}; --cfg-options model.init_cfg.head=False starts the head new"
+            ) from error
 
     def forward(
         self, inputs: SensorBatch, data_samples: list[Det3DDataSample] | None = None, mode: str = "tensor"

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ponderv2.encoders.image.masked_backbone import MaskedBackbone, hidden_at, set_zero
 from ponderv2.encoders.image.pretrained_backbone import load_pretrained
+from ponderv2.encoders.image.weight_names import convnext_name, resnet_name
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Bool, Float
 
@@ -20,7 +21,7 @@ CONVNEXT_SIZES = {
 RESNET_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 RESNET_CHANNELS = (256, 512, 1024, 2048)
 
-# Hub ids of ImageNet-1k weights, to be given as `weights`.
+# Hub ids of supervised ImageNet-1k weights, to be given as `weights`.
 IMAGENET_WEIGHTS = {
     "convnext-tiny": "facebook/convnext-tiny-224",
     "convnext-small": "facebook/convnext-small-224",
@@ -35,8 +36,8 @@ IMAGENET_WEIGHTS = {
 class PonderConvNeXt(MaskedBackbone):
     """A ConvNeXt with a LayerNorm on each returned map, the camera backbone of UniPAD and PonderV2-outdoor.
 
-    Published pre-training starts from ImageNet-1k weights of ConvNeXt-small, with the stem and stage 0
-    frozen, drop path growing linearly over the blocks to 0.2 and layer scale 1e-6. See `MaskedBackbone` for
+    Published pre-training starts from a ConvNeXt-small that SparK trained without labels on ImageNet-1k, with stem and
+    stage 0 frozen, drop path growing linearly over the blocks to 0.2 and layer scale 1e-6. See `MaskedBackbone` for
     masks, freezing and checkpointing.
 
     A map that no neck reads leaves its norm without a gradient: leave its stage out of `out_indices`.
@@ -48,14 +49,14 @@ class PonderConvNeXt(MaskedBackbone):
         drop_path_rate: rate at which the last block is dropped.
         layer_scale: initial factor of every block's branch.
         grad_checkpointing: True to recompute each block in the backward pass.
-        weights: local folder or file of weights, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random.
-            Norms of returned maps are not in ImageNet weights and start as identity.
+        weights: local folder or file of weights, in transformers' names or those of the original code ("official
+            style"), or a hub id such as those of `IMAGENET_WEIGHTS`; None is random. `init_weights` loads them, so that
+            evaluation needs none. Norms of returned maps may be missing in the file and then start as identity.
         depths: number of blocks of each stage, in place of `size`; given with `channels` or not at all.
         channels: width of each stage, in place of `size`.
 
     Raises:
-        ValueError: when the size is unknown or only one of `depths` and `channels` is given; and as `load_pretrained`.
-        FileNotFoundError: as `load_pretrained`.
+        ValueError: when the size is unknown or only one of `depths` and `channels` is given.
     """
 
     def __init__(
@@ -106,9 +107,21 @@ class PonderConvNeXt(MaskedBackbone):
         patch = self.stem.patch_embeddings
         bound = patch.weight[0].numel() ** -0.5
         nn.init.uniform_(patch.bias, -bound, bound)
-        if weights is not None:
-            load_pretrained(self, weights, _from_convnext, optional=("norms.",))
+        self.weights = weights
         self._ready()
+
+    def init_weights(self) -> None:
+        """Load `weights`, if there are any; mmengine calls it when a training starts.
+
+        Raises:
+            FileNotFoundError, UserError: as `load_pretrained`.
+        """
+        if self.weights is not None:
+            load_pretrained(self, self.weights, convnext_name, optional=("norms.",))
+
+    def _first_center(self, stride: int) -> float:
+        # Kernels as wide as their strides: cells tile the image.
+        return (stride - 1) / 2
 
     def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
         x = self.stem(images)
@@ -141,14 +154,14 @@ class PonderResNet(MaskedBackbone):
             are those of visible positions only.
         grad_checkpointing: True to recompute each bottleneck in the backward pass.
         weights: local folder or file of weights, or a hub id such as those of `IMAGENET_WEIGHTS`; None is random.
+            `init_weights` loads them.
         depths: number of bottlenecks of each stage, in place of `depth`; given with `channels` or not at all.
         channels: width of each stage, in place of `depth`.
         stem_channels: width of the stem.
 
     Raises:
         ValueError: when the depth is unknown, only one of `depths` and `channels` is given, or checkpointing is on
-            without `norm_eval`, which would count every batch twice; and as `load_pretrained`.
-        FileNotFoundError: as `load_pretrained`.
+            without `norm_eval`, which would count every batch twice.
     """
 
     def __init__(
@@ -182,9 +195,17 @@ class PonderResNet(MaskedBackbone):
             nn.ModuleDict({"layers": nn.ModuleList(stage.layers.children())})
             for stage in built.encoder.stages[: self.out_indices[-1] + 1]
         )
-        if weights is not None:
-            load_pretrained(self, weights, _from_resnet)
+        self.weights = weights
         self._ready()
+
+    def init_weights(self) -> None:
+        """Load `weights`, if there are any; mmengine calls it when a training starts.
+
+        Raises:
+            FileNotFoundError, UserError: as `load_pretrained`.
+        """
+        if self.weights is not None:
+            load_pretrained(self, self.weights, resnet_name)
 
     def train(self, mode: bool = True) -> "PonderResNet":
         """Set the mode; frozen parts and, with `norm_eval`, every BatchNorm stay in eval mode."""
@@ -194,6 +215,10 @@ class PonderResNet(MaskedBackbone):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
+
+    def _first_center(self, stride: int) -> float:
+        # Odd kernels with padding, every one of which is centered on the first cell before it.
+        return 0.0
 
     def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
         x = _convolve(self.stem.embedder, images, visible)
@@ -250,18 +275,3 @@ def _depths_and_channels(
     if depths is None or channels is None or len(depths) != len(channels):
         raise ValueError(f"depths and channels come together, one of each a stage; got {depths} and {channels}")
     return tuple(depths), tuple(channels)
-
-
-def _from_convnext(key: str) -> str:
-    """Turn a name of transformers' ConvNeXt, with or without classifier, into one of `PonderConvNeXt`."""
-    key = key.removeprefix("convnext.").removeprefix("encoder.")
-    if key.startswith("hidden_states_norms.stage"):
-        number, _, rest = key.removeprefix("hidden_states_norms.stage").partition(".")
-        return f"norms.{int(number) - 1}.{rest}"
-    return key.replace("embeddings.", "stem.", 1) if key.startswith("embeddings.") else key
-
-
-def _from_resnet(key: str) -> str:
-    """Turn a name of transformers' ResNet, with or without classifier, into one of `PonderResNet`."""
-    key = key.removeprefix("resnet.").removeprefix("encoder.")
-    return key.replace("embedder.", "stem.", 1) if key.startswith("embedder.") else key

@@ -1,6 +1,5 @@
 """Loading of image backbones' weights from a local path or the Hugging Face hub: tensors only, never pickles."""
 
-import logging
 import pickle
 import re
 import ssl
@@ -17,38 +16,34 @@ from ponderv2.errors import UserError
 
 _FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 _FILE_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
+_NESTED_IN = ("state_dict", "model", "module")
+"""Keys under which files keep their tensors: mmengine's, those of the original ConvNeXt, and SparK's."""
+
+_WHAT_TO_DO = (
+    "docs/model_zoo.md says where to get initial weights; --cfg-options with the backbone's weights=FILE names others, "
+    "and weights=None trains from random ones"
+)
 _PROBE_SECONDS = 3.0
 
 
 def load_pretrained(
     module: nn.Module, weights: str, rename: Callable[[str], str], optional: tuple[str, ...] = ()
-) -> bool:
+) -> None:
     """Fill `module` with `weights` and log one line of coverage.
 
     Args:
         module: backbone that is filled, in place.
-        weights: folder with `model.safetensors` or `pytorch_model.bin`, one such file, or a hub id.
+        weights: folder with `model.safetensors` or `pytorch_model.bin`, one file of weights, or a hub id.
         rename: function from a name in the file to the name in `module`.
         optional: prefixes of names of `module` that the file may lack.
 
-    Returns:
-        False when the hub cannot be reached, after a warning that the weights are random.
-
     Raises:
         FileNotFoundError: when a local path does not exist or holds no weights.
-        ValueError: when the hub has no such repository or no weights in it; when the file holds more than tensors, has
-            a tensor of another shape, or lacks a tensor of `module` that is not optional.
+        UserError: when the hub cannot be reached, has no such repository or no weights in it; when the file holds more
+            than tensors, has a tensor of another shape, or lacks a tensor of `module` that is not optional.
     """
     name = type(module).__name__
     path = locate_weights(weights)
-    if path is None:
-        print_log(
-            f"{name}: the hub cannot be reached and {weights!r} is neither in its cache nor a local path: "
-            "the weights of this backbone are RANDOM",
-            logger="current",
-            level=logging.WARNING,
-        )
-        return False
     found = {rename(key): value for key, value in read_tensors(path).items()}
     own = module.state_dict()
     matched = [key for key in own if key in found]
@@ -68,15 +63,15 @@ def load_pretrained(
     if lacking:
         raise UserError(f"{weights!r} does not hold all of this {name}; missing: {_short(lacking)}")
     module.load_state_dict({key: found[key] for key in matched}, strict=False)
-    return True
 
 
-def locate_weights(weights: str) -> Path | None:
-    """Find the file behind a local path or a hub id; None for a hub id when the hub is out of reach.
+def locate_weights(weights: str) -> Path:
+    """Find the file behind a local path or a hub id.
 
     Raises:
         FileNotFoundError: when a local path does not exist or holds no weights.
-        ValueError: when the hub has no such repository, or the repository has no weights.
+        UserError: when the hub cannot be reached and its cache has no such weights, when it has no such repository, or
+            when the repository has no weights.
     """
     path = Path(weights).expanduser()
     if path.is_file():
@@ -88,7 +83,9 @@ def locate_weights(weights: str) -> Path | None:
         raise FileNotFoundError(f"the folder {path} holds neither {' nor '.join(_FILE_NAMES)}")
     if _is_hub_id(weights):
         return _from_hub(weights)
-    raise FileNotFoundError(f"weights {weights!r}: no such file or folder, and not a hub id (owner/name)")
+    raise FileNotFoundError(
+        f"weights {weights!r}: no such file or folder, and not a hub id (owner/name); {_WHAT_TO_DO}"
+    )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -109,7 +106,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             "run code: convert it to safetensors"
         ) from error
     if isinstance(content, dict):
-        content = content.get("state_dict", content)
+        content = next((content[key] for key in _NESTED_IN if isinstance(content.get(key), dict)), content)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UserError(f"{path} holds something else than a dict of tensors")
     return content
@@ -123,7 +120,7 @@ def _is_hub_id(weights: str) -> bool:
     return not Path(owner).is_dir()
 
 
-def _from_hub(repository: str) -> Path | None:
+def _from_hub(repository: str) -> Path:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -136,14 +133,21 @@ def _from_hub(repository: str) -> Path | None:
             except LocalEntryNotFoundError:
                 # Not in the cache. Online too, when the connection is lost on the way.
                 if not offline:
-                    return None
+                    raise UserError(_out_of_reach(repository)) from None
             except EntryNotFoundError:
                 continue
     except RepositoryNotFoundError as error:
         raise UserError(f"the hub has no repository {repository!r}, or it is private") from error
     if offline:
-        return None
+        raise UserError(_out_of_reach(repository))
     raise UserError(f"the repository {repository!r} of the hub holds neither {' nor '.join(_FILE_NAMES)}")
+
+
+def _out_of_reach(repository: str) -> str:
+    return (
+        f"the hub cannot be reached and {repository!r} is neither in its cache nor a local path, so the backbone has "
+        f"nothing to start from; {_WHAT_TO_DO}"
+    )
 
 
 def _answers(url: str) -> bool:

@@ -22,7 +22,8 @@ class BoxDecoder:
         post_center_range: (x, y, z min, then max) in metres; boxes with a gravity centre outside are dropped.
         score_threshold: boxes with a lower score are dropped; None, as published, drops none.
         use_iou: whether the score is the geometric mean of the class score and the predicted IoU (published for LiDAR
-            and fusion, not for cameras) instead of the class score alone.
+            and fusion, not for cameras) instead of the class score alone. As published, the class score alone chooses
+            the boxes that are kept, and the mean only orders them.
         nms: thresholds of `classwise_nms`, one for each class name or one for all; None keeps all boxes.
         classes: names of the labels, which `nms` refers to.
 
@@ -68,12 +69,12 @@ class BoxDecoder:
         Raises:
             ValueError: when `use_iou` is set and `ious` is None.
         """
-        scores = logits.float().sigmoid()
+        scores, queries, labels = best_pairs(logits.float().sigmoid(), self.max_boxes)
         if self.use_iou:
             if ious is None:
                 raise ValueError("BoxDecoder: use_iou needs predicted overlaps; give the head an iou_weight above 0")
-            scores = iou_score(scores, ious.float())
-        scores, queries, labels = best_pairs(scores, self.max_boxes)
+            scores, order = iou_score(scores, ious.float()[queries]).sort(descending=True, stable=True)
+            queries, labels = queries[order], labels[order]
         boxes = decode_boxes(codes.float()[queries])
         lower, upper = boxes.new_tensor(self.post_center_range).split(3)
         kept = ((boxes[:, :3] >= lower) & (boxes[:, :3] <= upper)).all(dim=1)
@@ -86,9 +87,9 @@ class BoxDecoder:
         return detections[kept]
 
 
-def iou_score(scores: Float[Tensor, "q k"], ious: Float[Tensor, "q"]) -> Float[Tensor, "q k"]:
+def iou_score(scores: Float[Tensor, "n"], ious: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     """Return the geometric mean of class scores and predicted overlaps; `ious` are predictions of 2·IoU − 1."""
-    return scores.sqrt() * ((ious + 1) / 2).clamp(0, 1).sqrt()[:, None]
+    return scores.sqrt() * ((ious + 1) / 2).clamp(0, 1).sqrt()
 
 
 def best_pairs(

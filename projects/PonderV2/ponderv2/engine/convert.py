@@ -1,0 +1,95 @@
+"""A published checkpoint becomes one of a recipe here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from ponderv2.checkpoints import coverage_table, weights_hash
+from ponderv2.checkpoints.published import Conversion, convert_published, fitting_recipe, read_published
+from ponderv2.errors import UserError
+from ponderv2.registry import MODELS
+
+from .launch import load_config
+from .recipe_errors import recipe_errors
+
+
+def convert(
+    source: Path,
+    out: Path,
+    kind: str,
+    recipes: Path,
+    recipe: Path | None = None,
+    options: Mapping[str, object] | None = None,
+) -> list[str]:
+    """Convert a published checkpoint, print which weights went where, and write the result.
+
+    Args:
+        source: the published checkpoint; it is not trusted, and nothing of it is run.
+        out: checkpoint to write, `.pth`.
+        kind: who published it, and for which sensors; one of `checkpoints.published.KINDS`.
+        recipes: the folder `configs/`.
+        recipe: recipe of the model; None takes the one that `fitting_recipe` names.
+        options: changes to the recipe by key, with dots; they come after those that the published weights need.
+
+    Returns:
+        Words of a command line: the recipe, and the changes with which the weights compute what they were trained for.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: the file is no such checkpoint, or its weights are not exactly those of the model; nothing is written
+            then.
+    """
+    published = read_published(source, kind)
+    fit = fitting_recipe(published.weights)
+    options = fit.placement | (fit.head if recipe is None else {}) | dict(options or {})
+    recipe = recipe or recipes / fit.recipe
+    own = model_shapes(recipe, options)
+    conversion = convert_published(published.weights, own, str(source), published.classes)
+    _print_parts(own, conversion)
+    changes = _words(options)
+    meta = {"source": source.name, "kind": kind, "recipe": recipe.name, "options": changes}
+    _write(out, conversion.weights, meta)
+    return [str(recipe), *changes]
+
+
+def model_shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tensor]:
+    """Build the model of a recipe without memory for its weights."""
+    config = load_config(recipe, options=dict(options))
+    if "encoder" not in config.get("model", {}):
+        raise UserError(f"--config {recipe}: expected a recipe whose model has an encoder")
+    with recipe_errors(recipe, "cannot be built", _words(options)), torch.device("meta"):
+        return MODELS.build(config.model).state_dict()
+
+
+def _words(options: Mapping[str, object]) -> list[str]:
+    return [f"{key}={value}" for key, value in options.items()]
+
+
+def _print_parts(own: Mapping[str, Tensor], conversion: Conversion) -> None:
+    depth = 3 if any(name.startswith("encoder.camera.") for name in own) else 2
+    prefixes = dict.fromkeys(
+        ".".join(name.split(".")[: depth if name.startswith("encoder.") else 2]) + "." for name in own
+    )
+    table, _ = coverage_table(dict(own), conversion.weights, tuple(prefixes), "weights of the model")
+    console = Console()
+    console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for name, reason in conversion.unused.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        console.print(f"not needed: {names[0]}{more}, {reason}", soft_wrap=True)
+
+
+def _write(out: Path, weights: dict[str, Tensor], meta: dict) -> None:
+    """Write a checkpoint, replacing `out` in one step."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(out.suffix + ".part")
+    try:
+        torch.save({"meta": meta | {"sha256": weights_hash(weights)}, "state_dict": weights}, part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
