@@ -23,16 +23,11 @@ default_hooks = dict(
     checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2),
     progress=dict(type=ProgressHook, seconds=5),
 )
-# Of a detector, also the best one by validation: `best_nuscenes_NDS_epoch_*.pth`. What renders best need not transfer
-# best, so pre-training keeps and exports its last one, as published.
-with_best = dict(
-    checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2, save_best="nuscenes/NDS", rule="greater")
-)
 env_cfg = dict(
     cudnn_benchmark=False,
-    tf32=True,  # of convolutions that stay in float32, see `ponderv2.engine.allow_tf32`
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
+    tf32=True,  # of convolutions that stay in float32, see `ponderv2.engine.allow_tf32`
 )
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend), dict(type=TensorboardVisBackend)])
 log_processor = dict(type=LogProcessor, window_size=50)
@@ -40,3 +35,9 @@ randomness = dict(seed=0)
 log_level = "INFO"
 val_cfg = dict(type=ValLoop)
 test_cfg = dict(type=TestLoop)
+
+# Of a detector, also the best one by validation: `best_nuscenes_NDS_epoch_*.pth`. What renders best need not transfer
+# best, so pre-training keeps and exports its last one, as published.
+with_best = dict(
+    checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2, save_best="nuscenes/NDS", rule="greater")
+)

@@ -64,7 +64,7 @@ class Route:
 
     def _read(self, given: argparse.Namespace, line: str) -> object:
         config = load_config(
-            given.config, given.data_root, parse_options(given.cfg_options), getattr(given, "scratch", 0)
+            given.config, given.data_root, parse_options(given.cfg_options), getattr(given, "scratch", False)
         )
         self.configs.append((line, config, self.processes))
         return config
