@@ -23,6 +23,7 @@ from .hooks import DetectionPreviewHook
 from .precision import PrecisionOptimWrapper
 from .recipe_datasets import set_data_root
 from .recipe_errors import must_have, recipe_errors
+from .recipe_loaders import set_loaders
 from .recipe_options import change_recipe, parse_options
 from .resuming import check_resumable
 from .test_time_augmentation import with_tta
@@ -185,6 +186,7 @@ def _place(config: Config, args: argparse.Namespace, name: str) -> None:
         raise UserError(f"--launcher {args.launcher}: expected to be started by {starts}, which sets {variable}")
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
+    set_loaders(config)
     if not torch.cuda.is_available() and args.launcher != "none":
         config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
 
