@@ -34,7 +34,7 @@ def compare(case: Case, device: str) -> dict:
 
     Returns:
         `name`; `output_error` and `gradient_error`, the largest relative ones, with the names `worst_output` and
-        `worst_gradient`; the tolerances, and `passed`.
+        `worst_gradient`; `output_norm` and `gradient_norm`, how much there was to compare; the tolerances, and `passed`.
     """
     torch.manual_seed(0)
     module, inputs = case.make()
@@ -44,7 +44,8 @@ def compare(case: Case, device: str) -> dict:
     for kind, one, other in zip(("output", "gradient"), here, there, strict=True):
         errors = {name: relative_error(one[name], other[name]) for name in one}
         worst = max(errors, key=errors.get)
-        row |= {f"{kind}_error": errors[worst], f"worst_{kind}": worst}
+        norm = float(torch.stack([value.double().norm() for value in one.values()]).norm())
+        row |= {f"{kind}_error": errors[worst], f"worst_{kind}": worst, f"{kind}_norm": norm}
     row["passed"] = row["output_error"] <= case.tolerance and row["gradient_error"] <= case.gradient_tolerance
     return row
 

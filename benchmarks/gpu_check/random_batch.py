@@ -23,7 +23,7 @@ def random_batch(config: Config, image_size: tuple[int, int] = IMAGE) -> dict:
         config: recipe, whose training pipeline says what is loaded and how many rays there are.
         image_size: height and width of the images, pixels.
     """
-    steps = {_name(step): step for step in innermost_dataset(config.train_dataloader.dataset).pipeline}
+    steps = {_name(step): step for step in innermost_dataset(config.train_dataloader)[1].pipeline}
     samples = [_sample(steps, image_size) for _ in range(config.train_dataloader.batch_size)]
     names = samples[0][0]
     return {

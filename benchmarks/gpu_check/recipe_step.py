@@ -55,8 +55,9 @@ def recipe_step(
         torch.cuda.reset_peak_memory_stats()
     step()
     seconds = min(timed(step, device) for _ in range(repeats))
-    waits = host_syncs(step, device)
-    losses = {name: float(value) for name, value in step().items()}
+    last: list[dict] = []
+    waits = host_syncs(lambda: last.append(step()), device)
+    losses = {name: float(value) for name, value in last[0].items()}
     peak = torch.cuda.max_memory_allocated() if device.startswith("cuda") else resident_bytes()
     return {
         "recipe": recipe.stem,

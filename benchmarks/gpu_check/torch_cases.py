@@ -25,7 +25,7 @@ from ponderv2.structures import FeatureVolume, VoxelGrid
 from .agreement import Case
 
 GRID = VoxelGrid((-54.0, -54.0, -5.0, 54.0, 54.0, 3.0), (36, 36, 5))
-CHANNELS, RAYS, STRIDE, BINS = 16, 192, 64, 16
+CHANNELS, RAYS, STRIDE, BINS = 16, 64, 64, 16
 
 
 def cases() -> list[Case]:

@@ -45,12 +45,8 @@ def test_a_cpu_agrees_with_itself_and_has_outputs_and_gradients(case):
     row = compare(case, "cpu")
     assert row["passed"]
     assert row["output_error"] == pytest.approx(0, abs=1e-6)
-    module, inputs = case.make()
-    outputs = case.call(module, inputs)
-    assert outputs
-    for name, value in outputs.items():
-        assert torch.isfinite(value).all(), name
-        assert value.abs().sum() > 0, name
+    assert 0 < row["output_norm"] < math.inf
+    assert 0 < row["gradient_norm"] < math.inf
 
 
 def test_a_module_that_differs_elsewhere_fails_with_the_name_of_what_differs():
@@ -96,16 +92,16 @@ def test_every_file_with_a_gpu_test_has_a_level(repository):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the tests are skipped where there is no GPU")
 def test_marked_tests_are_run_and_counted():
-    found = gpu_tests.run_marked("torch", 120)
+    found = gpu_tests.run_marked("torch", 300)
     assert found["passed"]
     assert found["tests"] == found["skipped"] > 0
     assert found["failures"] == []
 
 
 def test_bfloat16_stays_near_float32_and_what_does_not_fails():
-    found = precision_runs.compare_precisions(precision_runs.rendered_scene, "cpu", steps=12)
+    found = precision_runs.compare_precisions(precision_runs.rendered_scene, "cpu", steps=6)
     assert found["passed"]
-    assert [len(losses) for losses in found["losses"].values()] == [12, 12]
+    assert [len(losses) for losses in found["losses"].values()] == [6, 6]
     assert found["losses"]["float32"][-1] < found["losses"]["float32"][0]
     assert found["losses"]["float32"] != found["losses"]["bfloat16"]
 
@@ -123,7 +119,9 @@ def test_a_camera_model_trains_in_both_precisions():
 
 @pytest.mark.parametrize("recipe", ["ponderv2_camera_synthetic", "uvtr_lidar_synthetic"])
 def test_a_recipe_takes_steps_on_a_random_batch(repository, recipe):
-    options = {"model.encoder.grid.size": (36, 36, 4)} if "camera" in recipe else {"model.head.num_queries": 20}
+    options = {"model.encoder.grid.size": (36, 36, 4)}
+    if "lidar" in recipe:
+        options = {"model.encoder.grid.size": (54, 54, 4), "model.encoder.voxel_size": (0.25, 0.25, 0.25)}
     path = repository / "configs" / "tiny" / f"{recipe}.py"
     found = recipe_step(path, "cpu", image_size=(96, 160), options=options, repeats=1)
     assert found["passed"]
@@ -159,18 +157,6 @@ def given(tmp_path):
     return make
 
 
-def test_a_part_runs_in_a_process_of_its_own_and_its_result_is_a_table(given, capsys):
-    arguments = given(levels=("torch",), kinds=("agreement",))
-    assert check.run(arguments) == 0
-    result = json.loads(arguments.json.read_text())
-    (part,) = result["parts"]
-    assert (part["state"], part["subject"]) == ("passed", "torch")
-    assert {row["name"] for row in part["found"]["rows"]} == {case.name for case in torch_cases.cases()}
-    text = arguments.markdown.read_text()
-    assert "| pull lift | 0.0e+00 (≤ 0.001)" in text
-    assert "agreement torch: passed" in capsys.readouterr().out
-
-
 def test_what_is_missing_is_named_and_skipped(given, monkeypatch):
     monkeypatch.setattr(check, "missing", lambda level: ["spconv"] if level == "spconv" else [])
     monkeypatch.setattr(
@@ -184,7 +170,7 @@ def test_what_is_missing_is_named_and_skipped(given, monkeypatch):
     assert "Level spconv was skipped; not installed: spconv." in arguments.markdown.read_text()
 
 
-def test_a_part_that_fails_is_told_and_the_others_go_on(given, monkeypatch, capsys):
+def test_each_part_has_a_process_of_its_own_so_one_that_fails_is_told_and_the_others_go_on(given, monkeypatch, capsys):
     own = [Part("agreement", "no_such_level", "torch"), Part("agreement", "torch", "torch")]
     monkeypatch.setattr(check, "all_parts", lambda: own)
     arguments = given(levels=("torch",))
@@ -193,7 +179,11 @@ def test_a_part_that_fails_is_told_and_the_others_go_on(given, monkeypatch, caps
     assert failed["state"] == "failed"
     assert "no_such_level_cases" in failed["reason"]
     assert passed["state"] == "passed"
-    assert "failed: agreement no_such_level" in capsys.readouterr().out
+    assert {row["name"] for row in passed["found"]["rows"]} == {case.name for case in torch_cases.cases()}
+    assert "| pull lift | 0.0e+00 (≤ 0.001)" in arguments.markdown.read_text()
+    told = capsys.readouterr().out
+    assert "failed: agreement no_such_level" in told
+    assert "agreement torch: passed" in told
 
 
 def test_nothing_is_begun_when_the_time_is_over(given):

@@ -1,6 +1,7 @@
 """Losses that are gathered for the log: the same log as mmengine's, with one transfer for many iterations."""
 
 import logging
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_the_log_and_its_copy_in_checkpoints_are_mmengines(tmp_path, loop, monke
 def test_what_is_left_is_handed_over_before_validation():
     hook = GatheredRuntimeInfoHook()
     hub = MessageHub.get_instance("left over")
-    runner = type("R", (), {"message_hub": hub})()
+    runner = Mock(spec=Runner, message_hub=hub)
     hub.update_info("loop_stage", "train")
     hook._kept = [{"loss": torch.tensor(2.0), "lr": 0.5}]
     hook.before_val(runner)

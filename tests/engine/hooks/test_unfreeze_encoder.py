@@ -5,10 +5,10 @@ from unittest.mock import Mock
 import pytest
 import torch
 from mmengine.model.wrappers import MMDistributedDataParallel
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import DefaultOptimWrapperConstructor, build_optim_wrapper
 from mmengine.runner import Runner
 
-from ponderv2.engine import UnfreezeEncoderHook
+from ponderv2.engine import CheckedOptimWrapperConstructor, UnfreezeEncoderHook
 from ponderv2.errors import UserError
 from ponderv2.models import VolumeDetector
 from ponderv2.registry import MODELS
@@ -46,7 +46,7 @@ def _detector() -> VolumeDetector:
     return VolumeDetector(dict(type=_Encoder), dict(type=_Head), freeze_encoder=True)
 
 
-def _runner(model: VolumeDetector, constructor: str) -> Mock:
+def _runner(model: VolumeDetector, constructor: type) -> Mock:
     wrapper = build_optim_wrapper(
         model,
         dict(
@@ -70,7 +70,7 @@ def _registered():
 
 def test_an_encoder_that_joins_later_is_trained_also_with_rates_of_its_own():
     model = _detector()
-    runner = _runner(model, "CheckedOptimWrapperConstructor")
+    runner = _runner(model, CheckedOptimWrapperConstructor)
     hook = UnfreezeEncoderHook(after=1)
     hook.before_train(runner)
     weights = []
@@ -90,4 +90,4 @@ def _same_start() -> torch.Tensor:
 
 def test_an_optimizer_without_the_encoder_is_refused_for_it_would_never_be_trained():
     with pytest.raises(UserError, match=r"lacks 2 of 2 parameters of the encoder.*CheckedOptimWrapperConstructor"):
-        UnfreezeEncoderHook(after=1).before_train(_runner(_detector(), "DefaultOptimWrapperConstructor"))
+        UnfreezeEncoderHook(after=1).before_train(_runner(_detector(), DefaultOptimWrapperConstructor))
