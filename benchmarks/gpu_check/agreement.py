@@ -34,7 +34,7 @@ def compare(case: Case, device: str) -> dict:
 
     Returns:
         `name`; `output_error` and `gradient_error`, the largest relative ones, with the names `worst_output` and
-        `worst_gradient`; `output_norm` and `gradient_norm`, how much there was to compare; the tolerances, and `passed`.
+        `worst_gradient`; `output_norm` and `gradient_norm`, of what was compared; the tolerances, and `passed`.
     """
     torch.manual_seed(0)
     module, inputs = case.make()
