@@ -1,4 +1,4 @@
-# make setup | test | test-all | lint | demo — each sets up what it needs by itself.
+# make setup | test | test-all | lint | demo — each sets up what it needs by itself. make gpu-check takes what is there.
 PYTHON ?= python3.11
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -16,7 +16,10 @@ DEMO_DETECTOR := configs/tiny/uvtr_camera_synthetic_head_first.py
 # The progress and the summary are shown; warnings as well, but not the recipe and every message of a training.
 QUIET := log_level=WARNING
 
-.PHONY: setup test test-all lint format demo clean
+# The GPU check takes the environment that is there: on a GPU machine it is not `make setup` that made it.
+GPU_PYTHON ?= $(or $(wildcard $(PY)),python3)
+
+.PHONY: setup test test-all lint format demo gpu-check clean
 
 setup: $(STAMP)
 	@echo "Ready: $(PY)"
@@ -76,6 +79,10 @@ ifeq ($(DATA_ROOT),)
 	$(PY) -m studies.constant_predictor $(DEMO_DETECTOR) --data-root $(DEMO_DATA) --json $(WORK_DIR)/constant.json
 endif
 	@$(PY) -m studies.demo_summary $(WORK_DIR)
+
+gpu-check:
+	@mkdir -p work_dirs
+	$(GPU_PYTHON) tools/gpu_check.py --json work_dirs/gpu_check.json --markdown work_dirs/gpu_check.md
 
 clean:
 	rm -rf $(VENV)

@@ -6,32 +6,36 @@ from mmengine.hooks import (
     IterTimerHook,
     LoggerHook,
     ParamSchedulerHook,
-    RuntimeInfoHook,
+    SyncBuffersHook,
 )
 from mmengine.runner import LogProcessor, TestLoop, ValLoop
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
-from ponderv2.engine import ProgressHook
+from ponderv2.engine import GatheredRuntimeInfoHook, ProgressHook
 
 default_scope = "mmdet3d"
 default_hooks = dict(
     timer=dict(type=IterTimerHook),
     logger=dict(type=LoggerHook, interval=50),
     param_scheduler=dict(type=ParamSchedulerHook),
-    runtime_info=dict(type=RuntimeInfoHook),
+    runtime_info=dict(type=GatheredRuntimeInfoHook),
     sampler_seed=dict(type=DistSamplerSeedHook),
+    # Each process has running statistics of its own frames; evaluation and exported weights have their mean.
+    sync_buffers=dict(type=SyncBuffersHook),
     checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2),
     progress=dict(type=ProgressHook, seconds=5),
 )
 env_cfg = dict(
-    cudnn_benchmark=False,
+    # Images and volumes of a recipe have one size, so that the fastest convolutions are looked for once.
+    cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
     tf32=True,  # of convolutions that stay in float32, see `ponderv2.engine.allow_tf32`
 )
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend), dict(type=TensorboardVisBackend)])
 log_processor = dict(type=LogProcessor, window_size=50)
-randomness = dict(seed=0)
+# Masks, jitter, dropped paths and noise differ between processes; weights and the order of frames do not.
+randomness = dict(seed=0, diff_rank_seed=True)
 log_level = "INFO"
 val_cfg = dict(type=ValLoop)
 test_cfg = dict(type=TestLoop)

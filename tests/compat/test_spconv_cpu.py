@@ -248,14 +248,57 @@ def test_installing_again_changes_nothing():
     assert not hasattr(ops.indice_conv.__wrapped__, "__wrapped__")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_tensors_reach_spconv_and_agree_with_cpu():
+def _down_and_up():
+    down = spconv.SparseConv3d(C_IN, C_IN, 3, 2, 1, bias=False, indice_key="down")
+    return [down, spconv.SparseInverseConv3d(C_IN, C_OUT, 3, indice_key="down", bias=False)]
+
+
+LAYERS = {
+    "submanifold": lambda: [spconv.SubMConv3d(C_IN, C_OUT, 3, bias=False)],
+    "submanifold twice": lambda: [
+        spconv.SubMConv3d(C_IN, C_IN, 3, bias=False, indice_key="table"),
+        spconv.SubMConv3d(C_IN, C_OUT, 3, bias=False, indice_key="table"),
+    ],
+    "strided": lambda: [spconv.SparseConv3d(C_IN, C_OUT, 3, 2, 1, bias=False)],
+    "strided and inverse": _down_and_up,
+}
+
+
+def _volume_and_gradients(layers, device):
+    """The result of layers as a dense volume, for their rows may come in another order; its gradients."""
     features, indices = make_input(torch.float32)
-    layer = spconv.SubMConv3d(C_IN, C_OUT, 3, bias=False, algo=ConvAlgo.Native)
-    expected = layer(sparse(features, indices)).features
-    actual = layer.cuda()(sparse(features.cuda(), indices.cuda())).features
-    torch.testing.assert_close(actual.cpu(), expected, atol=1e-4, rtol=1e-4)
+    leaf = features.detach().to(device).requires_grad_()
+    x = sparse(leaf, indices.to(device))
+    for layer in layers.to(device):
+        x = layer(x)
+    volume = dense(x.features, x.indices, x.spatial_shape)
+    probe = torch.randn(volume.shape, generator=torch.Generator().manual_seed(1)).to(device)
+    found = torch.autograd.grad((volume * probe).sum(), [leaf, *layers.parameters()])
+    return [t.detach().cpu() for t in (volume, *found)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_of_a_cuda_build_take_cpu_tensors(name, training):
+    layers = torch.nn.Sequential(*LAYERS[name]()).train(training)
+    expected = _volume_and_gradients(layers, "cpu")
+    for layer in layers:
+        # What a layer of a CUDA build chooses when it is made, for the GPU on which it will most often be.
+        layer.algo = ConvAlgo.MaskImplicitGemm
+    torch.testing.assert_close(_volume_and_gradients(layers, "cpu"), expected)
+    assert all(layer.algo == ConvAlgo.MaskImplicitGemm for layer in layers)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("algorithm", [None, ConvAlgo.Native], ids=["default", "native"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_gpu_computes_as_a_cpu_does(name, algorithm):
+    layers = torch.nn.Sequential(*LAYERS[name]())
+    expected = _volume_and_gradients(layers, "cpu")
+    for layer in layers:
+        layer.algo = algorithm or layer.algo
+    assert algorithm or layers[0].algo != ConvAlgo.Native, "this spconv is a CPU build"
+    torch.testing.assert_close(_volume_and_gradients(layers, "cuda"), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_tensors_elsewhere_reach_spconv():

@@ -41,7 +41,7 @@ def test_this_environment_is_supported():
     [
         ("python", "3.9.18"),
         ("python", "3.14.0"),
-        ("torch", "2.0.1"),
+        ("torch", "2.3.1"),
         ("numpy", "2.2.0"),
         ("mmengine", "0.10.3"),
         ("mmcv", "2.2.0"),
@@ -56,7 +56,7 @@ def test_a_version_out_of_range_is_named_with_what_is_needed(package, version):
     assert problem.startswith(f"{package}: {version} is installed, needs ")
 
 
-@pytest.mark.parametrize("version", ["2.1.2+cu121", "2.9.0a0+50eac811a6.nv25.09"])
+@pytest.mark.parametrize("version", ["2.4.1+cu121", "2.9.0a0+50eac811a6.nv25.09"])
 def test_local_and_vendor_builds_of_torch_are_accepted(version):
     assert find_problems(GOOD | {"torch": version}) == []
 

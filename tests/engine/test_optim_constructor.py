@@ -66,6 +66,29 @@ def test_frozen_parameters_can_be_named():
     assert all(p.requires_grad for group in groups for p in group["params"])
 
 
+class WarmUpDetector(Detector):
+    """A detector whose encoder joins later, except for a part that it freezes itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder["img_backbone"].requires_grad_(False)
+        self.joining_parameters = [p for p in self.encoder.parameters() if p.requires_grad]
+        for parameter in self.joining_parameters:
+            parameter.requires_grad_(False)
+
+
+@pytest.mark.parametrize("keys", [None, {}, {"encoder": dict(lr_mult=0.1)}])
+def test_parameters_that_join_later_are_in_the_optimizer_from_the_start(keys):
+    model = WarmUpDetector()
+    optimizer = build(keys, model).optimizer
+    held = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert {id(p) for p in model.joining_parameters} <= set(held)
+    assert not any(p.requires_grad for p in model.encoder.parameters())
+    if keys:
+        assert id(model.encoder["img_backbone"].weight) not in held
+        assert held[id(model.encoder["lift"].weight)] == pytest.approx(0.1)
+
+
 def test_a_model_in_a_wrapper_is_looked_into():
     from mmengine.registry import MODEL_WRAPPERS
 

@@ -70,6 +70,19 @@ def test_a_cpu_is_fast_with_instructions_for_bfloat16_alone(monkeypatch, instruc
     assert not computes_bfloat16("meta")
 
 
+def test_a_cpu_is_known_also_to_a_torch_without_that_function(monkeypatch):
+    before = computes_bfloat16("cpu")
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert computes_bfloat16("cpu") is before
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_a_gpu_is_fast_from_compute_capability_8_on(monkeypatch, capability, fast):
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert computes_bfloat16("cuda:0") is fast
+
+
 def test_amp_on_a_cpu_is_bfloat16_where_it_is_fast_and_else_refused(repository, device_is_fast):
     recipe = repository / "configs" / "tiny" / "ponderv2_camera_keyframe.py"
     parser = argparse.ArgumentParser()

@@ -69,6 +69,29 @@ def test_every_range_holds_the_version_that_is_pinned(repository: Path, project:
             assert requirement.specifier.contains(pins[name]), f"{requirement}, but {pins[name]} is pinned"
 
 
+@pytest.mark.parametrize("route", ["a100", "a100_torch24"])
+def test_pins_of_both_cuda_routes_are_within_the_ranges(repository: Path, project: dict, route: str):
+    text = (repository / "requirements" / f"{route}.txt").read_text()
+    (shared,) = re.findall(r"^-r (\S+)$", text, re.MULTILINE)
+    lines = text + (repository / "requirements" / shared).read_text()
+    # spconv's distributions are named by the version of CUDA.
+    pins = {re.sub(r"^spconv-cu\d+$", "spconv", name): v for name, v in re.findall(r"^([\w.-]+)==(\S+)$", lines, re.M)}
+    # Whose dependencies are left out, and what is compiled: pinned in the commands of the first route.
+    commands = (repository / "requirements" / "a100.txt").read_text()
+    pins |= dict(re.findall(r"--no-deps (mmcv|mmdet3d)==(\S+)", commands))
+    ranges = _requirements(project, "core", "driving")
+    for name in ("torch", "numpy", "mmengine", "mmcv", "mmdet", "mmdet3d", "spconv", "transformers", "safetensors"):
+        assert all(r.specifier.contains(pins[name]) for r in ranges[name]), f"{name} {pins[name]}"
+        assert SpecifierSet(SUPPORTED.get(name, "")).contains(pins[name]), f"{name} {pins[name]}"
+
+
+def test_the_oldest_torch_is_the_one_that_is_checked_and_has_a_route(repository: Path, project: dict):
+    (requirement,) = _requirements(project, "core")["torch"]
+    assert str(requirement.specifier) == SUPPORTED["torch"]
+    oldest = SUPPORTED["torch"].removeprefix(">=")
+    assert f"\ntorch=={oldest}." in (repository / "requirements" / "a100_torch24.txt").read_text()
+
+
 @pytest.mark.parametrize("name", ["mmengine", "mmcv", "mmdet", "mmdet3d", "transformers", "spconv"])
 def test_ranges_of_the_stack_are_within_those_that_are_checked_at_import(project: dict, name: str):
     (requirement,) = _requirements(project, "driving")[name]

@@ -43,6 +43,41 @@ def test_chunks_are_computed_again_in_the_precision_of_the_first_time():
     torch.testing.assert_close(*gradients, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("inside", [True, False], ids=["backward inside autocast", "backward outside"])
+def test_chunks_train_the_weights_that_autocast_has_cast(inside):
+    module, rows = _module().float(), torch.randn(9, 3)
+    leaves = [*module.parameters()]
+    with torch.autocast("cpu", torch.bfloat16):
+        # Nobody who computes without gradients, as a sampler does, takes them from others.
+        with torch.no_grad():
+            apply_in_chunks(lambda x: (module(x),), module, 4, rows)
+        (whole,) = apply_in_chunks(lambda x: (module(x),), module, None, rows)
+        (out,) = apply_in_chunks(lambda x: (module(x),), module, 4, rows)
+        if inside:
+            by_chunks = torch.autograd.grad(out.float().square().sum(), leaves)
+        by_whole = torch.autograd.grad(whole.float().square().sum(), leaves, allow_unused=True)
+    if not inside:
+        by_chunks = torch.autograd.grad(out.float().square().sum(), leaves)
+    assert None not in by_whole
+    assert all(g.abs().sum() > 0 for g in by_chunks)
+    # Sums over chunks are rounded at other places.
+    torch.testing.assert_close(by_chunks, by_whole, rtol=0.05, atol=0.01)
+
+
+def test_second_derivatives_say_that_they_need_all_rows_at_once():
+    module = _module()
+    rows = torch.randn(9, 3, dtype=torch.float64, requires_grad=True)
+
+    def slope(chunk_size):
+        (out,) = apply_in_chunks(lambda x: (module(x),), module, chunk_size, rows)
+        return torch.autograd.grad(out.square().sum(), rows, create_graph=True)[0]
+
+    torch.testing.assert_close(slope(4), slope(None))
+    slope(None).square().sum().backward()
+    with pytest.raises(RuntimeError, match=r"no second derivatives.*chunk_size=None.*closed form"):
+        slope(4).square().sum().backward()
+
+
 def test_frozen_parameters_get_no_gradient():
     module = _module()
     module[0].requires_grad_(False)

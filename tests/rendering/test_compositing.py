@@ -3,6 +3,7 @@
 import torch
 
 from ponderv2.rendering import composite, transmittance_weights
+from ponderv2.rendering.compositing import exclusive_sum
 
 
 def _reference_weights(alpha):
@@ -25,6 +26,26 @@ def test_weights_of_opaque_samples_have_finite_gradients():
     log_transparency = torch.tensor([[-1e-9, -500.0, -500.0, -1e-3]], requires_grad=True)
     transmittance_weights(log_transparency).square().sum().backward()
     assert torch.isfinite(log_transparency.grad).all()
+
+
+def test_light_does_not_come_back_behind_an_opaque_sample():
+    # What is before the third sample is -0.1, which vanishes in a sum with its own -1e9.
+    log_transparency = torch.tensor([[-0.05, -0.05, -1e9, -0.05, -1e9]])
+    expected = transmittance_weights(log_transparency.double()).float()
+    weights = transmittance_weights(log_transparency)
+    torch.testing.assert_close(weights, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(weights.sum(), torch.tensor(1.0), rtol=1e-6, atol=0)
+
+
+def test_an_infinitely_opaque_sample_takes_all_the_light_that_is_left():
+    weights = transmittance_weights(torch.tensor([[-0.5, -torch.inf, -0.5]]))
+    left = torch.tensor(-0.5).exp()
+    torch.testing.assert_close(weights, torch.stack([1 - left, left, torch.tensor(0.0)])[None])
+
+
+def test_an_exclusive_sum_is_the_sum_of_what_comes_before():
+    values = torch.randn(3, 7, dtype=torch.float64)
+    torch.testing.assert_close(exclusive_sum(values), torch.stack([values[:, :k].sum(dim=1) for k in range(7)], dim=1))
 
 
 def test_one_opaque_sample_gives_its_depth_and_colour():

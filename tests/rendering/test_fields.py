@@ -157,3 +157,65 @@ def test_gradient_by_condition_equals_autograd(activation, layers):
     torch.testing.assert_close(by_point, reference[0])
     torch.testing.assert_close(by_condition, reference[1])
     torch.testing.assert_close(output, network(points, condition))
+
+
+def _autocast_results(field, volume, points, directions, device, dtype, inside):
+    """Outputs and gradients of a field under autocast, with the backward pass inside or outside of it."""
+    field, data = field.to(device), volume.data.detach().to(device).requires_grad_()
+    points, directions = points.to(device), directions.to(device)
+    leaves = [data, *field.parameters()]
+
+    def gradients(out):
+        total = out.sdf.square().sum() + out.normal.square().sum() + out.rgb.float().square().sum()
+        return torch.autograd.grad(total, leaves)
+
+    with torch.autocast(device, dtype):
+        # As a convolution leaves a volume, and as a sampler reads it before.
+        seen = FeatureVolume(data.to(dtype), GRID)
+        with torch.no_grad():
+            field.sdf(seen, points)
+        out = field(seen, points, directions)
+        found = gradients(out) if inside else None
+    found = found or gradients(out)
+    return [v.detach().cpu() for v in (out.sdf, out.normal, out.rgb)], [g.cpu() for g in found]
+
+
+def _check_autocast(device, dtype, inside, chunk_size):
+    field = _field(chunk_size=chunk_size).float()
+    # Chunks of this size on any device.
+    field._chunk_size = lambda points: chunk_size
+    volume, points = FeatureVolume(_volume().data.float(), GRID), _points().float()
+    directions = F.normalize(torch.randn(2, 40, 3), dim=-1)
+    rounded = FeatureVolume(volume.data.to(dtype).float(), GRID)
+    expected = field(rounded, points, directions)
+    outputs, gradients = _autocast_results(field, volume, points, directions, device, dtype, inside)
+    # Distances and normals are in single precision, colors are not.
+    for one, other, tolerance in zip(outputs, (expected.sdf, expected.normal, expected.rgb), (1e-4, 1e-4, 0.05)):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+    assert all(torch.isfinite(g).all() and g.abs().sum() > 0 for g in gradients)
+    return gradients
+
+
+@pytest.mark.parametrize("chunk_size", [None, 16], ids=["whole", "chunks"])
+def test_autocast_trains_the_field_wherever_its_backward_pass_is(chunk_size):
+    gradients = []
+    for inside in (True, False):
+        torch.manual_seed(0)
+        gradients.append(_check_autocast("cpu", torch.bfloat16, inside, chunk_size))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05 * float(other.abs().max()))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+def test_autocast_trains_the_field_on_a_gpu(dtype, inside):
+    _check_autocast("cuda", dtype, inside, 16)
+
+
+def test_a_gradient_for_points_is_refused_and_not_left_out():
+    field, points = _field(), _points().requires_grad_()
+    with pytest.raises(NotImplementedError, match=r"points requires a gradient.*FieldOutput\.normal"):
+        field.sdf(_volume(), points)
+    with pytest.raises(NotImplementedError, match=r"points requires a gradient.*FieldOutput\.normal"):
+        field(_volume(), points, F.normalize(torch.randn(2, 40, 3, dtype=torch.float64), dim=-1))

@@ -9,7 +9,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ponderv2.rendering import HierarchicalSampler, NeuSOpacity, SDFField, UniformSampler, VolumeRenderer
+from ponderv2.rendering import (
+    ErrorBoundedSampler,
+    HierarchicalSampler,
+    NeuSOpacity,
+    RootFindingSampler,
+    SDFField,
+    UniformSampler,
+    UniSurfOpacity,
+    VolSDFOpacity,
+    VolumeRenderer,
+    color_loss,
+    depth_loss,
+)
 from ponderv2.structures import FeatureVolume
 from tests.factories.analytic_field import GRID, AnalyticField, empty_volume
 
@@ -123,6 +135,31 @@ def test_samples_that_bfloat16_proposes_are_near_those_of_float32():
         inside = renderer(volume, origins, directions)
     spacing = (plain.t[..., -1] - plain.t[..., 0]) / 12
     assert ((plain.t - inside.t).abs().mean(dim=-1) < 0.2 * spacing).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    ("opacity", "sampler"),
+    [
+        (NeuSOpacity, UniformSampler(12)),
+        (NeuSOpacity, HierarchicalSampler(12, 8, num_steps=2)),
+        (VolSDFOpacity, ErrorBoundedSampler(8, 4, 16, num_rounds=2)),
+        (UniSurfOpacity, RootFindingSampler(16, 8, 8)),
+    ],
+    ids=["uniform", "hierarchical", "error-bounded", "root-finding"],
+)
+def test_a_volume_that_is_not_finite_gives_a_loss_that_is_not_a_number(opacity, sampler, bad):
+    data = torch.randn(1, 8, *GRID.shape)
+    data[0, 3] = bad
+    data.requires_grad_()
+    renderer = VolumeRenderer(SDFField(8, sdf_layers=3, color_layers=2), opacity(), sampler)
+    directions = _fan(16)[None]
+    out = renderer(FeatureVolume(data, GRID), torch.zeros_like(directions), directions)
+    every = torch.ones(1, 16, dtype=torch.bool)
+    loss = color_loss(out.rgb, torch.rand(1, 16, 3), every) + depth_loss(out.depth, torch.ones(1, 16), every, 1.0)
+    assert torch.isnan(loss)
+    loss.backward()
+    assert data.grad.shape == data.shape
 
 
 def test_every_parameter_and_the_volume_get_gradients():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from ponderv2.rendering import trilinear
 from ponderv2.rendering._trilinear import flatten_cells, gather, gather_gradient, trilinear_index
@@ -64,6 +64,45 @@ def test_gradients_to_volume_and_direction():
     direction = torch.randn(2, 6, 2, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda v: trilinear(v, index), (volume,))
     assert gradcheck(lambda v, d: _gradient_along(v, index, d), (volume, direction))
+
+
+def test_second_derivatives_of_readings_are_exact():
+    volume = torch.randn(1, 2, *GRID.shape, dtype=torch.float64, requires_grad=True)
+    index = GRID.to_index(torch.randn(1, 4, 3, dtype=torch.float64) * 2)
+    direction = torch.randn(1, 4, 2, dtype=torch.float64, requires_grad=True)
+    assert gradgradcheck(lambda v: trilinear(v, index).square(), (volume,))
+    assert gradgradcheck(lambda v, d: _gradient_along(v, index, d), (volume, direction))
+
+
+def test_a_gradient_for_places_is_refused_and_not_left_out():
+    index = GRID.to_index(torch.randn(1, 4, 3)).requires_grad_()
+    volume = torch.randn(1, 2, *GRID.shape)
+    with pytest.raises(NotImplementedError, match=r"index requires a gradient.*FieldOutput\.normal.*sample_volume"):
+        trilinear(volume, index)
+    with torch.no_grad():
+        assert trilinear(volume, index).shape == (1, 4, 2)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_places_that_are_no_numbers_read_no_number_and_name_a_row_that_exists(bad):
+    volume = torch.randn(1, 2, *GRID.shape, requires_grad=True)
+    index = torch.tensor([[[bad, 1.0, 1.0], [1.0, bad, 1.0], [1.0, 1.0, bad], [1.0, 1.0, 1.0]]])
+    places = trilinear_index(volume.shape, index)
+    assert (places.rows >= 0).all()
+    assert (places.rows + max(places.offsets) < len(flatten_cells(volume))).all()
+    features = trilinear(volume, index)
+    # Infinitely far away there is nothing; a coordinate that is no number is no place at all.
+    assert torch.isnan(features[0, :3]).all() if bad != bad else (features[0, :3] == 0).all()
+    assert torch.isfinite(features[0, 3]).all()
+    features.sum().backward()
+    assert volume.grad.shape == volume.shape
+
+
+def test_a_volume_in_half_precision_is_read_in_single():
+    volume, index = torch.randn(1, 2, *GRID.shape), GRID.to_index(torch.randn(1, 20, 3))
+    features = trilinear(volume.bfloat16(), index)
+    assert features.dtype == torch.float32
+    torch.testing.assert_close(features, trilinear(volume.bfloat16().float(), index), rtol=0, atol=0)
 
 
 def test_a_sorted_index_gathers_the_same_and_give_the_same_gradients():

@@ -1,5 +1,8 @@
 """The device that a tool computes on, and what it is fast in."""
 
+import re
+from pathlib import Path
+
 import torch
 
 from ponderv2.errors import UserError
@@ -25,9 +28,19 @@ def usable_device(name: str | None) -> str:
 def computes_bfloat16(device: str) -> bool:
     """Tell whether a device has instructions for products of bfloat16.
 
-    Of a CPU these are AVX512-BF16 or AMX; torch computes in bfloat16 without them too, but slower than in float32.
+    Of a CPU these are AVX512-BF16 or AMX, of an NVIDIA GPU those of compute capability 8.0, as an A100 has it; torch
+    computes in bfloat16 without them too, but slower than in float32.
     """
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if device == "cpu" else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+        # `is_bf16_supported` counts emulation, unless told otherwise, which torch 2.4 cannot be.
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
+    return device == "cpu" and bool({"avx512_bf16", "amx_bf16"} & _cpu_capabilities())
+
+
+def _cpu_capabilities() -> set[str]:
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, there in torch.cpu.get_capabilities().items() if there}
+    # Before torch 2.11; Linux names them alike.
+    info = Path("/proc/cpuinfo")
+    flags = re.search(r"^flags\s*:(.*)$", info.read_text(), re.MULTILINE) if info.exists() else None
+    return set(flags[1].split()) if flags else set()

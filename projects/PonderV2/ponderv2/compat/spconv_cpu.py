@@ -1,16 +1,17 @@
 """Sparse convolution on CPU tensors that is right, trains, and takes a bias.
 
-Three faults of spconv's CPU code (measured on 2.3.8):
+Three faults of spconv's CPU code (measured on 2.3.8), and one of its CUDA builds:
 
 * the scatter-add of its forward pass is an OpenMP loop without synchronisation: with two threads most calls
   return wrong sums (271 of 500 in one measurement, 300 of 300 in another, by up to 1.0);
 * its backward pass asks for the current CUDA stream, and fails on a build of torch without CUDA;
 * a bias in eval mode, or a fused activation, is refused: "cpu don't support act and bias"
-  (traveller59/spconv#719).
+  (traveller59/spconv#719);
+* a layer of a CUDA build chooses an algorithm that knows CUDA alone when it is made, and then refuses CPU tensors.
 
 `install_spconv_cpu` replaces the two functions of `spconv.pytorch.ops` behind every native sparse
-convolution. CPU tensors take the gather, matrix product and scatter-add below; CUDA tensors go to spconv as
-before.
+convolution, and lets a layer choose the native algorithm for each pass over CPU tensors. These take the gather, matrix
+product and scatter-add below; CUDA tensors go to spconv as before, with the algorithm of the layer.
 """
 
 import functools
@@ -25,7 +26,9 @@ __all__ = ["cpu_indice_conv", "cpu_indice_conv_backward", "install_spconv_cpu"]
 
 
 def install_spconv_cpu() -> None:
-    """Replace `indice_conv` and `indice_conv_backward` of `spconv.pytorch.ops`; further calls change nothing.
+    """Replace `indice_conv` and `indice_conv_backward` of `spconv.pytorch.ops`, and how a layer chooses its algorithm.
+
+    Further calls change nothing.
 
     spconv's own function stays reachable as `__wrapped__` of its replacement.
 
@@ -34,6 +37,7 @@ def install_spconv_cpu() -> None:
     """
     from spconv import constants
     from spconv.pytorch import ops
+    from spconv.pytorch.conv import SparseConvolution
 
     if not constants.ALL_WEIGHT_IS_KRSC:
         raise RuntimeError(
@@ -41,6 +45,7 @@ def install_spconv_cpu() -> None:
         )
     _replace(ops, "indice_conv", cpu_indice_conv)
     _replace(ops, "indice_conv_backward", cpu_indice_conv_backward)
+    _choose_algorithm_by_input(SparseConvolution)
 
 
 def cpu_indice_conv(
@@ -194,3 +199,24 @@ def _replace(ops: ModuleType, name: str, cpu_function: Callable) -> None:
 
     dispatch.cpu_function = cpu_function
     setattr(ops, name, dispatch)
+
+
+def _choose_algorithm_by_input(layer_type: type[torch.nn.Module]) -> None:
+    from spconv.core import ConvAlgo
+
+    original = layer_type.forward
+    if getattr(original, "by_input", False):
+        return
+
+    @functools.wraps(original)
+    def forward(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        if input.features.device.type != "cpu" or self.algo == ConvAlgo.Native:
+            return original(self, input, *args, **kwargs)
+        chosen, self.algo = self.algo, ConvAlgo.Native
+        try:
+            return original(self, input, *args, **kwargs)
+        finally:
+            self.algo = chosen
+
+    forward.by_input = True
+    layer_type.forward = forward

@@ -12,10 +12,10 @@ from ponderv2.errors import UserError
 __all__ = ["SUPPORTED", "UnsupportedVersionError", "check_versions", "find_problems", "installed_versions"]
 
 # The upper bounds of mmcv and mmdet are mmdet3d 1.4's own import-time checks; numpy's is nuscenes-devkit's;
-# Python's is mmcv 2.1, which calls pkgutil.find_loader (gone in 3.14).
+# Python's is mmcv 2.1, which calls pkgutil.find_loader (gone in 3.14). torch knows `get_autocast_dtype` since 2.4.
 SUPPORTED: dict[str, str] = {
     "python": ">=3.10,<3.14",
-    "torch": ">=2.1",
+    "torch": ">=2.4",
     "numpy": "<2",
     "mmengine": ">=0.10.4,<0.11",
     "mmcv": ">=2.1.0,<2.2.0",

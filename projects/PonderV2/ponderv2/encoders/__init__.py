@@ -1,11 +1,17 @@
 """Encoders: they turn sensors into one feature volume. A fine-tuned model keeps an encoder key by key."""
 
+from typing import TYPE_CHECKING
+
+from . import sparse
 from .camera_encoder import CameraEncoder
 from .fusion_encoder import FusionEncoder
 from .image import DepthNet, DepthSupervision, PonderConvNeXt, PonderResNet, SimpleDepth
 from .lidar_encoder import LidarEncoder
 from .second3d import SECOND3D, SECOND3DFPN
-from .sparse import HeightKeepingSparseEncoder, Voxels, VoxelUNet, voxelize
+from .sparse import Voxels, voxelize
+
+if TYPE_CHECKING:
+    from .sparse import HeightKeepingSparseEncoder, VoxelUNet
 
 __all__ = [
     "SECOND3D",
@@ -23,3 +29,10 @@ __all__ = [
     "Voxels",
     "voxelize",
 ]
+
+
+def __getattr__(name: str) -> type:
+    # Those that need spconv are imported when they are asked for.
+    if name not in ("HeightKeepingSparseEncoder", "VoxelUNet"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(sparse, name)

@@ -24,6 +24,7 @@ from .hooks import DetectionPreviewHook
 from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import set_data_root
 from .recipe_errors import must_have, recipe_errors
+from .recipe_loaders import set_loaders
 from .recipe_options import change_recipe, parse_options
 from .resuming import check_resumable
 from .test_time_augmentation import with_tta
@@ -187,6 +188,7 @@ def _place(config: Config, args: argparse.Namespace, name: str) -> None:
     allow_tf32(config.get("env_cfg", {}).get("tf32", True))
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
+    set_loaders(config)
     if not torch.cuda.is_available() and args.launcher != "none":
         config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
 

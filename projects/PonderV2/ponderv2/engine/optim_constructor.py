@@ -1,6 +1,8 @@
 """Parameter groups of the optimiser, with a check of their names."""
 
 import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -16,6 +18,10 @@ class CheckedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     A key matches the parameters that have it anywhere in their names, and of several keys the longest one counts.
     mmengine's own constructor silently ignores a key that matches none: because of two such keys, UVTR's published
     fusion config trains the view transform and the depth head at ten times the intended rate.
+
+    With any `paramwise_cfg`, mmengine also leaves out parameters that are frozen when the optimizer is built; an
+    encoder that joins later would then silently never be trained. Those that a model names as its `joining_parameters`
+    get their groups here; an optimizer passes over them as long as they have no gradient.
 
     The arguments are those of mmengine's constructor.
 
@@ -34,7 +40,21 @@ class CheckedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 "paramwise_cfg.custom_keys: "
                 + "; ".join(f"{key!r} matches no parameter{_hint(key, names)}" for key in unmatched)
             )
-        return super().__call__(model)
+        with _trainable(getattr(model, "joining_parameters", [])):
+            return super().__call__(model)
+
+
+@contextmanager
+def _trainable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Make parameters ask for gradients, for the time that mmengine looks at them."""
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 def _hint(key: str, names: list[str]) -> str:

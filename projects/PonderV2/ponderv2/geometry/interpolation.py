@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ponderv2.shapes import Float
-from ponderv2.structures import FeatureVolume
+from ponderv2.structures import FeatureVolume, constant
 
 
 def sample_image(image: Float[Tensor, "c h w"], pixels: Float[Tensor, "r 2"]) -> Float[Tensor, "r c"]:
@@ -13,7 +13,7 @@ def sample_image(image: Float[Tensor, "c h w"], pixels: Float[Tensor, "r 2"]) ->
     Integer coordinates are pixel centres; beyond the outermost centres the border is repeated.
     """
     height, width = image.shape[-2:]
-    size = pixels.new_tensor([width, height])
+    size = constant((width, height), pixels.device, pixels.dtype)
     normalized = (2 * pixels + 1) / size - 1
     values = F.grid_sample(
         image[None], normalized[None, :, None].to(image.dtype), align_corners=False, padding_mode="border"
@@ -29,6 +29,6 @@ def sample_volume(volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Floa
     points of queries. For the many points of rays `rendering.trilinear` gives the same values in a centered grid at
     less cost, but no gradient for the points.
     """
-    size = points.new_tensor(volume.grid.size)
+    size = constant(volume.grid.size, points.device, points.dtype)
     place = (2 * volume.grid.to_center_index(points) + 1) / size - 1
     return F.grid_sample(volume.data, place[:, None, None], align_corners=False)[:, :, 0, 0].transpose(1, 2)

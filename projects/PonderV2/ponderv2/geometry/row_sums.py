@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ponderv2.shapes import Float, Int
+from ponderv2.structures import constant
 
 
 def sum_rows(
@@ -56,7 +57,7 @@ def add_to_rows(
 
 
 def _all_rows(rows: Int[Tensor, "p"], offsets: Sequence[int]) -> Int[Tensor, "p k"]:
-    return rows[:, None] + torch.tensor(tuple(offsets), device=rows.device, dtype=rows.dtype)
+    return rows[:, None] + constant(offsets, rows.device, rows.dtype)
 
 
 def _scatter(length: int, rows: Tensor, offsets: Sequence[int], weights: Tensor, values: Tensor) -> Tensor:

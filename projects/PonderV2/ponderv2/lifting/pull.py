@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ponderv2.geometry import MIN_DEPTH, add_to_rows, in_image, project
 from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import CameraRig, VoxelGrid
+from ponderv2.structures import CameraRig, VoxelGrid, constant
 
 from .map_cells import MapCells, cells_of_levels
 
@@ -178,7 +178,7 @@ class _Corners:
 
     def all_rows(self) -> Int[Tensor, "p 4"]:
         """Compute the rows in the table of all levels; beyond the last row, where weights are 0, it is the last."""
-        offsets = torch.tensor(self.offsets, device=self.rows.device, dtype=self.rows.dtype)
+        offsets = constant(self.offsets, self.rows.device, self.rows.dtype)
         return (self.rows[:, None] + offsets).clamp(max=self.length - 1) + self.first
 
 
@@ -196,6 +196,14 @@ class _PullRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         table, chances, cells = ctx.saved_tensors
+        # A backward pass may be inside autocast, which would multiply in half precision below.
+        with torch.autocast(grad.device.type, enabled=False):
+            return _PullRows._gradients(ctx, table, chances, cells, grad)
+
+    @staticmethod
+    def _gradients(
+        ctx, table: Tensor, chances: Tensor, cells: Tensor, grad: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         # The slope of a volume may come transposed.
         grad = grad.contiguous()
         by_chance = by_table = None
@@ -244,14 +252,14 @@ def _corners(pairs: Pairs, size: tuple[int, int], places: MapCells) -> tuple[Int
 
 
 def pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> Pairs:
-    """Put the cells that each view sees side by side."""
-    view, cell = seen.nonzero(as_tuple=True)
+    """Put the cells that each view sees side by side. The largest number of them is all that the host waits for."""
+    views, cells = seen.shape
     counts = seen.sum(dim=1)
-    place = torch.arange(len(view), device=view.device) - (counts.cumsum(0) - counts)[view]
     # At least one entry, so that a sample no camera of which sees a cell is nothing special.
-    size = (len(seen), max(int(counts.max()), 1))
-    padded = cell.new_zeros(size)
-    padded[view, place] = cell
-    valid = torch.zeros(size, dtype=torch.bool, device=seen.device)
-    valid[view, place] = True
+    most = max(int(counts.max()), 1)
+    # Cells that are not seen go into one column more, which is cut off.
+    place = (seen.cumsum(dim=1) - 1).where(seen, most)
+    padded = place.new_zeros(views, most + 1)
+    padded = padded.scatter_(1, place, torch.arange(cells, device=seen.device).expand(views, -1))[:, :most]
+    valid = torch.arange(most, device=seen.device) < counts[:, None]
     return Pairs(padded, pixels.gather(1, padded[..., None].expand(-1, -1, 2)), depth.gather(1, padded), valid)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import CameraRig, VoxelGrid
+from ponderv2.structures import CameraRig, VoxelGrid, constant
 
 from .map_cells import lead_of
 
@@ -137,8 +137,9 @@ def frustum_cells(
 
 def _cut_off_cells(grid: VoxelGrid, points: Float[Tensor, "*p 3"]) -> tuple[Int[Tensor, "*p 3"], Bool[Tensor, "*p"]]:
     """Do as `VoxelGrid.cell_of`, but cut indices off, as published: the first cells begin a cell below the range."""
-    index = ((points - points.new_tensor(grid.lower)) / points.new_tensor(grid.voxel_size)).trunc()
-    inside = ((index >= 0) & (index < points.new_tensor(grid.size))).all(dim=-1)
+    lower, cell, size = (constant(v, points.device, points.dtype) for v in (grid.lower, grid.voxel_size, grid.size))
+    index = ((points - lower) / cell).trunc()
+    inside = ((index >= 0) & (index < size)).all(dim=-1)
     return index.where(inside[..., None], 0).long(), inside
 
 

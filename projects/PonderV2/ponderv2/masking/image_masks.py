@@ -51,7 +51,7 @@ def draw_block_mask(
     order = torch.rand(num_images, total, generator=generator, device=source).argsort(dim=1)
     visible = torch.zeros(num_images, total, dtype=torch.bool, device=source)
     visible.scatter_(1, order[:, :kept], True)
-    return visible.view(num_images, rows, columns).to(device)
+    return visible.view(num_images, rows, columns).to(device, non_blocking=True)
 
 
 def resize_block_mask(mask: Bool[Tensor, "n h w"], size: tuple[int, int]) -> Bool[Tensor, "n h2 w2"]:

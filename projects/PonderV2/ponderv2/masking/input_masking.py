@@ -69,4 +69,4 @@ class InputMasking:
         draw = torch.rand(batch_size, generator=self.generator, device=source)
         keep_camera = draw >= self.drop_camera
         keep_lidar = ~keep_camera | (draw >= self.drop_camera + self.drop_lidar)
-        return torch.stack([keep_camera, keep_lidar], dim=1).to(device)
+        return torch.stack([keep_camera, keep_lidar], dim=1).to(device, non_blocking=True)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ponderv2.shapes import Bool, Int
+from ponderv2.structures import constant
 
 
 def draw_voxel_mask(
@@ -41,7 +42,7 @@ def draw_voxel_mask(
     if len(coordinates) == 0:
         return torch.ones(0, dtype=torch.bool, device=coordinates.device)
     place = coordinates.long()
-    steps = place.new_tensor(edges[::-1])
+    steps = constant(edges[::-1], place.device, place.dtype)
     cell = torch.div(place[:, 1:], steps, rounding_mode="floor")
     size = cell.amax(dim=0) + 1
     key = ((place[:, 0] * size[0] + cell[:, 0]) * size[1] + cell[:, 1]) * size[2] + cell[:, 2]

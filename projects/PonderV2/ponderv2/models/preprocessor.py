@@ -24,7 +24,7 @@ class SensorPreprocessor(BaseDataPreprocessor):
         mean: mean of each RGB channel, 0–255; the default is ImageNet's.
         std: standard deviation of each RGB channel, 0–255; the default is ImageNet's.
         pad_divisor: number whose multiples height and width become; 32 makes 900×1600 928×1600.
-        non_blocking: True to copy to the device without waiting, see mmengine's `BaseDataPreprocessor`.
+        non_blocking: True to copy to the device without waiting for it, where the data loader pins its memory.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SensorPreprocessor(BaseDataPreprocessor):
         mean: tuple[float, float, float] = (123.675, 116.28, 103.53),
         std: tuple[float, float, float] = (58.395, 57.12, 57.375),
         pad_divisor: int = 32,
-        non_blocking: bool = False,
+        non_blocking: bool = True,
     ) -> None:
         super().__init__(non_blocking)
         self.pad_divisor = pad_divisor
@@ -49,9 +49,9 @@ class SensorPreprocessor(BaseDataPreprocessor):
             padded = tuple(images.shape[-2:])
         if "rig" in inputs:
             padded = padded or self._padded_size([r.padded_size for r in inputs["rig"]])
-            rig = CameraRig.stack(inputs["rig"], padded).to(self.device, torch.float32)
-        points = [p.to(self.device) for p in inputs["points"]] if "points" in inputs else None
-        rays = RayBatch.stack(inputs["rays"]).to(self.device) if "rays" in inputs else None
+            rig = CameraRig.stack(inputs["rig"], padded).to(self.device, torch.float32, self._non_blocking)
+        points = [self._move(p) for p in inputs["points"]] if "points" in inputs else None
+        rays = self._rays(inputs["rays"]) if "rays" in inputs else None
         return {"inputs": SensorBatch(rig, images, points, rays), "data_samples": data.get("data_samples")}
 
     def to_rgb(self, images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
@@ -65,9 +65,16 @@ class SensorPreprocessor(BaseDataPreprocessor):
         height, width = self._padded_size([s.shape[-2:] for s in samples])
         batch = []
         for sample in samples:
-            image = (sample.to(self.device).float() - self.mean) / self.std
+            image = (self._move(sample).float() - self.mean) / self.std
             batch.append(F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])))
         return torch.stack(batch)
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=self._non_blocking)
+
+    def _rays(self, samples: list[RayBatch]) -> RayBatch:
+        # Stacked on the device: what is stacked on the host is no longer in pinned memory.
+        return RayBatch.stack([rays.to(self.device, self._non_blocking) for rays in samples])
 
     def _padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
         d = self.pad_divisor

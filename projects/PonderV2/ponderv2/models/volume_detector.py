@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from ponderv2.checkpoints import load_encoder_weights, load_head_weights
 from ponderv2.errors import UserError
@@ -70,6 +70,14 @@ class VolumeDetector(BaseModel):
         if self.freeze_encoder:
             self.encoder.eval()
         return self
+
+    @property
+    def joining_parameters(self) -> list[nn.Parameter]:
+        """The parameters that are frozen now and trained after `unfreeze_encoder`, for the optimizer to have them.
+
+        Empty unless `freeze_encoder` is on. What the encoder itself freezes is not among them.
+        """
+        return list(self._frozen)
 
     def unfreeze_encoder(self) -> None:
         """Undo `freeze_encoder`, except for parameters that the encoder itself freezes, and empty the volume cache."""

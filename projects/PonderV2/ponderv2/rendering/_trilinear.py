@@ -18,15 +18,40 @@ from torch import Tensor
 
 from ponderv2.geometry import add_to_rows, sum_rows
 from ponderv2.shapes import Bool, Float, Int
+from ponderv2.structures import constant
 
 
 def trilinear(volume: Float[Tensor, "b c z y x"], index: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q c"]:
     """Interpolate features at continuous cell indices (x, y, z), see `VoxelGrid.to_index`.
 
-    The result is differentiable in the volume, but not in the index.
+    The result is differentiable in the volume, any number of times, but not in the index. It has the wider type of the
+    two, single precision at least.
+
+    Raises:
+        NotImplementedError: when a gradient for the index is asked for.
     """
-    places = trilinear_index(volume.shape, index)
-    return gather(flatten_cells(volume), places).unflatten(0, index.shape[:2])
+    refuse_gradients(index, "index")
+    dtype = precision_of(volume, index)
+    places = trilinear_index(volume.shape, index.to(dtype))
+    return gather(flatten_cells(volume.to(dtype)), places).unflatten(0, index.shape[:2])
+
+
+def precision_of(volume: Tensor, index: Tensor) -> torch.dtype:
+    """Return the type in which a volume is read: half precision, as autocast makes it, is widened to single."""
+    return torch.promote_types(torch.promote_types(volume.dtype, index.dtype), torch.float32)
+
+
+def refuse_gradients(places: Tensor, name: str) -> None:
+    """Raise where a gradient for places in the volume is asked for, which would be left out silently otherwise.
+
+    Raises:
+        NotImplementedError: when the places require a gradient, and gradients are on.
+    """
+    if places.requires_grad and torch.is_grad_enabled():
+        raise NotImplementedError(
+            f"{name} requires a gradient, but reading a volume here passes none on to places: detach it. The gradient "
+            "of the signed distance in space is `FieldOutput.normal`; features have one with `geometry.sample_volume`"
+        )
 
 
 @dataclass(frozen=True)
@@ -36,7 +61,8 @@ class TrilinearIndex:
     Attributes:
         rows: row of the lower corner of each point among the flattened cells.
         fraction: position of each point between the lower and the upper corner (x, y, z), in [0, 1].
-        inside: mask of the points within a cell of the outermost values; everywhere else the volume is zero.
+        inside: mask of the points within a cell of the outermost values; everywhere else the volume is zero, and not
+            a number where a coordinate is none.
         offsets: distances of the eight corners from the lower one, in rows; where bit `a` of a corner's number is
             set, the corner is the upper one on axis `a`.
     """
@@ -92,13 +118,14 @@ def flatten_cells(volume: Float[Tensor, "b c z y x"]) -> Float[Tensor, "r c"]:
 def trilinear_index(shape: tuple[int, ...], index: Float[Tensor, "b q 3"]) -> TrilinearIndex:
     """Find the corners of continuous cell indices (x, y, z) among the flattened cells of a `[B, C, Z, Y, X]` volume."""
     batch, _, nz, ny, nx = shape
-    size = torch.tensor([nx, ny, nz], device=index.device, dtype=index.dtype)
+    size = constant((nx, ny, nz), index.device, index.dtype)
     index = index.detach()
     inside = ((index > -1) & (index < size)).all(dim=-1)
     # Far-away points would overflow the integers; they count nothing.
     index = torch.minimum(index.clamp(min=-1.0), size)
     lower = torch.minimum(index.floor(), size - 1)
-    cell = (lower + 1).int()
+    # What is not a number lies in no cell. It takes the first one, and its weights carry on that it is none.
+    cell = (torch.nan_to_num(lower, nan=-1.0) + 1).int()
     row, layer = nx + 2, (nx + 2) * (ny + 2)
     rows = cell[..., 2] * layer + cell[..., 1] * row + cell[..., 0]
     rows = rows + torch.arange(batch, device=index.device, dtype=rows.dtype)[:, None] * (layer * (nz + 2))

@@ -14,6 +14,9 @@ def apply_in_chunks(
     The intermediate values of a chunk stay in the processor's cache, which on a CPU saves more time than the
     second computation costs. `torch.compile` plans memory itself, so it sees one call without chunks.
 
+    Both computations are in the precision of the first: autocast as it is where this function is called. Second
+    derivatives need a `chunk_size` of None; with chunks they raise a RuntimeError when they are computed.
+
     Args:
         function: maps rows to a tuple of rows, without randomness.
         module: holds the parameters that the function uses.
@@ -30,12 +33,19 @@ class _Chunks(torch.autograd.Function):
     def forward(ctx, function: Callable, chunk_size: int, num_rows: int, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.function, ctx.chunk_size, ctx.num_rows = function, chunk_size, num_rows
         device = tensors[0].device.type
-        ctx.autocast = {"dtype": torch.get_autocast_dtype(device), "enabled": torch.is_autocast_enabled(device)}
+        # Weights that are cast here, without a graph, must not be in autocast's cache for those who need one; nor may
+        # the backward pass find them there, when it runs inside the same autocast.
+        ctx.autocast = {
+            "dtype": torch.get_autocast_dtype(device),
+            "enabled": torch.is_autocast_enabled(device),
+            "cache_enabled": False,
+        }
         ctx.save_for_backward(*tensors)
         rows, count = tensors[:num_rows], len(tensors[0])
         outputs: tuple[Tensor, ...] = ()
         for part in _slices(count, chunk_size):
-            chunk = function(*(r[part] for r in rows))
+            with torch.autocast(device, **ctx.autocast):
+                chunk = function(*(r[part] for r in rows))
             # Whole outputs are made once: chunks kept until the end would leave the heap full of holes.
             outputs = outputs or tuple(c.new_empty(count, *c.shape[1:]) for c in chunk)
             for output, value in zip(outputs, chunk, strict=True):
@@ -63,7 +73,25 @@ class _Chunks(torch.autograd.Function):
                 if value is not None:
                     total += value
         totals = iter(by_parameter)
-        return None, None, None, *by_row, *(next(totals) if n else None for n in needed[ctx.num_rows :])
+        found = (*by_row, *(next(totals) if n else None for n in needed[ctx.num_rows :]))
+        if torch.is_grad_enabled():
+            found = _NoSecondDerivative.apply(len(found), *found, *ctx.saved_tensors, *grads)
+        return None, None, None, *found
+
+
+class _NoSecondDerivative(torch.autograd.Function):
+    """Passes on gradients whose own derivatives are unknown; asked for these, it says so."""
+
+    @staticmethod
+    def forward(ctx, count: int, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        return tuple(None if t is None else t.view_as(t) for t in tensors[:count])
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> None:
+        raise RuntimeError(
+            "apply_in_chunks has no second derivatives, as a chunk is computed again without a graph: for those give "
+            "SDFField(chunk_size=None). The normal of a field needs none, it is computed in closed form"
+        )
 
 
 def _slices(count: int, chunk_size: int) -> list[slice]:

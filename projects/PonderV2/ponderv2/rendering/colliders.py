@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ponderv2.shapes import Bool, Float
+from ponderv2.structures import constant
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class BoxCollider:
 
         A ray that misses gets the unit interval from `near` on, so that it can be computed and then masked.
         """
-        lower = origins.new_tensor(point_cloud_range[:3])
-        upper = origins.new_tensor(point_cloud_range[3:])
+        lower = constant(point_cloud_range[:3], origins.device, origins.dtype)
+        upper = constant(point_cloud_range[3:], origins.device, origins.dtype)
         # A direction component of zero would make 0 · inf; a tiny one of the same sign means the same ray.
         tiny = torch.where(directions < 0, -1e-9, 1e-9).to(directions.dtype)
         inverse = 1.0 / torch.where(directions.abs() < 1e-9, tiny, directions)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ponderv2.shapes import Bool, Float
@@ -42,8 +43,16 @@ def transmittance_weights(log_transparency: Float[Tensor, "*r s"]) -> Float[Tens
     `T_i` is the exponential of an exclusive cumulative sum, so nothing underflows to a false zero and no
     epsilon is needed.
     """
-    before = torch.cumsum(log_transparency, dim=-1) - log_transparency
-    return torch.exp(before) * -torch.expm1(log_transparency)
+    return torch.exp(exclusive_sum(log_transparency)) * -torch.expm1(log_transparency)
+
+
+def exclusive_sum(values: Float[Tensor, "*r s"]) -> Float[Tensor, "*r s"]:
+    """Compute the sum of what comes before each sample of a ray.
+
+    It is a cumulative sum that starts at zero. The cumulative sum less the sample's own value would cancel where that
+    value is large: behind an opaque sample light would come back, and an infinite one would give NaN.
+    """
+    return torch.cumsum(F.pad(values[..., :-1], (1, 0)), dim=-1)
 
 
 def composite(

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume
 
-from ._trilinear import flatten_cells, gather, gather_gradient, trilinear, trilinear_index
+from ._trilinear import (
+    flatten_cells,
+    gather,
+    gather_gradient,
+    precision_of,
+    refuse_gradients,
+    trilinear,
+    trilinear_index,
+)
 from .chunking import apply_in_chunks, restore_order
 
 SOFTPLUS_BETA = 100.0
@@ -164,7 +172,13 @@ class SDFField(nn.Module):
             self.color_mlp = ConditionedMLP(condition, 3, color_layers, hidden_channels, activation="relu")
 
     def sdf(self, volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q"]:
-        """Compute the signed distances alone (scene units) of points in metres, as samplers need them for proposals."""
+        """Compute the signed distances alone (scene units) of points in metres, as samplers need them for proposals.
+
+        Raises:
+            NotImplementedError: when a gradient for the points is asked for.
+        """
+        refuse_gradients(points, "points")
+        points = points.to(precision_of(volume.data, points))
         features = trilinear(volume.data, volume.grid.to_index(points)).flatten(0, 1)
         scaled = (points * volume.grid.scene_scale).flatten(0, 1)
         (sdf,) = apply_in_chunks(self._distance, self.sdf_mlp, self._chunk_size(scaled), scaled, features)
@@ -175,15 +189,20 @@ class SDFField(nn.Module):
     ) -> FieldOutput:
         """Compute all that the renderer needs, at points in metres that are seen along unit directions.
 
-        Signed distances and normals are computed in the precision of the points, whatever autocast is on around them;
-        colours as autocast says.
+        Signed distances and normals are computed in the precision of points and volume, single at least, whatever
+        autocast is on around them; colours as autocast says.
+
+        Raises:
+            NotImplementedError: when a gradient for the points is asked for.
         """
+        refuse_gradients(points, "points")
         grid, device = volume.grid, points.device
+        points, directions = (x.to(precision_of(volume.data, points)) for x in (points, directions))
         with torch.autocast(device.type, enabled=False):
             # By cell, not by ray: neighbours then read the same rows.
             index, order = trilinear_index(volume.data.shape, grid.to_index(points)).sorted()
             scaled = (points * grid.scene_scale).flatten(0, 1).index_select(0, order)
-            cells = flatten_cells(volume.data)
+            cells = flatten_cells(volume.data.to(points.dtype))
             features = gather(cells, index)
             geometry, by_point, by_feature = apply_in_chunks(
                 self.sdf_mlp.with_gradient, self.sdf_mlp, self._chunk_size(scaled), scaled, features

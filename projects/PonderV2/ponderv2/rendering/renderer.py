@@ -83,7 +83,8 @@ class VolumeRenderer(nn.Module):
 
         def sdf_along_rays(t: Tensor) -> Tensor:
             points = _points(origins, directions, t / scale)
-            with torch.autocast(points.device.type, torch.bfloat16, enabled=low):
+            # Without autocast's cache: weights that are cast here have no graph, and others would find them there.
+            with torch.autocast(points.device.type, torch.bfloat16, enabled=low, cache_enabled=False):
                 return self.field.sdf(frozen, points).reshape(t.shape)
 
         samples = self.sampler(near * scale, far * scale, sdf_along_rays, self.training, generator, self.opacity)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ponderv2.shapes import Float
 
-from .compositing import transmittance_weights
+from .compositing import exclusive_sum, transmittance_weights
 from .opacity import laplace_density
 from .samplers import RaySamples, SDFAlongRays, UniformSampler, sample_from_weights
 
@@ -121,8 +121,7 @@ def opacity_error_bound(
     nearest = torch.where(delta.square() + start.square() <= end.square(), start, nearest)
     nearest = torch.where(sdf[..., :-1] * sdf[..., 1:] > 0, nearest, 0.0)
     error = torch.cumsum(torch.exp(-nearest / beta) * (delta / (2 * beta)).square(), dim=-1)
-    steps = laplace_density(sdf[..., :-1], beta) * delta
-    before = torch.cumsum(steps, dim=-1) - steps
+    before = exclusive_sum(laplace_density(sdf[..., :-1], beta) * delta)
     return torch.expm1(error.clamp(max=math.log(1e6))) * torch.exp(-before)
 
 

@@ -5,10 +5,20 @@ on a `VoxelGrid`, which a head reads.
 """
 
 from .camera_rig import CameraRig
+from .constant_tensors import constant
 from .encoder_output import EncoderOutput
 from .feature_volume import FeatureVolume
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
 from .voxel_grid import PLACEMENTS, VoxelGrid
 
-__all__ = ["PLACEMENTS", "CameraRig", "EncoderOutput", "FeatureVolume", "RayBatch", "SensorBatch", "VoxelGrid"]
+__all__ = [
+    "PLACEMENTS",
+    "CameraRig",
+    "EncoderOutput",
+    "FeatureVolume",
+    "RayBatch",
+    "SensorBatch",
+    "VoxelGrid",
+    "constant",
+]

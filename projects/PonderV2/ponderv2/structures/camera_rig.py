@@ -63,11 +63,21 @@ class CameraRig:
         stacked = {f: torch.stack([getattr(r, f) for r in rigs]) for f in _TENSORS}
         return CameraRig(**stacked, padded_size=padded_size)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "CameraRig":
-        """Copy the rig to a device, its matrices with another `dtype` if one is given."""
+    def to(
+        self, device: torch.device | str, dtype: torch.dtype | None = None, non_blocking: bool = False
+    ) -> "CameraRig":
+        """Copy the rig to a device, its matrices with another `dtype` if one is given.
+
+        The host does not wait for the copies if `non_blocking`.
+        """
         matrices = (self.lidar2cam, self.cam2img, self.lidar2img, self.img2lidar)
+        # The type first: half the bytes travel, and nothing is converted in between.
         return CameraRig(
-            *(m.to(device=device, dtype=dtype) for m in matrices),
-            self.image_size.to(device),
+            *(m.to(dtype=dtype).to(device, non_blocking=non_blocking) for m in matrices),
+            self.image_size.to(device, non_blocking=non_blocking),
             self.padded_size,
         )
+
+    def pin_memory(self) -> "CameraRig":
+        """Copy the rig to page-locked memory, from which a GPU fetches by itself; a data loader asks for it."""
+        return CameraRig(**{f: getattr(self, f).pin_memory() for f in _TENSORS}, padded_size=self.padded_size)

@@ -48,9 +48,13 @@ class RayBatch:
             raise ValueError("samples of one batch must all have ray colours, or none")
         return RayBatch(**{f: torch.stack([getattr(b, f) for b in batches]) for f in _present(batches[0])})
 
-    def to(self, device: torch.device | str) -> "RayBatch":
-        """Copy the rays to a device."""
-        return RayBatch(**{f: getattr(self, f).to(device) for f in _present(self)})
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "RayBatch":
+        """Copy the rays to a device; the host does not wait for the copies if `non_blocking`."""
+        return RayBatch(**{f: getattr(self, f).to(device, non_blocking=non_blocking) for f in _present(self)})
+
+    def pin_memory(self) -> "RayBatch":
+        """Copy the rays to page-locked memory, from which a GPU fetches by itself; a data loader asks for it."""
+        return RayBatch(**{f: getattr(self, f).pin_memory() for f in _present(self)})
 
     def flatten_cameras(self) -> "RayBatch":
         """Put the rays of all cameras of a sample into one row: `[B, N, R]` becomes `[B, N * R]`."""

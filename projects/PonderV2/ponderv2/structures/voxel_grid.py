@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ponderv2.shapes import Bool, Float, Int
 
+from .constant_tensors import constant
+
 PLACEMENTS = ("centered", "published")
 """The values of every setting `placement`."""
 
@@ -100,9 +102,8 @@ class VoxelGrid:
         Index `k` is where the renderer reads cell `k`'s value, so `k + 0.5` lies half-way to its neighbour. With the
         published placement it is another place than that of `centers`.
         """
-        lower = torch.tensor(self.lower, device=device, dtype=dtype)
-        upper = torch.tensor(self.upper, device=device, dtype=dtype)
-        count = torch.tensor(self.size, device=device, dtype=dtype)
+        lower, upper = constant(self.lower, device, dtype), constant(self.upper, device, dtype)
+        count = constant(self.size, device, dtype)
         if self.published:
             scale = (count - 1) / (upper - lower)
             return scale, -lower * scale
@@ -123,12 +124,12 @@ class VoxelGrid:
 
     def to_fraction(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """Convert points (x, y, z) in metres to fractions of the range, which are not in [0, 1] for points outside."""
-        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
+        lower, upper = self._bounds(points)
         return (points - lower) / (upper - lower)
 
     def from_fraction(self, fraction: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """Convert fractions (x, y, z) of the range to metres: 0 is the lower end of an axis, 1 the upper end."""
-        lower, upper = fraction.new_tensor(self.lower), fraction.new_tensor(self.upper)
+        lower, upper = self._bounds(fraction)
         return lower + fraction * (upper - lower)
 
     def cell_of(self, points: Float[Tensor, "*n 3"]) -> tuple[Int[Tensor, "*n 3"], Bool[Tensor, "*n"]]:
@@ -140,13 +141,17 @@ class VoxelGrid:
         Returns:
             Cell indices (x, y, z), int64 and 0 for points outside the grid; and which points are inside.
         """
-        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
-        count = points.new_tensor(self.size)
+        lower, upper = self._bounds(points)
+        count = constant(self.size, points.device, points.dtype)
         index = torch.floor((points - lower) * (count / (upper - lower)))
         inside = ((index >= 0) & (index < count)).all(dim=-1)
         return index.where(inside[..., None], 0).long(), inside
 
     def contains(self, points: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Tell which points (metres) lie in the half-open box `[lower, upper)`."""
-        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
+        lower, upper = self._bounds(points)
         return ((points >= lower) & (points < upper)).all(dim=-1)
+
+    def _bounds(self, points: Float[Tensor, "*n 3"]) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+        """Return the lower and the upper corner of the box in the type and on the device of points."""
+        return tuple(constant(corner, points.device, points.dtype) for corner in (self.lower, self.upper))

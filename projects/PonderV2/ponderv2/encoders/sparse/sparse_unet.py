@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
-from ponderv2.structures import VoxelGrid
+from ponderv2.structures import VoxelGrid, constant
 
 from .sparse_layers import (
     SparseConvBlock,
@@ -106,7 +106,7 @@ def pool_to_volume(voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c z y x"
     if any(f % c for f, c in zip(fine, coarse, strict=True)):
         raise ValueError(f"a volume of (z, y, x) = {coarse} cells does not divide {fine} voxels")
     place = voxels.coordinates.long()
-    step = place.new_tensor([f // c for f, c in zip(fine, coarse, strict=True)])
+    step = constant([f // c for f, c in zip(fine, coarse, strict=True)], place.device, place.dtype)
     z, y, x = torch.div(place[:, 1:], step, rounding_mode="floor").unbind(dim=1)
     cell = ((place[:, 0] * coarse[0] + z) * coarse[1] + y) * coarse[2] + x
     total = voxels.batch_size * coarse[0] * coarse[1] * coarse[2]

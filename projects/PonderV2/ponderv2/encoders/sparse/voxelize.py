@@ -68,9 +68,8 @@ def voxelize(
     _check(points, max_points, max_voxels)
     cloud = torch.cat(list(points))
     device = cloud.device
-    sample = torch.repeat_interleave(
-        torch.arange(len(points), device=device), torch.tensor([len(p) for p in points], device=device)
-    )
+    # Numbers of points are known here: filling in waits for no device, as repeating by a tensor of counts would.
+    sample = torch.cat([torch.full((len(p),), number, device=device) for number, p in enumerate(points)])
     cell, inside = grid.cell_of(cloud[:, :3].double())
     cloud, cell, sample = cloud[inside], cell[inside], sample[inside]
 

@@ -3,6 +3,7 @@
 from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
+from .gathered_losses import GatheredRuntimeInfoHook
 from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
@@ -11,6 +12,7 @@ __all__ = [
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
+    "GatheredRuntimeInfoHook",
     "ProgressHook",
     "RenderPreviewHook",
     "UnfreezeEncoderHook",

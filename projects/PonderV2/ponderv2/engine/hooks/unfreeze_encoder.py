@@ -25,10 +25,10 @@ class UnfreezeEncoderHook(Hook):
         after: number of iterations of the warm-up.
 
     Raises:
-        ValueError: when `after` is below 1; before training, when the encoder is not frozen, or when several processes
-            train the model, because DistributedDataParallel would not reduce the gradients of parameters that were
-            frozen when it was built. Train the head in a run of its own there, and then everything with `load_from`
-            set to its checkpoint.
+        ValueError: when `after` is below 1; before training, when the encoder is not frozen, when the optimizer lacks
+            some of its parameters, which would then never be trained, or when several processes train the model,
+            because DistributedDataParallel would not reduce the gradients of parameters that were frozen when it was
+            built. Train the head in a run of its own there, and then everything with `load_from` set to its checkpoint.
     """
 
     def __init__(self, after: int) -> None:
@@ -44,6 +44,14 @@ class UnfreezeEncoderHook(Hook):
             )
         if not isinstance(runner.model, VolumeDetector) or not runner.model.freeze_encoder:
             raise UserError("UnfreezeEncoderHook: expected a VolumeDetector with freeze_encoder=True")
+        held = {id(parameter) for group in runner.optim_wrapper.param_groups for parameter in group["params"]}
+        joining = runner.model.joining_parameters
+        missing = sum(id(parameter) not in held for parameter in joining)
+        if missing:
+            raise UserError(
+                f"UnfreezeEncoderHook: the optimizer lacks {missing} of {len(joining)} parameters of the encoder, "
+                "which would never be trained; set optim_wrapper.constructor to CheckedOptimWrapperConstructor"
+            )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None) -> None:
         if runner.iter >= self.after and runner.model.freeze_encoder:

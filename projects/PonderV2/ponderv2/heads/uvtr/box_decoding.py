@@ -7,6 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ponderv2.shapes import Float, Int
+from ponderv2.structures import constant
 
 from .box_code import decode_boxes, lidar_boxes
 from .nms import classwise_nms, label_thresholds
@@ -76,7 +77,7 @@ class BoxDecoder:
             scores, order = iou_score(scores, ious.float()[queries]).sort(descending=True, stable=True)
             queries, labels = queries[order], labels[order]
         boxes = decode_boxes(codes.float()[queries])
-        lower, upper = boxes.new_tensor(self.post_center_range).split(3)
+        lower, upper = constant(self.post_center_range, boxes.device, boxes.dtype).split(3)
         kept = ((boxes[:, :3] >= lower) & (boxes[:, :3] <= upper)).all(dim=1)
         if self.score_threshold is not None:
             kept &= scores >= self.score_threshold

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ponderv2.shapes import Float, Int
+from ponderv2.structures import constant
 
 _MATCHED_DIMENSIONS = 8  # all of the code but the velocity, which may be unknown
 
@@ -88,7 +89,7 @@ class HungarianMatcher:
     ) -> Float[Tensor, "q n"]:
         """Return the cost of matching each query with each box."""
         classes = self.class_cost(InstanceData(scores=logits.float()), InstanceData(labels=labels))
-        weights = codes.new_tensor(self.code_weights, dtype=torch.float32)
+        weights = constant(self.code_weights, codes.device)
         first = codes[:, :_MATCHED_DIMENSIONS].float() * weights
         second = targets[:, :_MATCHED_DIMENSIONS].float() * weights
         return classes + self.box_weight * torch.cdist(first, second, p=1)
