@@ -56,7 +56,7 @@ def add_lift_arguments(parser: argparse.ArgumentParser) -> None:
 def add_step_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `tools/benchmark.py step`."""
     parser.add_argument("config", type=existing_file("recipe"), help="a recipe of configs/")
-    parser.add_argument("--data-root", type=existing_folder("--data-root"), required=True, help="data of the recipe")
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="data of the recipe")
     parser.add_argument(
         "--variation",
         nargs="+",
@@ -67,7 +67,7 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--before",
-        type=existing_folder("--before"),
+        type=existing_folder("folder"),
         metavar="DIR",
         help="another checkout, whose code and recipe are measured as well and come first",
     )

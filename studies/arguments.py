@@ -25,7 +25,7 @@ BASELINES = (CONSTANT_PART, POINTS, RANDOM_FROZEN, ALL_LABELS)
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of tools/transfer_study.py."""
-    parser.add_argument("--data-root", type=existing_folder("--data-root"), required=True, help="folder of the data")
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="folder of the data")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of the report")
     parser.add_argument("--modalities", nargs="+", choices=MODALITIES, default=["camera", "lidar"])
     parser.add_argument("--fractions", nargs="+", type=share, default=[0.1, 0.25], help="shares of the labelled frames")
@@ -70,7 +70,7 @@ def add_constant_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_baseline_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of tools/blind_baselines.py."""
-    parser.add_argument("--data-root", type=existing_folder("--data-root"), required=True, help="folder of the data")
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="folder of the data")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs, where interrupted ones go on")
     parser.add_argument("--json", type=Path, required=True, help="file that the scores are merged into")
     parser.add_argument("--only", nargs="+", choices=BASELINES, default=BASELINES, help="default all")

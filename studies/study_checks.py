@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ponderv2.checkpoints import compare_encoder
+from ponderv2.datasets import how_to_make_infos
 from ponderv2.engine import set_data_root
 from ponderv2.errors import ListedErrors, UserError
 from ponderv2.registry import DATASETS, METRICS, MODELS
@@ -195,7 +196,7 @@ def _check_data(study: TransferStudy, config: Config, path: Path, problems: Prob
     """Build both data sets and load the first frame of each; returns the validation data set, None if it is wrong."""
     missing = study.missing_info_files(config)
     for name in missing:
-        problems.add(f"--data-root {study.data_root} has no {name}; make it with tools/create_data.py")
+        problems.add(f"--data-root {study.data_root} has no {name}; {how_to_make_infos(study.data_root)}")
     if missing:
         return None
     val = None

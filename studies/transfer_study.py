@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ponderv2.datasets import how_to_make_infos
 from ponderv2.engine import load_config, parse_options
 
 from .processes import launch
@@ -249,7 +250,7 @@ class TransferStudy:
         """
         missing = self.missing_info_files(config)
         if missing:
-            raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; make it with tools/create_data.py")
+            raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; {how_to_make_infos(self.data_root)}")
         return {name: file_hash(self.data_root / name) for name in _info_files(config)}
 
     def missing_info_files(self, config: Config) -> list[str]:

@@ -5,16 +5,17 @@ Exit code: 0 nothing fails, 1 some check fails, 2 the input cannot be used.
 
 import argparse
 import sys
+from pathlib import Path
 
-from ponderv2.command_line import existing_file, existing_folder, positive, run_tool
+from ponderv2.command_line import existing_folder, positive, run_tool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this tool."""
-    parser.add_argument("infos", type=existing_file("info file"), help="info file, .pkl or .json")
+    parser.add_argument("infos", type=Path, help="info file, .pkl or .json")
     parser.add_argument(
         "--root",
-        type=existing_folder("--root"),
+        type=existing_folder("folder"),
         help="folder with samples/ and sweeps/; default: that of the info file",
     )
     parser.add_argument("--frames", type=positive, default=20, help="key frames to look at, at most (default 20)")

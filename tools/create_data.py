@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this tool."""
     parser.add_argument(
         "--root",
-        type=existing_folder("--root"),
+        type=existing_folder("folder"),
         required=True,
         help="folder with v1.0-…/, samples/, sweeps/ and maps/",
     )

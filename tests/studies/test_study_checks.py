@@ -168,7 +168,7 @@ def test_an_encoder_that_does_not_cover_the_detectors_is_named(make_study, encod
         ({"options": (*SMALL, "val_evaluator.type=RenderMetric")}, "['RenderMetric'], expected PonderNuScenesMetric"),
         (
             {"options": (*SMALL, "train_dataloader.dataset.ann_file=no.pkl"), "train_tool": Path("nowhere.py")},
-            "has no no.pkl; make it with tools/create_data.py",
+            "has no no.pkl; ",
         ),
         ({"dataset_key": "train_dataloader.nothing"}, "--dataset-key train_dataloader.nothing: "),
     ],

@@ -135,9 +135,10 @@ def test_bytes_that_agree_and_bytes_that_differ_are_told_apart(
     small: Path, repository: Path, capsys: pytest.CaptureFixture
 ) -> None:
     check = ("--out", small, "--check")
-    code, said, _ = run(repository, capsys, *check)
-    assert code == 0
+    code, said, error = run(repository, capsys, *check)
+    assert code == 2
     assert f"no hashes of streets-mini in format {FORMAT} are stored" in said
+    assert "nothing was compared" in error
     code, said, _ = run(repository, capsys, *check, "--hashes", benchmarks.STORED_HASHES)
     assert code == 0
     assert "every byte agrees with the stored hashes" in run(repository, capsys, *check)[1]
@@ -167,7 +168,7 @@ def test_a_benchmark_is_checked_when_it_is_made(
     assert "2 scenes, 4 key frames" in said
     assert "every byte agrees" in said
     code, said, _ = run(repository, capsys, "--out", small, "--benchmark", "streets-mini")
-    assert said == f"{small} is already there, made with the same arguments\n"
+    assert said == f"{small} is already there, made with the same arguments; --check compares its files\n"
     # Bytes that differ are a warning for who makes a data set, and a failure for who asks about them.
     benchmarks.store_hashes(benchmarks.STORED_HASHES, "streets-mini", FORMAT, dict.fromkeys(("all", *PARTS), "other"))
     shutil.rmtree(small)
@@ -181,7 +182,7 @@ def test_a_data_set_without_a_name_has_hashes_but_stores_none(
     synthetic_root: Path, repository: Path, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
     code, said, _ = run(repository, capsys, "--out", synthetic_root, "--check")
-    assert code == 0
+    assert code == 2
     assert "is no benchmark" in said
     code, _, error = run(repository, capsys, "--out", synthetic_root, "--check", "--hashes", tmp_path / "h.json")
     assert code == 2

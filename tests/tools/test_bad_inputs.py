@@ -242,7 +242,15 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
             ["--out", "{streets}", "--benchmark", "streets-mini"],
             r"another synthetic data set \(.*scenes 2 instead",
         ),
-        (["--out", "{streets}", "--check", "--benchmark", "streets-mini"], r"holds another synthetic data set"),
+        (
+            ["--out", "{streets}", "--check", "--benchmark", "streets-mini"],
+            r"--check: .*streets is no benchmark, not streets-mini; leave out --benchmark",
+        ),
+        (["--out", "{streets}", "--check"], r"--check: no hashes are stored for .*streets, so nothing was compared"),
+        (
+            ["--out", "{out}/s", "--report", "{out}/r.json"],
+            r"--report: .*s holds no finished .*; name a --benchmark or",
+        ),
         (["--out", "{out}/s", "--check"], r"--check: .*s holds no finished synthetic data set"),
         (
             ["--out", "{streets}", "--check", "--seed", "0"],

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = "; ".join(f"{name}: {benchmark.purpose}" for name, benchmark in BENCHMARKS.items())
     parser.add_argument("--benchmark", choices=list(BENCHMARKS), help=f"a data set with a name, all fixed. {names}")
     parser.add_argument("--scenes", type=at_least(1), help=f"default {DEFAULT_SCENES}; up to 10 make a v1.0-mini")
-    parser.add_argument("--keyframes", type=at_least(2), help=f"per scene, two a second; default {DEFAULT_KEYFRAMES}")
+    parser.add_argument(
+        "--keyframes", type=at_least(2), help=f"per scene, two a second, at least 2; default {DEFAULT_KEYFRAMES}"
+    )
     parser.add_argument(
         "--image-size", type=image_size, metavar="WxH", help="pixels, default 800x450; nuScenes has 1600x900"
     )
@@ -36,12 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=file_with(".json"),
         metavar="FILE.json",
         help="say where classes are, how often, and how alike drives are; draws FILE.png, FILE_drives.png and "
-        "FILE_front.png beside it. Of what is in --out already where no benchmark and no size is given",
+        "FILE_front.png beside it. Of what is in --out already; with --benchmark or a size it is made first",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="make nothing: compare the files in --out with the hashes of the benchmark; exit code 1 where they differ",
+        help="make nothing: compare the files in --out with the hashes of the benchmark; exit code 1 where they "
+        "differ, 2 where there is nothing to compare",
     )
     parser.add_argument(
         "--hashes", type=file_with(".json"), metavar="FILE.json", help="write the hashes of the benchmark into a file"
@@ -101,14 +104,21 @@ def make(arguments: argparse.Namespace) -> int:
 
     sized = arguments.benchmark or any(getattr(arguments, name) is not None for name in _FIXED)
     note = finished_note(arguments.out)
-    if arguments.check and note is None:
-        raise SyntheticDataError(f"--check: {arguments.out} holds no finished synthetic data set")
+    if arguments.check:
+        _refuse_check(arguments, note)
+    if arguments.report and note is None and not sized:
+        raise SyntheticDataError(
+            f"--report: {arguments.out} holds no finished synthetic data set; name a --benchmark or --scenes to make "
+            "one"
+        )
     made, agrees = False, None
-    if sized or note is None or not (arguments.check or arguments.report or arguments.hashes):
+    if not arguments.check and (sized or note is None or not (arguments.report or arguments.hashes)):
         made = _make(arguments)
         note = finished_note(arguments.out)
     if arguments.check or arguments.hashes or (made and arguments.benchmark):
         agrees = check_benchmark(arguments.out, note, arguments.hashes)
+    if arguments.check and agrees is None and arguments.hashes is None:
+        raise SyntheticDataError(f"--check: no hashes are stored for {arguments.out}, so nothing was compared")
     if arguments.preview is not None:
         from .views.preview import draw_preview
 
@@ -138,8 +148,27 @@ def _refuse_both(arguments: argparse.Namespace) -> None:
         raise SyntheticDataError(f"{option} is of a benchmark, which fixes {' and '.join(given)}: leave that out")
 
 
+def _refuse_check(arguments: argparse.Namespace, note: dict | None) -> None:
+    """Refuse to compare a folder that holds no finished data set, or not the benchmark that is named.
+
+    Raises:
+        SyntheticDataError: it is such a folder.
+    """
+    if note is None:
+        partial = arguments.out.with_name(f"{arguments.out.name}.partial")
+        unfinished = (
+            f"; {partial} is one that the same command without --check goes on with" if partial.is_dir() else ""
+        )
+        raise SyntheticDataError(f"--check: {arguments.out} holds no finished synthetic data set{unfinished}")
+    name = note.get("benchmark")
+    if arguments.benchmark not in (None, name):
+        raise SyntheticDataError(
+            f"--check: {arguments.out} is {name or 'no benchmark'}, not {arguments.benchmark}; leave out --benchmark"
+        )
+
+
 def _make(arguments: argparse.Namespace) -> bool:
-    from .output.dataset import is_there, make_dataset
+    from .output.dataset import make_dataset
     from .output.recording import Recording
 
     started = time.monotonic()
@@ -150,14 +179,10 @@ def _make(arguments: argparse.Namespace) -> bool:
         scenes = arguments.scenes or DEFAULT_SCENES
         width, height = arguments.image_size or DEFAULT_IMAGE_SIZE
         recording = Recording(arguments.seed or 0, arguments.keyframes or DEFAULT_KEYFRAMES, width, height)
-    if arguments.check:
-        # With the name of a benchmark the folder has to hold that one.
-        is_there(arguments.out, scenes, recording)
-        return False
     made = make_dataset(arguments.out, scenes, recording, arguments.workers)
     if made:
         seconds = time.monotonic() - started
         print(f"{scenes} scenes, {scenes * recording.keyframes} key frames in {seconds:.0f} s: {arguments.out}")
     else:
-        print(f"{arguments.out} is already there, made with the same arguments")
+        print(f"{arguments.out} is already there, made with the same arguments; --check compares its files")
     return made

@@ -1,9 +1,12 @@
 """Lines of progress: when they come, what they say, and that validations and start-up do not falsify them."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
@@ -40,7 +43,9 @@ class TimedModel(BaseModel):
         return {"loss": self.weight.sum() * 0 + float(self.done)}
 
 
-def run(tmp_path, costs: list[float], seconds: float, by_epoch: int = 0, val_interval: int = 1000) -> Runner:
+def run(
+    tmp_path, costs: list[float], seconds: float, by_epoch: int = 0, val_interval: int = 1000, metrics=()
+) -> Runner:
     clock = Clock()
     loader = dict(
         dataset=[{"x": torch.zeros(1)}] * (by_epoch or len(costs)),
@@ -58,11 +63,14 @@ def run(tmp_path, costs: list[float], seconds: float, by_epoch: int = 0, val_int
         str(tmp_path),
         train_dataloader=loader,
         val_dataloader=loader | dict(dataset=[{"x": torch.zeros(1)}] * 3),
-        val_evaluator=Evaluator([]),
+        val_evaluator=Evaluator(list(metrics)),
         val_cfg=dict(),
+        test_dataloader=loader | dict(dataset=[{"x": torch.zeros(1)}] * 3),
+        test_evaluator=Evaluator(list(metrics)),
+        test_cfg=dict(),
         train_cfg=train_cfg | dict(val_interval=val_interval),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.0)),
-        default_hooks=dict(progress=ProgressHook(seconds, clock), logger=None, checkpoint=None),
+        default_hooks=dict(progress=ProgressHook(seconds, clock), checkpoint=None),
         experiment_name=tmp_path.name,
         log_level="ERROR",
     )
@@ -115,6 +123,25 @@ def test_validations_are_told_and_are_not_part_of_the_pace_of_training(tmp_path,
         "val 2/3  100.00 s/it  time left 1:40",
         "val 3/3  100.00 s/it  time left 0:00",
     ]
+
+
+def test_an_evaluation_ends_with_its_scores_and_a_test_with_their_file(tmp_path, capsys):
+    class Constant(BaseMetric):
+        default_prefix = "nuscenes"
+
+        def process(self, data_batch, data_samples):
+            self.results.append(1)
+
+        def compute_metrics(self, results):
+            return {"NDS": 0.125, "mAP": 1 / 3} | {f"class{k}_AP": 0.0 for k in range(10)}
+
+    runner = run(tmp_path, [1.0], seconds=5, metrics=[Constant()])
+    assert "val  NDS 0.125  mAP 0.3333  class0_AP 0" in capsys.readouterr().out
+    runner.test()
+    out = capsys.readouterr().out
+    assert "test  NDS 0.125  mAP 0.3333  class0_AP 0" in out
+    written = Path(out.splitlines()[-1].removeprefix("scores: "))
+    assert json.loads(written.read_text())["nuscenes/NDS"] == 0.125
 
 
 def test_epochs_are_named_and_the_time_left_is_that_of_all_of_them(tmp_path, capsys):

@@ -14,7 +14,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=existing_file("recipe"), help="recipe, a file under configs/")
     parser.add_argument(
         "--data-root",
-        type=existing_folder("--data-root"),
+        type=existing_folder("folder"),
         metavar="DIR",
         help="folder of the data, for all data sets and metrics",
     )

@@ -8,7 +8,7 @@ from .detection_dataset import PonderNuScenesDetDataset
 from .frame_store import FramesByToken, FrameStore, build_frame_store, open_frame_store
 from .gravity_boxes import gravity_boxes
 from .gt_database import GroundTruthDatabase
-from .info_file import load_info_file
+from .info_file import how_to_make_infos, load_info_file
 from .label_fractions import choose_fraction
 from .nuscenes_constants import CAMERAS, DETECTION_CLASSES
 from .nuscenes_dataset import PonderNuScenesDataset
@@ -57,6 +57,7 @@ __all__ = [
     "build_frame_store",
     "choose_fraction",
     "gravity_boxes",
+    "how_to_make_infos",
     "load_info_file",
     "open_frame_store",
     "transforms_of",

@@ -113,14 +113,18 @@ def must_exist(path: Path) -> None:
     Raises:
         FileNotFoundError: it is not; the message says how to make it where there are tables to make it from.
     """
+    if path.is_dir():
+        raise FileNotFoundError(f"expected an info file, {path} is a folder")
     if not path.is_file():
-        versions = sorted(folder.name for folder in path.parent.glob("v1.0-*") if folder.is_dir())
-        if versions:
-            raise FileNotFoundError(
-                f"info file {path} does not exist; make it with tools/create_data.py --root {path.parent} "
-                f"--version {' or '.join(versions)}"
-            )
-        raise FileNotFoundError(f"info file {path} does not exist; is --data-root right?")
+        raise FileNotFoundError(f"info file {path} does not exist; {how_to_make_infos(path.parent)}")
+
+
+def how_to_make_infos(root: Path) -> str:
+    """Say what makes the info files of a folder of data, as the end of an error; a question where it has no tables."""
+    versions = sorted(folder.name for folder in root.glob("v1.0-*") if folder.is_dir())
+    if not versions:
+        return f"{root} has no tables (v1.0-*) to make it from; is that the folder of the data?"
+    return f"make it with tools/create_data.py --root {root} --version {' or '.join(versions)}"
 
 
 def parse_info_file(file: BufferedIOBase, path: Path) -> dict:

@@ -51,7 +51,7 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
     version, names = version_and_names(scenes)
     _check(recording, workers)
     arguments = _arguments(scenes, recording)
-    if is_there(root, scenes, recording):
+    if _is_there(root, arguments):
         return False
     with maker_lock(root):
         # Another process may just have finished it.
@@ -69,11 +69,6 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
             root.rmdir()
         partial.rename(root)
     return True
-
-
-def is_there(root: Path, scenes: int, recording: Recording) -> bool:
-    """Return whether `root` is this very data set, finished; arguments and errors are those of `make_dataset`."""
-    return _is_there(root, _arguments(scenes, recording))
 
 
 def finished_note(root: Path) -> dict | None:

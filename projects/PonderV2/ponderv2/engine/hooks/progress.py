@@ -4,6 +4,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from mmengine.dist import is_main_process
@@ -13,6 +14,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from ponderv2.registry import HOOKS
 
 _WINDOW = 60.0
+_SHOWN = 7
+"""Number of scores in the line after an evaluation: those of nuScenes' detection without the classes."""
 _LINE = re.compile(r"^(?:epoch \d+/\d+  )?(?:iter|val|test) \d+/\d+  .*time left .*$", re.MULTILINE)
 
 
@@ -25,7 +28,8 @@ class ProgressHook(Hook):
     `LoggerHook` logs by iterations, and fifty of them are a minute or an hour, depending on the model and the machine.
     The first and the last iteration always have a line. The loss is the mean of the total loss since the line before;
     the pace is that of the last minute. The time left is that of the whole training, without validations. Only the
-    main process prints.
+    main process prints. An evaluation ends with its first scores, whatever the level of the log, and a test with the
+    file that has all of them.
 
     Args:
         seconds: the least time between two lines; a line comes after the first iteration that ends later than that.
@@ -81,6 +85,16 @@ class ProgressHook(Hook):
     ) -> None:
         self._tell_evaluation("test", batch_idx + 1, len(runner.test_dataloader))
 
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        _tell_scores("val", metrics)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        _tell_scores("test", metrics)
+        # mmengine's LoggerHook, which comes before this hook, has written it.
+        scores = Path(runner.log_dir) / f"{runner.timestamp}.json"
+        if metrics and scores.is_file():
+            _print(f"scores: {scores}")
+
     def after_val(self, runner: Runner) -> None:
         # A validation between two iterations of training is not part of the pace of the training.
         if self._training is not None:
@@ -95,6 +109,12 @@ def last_progress(text: str) -> str | None:
     """Find the last line that `ProgressHook` printed in a text; None when there is none."""
     lines = _LINE.findall(text)
     return lines[-1] if lines else None
+
+
+def _tell_scores(what: str, metrics: dict[str, float] | None) -> None:
+    shown = list((metrics or {}).items())[:_SHOWN]
+    if shown:
+        _print(f"{what}  " + "  ".join(f"{name.rpartition('/')[2]} {value:.4g}" for name, value in shown))
 
 
 class _Pace:
