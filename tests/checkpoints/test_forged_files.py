@@ -83,7 +83,7 @@ def _changed(data, place, value):
         ("camera.img_backbone.weights", None, r"img_backbone\.weights: .* takes no such setting"),
         ("camera.grid.extra", 1, r"grid\.extra: not allowed in an encoder file, expected point_cloud_range"),
         ("camera.grid", None, r"cannot be built"),
-        ("camera.grid.anchor", "a" * 100, r"grid\.anchor: expected a number, a short text"),
+        ("camera.grid.placement", "a" * 100, r"grid\.placement: expected a number, a short text"),
         ("camera.lift.depth_range", [float("nan"), 1.0], r"depth_range: expected a number of at most \d+, found nan"),
         ("camera.lift.depth_range", [0.0, float("inf")], r"depth_range: expected a number of at most \d+, found inf"),
         ("camera.channels", 10**4000, r"camera\.channels: expected a number of at most \d+, found 1000"),

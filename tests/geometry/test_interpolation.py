@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponderv2.geometry import sample_image, sample_volume
 from ponderv2.rendering import trilinear
-from ponderv2.structures import FeatureVolume, VoxelGrid
+from ponderv2.structures import PLACEMENTS, FeatureVolume, VoxelGrid
 
 RANGE, SIZE = (-16.0, -12.0, -3.0, 16.0, 12.0, 3.0), (8, 6, 3)
 GRID = VoxelGrid((-16, -12, -3, 16, 12, 3), (8, 6, 3))
@@ -71,9 +72,8 @@ def test_a_volume_of_its_cell_centres_interpolates_to_the_points():
     torch.testing.assert_close(sample_volume(volume, points), points, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("anchor", ["center", "corner"])
-def test_interpolation_of_a_volume_is_that_of_the_renderer(anchor):
-    volume = FeatureVolume(torch.randn(2, 8, *SIZE[::-1]), VoxelGrid(RANGE, SIZE, anchor))
+def test_interpolation_of_a_volume_is_that_of_the_renderer():
+    volume = FeatureVolume(torch.randn(2, 8, *SIZE[::-1]), VoxelGrid(RANGE, SIZE))
     points = (torch.rand(2, 50, 3) - 0.5) * torch.tensor([36.0, 28, 7])  # some outside
     expected = trilinear(volume.data, volume.grid.to_index(points))
     torch.testing.assert_close(sample_volume(volume, points), expected, rtol=1e-4, atol=1e-4)
@@ -87,12 +87,19 @@ def test_a_volume_of_its_cell_centres_reads_back_the_points():
     torch.testing.assert_close(sample_volume(volume, points), points)
 
 
-@pytest.mark.parametrize("anchor", ["center", "corner"])
-def test_a_volume_has_the_values_that_the_renderer_interpolates(anchor):
-    grid = VoxelGrid(GRID.point_cloud_range, GRID.size, anchor)
+def test_a_volume_has_the_values_that_the_renderer_interpolates():
+    volume = FeatureVolume(torch.randn(2, 5, *GRID.shape, dtype=torch.float64), GRID)
+    points = GRID.from_fraction(torch.rand(2, 80, 3, dtype=torch.float64) * 1.4 - 0.2)
+    torch.testing.assert_close(sample_volume(volume, points), trilinear(volume.data, GRID.to_index(points)))
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_queries_read_a_volume_at_the_centers_of_its_cells_whatever_its_placement(placement):
+    grid = VoxelGrid(GRID.point_cloud_range, GRID.size, placement)
     volume = FeatureVolume(torch.randn(2, 5, *grid.shape, dtype=torch.float64), grid)
-    points = grid.from_fraction(torch.rand(2, 80, 3, dtype=torch.float64) * 1.4 - 0.2)
-    torch.testing.assert_close(sample_volume(volume, points), trilinear(volume.data, grid.to_index(points)))
+    fraction = torch.rand(2, 80, 3, dtype=torch.float64) * 1.4 - 0.2
+    expected = F.grid_sample(volume.data, 2 * fraction[:, None, None] - 1, align_corners=False)[:, :, 0, 0]
+    torch.testing.assert_close(sample_volume(volume, grid.from_fraction(fraction)), expected.transpose(1, 2))
 
 
 def test_sampling_a_volume_is_differentiable_in_the_volume_and_the_points():

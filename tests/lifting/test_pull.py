@@ -1,13 +1,16 @@
 """The pull lift against a loop over cells, cameras and levels, and its conventions."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ponderv2.geometry import in_image, project
 from ponderv2.lifting import PullLift
+from ponderv2.lifting.map_cells import cells_of_levels
 from ponderv2.lifting.pull import pair_up, pull_by_grid_sample, pull_by_rows
-from ponderv2.structures import CameraRig, VoxelGrid
+from ponderv2.structures import PLACEMENTS, CameraRig, VoxelGrid
 from tests.factories.small_rig import PADDED, SIZE, small_rig
 
 GRID = VoxelGrid((-6.0, -6.0, -2.0, 6.0, 6.0, 2.0), (6, 6, 2))
@@ -56,19 +59,22 @@ def test_equals_a_loop_over_cells_cameras_and_levels():
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_rows_and_grid_sample_pull_the_same_volume_with_the_same_gradients(batch):
+@pytest.mark.parametrize("offsets", [None, (0.0, 2.5)])
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_rows_and_grid_sample_pull_the_same_volume_with_the_same_gradients(batch, offsets, placement):
     rig, (features, _) = small_rig(3, batch), _maps(batch, cameras=3)
     centers = GRID.centers(dtype=torch.float64).reshape(-1, 3)
     pixels, depth = project(centers.expand(batch, 3, -1, 3), rig.lidar2img)
     seen = in_image(pixels, rig.image_size) & (depth > 0.1)
     assert seen.any(dim=(0, 1)).float().mean() > 0.5
     pairs = pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
+    levels = cells_of_levels(STRIDES, offsets, rig, replace(GRID, placement=placement))
     maps = [f.flatten(0, 1).requires_grad_() for f in features]
     chances = [torch.rand_like(pairs.depth).requires_grad_() for _ in maps]
     slope = torch.randn(batch, 3, len(centers), dtype=torch.float64)
     results = []
     for pull in (pull_by_grid_sample, pull_by_rows):
-        volume = pull(maps, [c * pairs.valid for c in chances], STRIDES, pairs, batch, len(centers))
+        volume = pull(maps, [c * pairs.valid for c in chances], levels, pairs, batch, len(centers))
         results.append((volume, *torch.autograd.grad(volume, maps + chances, slope)))
     torch.testing.assert_close(*results)
 

@@ -25,19 +25,20 @@ def _maps(strides=(8,), batch=1, cameras=2, channels=3, bins=8, dtype=torch.floa
     return features, depths
 
 
-def _loop(features, depths, strides, rig, grid, average=False):
+def _loop(features, depths, strides, rig, grid, average=False, offsets=None):
     """Point by point, as the method is written down."""
     batch, channels = features[0].shape[0], features[0].shape[2]
     volume = torch.zeros(batch, *grid.shape, channels, dtype=torch.float64)
     hits = torch.zeros(batch, *grid.shape)
     low, high = RANGE
-    for feature, depth, stride in zip(features, depths, strides, strict=True):
+    offsets = offsets or [(stride - 1) / 2 for stride in strides]
+    for feature, depth, stride, offset in zip(features, depths, strides, offsets, strict=True):
         _, cameras, bins, height, width = depth.shape
         for b in range(batch):
             for n in range(cameras):
                 for row in range(height):
                     for column in range(width):
-                        u, v = (column + 0.5) * stride - 0.5, (row + 0.5) * stride - 0.5
+                        u, v = column * stride + offset, row * stride + offset
                         if u >= rig.image_size[b, n, 1] - 0.5 or v >= rig.image_size[b, n, 0] - 0.5:
                             continue
                         for k in range(bins):
@@ -62,6 +63,13 @@ def test_equals_a_loop_over_cameras_pixels_and_bins(strides, average):
     assert volume.dtype == torch.float64
     assert (volume != 0).any(dim=1).float().mean() > 0.2
     torch.testing.assert_close(volume, _loop(*maps, strides, rig, GRID, average))
+
+
+def test_points_are_at_the_centers_of_map_cells_wherever_these_are():
+    rig, maps, offsets = small_rig(**OFF_GRID), _maps((8, 16)), (0.0, 3.5)
+    volume = SplatLift(RANGE)(*maps, (8, 16), rig, GRID, offsets)
+    torch.testing.assert_close(volume, _loop(*maps, (8, 16), rig, GRID, offsets=offsets))
+    assert (volume - SplatLift(RANGE)(*maps, (8, 16), rig, GRID)).abs().max() > 0.1
 
 
 def test_gradients_are_exact_for_features_and_depths():

@@ -7,7 +7,7 @@ from torch.autograd import gradcheck
 
 from ponderv2.rendering import trilinear
 from ponderv2.rendering._trilinear import flatten_cells, gather, gather_gradient, trilinear_index
-from ponderv2.structures import VoxelGrid
+from ponderv2.structures import PLACEMENTS, VoxelGrid
 
 GRID = VoxelGrid((-3.0, -2.0, -1.0, 3.0, 4.0, 2.0), (5, 4, 3))
 
@@ -15,14 +15,13 @@ GRID = VoxelGrid((-3.0, -2.0, -1.0, 3.0, 4.0, 2.0), (5, 4, 3))
 def _by_grid_sample(volume, points, grid):
     lower, upper = points.new_tensor(grid.lower), points.new_tensor(grid.upper)
     normalized = (points - lower) / (upper - lower) * 2 - 1
-    corner = grid.anchor == "corner"
-    values = F.grid_sample(volume, normalized[:, :, None, None], align_corners=corner, padding_mode="zeros")
+    values = F.grid_sample(volume, normalized[:, :, None, None], align_corners=grid.published, padding_mode="zeros")
     return values[..., 0, 0].transpose(1, 2)
 
 
-@pytest.mark.parametrize("anchor", ["center", "corner"])
-def test_equals_grid_sample_inside_and_outside_the_volume(anchor):
-    grid = VoxelGrid(GRID.point_cloud_range, GRID.size, anchor)
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_equals_grid_sample_inside_and_outside_the_volume(placement):
+    grid = VoxelGrid(GRID.point_cloud_range, GRID.size, placement)
     volume = torch.randn(2, 6, *grid.shape, dtype=torch.float64)
     points = torch.randn(2, 200, 3, dtype=torch.float64) * 4
     features = trilinear(volume, grid.to_index(points))

@@ -20,8 +20,8 @@ edges = st.tuples(*[st.floats(0.05, 40)] * 3)
 fractions = st.lists(st.tuples(*[st.floats(0, 0.999)] * 3), min_size=1, max_size=20)
 
 
-def grid_of(size, lower, edge, anchor="center") -> VoxelGrid:
-    return VoxelGrid((*lower, *(lo + e for lo, e in zip(lower, edge))), size, anchor)
+def grid_of(size, lower, edge, placement="centered") -> VoxelGrid:
+    return VoxelGrid((*lower, *(lo + e for lo, e in zip(lower, edge))), size, placement)
 
 
 def indices(grid: VoxelGrid) -> torch.Tensor:
@@ -40,8 +40,8 @@ def test_the_index_of_the_centre_of_cell_k_is_k(size, lower, edge):
 
 @QUICK
 @given(counts, lowers, edges)
-def test_the_corner_anchor_fills_lower_corners_and_reads_from_end_to_end(size, lower, edge):
-    grid = grid_of(size, lower, edge, "corner")
+def test_the_published_placement_fills_lower_corners_and_reads_from_end_to_end(size, lower, edge):
+    grid = grid_of(size, lower, edge, "published")
     step = torch.tensor(grid.voxel_size, dtype=torch.float64)
     last = torch.tensor(size, dtype=torch.float64) - 1
     lower, upper = (torch.tensor(v, dtype=torch.float64) for v in (grid.lower, grid.upper))
@@ -51,6 +51,9 @@ def test_the_corner_anchor_fills_lower_corners_and_reads_from_end_to_end(size, l
     # Hence the published offset: lower corner k is read at k * (n - 1) / n.
     expected = indices(grid) * last / (last + 1)
     torch.testing.assert_close(grid.to_index(grid.centers(dtype=torch.float64)), expected, rtol=0, atol=1e-8)
+    # The detection head reads half a cell lower than a lift fills.
+    read = grid.to_center_index(grid.centers(dtype=torch.float64))
+    torch.testing.assert_close(read, indices(grid) - 0.5, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
@@ -168,17 +171,17 @@ def test_lists_of_a_config_give_the_same_grid():
 
 
 @pytest.mark.parametrize(
-    ("point_cloud_range", "size", "anchor", "message"),
+    ("point_cloud_range", "size", "placement", "message"),
     [
-        (RANGE[:5], SIZE, "center", r"point_cloud_range: expected 6 numbers.*27\.0\)"),
-        ((*RANGE, 1.0), SIZE, "center", "point_cloud_range: expected 6 numbers"),
-        (RANGE, (1, 2), "center", r"size: expected 3 positive cell counts.*\(1, 2\)"),
-        (RANGE, (4, 0, 4), "center", r"size: expected 3 positive cell counts.*\(4, 0, 4\)"),
-        ((0, 0, 0, 1, -1, 1), SIZE, "center", "every minimum must be below its maximum"),
-        ((0, 0, 0, 1, 0, 1), SIZE, "center", "every minimum must be below its maximum"),
-        (RANGE, SIZE, "edge", "anchor: expected 'center' or 'corner', got 'edge'"),
+        (RANGE[:5], SIZE, "centered", r"point_cloud_range: expected 6 numbers.*27\.0\)"),
+        ((*RANGE, 1.0), SIZE, "centered", "point_cloud_range: expected 6 numbers"),
+        (RANGE, (1, 2), "centered", r"size: expected 3 positive cell counts.*\(1, 2\)"),
+        (RANGE, (4, 0, 4), "centered", r"size: expected 3 positive cell counts.*\(4, 0, 4\)"),
+        ((0, 0, 0, 1, -1, 1), SIZE, "centered", "every minimum must be below its maximum"),
+        ((0, 0, 0, 1, 0, 1), SIZE, "centered", "every minimum must be below its maximum"),
+        (RANGE, SIZE, "edge", "placement: expected 'centered' or 'published', got 'edge'"),
     ],
 )
-def test_a_wrong_grid_is_refused_with_what_was_expected(point_cloud_range, size, anchor, message):
+def test_a_wrong_grid_is_refused_with_what_was_expected(point_cloud_range, size, placement, message):
     with pytest.raises(ValueError, match=message):
-        VoxelGrid(point_cloud_range, size, anchor)
+        VoxelGrid(point_cloud_range, size, placement)

@@ -50,7 +50,7 @@ def _probabilities(samples=1, dtype=torch.float64):
     return torch.randn(samples, 2, BINS, *SIZE, dtype=dtype).softmax(dim=2)
 
 
-def _nearest_by_loops(points, rig, min_radius=0.0):
+def _nearest_by_loops(points, rig, min_radius=0.0, lead=0.0):
     """A z-buffer of pixels, then the minimum over the pixels of a cell, as it is published."""
     found = torch.full((len(points), rig.num_cameras, *SIZE), math.inf, dtype=torch.float64)
     for b, cloud in enumerate(points):
@@ -66,8 +66,9 @@ def _nearest_by_loops(points, rig, min_radius=0.0):
                 if 0 <= pixel[0] < HEIGHT and 0 <= pixel[1] < WIDTH:
                     buffer[pixel] = min(buffer.get(pixel, math.inf), d)
             for (row, column), d in buffer.items():
-                cell = b, n, row // STRIDE, column // STRIDE
-                found[cell] = min(found[cell], d)
+                cell = b, n, int(row + lead) // STRIDE, int(column + lead) // STRIDE
+                if cell[2] < SIZE[0] and cell[3] < SIZE[1]:
+                    found[cell] = min(found[cell], d)
     return found
 
 
@@ -92,6 +93,18 @@ def test_nearest_returns_equal_a_z_buffer_and_a_minimum():
     expected = _nearest_by_loops(points, rig)
     assert 0.2 < (expected < math.inf).double().mean() < 1.0
     torch.testing.assert_close(nearest.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_cells_that_begin_before_the_image_take_the_returns_around_their_centers():
+    # Around -0.5, 7.5, 15.5 and so on: the cell of a pixel is that of the pixel four to its right among tiles.
+    points, rig = [_cloud(), _cloud(300, seed=1)], _rig(2)
+    nearest = nearest_return(points, rig, SIZE, STRIDE, offset=-0.5)
+    torch.testing.assert_close(nearest.double(), _nearest_by_loops(points, rig, lead=4.0), rtol=1e-5, atol=1e-5)
+    assert not torch.equal(nearest, nearest_return(points, rig, SIZE, STRIDE))
+    levels = [_probabilities(2)], (STRIDE,), points, rig, RANGE
+    bins, valid = depth_bins(nearest, RANGE, BINS)
+    expected = depth_cross_entropy(levels[0][0], bins, valid)
+    torch.testing.assert_close(DepthSupervision(min_radius=0.0)(*levels, (-0.5,)), expected)
 
 
 def test_the_loss_equals_plain_loops():

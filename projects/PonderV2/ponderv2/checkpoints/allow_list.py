@@ -40,7 +40,7 @@ _NORMS = ("BN", "BN1d", "BN2d", "BN3d", "SyncBN", "IN", "IN1d", "IN2d", "IN3d", 
 _ACTIVATIONS = ("ReLU", "LeakyReLU", "PReLU", "GELU", "SiLU")
 
 SETTINGS: dict[str, Settings] = {
-    "grid": Settings(("point_cloud_range", "size", "anchor")),
+    "grid": Settings(("point_cloud_range", "size", "placement")),
     "depth_loss": Settings(("weight", "min_radius", "max_lag")),
     "norm_cfg": Settings(
         ("type", "eps", "momentum", "affine", "num_groups", "requires_grad"),

@@ -11,6 +11,7 @@ from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, Voxel
 
 from .blocks import conv3d_block
 from .image.depth_supervision import DepthSupervision
+from .image.map_offsets import neck_map_offsets
 
 
 @MODELS.register_module()
@@ -20,7 +21,8 @@ class CameraEncoder(BaseModule):
     Args:
         grid: arguments of the `VoxelGrid` that the encoder fills.
         img_backbone: config of a module that turns `[N, 3, H, W]` images and an optional visibility of blocks into
-            maps; it has `channels` and `strides`.
+            maps; it has `channels`, `strides` and `offsets`, the pixels on which the first cells of its maps are
+            centered.
         img_neck: config of a module that turns these maps into maps with `channels` channels, such as mmdet's FPN.
         neck_strides: width of a cell of each map of the neck, pixels.
         depth_net: config of a module that turns maps into depth probabilities.
@@ -32,6 +34,11 @@ class CameraEncoder(BaseModule):
         depth_loss: arguments of `DepthSupervision`, but for its grid, which is this one's; in training the output then
             has a loss `loss_lift_depth`, for which the batch needs points. None supervises no depth; published in
             pre-training and with the pull lift.
+        neck_offsets: pixel, along both axes, on which the first cell of each map of the neck is centered; None finds
+            them from the backbone's, see `neck_map_offsets`.
+
+    Raises:
+        ValueError: when `neck_offsets` are not as many as `neck_strides`, or not given and not to be found.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class CameraEncoder(BaseModule):
         num_convs: int = 0,
         norm_cfg: dict | None = None,
         depth_loss: dict | None = None,
+        neck_offsets: tuple[float, ...] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -53,6 +61,7 @@ class CameraEncoder(BaseModule):
         self.neck_strides = tuple(neck_strides)
         self.img_backbone = MODELS.build(img_backbone)
         self.img_neck = MODELS.build(img_neck)
+        self.neck_offsets = self._offsets(neck_offsets)
         self.input_proj = nn.Conv2d(channels, channels, 1)
         self.depth_net = MODELS.build(depth_net)
         self.lift = MODELS.build(lift)
@@ -88,9 +97,20 @@ class CameraEncoder(BaseModule):
         if self.depth_loss is not None and self.training:
             # Another name than that of the rendered depth.
             losses["loss_lift_depth"] = self.depth_loss(
-                depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range
+                depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range, self.neck_offsets
             )
-        data = self.lift([m.unflatten(0, shape) for m in maps], depths, self.neck_strides, batch.rig, self.grid)
+        maps = [m.unflatten(0, shape) for m in maps]
+        data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets)
         for conv in self.convs:
             data = conv(data)
         return EncoderOutput(FeatureVolume(data, self.grid), losses)
+
+    def _offsets(self, given: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if self.grid.published:
+            # The published code takes every map for tiles of the image.
+            return None
+        if given is None:
+            return neck_map_offsets(self.neck_strides, self.img_backbone.strides, self.img_backbone.offsets)
+        if len(given) != len(self.neck_strides):
+            raise UserError(f"neck_offsets: {tuple(given)} does not go with neck_strides {self.neck_strides}")
+        return tuple(float(offset) for offset in given)

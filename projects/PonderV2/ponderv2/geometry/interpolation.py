@@ -24,10 +24,11 @@ def sample_image(image: Float[Tensor, "c h w"], pixels: Float[Tensor, "r 2"]) ->
 def sample_volume(volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q c"]:
     """Interpolate a volume trilinearly at points (x, y, z) in metres; differentiable in the volume and in the points.
 
-    Values belong to cell centres; beyond the outermost centres they fade to zero over one cell. This function is made
-    for the few points of queries. For the many points of rays `rendering.trilinear` gives the same values at less
-    cost, but no gradient for the points.
+    Values are taken to belong to the centers of cells, whatever the placement of the grid: the published detection head
+    reads so, too. Beyond the outermost centers they fade to zero over one cell. This function is made for the few
+    points of queries. For the many points of rays `rendering.trilinear` gives the same values in a centered grid at
+    less cost, but no gradient for the points.
     """
     size = points.new_tensor(volume.grid.size)
-    place = (2 * volume.grid.to_index(points) + 1) / size - 1
+    place = (2 * volume.grid.to_center_index(points) + 1) / size - 1
     return F.grid_sample(volume.data, place[:, None, None], align_corners=False)[:, :, 0, 0].transpose(1, 2)

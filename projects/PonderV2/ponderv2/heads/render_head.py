@@ -28,8 +28,10 @@ class RenderHead(BaseModule):
         hidden_channels: width of the decoder's perceptrons; 16 in the published code, 32 in the paper.
         sdf_layers: layers of the signed-distance network, published 6.
         color_layers: layers of the colour network, published 4.
-        opacity: `NeuSOpacity` (published), `VolSDFOpacity` or `UniSurfOpacity` and its arguments.
-        sampler: any sampler of `ponderv2.rendering` and its arguments; published 72 + 24 hierarchical.
+        opacity: `NeuSOpacity` (published, and used when no type is given), `VolSDFOpacity` or `UniSurfOpacity`, and its
+            arguments. For converted weights it is `dict(eps=1e-5)`.
+        sampler: any sampler of `ponderv2.rendering` and its arguments; published 72 + 24 hierarchical, which it is when
+            no type is given. For converted weights it is `dict(placement="published")`.
         collider: `BoxCollider` (published) or `NearFarCollider` and its arguments.
         objective: name of a preset of `RenderingObjective`, or its attributes, with the preset that they change under
             "preset" ("reference" unless given). A colour weight of 0 builds no colour network, and rays then
@@ -67,8 +69,8 @@ class RenderHead(BaseModule):
         )
         self.renderer = VolumeRenderer(
             field,
-            opacity=MODELS.build(opacity or dict(type=NeuSOpacity)),
-            sampler=MODELS.build(sampler or dict(type=HierarchicalSampler)),
+            opacity=MODELS.build(dict(type=NeuSOpacity) | (opacity or {})),
+            sampler=MODELS.build(dict(type=HierarchicalSampler) | (sampler or {})),
             collider=MODELS.build(collider or dict(type=BoxCollider)),
         )
 

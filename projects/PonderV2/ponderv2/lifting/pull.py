@@ -10,13 +10,17 @@ from ponderv2.geometry import MIN_DEPTH, add_to_rows, in_image, project
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig, VoxelGrid
 
+from .map_cells import MapCells, cells_of_levels
+
 
 class PullLift(nn.Module):
     """Pulls image features into cells, weighted by depth: UVTR's view transform (UniPAD "Uni3DViewTrans").
 
     The centre of every cell is projected into every camera. Where it lies inside the image (padding
     excluded) and inside the depth range, the bilinear feature of each level, times the probability that the
-    level's depth head gives to the cell's depth, is added to the cell: a sum over cameras and levels.
+    level's depth head gives to the cell's depth, is added to the cell: a sum over cameras and levels. With the
+    published placement of the grid it is the lower corner that is projected, anywhere in the padded image, and maps
+    and depth bins are read with `align_corners=True` over the padded size and the depth range.
 
     Only the (camera, cell) pairs that see each other are computed, about one in six, so no tensor of all cameras ×
     levels × cells exists. Finding the pairs is the one host synchronisation of a batch. On a CPU the sum is a product
@@ -40,15 +44,18 @@ class PullLift(nn.Module):
         strides: tuple[int, ...],
         rig: CameraRig,
         grid: VoxelGrid,
+        offsets: tuple[float, ...] | None = None,
     ) -> Float[Tensor, "b c z y x"]:
         """Lift the features of all cameras and levels.
 
         Args:
             features: feature maps `[B, N, C, H_l, W_l]`, one for each level.
             depths: probabilities of the depth bins `[B, N, D, H_l, W_l]`, one map for each level.
-            strides: width of a cell of each level in pixels; cell k is centred on pixel `(k + 0.5) * stride - 0.5`.
+            strides: width of a cell of each level, pixels.
             rig: cameras of the batch.
             grid: cells that are filled.
+            offsets: pixel on which the first cell of each level is centered; None for `(stride - 1) / 2`. The published
+                placement does not ask for it.
         """
         batch, cameras = features[0].shape[:2]
         device = features[0].device
@@ -56,29 +63,40 @@ class PullLift(nn.Module):
         with torch.autocast(device_type=device.type, enabled=False):
             centers = grid.centers(device).reshape(1, 1, -1, 3).expand(batch, cameras, -1, 3)
             pixels, depth = project(centers, rig.lidar2img.float())
-            seen = self._visible(pixels, depth, rig)
+            seen = self._visible(pixels, depth, rig, grid.published)
             pairs = pair_up(seen.flatten(0, 1), pixels.flatten(0, 1), depth.flatten(0, 1))
 
             maps = [f.flatten(0, 1).float() for f in features]
-            chances = [self._chance(d.flatten(0, 1).float(), s, pairs) for d, s in zip(depths, strides, strict=True)]
+            levels = cells_of_levels(strides, offsets, rig, grid)
+            chances = [self._chance(d.flatten(0, 1).float(), c, pairs) for d, c in zip(depths, levels, strict=True)]
             pull = pull_by_grid_sample if device.type == "cuda" else pull_by_rows
-            cells = pull(maps, chances, strides, pairs, batch, centers.shape[2])
+            cells = pull(maps, chances, levels, pairs, batch, centers.shape[2])
             volume = cells.unflatten(2, grid.shape)
             if self.average_hits:
                 volume = volume / seen.sum(dim=1)[:, None].clamp(min=1).unflatten(2, grid.shape)
         return volume
 
     def _visible(
-        self, pixels: Float[Tensor, "b n v 2"], depth: Float[Tensor, "b n v"], rig: CameraRig
+        self, pixels: Float[Tensor, "b n v 2"], depth: Float[Tensor, "b n v"], rig: CameraRig, published: bool
     ) -> Bool[Tensor, "b n v"]:
         low, high = self.depth_range
-        return in_image(pixels, rig.image_size) & (depth > max(low, MIN_DEPTH)) & (depth < high)
+        if published:
+            (u, v), (height, width) = pixels.unbind(dim=-1), rig.padded_size
+            on_image = (u > 0) & (u < width) & (v > 0) & (v < height)
+        else:
+            on_image = in_image(pixels, rig.image_size)
+        return on_image & (depth > max(low, MIN_DEPTH)) & (depth < high)
 
-    def _chance(self, probability: Float[Tensor, "bn d h w"], stride: int, pairs: "Pairs") -> Float[Tensor, "bn p"]:
+    def _chance(self, probability: Float[Tensor, "bn d h w"], cells: MapCells, pairs: "Pairs") -> Float[Tensor, "bn p"]:
         """Interpolate the probability of each pair's depth."""
         low, high = self.depth_range
-        uv = _normalized(pairs, tuple(probability.shape[-2:]), stride)
-        uvd = torch.cat([uv, 2 * (pairs.depth[..., None] - low) / (high - low) - 1], dim=-1)
+        uv = cells.normalized(pairs.pixels, tuple(probability.shape[-2:]))
+        place = 2 * (pairs.depth[..., None] - low) / (high - low) - 1
+        if cells.spread is not None:
+            # The middles of the first and the last bin are at the ends of the range.
+            bins = probability.shape[1]
+            place = place * ((bins - 1) / bins)
+        uvd = torch.cat([uv, place], dim=-1)
         return F.grid_sample(probability[:, None], uvd[:, None, None], **_BORDER)[:, 0, 0, 0] * pairs.valid
 
 
@@ -96,21 +114,21 @@ class Pairs:
 
 
 def pull_by_grid_sample(
-    features: list[Tensor], chances: list[Tensor], strides: tuple[int, ...], pairs: Pairs, batch: int, count: int
+    features: list[Tensor], chances: list[Tensor], levels: list[MapCells], pairs: Pairs, batch: int, count: int
 ) -> Float[Tensor, "b c v"]:
     """Pull the features of all pairs and add them up: a feature for each pair exists, level by level.
 
     Args:
         features: feature maps `[B * N, C, H_l, W_l]`, one for each level.
         chances: weight of each pair `[B * N, P]`, for each level; 0 for invalid ones.
-        strides: width of a cell of each level, pixels.
+        levels: places of the cells of each level.
         pairs: the cells that each view sees.
         batch: number B of samples.
         count: number V of cells of a sample.
     """
     pulled = 0.0
-    for feature, chance, stride in zip(features, chances, strides, strict=True):
-        uv = _normalized(pairs, tuple(feature.shape[-2:]), stride)
+    for feature, chance, cells in zip(features, chances, levels, strict=True):
+        uv = cells.normalized(pairs.pixels, tuple(feature.shape[-2:]))
         pulled = pulled + F.grid_sample(feature, uv[:, None], **_BORDER)[:, :, 0] * chance[:, None]
     # Of the cameras of a sample: [B, C, N * P] onto [B, C, cells].
     pulled = pulled.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)
@@ -119,7 +137,7 @@ def pull_by_grid_sample(
 
 
 def pull_by_rows(
-    features: list[Tensor], chances: list[Tensor], strides: tuple[int, ...], pairs: Pairs, batch: int, count: int
+    features: list[Tensor], chances: list[Tensor], levels: list[MapCells], pairs: Pairs, batch: int, count: int
 ) -> Float[Tensor, "b c v"]:
     """Do as `pull_by_grid_sample` with one sparse product; the result is laid out with the channels last."""
     views = len(pairs.cell)
@@ -129,9 +147,9 @@ def pull_by_rows(
     cells, order = torch.sort(cells.int(), stable=True)
     starts = torch.searchsorted(cells, torch.arange(batch * count + 1, device=cells.device, dtype=cells.dtype))
     tables, corners, weights, first = [], [], [], 0
-    for feature, chance, stride in zip(features, chances, strides, strict=True):
+    for feature, chance, places in zip(features, chances, levels, strict=True):
         height, width = feature.shape[-2:]
-        rows, bilinear = _corners(pairs, (height, width), stride)
+        rows, bilinear = _corners(pairs, (height, width), places)
         corners.append(_Corners(rows[order], bilinear[order], (0, 1, width, width + 1), first, views * height * width))
         tables.append(feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1]))
         weights.append(chance[pairs.valid][order])
@@ -212,23 +230,17 @@ def _sum_pairs(table: Tensor, chances: Tensor, starts: Tensor, corners: list[_Co
     )
 
 
-def _corners(pairs: Pairs, size: tuple[int, int], stride: int) -> tuple[Int[Tensor, "k"], Float[Tensor, "k 4"]]:
+def _corners(pairs: Pairs, size: tuple[int, int], places: MapCells) -> tuple[Int[Tensor, "k"], Float[Tensor, "k 4"]]:
     """Find the upper left map cell of each valid pair, and the bilinear weights of the four around it."""
     height, width = size
     view = torch.arange(len(pairs.cell), device=pairs.cell.device).repeat_interleave(pairs.valid.sum(dim=1))
     # The border is repeated: there the weight of what lies beyond it is 0.
-    u, v = ((pairs.pixels[pairs.valid] + 0.5) / stride - 0.5).unbind(dim=1)
+    u, v = places.index(pairs.pixels[pairs.valid], size).unbind(dim=1)
     u, v = u.clamp(0, width - 1), v.clamp(0, height - 1)
     left, top = u.floor(), v.floor()
     u, v = u - left, v - top
     weights = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], dim=1)
     return ((view * height + top.long()) * width + left.long()).int(), weights
-
-
-def _normalized(pairs: Pairs, size: tuple[int, int], stride: int) -> Float[Tensor, "bn p 2"]:
-    """Compute pixels in units of half the map, whose size may be more than the image's by a part of a cell."""
-    height, width = size
-    return 2 * (pairs.pixels + 0.5) / pairs.pixels.new_tensor([width * stride, height * stride]) - 1
 
 
 def pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> Pairs:

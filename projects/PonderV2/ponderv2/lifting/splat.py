@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ponderv2.shapes import Float, Int
+from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig, VoxelGrid
+
+from .map_cells import lead_of
 
 
 class SplatLift(nn.Module):
@@ -15,7 +17,8 @@ class SplatLift(nn.Module):
     along the optical axis: together a frustum of points, 6 × 29 × 50 × 118 = 1,026,600 of them at the published
     size. A cell of the volume is the sum, over the points that lie in it, of feature × probability of the bin;
     over cameras and levels too. Points whose pixel is in the padding of the image, or that lie outside the grid,
-    count nothing. Published points sit at the corners of map cells and bins, up to 16 pixels off.
+    count nothing. With the published placement of the grid, points sit at the corners of map cells and bins, up to 16
+    pixels off; those in the padding count, and those up to a cell below the range count in its first cells.
 
     The sum is a product of a sparse matrix, probabilities in a row a cell of the volume and a column a pixel, with
     the table of features. `F.embedding_bag` is that product, with exact gradients for both, so that features ×
@@ -45,24 +48,27 @@ class SplatLift(nn.Module):
         strides: tuple[int, ...],
         rig: CameraRig,
         grid: VoxelGrid,
+        offsets: tuple[float, ...] | None = None,
     ) -> Float[Tensor, "b c z y x"]:
         """Lift the features of all cameras and levels.
 
         Args:
             features: feature maps `[B, N, C, H_l, W_l]`, one for each level.
             depths: probabilities of the depth bins `[B, N, D, H_l, W_l]`, one map for each level.
-            strides: width of a cell of each level in pixels; cell k is centred on pixel `(k + 0.5) * stride - 0.5`.
+            strides: width of a cell of each level, pixels.
             rig: cameras of the batch.
             grid: cells that are filled.
+            offsets: pixel on which the first cell of each level is centered; None for `(stride - 1) / 2`. The published
+                placement does not ask for it.
         """
         batch, device = len(features[0]), features[0].device
         count = batch * grid.size[0] * grid.size[1] * grid.size[2]
-        levels = []
+        levels, starts = [], offsets or [None] * len(strides)
         # Half precision would lose most of a sum of hundreds of points.
         with torch.autocast(device_type=device.type, enabled=False):
-            for feature, probability, stride in zip(features, depths, strides, strict=True):
+            for feature, probability, stride, offset in zip(features, depths, strides, starts, strict=True):
                 size, bins = tuple(feature.shape[-2:]), probability.shape[2]
-                cells = frustum_cells(rig, grid, size, stride, self.depth_range, bins)
+                cells = frustum_cells(rig, grid, size, stride, self.depth_range, bins, offset)
                 dtype = torch.promote_types(feature.dtype, torch.float32)
                 level = splat(
                     feature.permute(0, 1, 3, 4, 2).flatten(0, 3).to(dtype),
@@ -85,6 +91,7 @@ def frustum_cells(
     stride: int,
     depth_range: tuple[float, float],
     bins: int,
+    offset: float | None = None,
 ) -> Int[Tensor, "b n h w d"]:
     """Find the cell of the grid in which each point of the cameras' frustums lies.
 
@@ -95,28 +102,44 @@ def frustum_cells(
         stride: width of a cell of the feature map, pixels.
         depth_range: range along the optical axis, metres, that is cut into equal bins.
         bins: number of bins.
+        offset: pixel on which the first cell of the map is centered; None for `(stride - 1) / 2`.
 
     Returns:
         `((b * Z + z) * Y + y) * X + x`, sample by sample through the batch, or -1 where the pixel is in the
-        padding of its image or the point outside the grid.
+        padding of its image or the point outside the grid; see `SplatLift` for the published placement.
     """
     to_lidar = rig.img2lidar.float()
     device = to_lidar.device
-    v, u = ((torch.arange(n, device=device) + 0.5) * stride - 0.5 for n in size)
     low, high = depth_range
-    depth = low + (torch.arange(bins, device=device) + 0.5) * ((high - low) / bins)
+    if grid.published:
+        v, u = (torch.arange(n, device=device, dtype=torch.float32) * stride for n in size)
+        depth = low + torch.arange(bins, device=device) * ((high - low) / bins)
+    else:
+        v, u = ((torch.arange(n, device=device) + 0.5) * stride - 0.5 - lead_of(stride, offset) for n in size)
+        depth = low + (torch.arange(bins, device=device) + 0.5) * ((high - low) / bins)
     uv1 = torch.stack([*torch.meshgrid(u, v, indexing="xy"), torch.ones(size, device=device)], dim=-1)
     # (u * d, v * d, d, 1) to the LiDAR frame is d times this, plus the camera's centre.
     direction = uv1.flatten(0, 1) @ to_lidar[..., :3, :3].transpose(-1, -2)
     points = direction[..., None, :] * depth[:, None] + rig.origins.float()[..., None, None, :]
-    index, inside = grid.cell_of(points)
-    on_image = (u < rig.image_size[..., 1, None, None] - 0.5) & (v[:, None] < rig.image_size[..., 0, None, None] - 0.5)
-    inside &= on_image.flatten(2)[..., None]
+    if grid.published:
+        index, inside = _cut_off_cells(grid, points)
+    else:
+        index, inside = grid.cell_of(points)
+        height, width = rig.image_size[..., None, None].unbind(dim=-3)
+        on_image = (u < width - 0.5) & (v[:, None] < height - 0.5)
+        inside &= on_image.flatten(2)[..., None]
     x, y, z = index.unbind(dim=-1)
     nx, ny, nz = grid.size
     sample = torch.arange(len(to_lidar), device=device).reshape(-1, 1, 1, 1)
     cell = ((sample * nz + z) * ny + y) * nx + x
     return cell.where(inside, -1).unflatten(2, size)
+
+
+def _cut_off_cells(grid: VoxelGrid, points: Float[Tensor, "*p 3"]) -> tuple[Int[Tensor, "*p 3"], Bool[Tensor, "*p"]]:
+    """Do as `VoxelGrid.cell_of`, but cut indices off, as published: the first cells begin a cell below the range."""
+    index = ((points - points.new_tensor(grid.lower)) / points.new_tensor(grid.voxel_size)).trunc()
+    inside = ((index >= 0) & (index < points.new_tensor(grid.size))).all(dim=-1)
+    return index.where(inside[..., None], 0).long(), inside
 
 
 def splat(

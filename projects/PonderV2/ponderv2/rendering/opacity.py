@@ -40,10 +40,19 @@ class NeuSOpacity(_SharpOpacity):
     Args:
         init: initial value of the parameter, published 0.3; the sharpness starts at k = exp(10 · init) ≈ 20 per scene
             unit, a transition of 2.7 m at a scale of 1/54.
+        eps: number that is added to σ(k · start); 0 is exact. The published code adds 1e-5 to numerator and denominator
+            of alpha, which is the same. Where σ is smaller, deep inside surfaces, sections become opaque; converted
+            weights have learned with it.
+
+    Raises:
+        ValueError: when `eps` is negative.
     """
 
-    def __init__(self, init: float = 0.3) -> None:
+    def __init__(self, init: float = 0.3, eps: float = 0.0) -> None:
         super().__init__(init)
+        if eps < 0:
+            raise ValueError(f"eps: expected 0 or more, got {eps}")
+        self.eps = eps
 
     def forward(
         self,
@@ -54,7 +63,7 @@ class NeuSOpacity(_SharpOpacity):
     ) -> Float[Tensor, "*r s"]:
         """Compute `log(1 - alpha)` of every sample; lengths are scene units."""
         slope = -F.relu(-(normal * directions[..., None, :]).sum(dim=-1))
-        return neus_log_transparency(sdf, slope, delta, self.sharpness)
+        return neus_log_transparency(sdf, slope, delta, self.sharpness, self.eps)
 
 
 class VolSDFOpacity(nn.Module):
@@ -125,10 +134,17 @@ def neus_log_transparency(
     slope: Float[Tensor, "*r s"],
     delta: Float[Tensor, "*r s"],
     sharpness: Float[Tensor, ""] | float,
+    eps: float = 0.0,
 ) -> Float[Tensor, "*r s"]:
-    """Compute `log(1 - alpha)` of sections of length `delta` about samples, from signed distance and slope (≤ 0)."""
+    """Compute `log(1 - alpha)` of sections of length `delta` about samples, from signed distance and slope (≤ 0).
+
+    With `eps` it is that of the published quotient, σ(k · end) / (σ(k · start) + eps), see `NeuSOpacity`.
+    """
     half = slope * delta / 2
-    return F.logsigmoid(sharpness * (sdf + half)) - F.logsigmoid(sharpness * (sdf - half))
+    start = F.logsigmoid(sharpness * (sdf - half))
+    if eps > 0:
+        start = torch.log(start.exp() + eps)
+    return F.logsigmoid(sharpness * (sdf + half)) - start
 
 
 def laplace_density(sdf: Float[Tensor, "*p"], beta: Float[Tensor, "*#p"]) -> Float[Tensor, "*p"]:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ponderv2.shapes import Float
+from ponderv2.structures import PLACEMENTS
 
 from .compositing import transmittance_weights
 from .opacity import neus_log_transparency
+from .published_places import published_edges, published_merged, published_new_edges
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,18 @@ class UniformSampler:
     Attributes:
         num_samples: number of samples on a ray; published 72 as proposals.
         single_jitter: True for one random shift for a whole ray (published for cameras), False for one for each sample.
+        placement: "centered", or "published" for samples at the starts of sections, see `published_places`.
+
+    Raises:
+        ValueError: when `placement` is something else.
     """
 
     num_samples: int
     single_jitter: bool = True
+    placement: str = "centered"
+
+    def __post_init__(self) -> None:
+        _check_placement(self.placement)
 
     def __call__(
         self,
@@ -61,6 +71,9 @@ class UniformSampler:
         opacity: nn.Module | None = None,
     ) -> RaySamples:
         """Place samples from near to far. `sdf` and `opacity` are not used."""
+        if self.placement == "published":
+            edges = published_edges(near, self.num_samples, self.single_jitter, stratified, generator)
+            return _between(self._spread(edges, near[..., None], far[..., None]))
         unit = _unit_steps(near, self.num_samples, self.single_jitter, stratified, generator)
         return RaySamples.from_positions(self._spread(unit, near[..., None], far[..., None]), far)
 
@@ -105,9 +118,11 @@ class HierarchicalSampler:
         sharpness: sharpness with which the first step turns signed distances into opacities, per scene unit; published
             64.
         single_jitter: True for one random shift for a whole ray, see `UniformSampler`.
+        placement: "centered", or "published" for the places of converted weights, see `published_places`. The two give
+            depths that differ by metres.
 
     Raises:
-        ValueError: when `num_important` is not a multiple of `num_steps`.
+        ValueError: when `num_important` is not a multiple of `num_steps`, or `placement` is neither.
     """
 
     num_proposals: int = 72
@@ -115,8 +130,10 @@ class HierarchicalSampler:
     num_steps: int = 1
     sharpness: float = 64.0
     single_jitter: bool = True
+    placement: str = "centered"
 
     def __post_init__(self) -> None:
+        _check_placement(self.placement)
         if self.num_important % self.num_steps:
             raise ValueError(
                 f"num_important: expected a multiple of num_steps = {self.num_steps}, got {self.num_important}"
@@ -138,6 +155,8 @@ class HierarchicalSampler:
         opacity: nn.Module | None = None,
     ) -> RaySamples:
         """Place samples from near to far, given the signed distance along the rays. `opacity` is not used."""
+        if self.placement == "published":
+            return self._published(near, far, sdf, stratified, generator)
         uniform = UniformSampler(self.num_proposals, self.single_jitter)
         t = uniform(near, far, stratified=stratified, generator=generator).t
         values = sdf(t)
@@ -149,6 +168,47 @@ class HierarchicalSampler:
             if step + 1 < self.num_steps:
                 values = torch.cat([values, sdf(new)], dim=-1).gather(-1, order)
         return RaySamples.from_positions(t, far)
+
+    def _published(
+        self,
+        near: Float[Tensor, "*r"],
+        far: Float[Tensor, "*r"],
+        sdf: SDFAlongRays,
+        stratified: bool,
+        generator: torch.Generator | None,
+    ) -> RaySamples:
+        length = far - near
+
+        def along(fractions: Tensor) -> Tensor:
+            return near[..., None] + length[..., None] * fractions
+
+        edges = published_edges(near, self.num_proposals, self.single_jitter, stratified, generator)
+        values = sdf(along(edges[..., :-1]))
+        for step in range(self.num_steps):
+            new = published_new_edges(
+                edges,
+                values,
+                length,
+                self.sharpness * 2**step,
+                self.num_important // self.num_steps,
+                self.single_jitter,
+                stratified,
+                generator,
+            )
+            edges, order = published_merged(edges, new)
+            if step + 1 < self.num_steps:
+                values = torch.cat([values, sdf(along(new[..., :-1]))], dim=-1).gather(-1, order)
+        return _between(along(edges))
+
+
+def _between(edges: Float[Tensor, "*r e"]) -> RaySamples:
+    """Make samples at the starts of sections, given the edges of these."""
+    return RaySamples.from_positions(edges[..., :-1], edges[..., -1])
+
+
+def _check_placement(placement: str) -> None:
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement: expected {' or '.join(map(repr, PLACEMENTS))}, got {placement!r}")
 
 
 def _section_weights(t: Float[Tensor, "*r s"], sdf: Float[Tensor, "*r s"], sharpness: float) -> Float[Tensor, "*r s-1"]:

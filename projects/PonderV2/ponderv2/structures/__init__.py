@@ -9,6 +9,6 @@ from .encoder_output import EncoderOutput
 from .feature_volume import FeatureVolume
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
-from .voxel_grid import VoxelGrid
+from .voxel_grid import PLACEMENTS, VoxelGrid
 
-__all__ = ["CameraRig", "EncoderOutput", "FeatureVolume", "RayBatch", "SensorBatch", "VoxelGrid"]
+__all__ = ["PLACEMENTS", "CameraRig", "EncoderOutput", "FeatureVolume", "RayBatch", "SensorBatch", "VoxelGrid"]

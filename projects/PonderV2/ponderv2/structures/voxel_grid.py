@@ -1,12 +1,15 @@
 """The regular grid of cells around the ego car, in which every volume stores its values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ponderv2.shapes import Bool, Float, Int
+
+PLACEMENTS = ("centered", "published")
+"""The values of every setting `placement`."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,15 @@ class VoxelGrid:
     Attributes:
         point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max) in metres.
         size: number of cells (nx, ny, nz).
-        anchor: place in a cell to which its value belongs: "center"; or "corner", to read weights published with
-            UniPAD, whose lift filled the lower corner of a cell while its renderer spread the cells from end to end
-            of the range.
+        placement: places of values, in cells and in the images that lifts read. "centered" puts all of them at centers.
+            "published" is for converted weights of UniPAD and UVTR, whose parts disagree: lifts fill the lower corner
+            of a cell and read images by their padded size, the renderer spreads the cells from end to end of the range
+            (`align_corners=True`), and the detection head reads at the centers of cells.
     """
 
     point_cloud_range: Sequence[float | int]
     size: Sequence[int]
-    anchor: str = "center"
+    placement: str = "centered"
 
     def __post_init__(self) -> None:
         # Configs hand over lists, and whole numbers among the metres; kept are tuples.
@@ -43,8 +47,8 @@ class VoxelGrid:
             raise ValueError(
                 f"point_cloud_range: every minimum must be below its maximum, got {self.point_cloud_range}"
             )
-        if self.anchor not in ("center", "corner"):
-            raise ValueError(f"anchor: expected 'center' or 'corner', got {self.anchor!r}")
+        if self.placement not in PLACEMENTS:
+            raise ValueError(f"placement: expected {' or '.join(map(repr, PLACEMENTS))}, got {self.placement!r}")
 
     @property
     def lower(self) -> tuple[float, float, float]:
@@ -71,11 +75,16 @@ class VoxelGrid:
         """The factor from metres to the renderer's scene units: 1 / the largest absolute coordinate of the range."""
         return 1.0 / max(abs(v) for v in self.point_cloud_range)
 
+    @property
+    def published(self) -> bool:
+        """Whether values are where the published code puts them."""
+        return self.placement == "published"
+
     def centers(
         self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "z y x 3"]:
-        """Compute the place (x, y, z) in metres to which each cell's value belongs: its centre, or its lower corner."""
-        offset = 0.5 if self.anchor == "center" else 0.0
+        """Compute the place (x, y, z) in metres for which a lift fills each cell: its center, or its lower corner."""
+        offset = 0.0 if self.published else 0.5
         axes = [
             lo + (torch.arange(n, device=device, dtype=dtype) + offset) * step
             for lo, n, step in zip(self.lower, self.size, self.voxel_size, strict=True)
@@ -88,22 +97,29 @@ class VoxelGrid:
     ) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
         """Compute `scale, shift` of `index = point * scale + shift`, from metres to continuous cell indices (x, y, z).
 
-        Index `k` is where cell `k`'s value is read, so `k + 0.5` lies half-way to its neighbour. With the corner
-        anchor it is another place than that of `centers`, for the published code fills and reads volumes differently.
+        Index `k` is where the renderer reads cell `k`'s value, so `k + 0.5` lies half-way to its neighbour. With the
+        published placement it is another place than that of `centers`.
         """
         lower = torch.tensor(self.lower, device=device, dtype=dtype)
         upper = torch.tensor(self.upper, device=device, dtype=dtype)
         count = torch.tensor(self.size, device=device, dtype=dtype)
-        if self.anchor == "center":
-            scale = count / (upper - lower)
-            return scale, -lower * scale - 0.5
-        scale = (count - 1) / (upper - lower)
-        return scale, -lower * scale
+        if self.published:
+            scale = (count - 1) / (upper - lower)
+            return scale, -lower * scale
+        scale = count / (upper - lower)
+        return scale, -lower * scale - 0.5
 
     def to_index(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
-        """Convert points in metres to continuous cell indices (x, y, z), see `index_map`."""
+        """Convert points in metres to the continuous cell indices (x, y, z) of the renderer, see `index_map`."""
         scale, shift = self.index_map(points.device, points.dtype)
         return points * scale + shift
+
+    def to_center_index(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Convert points in metres to the continuous cell indices (x, y, z) of the detection head.
+
+        Index `k` is the center of cell `k` with either placement.
+        """
+        return (replace(self, placement="centered") if self.published else self).to_index(points)
 
     def to_fraction(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """Convert points (x, y, z) in metres to fractions of the range, which are not in [0, 1] for points outside."""

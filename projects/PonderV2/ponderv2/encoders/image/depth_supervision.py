@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ponderv2.errors import UserError
 from ponderv2.geometry import MIN_DEPTH, in_image, project
+from ponderv2.lifting.map_cells import lead_of
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import CameraRig, VoxelGrid
 
@@ -49,6 +50,7 @@ class DepthSupervision:
         points: list[Tensor] | None,
         rig: CameraRig,
         depth_range: tuple[float, float],
+        offsets: tuple[float, ...] | None = None,
     ) -> Float[Tensor, ""]:
         """Compute the weighted loss, a mean over levels; it is 0 and still differentiable where nothing is a target.
 
@@ -58,6 +60,7 @@ class DepthSupervision:
             points: point cloud of each sample, (x, y, z, intensity, time lag) in the augmented LiDAR frame.
             rig: cameras of the batch.
             depth_range: range along the optical axis, metres, that the bins cover evenly.
+            offsets: pixel on which the first cell of each level is centered; None for `(stride - 1) / 2`.
 
         Raises:
             ValueError: when there are no points, or they have no time lag and `max_lag` asks for one.
@@ -69,10 +72,10 @@ class DepthSupervision:
             )
         points = [self._usable(cloud) for cloud in points]
         device = depths[0].device
-        losses = []
+        losses, starts = [], offsets or [None] * len(strides)
         with torch.autocast(device_type=device.type, enabled=False):
-            for probabilities, stride in zip(depths, strides, strict=True):
-                nearest = nearest_return(points, rig, tuple(probabilities.shape[-2:]), stride)
+            for probabilities, stride, offset in zip(depths, strides, starts, strict=True):
+                nearest = nearest_return(points, rig, tuple(probabilities.shape[-2:]), stride, offset)
                 bins, valid = depth_bins(nearest, depth_range, probabilities.shape[2])
                 losses.append(depth_cross_entropy(probabilities, bins, valid))
         return self.weight * sum(losses) / len(losses)
@@ -92,11 +95,11 @@ class DepthSupervision:
 
 @torch.no_grad()
 def nearest_return(
-    points: list[Tensor], rig: CameraRig, size: tuple[int, int], stride: int
+    points: list[Tensor], rig: CameraRig, size: tuple[int, int], stride: int, offset: float | None = None
 ) -> Float[Tensor, "b n h w"]:
     """Find the depth of the nearest return in each cell of a feature map, along the optical axis in metres.
 
-    A cell without a return gets inf.
+    A cell without a return gets inf. The first cell is centered on pixel `offset`, None for `(stride - 1) / 2`.
 
     The nearest of a cell is the nearest of the nearest in its pixels, so this is the published z-buffer and its
     minimum over the cell in one. Cells are whole numbers of 64 bits: float keys mix up pixels and depths. Returns
@@ -107,7 +110,7 @@ def nearest_return(
     for sample, cloud in enumerate(points):
         pixels, depth = project(cloud[:, :3].float().expand(rig.num_cameras, -1, -1), rig.lidar2img[sample].float())
         seen = (depth > MIN_DEPTH) & in_image(pixels, rig.image_size[sample])
-        place = torch.floor((pixels + 0.5) / stride)
+        place = torch.floor((pixels + (0.5 + lead_of(stride, offset))) / stride)
         column, row = (place[..., axis].clamp(0, end - 1).long() for axis, end in enumerate((width, height)))
         # A map may end before the image does.
         seen &= (place[..., 0] < width) & (place[..., 1] < height)

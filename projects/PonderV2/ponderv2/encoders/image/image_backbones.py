@@ -119,6 +119,10 @@ class PonderConvNeXt(MaskedBackbone):
         if self.weights is not None:
             load_pretrained(self, self.weights, convnext_name, optional=("norms.",))
 
+    def _first_center(self, stride: int) -> float:
+        # Kernels as wide as their strides: cells tile the image.
+        return (stride - 1) / 2
+
     def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
         x = self.stem(images)
         return set_zero(x, hidden_at(visible, x))
@@ -211,6 +215,10 @@ class PonderResNet(MaskedBackbone):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
+
+    def _first_center(self, stride: int) -> float:
+        # Odd kernels with padding, every one of which is centered on the first cell before it.
+        return 0.0
 
     def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
         x = _convolve(self.stem.embedder, images, visible)

@@ -25,6 +25,7 @@ class MaskedBackbone(nn.Module, ABC):
     Attributes:
         channels: width of each returned map.
         strides: width of a cell of each returned map, pixels.
+        offsets: pixel, along both axes, on which the first cell of each returned map is centered.
 
     Args:
         stage_channels: width of every stage.
@@ -59,6 +60,7 @@ class MaskedBackbone(nn.Module, ABC):
         self.grad_checkpointing = grad_checkpointing
         self.channels = tuple(stage_channels[i] for i in out_indices)
         self.strides = tuple(4 * 2**i for i in out_indices)
+        self.offsets = tuple(self._first_center(stride) for stride in self.strides)
         self.norms = nn.ModuleDict()
 
     def forward(
@@ -116,6 +118,10 @@ class MaskedBackbone(nn.Module, ABC):
         if self.grad_checkpointing and torch.is_grad_enabled():
             return checkpoint(self._layer, layer, *args, use_reentrant=False)
         return self._layer(layer, *args)
+
+    @abstractmethod
+    def _first_center(self, stride: int) -> float:
+        """Tell on which pixel, along both axes, the first cell of a map of that stride is centered."""
 
     @abstractmethod
     def _stem(self, images: Tensor, visible: Tensor | None) -> Tensor:
