@@ -195,7 +195,7 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*EXPORT, "--out", "{file}"], r"--out .*file\.txt: expected a file \*\.safetensors"),
         ([*EXPORT, "--out", "{empty}"], r"--out .*empty: expected a file, found a folder"),
         (["{pretrain_recipe}", "{detector_checkpoint}", *EXPORT[2:]], r"detector\.pth is not of this recipe"),
-        (["{parts}", *EXPORT[1:]], r"tiny\.py has no model, so there is nothing to export"),
+        (["{parts}", "{pretrain_checkpoint}"], r"tiny\.py has no model, so there is nothing to export"),
     ],
     "convert_checkpoint": [
         (CONVERT[:2], r"the following arguments are required: --from"),
