@@ -121,7 +121,7 @@ def test_a_camera_model_trains_in_both_precisions():
 def test_a_recipe_takes_steps_on_a_random_batch(repository, recipe):
     options = {"model.encoder.grid.size": (36, 36, 4)}
     if "lidar" in recipe:
-        options = {"model.encoder.grid.size": (54, 54, 4), "model.encoder.voxel_size": (0.25, 0.25, 0.25)}
+        options = {"model.encoder.grid.size": (48, 48, 4), "model.encoder.voxel_size": (0.28125, 0.28125, 0.25)}
     path = repository / "configs" / "tiny" / f"{recipe}.py"
     found = recipe_step(path, "cpu", image_size=(96, 160), options=options, repeats=1)
     assert found["passed"]
