@@ -29,6 +29,7 @@ LONG_FIRST = (
     "evaluation/test_nuscenes_metric.py",
     "engine/test_training.py",
     "studies/test_transfer_end_to_end.py",
+    "benchmarks/test_gpu_check.py",
 )
 """Files of half a minute and more: processes that share the tests take them first, and end at the same time."""
 

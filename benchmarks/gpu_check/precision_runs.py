@@ -12,8 +12,9 @@ from ponderv2.structures import FeatureVolume
 from .torch_cases import CHANNELS, GRID, RAYS, rays, volume_data
 
 STEPS = 50
-TOLERANCE = 0.1
-"""Largest relative difference of the mean losses of the last ten steps; seeds differ by 3 to 4 %."""
+TOLERANCE = 0.15
+"""Largest relative difference of the mean losses of the last ten steps. On a CPU it is 8 % of the rendered scene, whose
+volume is learned cell by cell, and 0 % of the camera model."""
 
 Model = tuple[nn.Module, Callable[[], Tensor]]
 """A model, and a function that computes its loss."""

@@ -57,7 +57,7 @@ def recipe_step(
     seconds = min(timed(step, device) for _ in range(repeats))
     last: list[dict] = []
     waits = host_syncs(lambda: last.append(step()), device)
-    losses = {name: float(value) for name, value in last[0].items()}
+    losses = {name: torch.as_tensor(value).detach().item() for name, value in last[0].items()}
     peak = torch.cuda.max_memory_allocated() if device.startswith("cuda") else resident_bytes()
     return {
         "recipe": recipe.stem,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ponderv2.encoders import HeightKeepingSparseEncoder, VoxelUNet, voxelize
-from ponderv2.encoders.sparse.sparse_layers import SparseConv3d, SparseInverseConv3d, SubMConv3d
+from ponderv2.encoders.sparse.sparse_layers import SparseConv3d, SparseInverseConv3d, SubMConv3d, to_dense
 from ponderv2.registry import MODELS
 from ponderv2.structures import VoxelGrid
 
@@ -48,7 +48,7 @@ def _convolve(layers: nn.Sequential, given: dict[str, Any]) -> dict[str, Tensor]
     for layer in layers:
         x = layer(x)
     # Rows of a strided convolution come in no particular order.
-    return {"volume": x.dense()}
+    return {"volume": to_dense(x)}
 
 
 def _height_keeping() -> nn.Module:
