@@ -4,8 +4,9 @@ from .camera_encoder import CameraEncoder
 from .fusion_encoder import FusionEncoder
 from .image import DepthNet, DepthSupervision, PonderConvNeXt, PonderResNet, SimpleDepth
 from .lidar_encoder import LidarEncoder
+from .point_fusion_encoder import PointFusionEncoder
 from .second3d import SECOND3D, SECOND3DFPN
-from .sparse import HeightKeepingSparseEncoder, Voxels, VoxelUNet, voxelize
+from .sparse import HeightKeepingSparseEncoder, VoxelMinkUNet, Voxels, VoxelUNet, voxelize
 
 __all__ = [
     "SECOND3D",
@@ -16,9 +17,11 @@ __all__ = [
     "FusionEncoder",
     "HeightKeepingSparseEncoder",
     "LidarEncoder",
+    "PointFusionEncoder",
     "PonderConvNeXt",
     "PonderResNet",
     "SimpleDepth",
+    "VoxelMinkUNet",
     "VoxelUNet",
     "Voxels",
     "voxelize",
