@@ -11,6 +11,7 @@ from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch
 
 from .finetuned_model import FinetunedModel
 
+
 @MODELS.register_module()
 class VolumeDetector(FinetunedModel):
     """An encoder, and a head that predicts boxes from its volume (UVTR; UniPAD §4.1).
