@@ -10,6 +10,8 @@ from .gravity_boxes import gravity_boxes
 from .gt_database import GroundTruthDatabase
 from .info_file import load_info_file
 from .label_fractions import choose_fraction
+from .lidarseg_classes import IGNORE_LABEL, LIDARSEG_CATEGORIES, LIDARSEG_CLASSES
+from .lidarseg_dataset import PonderNuScenesSegDataset
 from .nuscenes_constants import CAMERAS, DETECTION_CLASSES
 from .nuscenes_dataset import PonderNuScenesDataset
 from .pipeline_transforms import UsesFrames, transforms_of
@@ -18,6 +20,7 @@ from .transforms import (
     GroundTruthSampling,
     LoadCameras,
     LoadLidarSweeps,
+    LoadPointLabels,
     MultiViewGridMask,
     MultiViewPhotometricDistortion,
     MultiViewResizeCropFlipRotate,
@@ -33,6 +36,9 @@ from .transforms import (
 __all__ = [
     "CAMERAS",
     "DETECTION_CLASSES",
+    "IGNORE_LABEL",
+    "LIDARSEG_CATEGORIES",
+    "LIDARSEG_CLASSES",
     "SAMPLE_GROUPS",
     "FrameStore",
     "FramesByToken",
@@ -40,6 +46,7 @@ __all__ = [
     "GroundTruthSampling",
     "LoadCameras",
     "LoadLidarSweeps",
+    "LoadPointLabels",
     "MultiViewGridMask",
     "MultiViewPhotometricDistortion",
     "MultiViewResizeCropFlipRotate",
@@ -47,6 +54,7 @@ __all__ = [
     "PonderCBGSDataset",
     "PonderNuScenesDataset",
     "PonderNuScenesDetDataset",
+    "PonderNuScenesSegDataset",
     "RayHoldout",
     "SampleCameraRays",
     "SampleLidarRays",

@@ -8,6 +8,7 @@ from .gt_sampling import SAMPLE_GROUPS, GroundTruthSampling
 from .lidar_rays import SampleLidarRays
 from .loading import LoadCameras, LoadLidarSweeps
 from .packing import PackSensorInputs
+from .point_labels import LoadPointLabels
 from .ray_holdout import RayHoldout
 from .switchable import SharedSwitch, SwitchableTransform
 
@@ -16,6 +17,7 @@ __all__ = [
     "GroundTruthSampling",
     "LoadCameras",
     "LoadLidarSweeps",
+    "LoadPointLabels",
     "MultiViewGridMask",
     "MultiViewPhotometricDistortion",
     "MultiViewResizeCropFlipRotate",
