@@ -86,7 +86,7 @@ class CameraEncoder(BaseModule):
         return EncoderOutput(FeatureVolume(data, self.grid), losses)
 
     def image_maps(self, batch: SensorBatch, masking: InputMasking | None = None) -> list[Tensor]:
-        """Compute the maps `[B, N, C, h, w]` of the images, one for each of `neck_strides`, from which volumes are lifted.
+        """Compute the maps `[B, N, C, h, w]` of the images that are lifted, one for each of `neck_strides`.
 
         Raises:
             ValueError: when the batch has no images, or the neck does not give one map a stride.

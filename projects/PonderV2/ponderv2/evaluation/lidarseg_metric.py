@@ -174,7 +174,8 @@ class LidarSegMetric(BaseMetric):
             self._submission = LidarSegSubmission(self.submission_dir, split, self.sensors)
         if self._submission.split != split:
             raise UserError(
-                f"sample {sample['token']} is of {split}, others of {self._submission.split}; a submission is of one split"
+                f"sample {sample['token']} is of {split}, others of {self._submission.split}; a submission is of one "
+                "split"
             )
         if not sample.get("lidar_token"):
             raise UserError(f"LidarSegMetric: sample {sample['token']} has no lidar_token, by which files are named")
@@ -186,7 +187,8 @@ class LidarSegMetric(BaseMetric):
             self._version = store.metainfo.get("version")
             if self._version not in SPLITS:
                 raise UserError(
-                    f"info file {self.info_file}: metainfo.version is {self._version!r}, expected one of {sorted(SPLITS)}"
+                    f"info file {self.info_file}: metainfo.version is {self._version!r}, expected one of "
+                    f"{sorted(SPLITS)}"
                 )
             self._frames = FramesByToken(store)
         if sample["token"] not in self._frames:

@@ -1,6 +1,7 @@
 """Scores of segmentation from a confusion matrix: IoU of each class, their mean, and tables."""
 
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ class SegmentationScore:
 def range_names(limits: Sequence[float]) -> list[str]:
     """Return a name for each range of distances between limits (m): `0-20m`, `20-40m`, `40m+`."""
     ends = [0.0, *limits]
-    inner = [f"{low:g}-{high:g}m" for low, high in zip(ends[:-1], ends[1:], strict=True)]
+    inner = [f"{low:g}-{high:g}m" for low, high in itertools.pairwise(ends)]
     return [*inner, f"{ends[-1]:g}m+"]
 
 

@@ -138,5 +138,6 @@ class PointSegmentationHead(BaseModule):
     def _check(self, what: str, found: int, expected: int) -> None:
         if found != expected:
             raise UserError(
-                f"PointSegmentationHead: the head was built for {expected} channels of {what}, the encoder gives {found}"
+                f"PointSegmentationHead: the head was built for {expected} channels of {what}, the encoder gives "
+                f"{found}"
             )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from mmdet3d.models.losses.lovasz_loss import lovasz_softmax_flat
 from torch import Tensor
