@@ -7,12 +7,18 @@ import numpy as np
 
 from ponderv2.errors import UserError
 from ponderv2.registry import DATASETS
+from ponderv2.shapes import Int
 
 from .data_files import read_label_file
+from .frame_store import InstanceColumns
 from .info_file import InfoFileError
 from .label_fractions import check_fraction
 from .lidarseg_classes import IGNORE_LABEL, LIDARSEG_CLASSES, LIDARSEG_PALETTE, class_labels
+from .nuscenes_constants import DETECTION_CLASSES
 from .nuscenes_dataset import PonderNuScenesDataset
+
+_BOX_LABELS = np.array([LIDARSEG_CLASSES.index(name) for name in DETECTION_CLASSES])
+"""The class of points of each class of boxes."""
 
 
 @DATASETS.register_module()
@@ -20,7 +26,7 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
     """Key frames with the path of their labels, `pts_semantic_mask_path`, which `LoadPointLabels` reads.
 
     Frames have also `lidar_token`, the token of the sweep that submissions are named by. In training they have the
-    data set itself as `dataset`, from which `LaserMix` and `PolarMix` draw the other sweep; and with
+    data set itself as `dataset`, from which `LidarLaserMix` and `LidarPolarMix` draw the other sweep; and with
     `fraction_by="points"` they have `label_fraction`, by which `LoadPointLabels` takes most labels away.
     Boxes are those of the detection classes, as mmdet3d keeps them; `GroundTruthSampling` needs them.
 
@@ -127,6 +133,11 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
         info = self.get_data_info(idx)
         info |= {"box_type_3d": self.box_type_3d, "box_mode_3d": self.box_mode_3d, "dataset": self}
         return self.pipeline(info)
+
+    def _counted_labels(self, instances: InstanceColumns) -> Int[np.ndarray, "m"]:
+        """Return the labels of the boxes that the log counts, by the names of the classes of points."""
+        labels = super()._counted_labels(instances)
+        return _BOX_LABELS[labels[labels < len(_BOX_LABELS)]]
 
     def get_cat_ids(self, idx: int) -> set[int]:
         """Return the classes of the points of a key frame; its labels are read for that."""

@@ -38,6 +38,7 @@ def keep_points(results: dict, kept: Int[np.ndarray, "k"], stands_for: Int[np.nd
         raise UserError(f"{results.get('info_name', 'sample')}: none of {len(stands_for)} points is left")
     points: BasePoints = results["points"]
     results["points"] = points[torch.from_numpy(kept)]
+    results.pop("key_frame_rows", None)
     if "pts_semantic_mask" in results:
         results["pts_semantic_mask"] = results["pts_semantic_mask"][kept]
     if "inverse_map" in results:
