@@ -10,6 +10,7 @@ from ponderv2.registry import DATASETS
 from ponderv2.shapes import Int
 
 from .data_files import read_label_file
+from .detection_dataset import check_categories_of_boxes
 from .frame_store import InstanceColumns
 from .info_file import InfoFileError
 from .label_fractions import check_fraction
@@ -44,7 +45,7 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
 
     Raises:
         InfoFileError: a key frame has no path of labels, or in evaluation no token of its sweep; the message says how
-            the info file is made anew.
+            the info file is made anew. Or the file numbers the classes of boxes otherwise than mmdet3d does.
         UserError: a fraction of the points is asked for in evaluation, or the fraction is no share.
     """
 
@@ -87,7 +88,8 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
         )
 
     def check_info(self, metainfo: dict, path: Path) -> None:
-        """Take the folder of the labels from the version of the tables, unless `data_prefix` names it."""
+        """Check how boxes are numbered, and take the folder of labels from the version unless `data_prefix` has it."""
+        check_categories_of_boxes(metainfo, path, DETECTION_CLASSES)
         folder = Path(self.data_root, "lidarseg", str(metainfo.get("version", "v1.0-trainval")))
         self.data_prefix.setdefault("pts_semantic_mask", str(folder))
 
