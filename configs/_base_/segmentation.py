@@ -4,7 +4,17 @@ The full-size encoders are those of pre-training, key by key, on voxels of 0.05 
 as in the public baseline (Pointcept's SpUNet).
 """
 
-from ponderv2.datasets import LoadPointLabels, PonderNuScenesSegDataset
+from mmdet3d.datasets.transforms import RandomJitterPoints
+
+from ponderv2.datasets import (
+    GridSampling,
+    LidarLaserMix,
+    LidarPolarMix,
+    LoadLidarSweeps,
+    LoadPointLabels,
+    PonderNuScenesSegDataset,
+    UnifiedRotScaleTransFlip,
+)
 from ponderv2.encoders import LidarEncoder, VoxelMinkUNet, VoxelUNet
 from ponderv2.evaluation import LidarSegMetric
 from ponderv2.heads import PointSegmentationHead
@@ -13,6 +23,22 @@ from ponderv2.heads import PointSegmentationHead
 labels_dataset = dict(type=PonderNuScenesSegDataset, data_root="data/nuscenes")
 load_labels = dict(type=LoadPointLabels)
 load_labels_to_score = dict(type=LoadPointLabels, evaluation=True)
+
+# Augmentation of the public baseline; it samples its grid at random in training
+turn_half = dict(
+    type=UnifiedRotScaleTransFlip,
+    rotation=(-3.14159265, 3.14159265),
+    rotation_prob=0.5,
+    scale=(0.9, 1.1),
+    flip_x=0.5,
+    flip_y=0.5,
+)
+jitter = dict(type=RandomJitterPoints, jitter_std=[0.005, 0.005, 0.005], clip_range=[-0.02, 0.02])
+sample_grid = dict(type=GridSampling, cell_size=0.05)
+# Options, right after `load_labels`; the public baseline has neither
+_load_other = [dict(type=LoadLidarSweeps, num_sweeps=0), dict(type=LoadPointLabels)]
+laser_mix = dict(type=LidarLaserMix, pre_transform=_load_other)
+polar_mix = dict(type=LidarPolarMix, pre_transform=_load_other)
 
 # Encoders
 segmentation_unet = dict(
@@ -30,8 +56,10 @@ segmentation_unet = dict(
 segmentation_mink_unet = dict(
     segmentation_unet, mask_token=False, pts_middle_encoder=dict(type=VoxelMinkUNet, in_channels=4)
 )
+# What a decoder probe trains: the way up of the U-Net
+way_up = ("pts_middle_encoder.up", "pts_middle_encoder.decode")
 
-# Heads: the baseline's, linear with cross entropy; and with the Lovász loss, as with few labels (SLidR)
+# Heads: the baseline's, linear with cross entropy; with the Lovász loss, as with few labels (SLidR); and of probes
 linear_head = dict(type=PointSegmentationHead, in_channels=96, loss=dict(lovasz=0.0))
 lovasz_head = dict(type=PointSegmentationHead, in_channels=96)
 probe_head = dict(type=PointSegmentationHead, in_channels=96, norm_features=True)

@@ -25,7 +25,7 @@ def segmentor(encoder: dict | None = None, **changes) -> LidarSegmentor:
     """A segmentor of three classes, whose norms have seen a sweep, so that evaluation is not trivial."""
     torch.manual_seed(0)
     head = dict(type=PointSegmentationHead, in_channels=8, num_classes=3) | changes.pop("head", {})
-    model = MODELS.build(
+    return MODELS.build(
         dict(
             type=LidarSegmentor,
             encoder=encoder or unet_encoder_config(),
@@ -34,7 +34,6 @@ def segmentor(encoder: dict | None = None, **changes) -> LidarSegmentor:
         )
         | changes
     )
-    return model
 
 
 def mink_segmentor(**changes) -> LidarSegmentor:

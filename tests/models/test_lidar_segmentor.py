@@ -107,7 +107,7 @@ def test_a_linear_probe_trains_the_head_alone_and_a_decoder_probe_the_way_up_as_
 def test_parts_that_are_trained_must_be_parts_of_a_frozen_encoder():
     with pytest.raises(ValueError, match="needs freeze_encoder"):
         segmentor(trained_parts=("pts_middle_encoder.up",))
-    with pytest.raises(ValueError, match="no part 'pts_backbone.up'"):
+    with pytest.raises(ValueError, match=r"no part 'pts_backbone\.up'"):
         segmentor(freeze_encoder=True, trained_parts=("pts_backbone.up",))
 
 

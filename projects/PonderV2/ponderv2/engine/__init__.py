@@ -6,6 +6,7 @@ from .hooks import (
     EncoderExportHook,
     ProgressHook,
     RenderPreviewHook,
+    SegmentationPreviewHook,
     UnfreezeEncoderHook,
 )
 from .launch import build_tester, load_config, prepare_training, test, train, training_config
@@ -25,6 +26,7 @@ __all__ = [
     "PrecisionOptimWrapper",
     "ProgressHook",
     "RenderPreviewHook",
+    "SegmentationPreviewHook",
     "UnfreezeEncoderHook",
     "build_tester",
     "innermost_dataset",

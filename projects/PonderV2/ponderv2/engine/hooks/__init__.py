@@ -5,6 +5,7 @@ from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
 from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
+from .segmentation_preview import SegmentationPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "EncoderExportHook",
     "ProgressHook",
     "RenderPreviewHook",
+    "SegmentationPreviewHook",
     "UnfreezeEncoderHook",
 ]
