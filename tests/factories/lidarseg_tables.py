@@ -1,4 +1,4 @@
-"""Tables of four scenes with labels of points, both scenes of mini_val among them: the devkit checks and scores it all."""
+"""Tables of four scenes with labels of points, both scenes of mini_val among them, which the devkit asks for."""
 
 import json
 from pathlib import Path

@@ -23,7 +23,7 @@ class _KnowsTheTruth(BaseModel):
     def forward(self, inputs, data_samples: list, mode: str) -> list:
         assert mode == "predict"
         for sample in data_samples:
-            self.seen.append((sample.pcd_scale_factor, sample.pcd_flip, len(sample.gt_pts_seg.pts_semantic_mask)))
+            self.seen.append((sample.pcd_scale_factor, *map(bool, sample.pcd_flip)))
             labels = sample.gt_pts_seg.pts_semantic_mask.clamp(min=0)
             logits = 20.0 * torch.nn.functional.one_hot(labels, 16).float()[sample.inverse_map]
             sample.pred_pts_seg = PointData(pts_semantic_mask=logits.argmax(dim=1), pts_seg_logits=logits)
@@ -43,7 +43,7 @@ def test_ten_passes_that_know_the_truth_give_it_at_every_point_of_the_file(repos
     write_labeled_frames(tmp_path)
     model = _KnowsTheTruth()
     (merged,) = SegmentationTTAModel(model).test_step(_passes(repository, tmp_path))
-    assert len({(scale, flip) for scale, flip, _ in model.seen}) == len(model.seen) == 10
+    assert len(set(model.seen)) == len(model.seen) == 10
     truth = merged.eval_ann_info["pts_semantic_mask"]
     found = merged.pred_pts_seg.pts_semantic_mask
     assert len(found) == len(truth) == 300
@@ -67,13 +67,9 @@ def test_a_segmentor_is_averaged_over_its_passes(repository, tmp_path):
 
 def _split(batch: dict) -> list[dict]:
     """The passes of a batch of one sample, each as a sample of its own."""
-    count = len(batch["data_samples"])
     return [
-        {
-            "inputs": {name: values[k][0] for name, values in batch["inputs"].items()},
-            "data_samples": batch["data_samples"][k][0].clone(),
-        }
-        for k in range(count)
+        {"inputs": {name: values[0] for name, values in inputs.items()}, "data_samples": samples[0].clone()}
+        for inputs, samples in zip(batch["inputs"], batch["data_samples"], strict=True)
     ]
 
 

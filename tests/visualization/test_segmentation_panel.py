@@ -1,7 +1,6 @@
 """The picture of a segmented sweep: colors of classes, errors, and points without a label."""
 
 import numpy as np
-import pytest
 import torch
 
 from ponderv2.visualization import draw_segmentation_panel
@@ -40,8 +39,3 @@ def test_points_without_a_label_are_no_error_but_are_predicted():
     left, middle, right = _views(nothing, nothing + 2)
     assert _pixels(middle, PALETTE[1]) > 500
     assert _pixels(left, PALETTE[1]) == _pixels(right, WRONG) == 0
-
-
-def test_another_number_of_classes_than_points_is_refused():
-    with pytest.raises(ValueError, match="4000 points, 3 true and 4000 predicted"):
-        draw_segmentation_panel(_disc(), torch.zeros(3).long(), torch.zeros(4000).long(), CLASSES, PALETTE)

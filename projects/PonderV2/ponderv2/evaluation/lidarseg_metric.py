@@ -115,6 +115,12 @@ class LidarSegMetric(BaseMetric):
                         "LoadPointLabels(evaluation=True)"
                     )
                 matrices = None
+            elif len(labels) != len(predictions):
+                raise UserError(
+                    f"LidarSegMetric: sample {sample['token']} has {len(predictions)} predictions for the "
+                    f"{len(labels)} points of its file; does the pipeline begin the inverse map (LoadPointLabels with "
+                    "evaluation=True)?"
+                )
             else:
                 matrices = self._matrices(sample, labels, predictions)
             self.results.append((sample["token"], sample.get("lidar_token"), matrices))
@@ -152,11 +158,6 @@ class LidarSegMetric(BaseMetric):
         self, sample: dict, labels: Int[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]
     ) -> Int[np.ndarray, "r k k"]:
         count = len(LIDARSEG_CLASSES)
-        if len(labels) != len(predictions):
-            raise UserError(
-                f"LidarSegMetric: sample {sample['token']} has {len(predictions)} predictions for the {len(labels)} "
-                "points of its file; does the pipeline begin the inverse map (LoadPointLabels with evaluation=True)?"
-            )
         part = np.zeros(len(labels), dtype=np.int64)
         if self.ranges:
             xy = read_point_file(sample["lidar_path"])[:, :2].astype(np.float64)

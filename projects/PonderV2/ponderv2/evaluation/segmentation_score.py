@@ -19,10 +19,8 @@ def confusion_matrix(
     """Count points by their true class (row) and predicted class (column); negative labels are left out.
 
     Raises:
-        ValueError: there is not one prediction a point, or a class is out of range.
+        ValueError: a class is out of range.
     """
-    if labels.shape != predictions.shape:
-        raise ValueError(f"{len(predictions)} predictions for {len(labels)} points")
     scored = labels >= 0
     labels, predictions = labels[scored], predictions[scored]
     for name, values in (("label", labels), ("prediction", predictions)):

@@ -1,5 +1,7 @@
 """Segmentation: an encoder computes features, and a head predicts the class of every point from them."""
 
+from collections.abc import Sequence
+
 import torch
 from mmdet3d.structures import Det3DDataSample, PointData
 from torch import Tensor
@@ -31,7 +33,7 @@ class LidarSegmentor(FinetunedModel):
     """
 
     def forward(
-        self, inputs: SensorBatch, data_samples: list[Det3DDataSample] | None = None, mode: str = "tensor"
+        self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample] | None = None, mode: str = "tensor"
     ) -> dict[str, Tensor] | list[Det3DDataSample] | EncoderOutput:
         """Run the model in one of mmengine's modes.
 
@@ -52,7 +54,7 @@ class LidarSegmentor(FinetunedModel):
             return self.predict(inputs, data_samples)
         raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
 
-    def loss(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> dict[str, Tensor]:
+    def loss(self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample]) -> dict[str, Tensor]:
         """Return the losses of the head, and those of the encoder.
 
         Raises:
@@ -64,7 +66,7 @@ class LidarSegmentor(FinetunedModel):
         return encoded.losses | self.head.loss(encoded, inputs.points, on_device, inputs.rig)
 
     @torch.no_grad()
-    def predict(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> list[Det3DDataSample]:
+    def predict(self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample]) -> list[Det3DDataSample]:
         """Return the samples with `pred_pts_seg`: `pts_semantic_mask` `[N]`, and `pts_seg_logits` `[N, K]` of float32.
 
         With an `inverse_map` N is the number of points of the key frame's file, each of which takes the prediction of
@@ -76,7 +78,7 @@ class LidarSegmentor(FinetunedModel):
             if "inverse_map" in sample:
                 of_sample = of_sample[sample.inverse_map.to(of_sample.device)]
             sample.pred_pts_seg = PointData(pts_semantic_mask=of_sample.argmax(dim=1), pts_seg_logits=of_sample)
-        return data_samples
+        return list(data_samples)
 
     def _labels(self, place: int, sample: Det3DDataSample, inputs: SensorBatch) -> Int[Tensor, "p"]:
         where = f"LidarSegmentor: sample {sample.get('token', place)} of the batch"

@@ -41,12 +41,7 @@ def draw_segmentation_panel(
 
     Returns:
         An RGB picture, uint8 `[H, W, 3]`; x points right and y up, which is ahead in nuScenes.
-
-    Raises:
-        ValueError: when there is not one class for each point.
     """
-    if not len(points) == len(truth) == len(predicted):
-        raise ValueError(f"{len(points)} points, {len(truth)} true and {len(predicted)} predicted classes")
     order = points[:, 2].argsort().numpy()
     places, truth, predicted = (values.numpy()[order] for values in (points[:, :2], truth, predicted))
     colors = [tuple(value / 255 for value in color) for color in palette]
