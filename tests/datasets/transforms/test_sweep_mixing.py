@@ -69,7 +69,7 @@ def test_bands_of_inclination_come_from_the_two_frames_in_turn(labeled_root, eve
 
 
 def test_half_of_the_azimuths_and_the_objects_come_from_another_frame(labeled_root, everything):
-    mixing = LidarPolarMix(LOAD, instance_classes=("car",), swap_ratio=1.0)
+    mixing = LidarPolarMix(LOAD, instance_classes=("car",), swap_prob=1.0)
     for seed in range(5):
         results = mixed(labeled_root, mixing, seed=seed)
         added = 3 * CAR_POINTS
@@ -88,7 +88,7 @@ def test_half_of_the_azimuths_and_the_objects_come_from_another_frame(labeled_ro
 def test_sectors_meet_without_overlap(labeled_root):
     own = {p[:5] for p in labeled_points(dataset(labeled_root)[0])}
     for seed in range(5):
-        results = mixed(labeled_root, LidarPolarMix(LOAD, swap_ratio=1.0, rotate_paste_ratio=0.0), seed=seed)
+        results = mixed(labeled_root, LidarPolarMix(LOAD, swap_prob=1.0, object_prob=0.0), seed=seed)
         points = results["points"].tensor.numpy()
         azimuth = np.arctan2(points[:, 1], points[:, 0])
         from_own = np.array([tuple(p) in own for p in points.tolist()])

@@ -43,8 +43,8 @@ _LAG_TOLERANCE = 0.025
 """Seconds: half of a LiDAR sweep, so that sweeps of two frames count as equally old."""
 
 _GROUND_MARGIN = 0.1
-"""Metres above the bottom of a box in which sampled points get no label. In four frames of streets-v1 8.1 % of the points
-in boxes are of another class than the box, nearly all of them of the road; above 0.1 m it is 0.2 %."""
+"""Metres above the bottom of a box in which sampled points get no label. In four frames of streets-v1 8.1 % of the
+points in boxes are of another class than the box, nearly all of them of the road; above 0.1 m it is 0.2 %."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class GroundTruthSampling(SwitchableTransform):
     to be in the data set's own pipeline for that.
 
     Where points have labels (`LoadPointLabels`), those of a sampled object get the class of its box, as the database
-    knows no others, and in the lowest 0.1 m, where the ground is, none. With weak labels that would add what the fraction takes away, and is refused.
+    knows no others, and in the lowest 0.1 m, where the ground is, none. With weak labels that would add what the
+    fraction takes away, and is refused.
 
     The transform belongs after loading and before anything that moves points, boxes or pixels or changes colours, so
     that sampled and real objects are augmented alike. The published code distorts the colours of the frame first.
