@@ -135,6 +135,12 @@ def test_weak_labels_are_the_same_in_every_epoch_and_hang_on_the_seed(labeled_ro
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+def test_the_whole_share_of_points_is_what_there_is_without_a_fraction(labeled_root):
+    whole = labels_of(labeled_root, fraction=1.0, fraction_by="points")
+    assert all(np.array_equal(a, b) for a, b in zip(labels_of(labeled_root), whole, strict=True))
+    assert "label_fraction" not in dataset(labeled_root, fraction=1.0, fraction_by="points")[0]
+
+
 def test_evaluation_is_refused_weak_labels(labeled_root):
     with pytest.raises(UserError, match=r"fraction_by='points': weak labels are for training"):
         dataset(labeled_root, fraction=0.1, fraction_by="points", test_mode=True)

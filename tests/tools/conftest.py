@@ -136,11 +136,6 @@ def _data(root: Path, streets: Path) -> dict[str, Path]:
     torn = variant("torn_tables", "v1.0-mini", train, "nuscenes_infos_val.pkl", "prepared.json")
     shutil.copytree(streets / "v1.0-mini", torn / "v1.0-mini")
     (torn / "v1.0-mini" / "sample.json").write_text("[{")
-    for name, change in (("cut_labels", lambda labels: labels[:100]), ("wrong_labels", lambda b: b"\x63" + b[1:])):
-        folder = variant(name, "lidarseg")
-        shutil.copytree(streets / "lidarseg", folder / "lidarseg")
-        for path in folder.glob("lidarseg/*/*.bin"):
-            path.write_bytes(change(path.read_bytes()))
     return roots
 
 

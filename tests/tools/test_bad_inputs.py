@@ -293,14 +293,6 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*DATA[:5], "/proc/out", *DATA[6:]], r"--out /proc/out: nothing can be written there"),
         (["--root", "{streets}/v1.0-mini", *DATA[2:]], r"v1\.0-mini holds tables itself: --root is the folder above"),
         (["--root", "{torn_tables}", *DATA[2:]], r"the devkit cannot open .*v1\.0-mini"),
-        (
-            ["--root", "{cut_labels}", *DATA[2:]],
-            r"labels .*_lidarseg\.bin have 100 bytes, expected one for",
-        ),
-        (
-            ["--root", "{wrong_labels}", *DATA[2:]],
-            r"_lidarseg\.bin: point 0 has the label 99, and 1 points",
-        ),
         ([*DATA[:5], "{old_infos}", *DATA[6:]], r"_train\.pkl was made .*give --overwrite"),
     ],
 }
