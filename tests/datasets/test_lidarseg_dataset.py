@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmdet3d.datasets.transforms import RandomJitterPoints
 
 from ponderv2.datasets import (
     IGNORE_LABEL,
     LIDARSEG_CLASSES,
+    GridSampling,
+    LidarRangeFilter,
     LoadLidarSweeps,
     LoadPointLabels,
     PackSensorInputs,
     PonderNuScenesSegDataset,
+    UnifiedRotScaleTransFlip,
 )
 from ponderv2.datasets.data_files import MissingFileError
 from ponderv2.datasets.info_file import InfoFileError
@@ -131,6 +135,12 @@ def test_weak_labels_are_the_same_in_every_epoch_and_hang_on_the_seed(labeled_ro
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+def test_the_whole_share_of_points_is_what_there_is_without_a_fraction(labeled_root):
+    whole = labels_of(labeled_root, fraction=1.0, fraction_by="points")
+    assert all(np.array_equal(a, b) for a, b in zip(labels_of(labeled_root), whole, strict=True))
+    assert "label_fraction" not in dataset(labeled_root, fraction=1.0, fraction_by="points")[0]
+
+
 def test_evaluation_is_refused_weak_labels(labeled_root):
     with pytest.raises(UserError, match=r"fraction_by='points': weak labels are for training"):
         dataset(labeled_root, fraction=0.1, fraction_by="points", test_mode=True)
@@ -159,6 +169,39 @@ def test_a_frame_tells_the_classes_of_its_points(labeled_root):
     labels = labels_of(labeled_root)[1]
     assert frames.get_cat_ids(1) == set(labels.tolist()) - {IGNORE_LABEL}
     assert (labels == LIDARSEG_CLASSES.index("car")).sum() == CAR_POINTS
+
+
+def test_the_augmentation_of_the_public_baseline_keeps_labels_with_their_points(labeled_root):
+    plain = dataset(labeled_root, (LoadLidarSweeps(), LoadPointLabels(), PackSensorInputs()))[0]
+    by_intensity = dict(
+        zip(
+            plain["inputs"]["points"][:, 3].tolist(),
+            plain["data_samples"].gt_pts_seg.pts_semantic_mask.tolist(),
+            strict=True,
+        )
+    )
+    pipeline = (
+        LoadLidarSweeps(),
+        LoadPointLabels(),
+        UnifiedRotScaleTransFlip(
+            rotation=(-3.1416, 3.1416), rotation_prob=0.5, scale=(0.9, 1.1), flip_x=0.5, flip_y=0.5
+        ),
+        RandomJitterPoints(jitter_std=[0.005] * 3, clip_range=[-0.02, 0.02]),
+        LidarRangeFilter(point_cloud_range=(-54, -54, -5, 54, 54, 3)),
+        GridSampling(cell_size=0.05),
+        PackSensorInputs(),
+    )
+    np.random.seed(0)
+    packed = dataset(labeled_root, pipeline)[0]
+    points, labels = packed["inputs"]["points"], packed["data_samples"].gt_pts_seg.pts_semantic_mask
+    assert 50 < len(points) < 300
+    assert [by_intensity[i] for i in points[:, 3].tolist()] == labels.tolist()
+    # Distances to the LiDAR are those of before, scaled, but for the jitter.
+    distances = plain["inputs"]["points"][:, :3].norm(dim=1).tolist()
+    before = dict(zip(by_intensity, distances, strict=True))
+    scale = packed["data_samples"].metainfo["pcd_scale_factor"]
+    jitter = points[:, :3].norm(dim=1).numpy() - scale * np.array([before[i] for i in points[:, 3].tolist()])
+    assert 0.002 < np.abs(jitter).max() < 0.02 * 3**0.5 + 1e-3
 
 
 def test_boxes_that_are_numbered_otherwise_are_refused(own_labeled_root):

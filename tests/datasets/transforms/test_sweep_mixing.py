@@ -69,7 +69,7 @@ def test_bands_of_inclination_come_from_the_two_frames_in_turn(labeled_root, eve
 
 
 def test_half_of_the_azimuths_and_the_objects_come_from_another_frame(labeled_root, everything):
-    mixing = LidarPolarMix(LOAD, instance_classes=("car",), swap_ratio=1.0)
+    mixing = LidarPolarMix(LOAD, instance_classes=("car",), swap_prob=1.0)
     for seed in range(5):
         results = mixed(labeled_root, mixing, seed=seed)
         added = 3 * CAR_POINTS
@@ -88,7 +88,7 @@ def test_half_of_the_azimuths_and_the_objects_come_from_another_frame(labeled_ro
 def test_sectors_meet_without_overlap(labeled_root):
     own = {p[:5] for p in labeled_points(dataset(labeled_root)[0])}
     for seed in range(5):
-        results = mixed(labeled_root, LidarPolarMix(LOAD, swap_ratio=1.0, rotate_paste_ratio=0.0), seed=seed)
+        results = mixed(labeled_root, LidarPolarMix(LOAD, swap_prob=1.0, object_prob=0.0), seed=seed)
         points = results["points"].tensor.numpy()
         azimuth = np.arctan2(points[:, 1], points[:, 0])
         from_own = np.array([tuple(p) in own for p in points.tolist()])
@@ -191,6 +191,21 @@ def test_sampled_objects_have_the_class_of_their_box_and_others_keep_their_label
     assert np.bincount(labels[added], minlength=16)[[trucks, bicycles]].tolist() == [20, 10]
     assert added.sum() == 30
     assert {(*p, label) for p, label in zip(points[~added].tolist(), labels[~added], strict=True)} <= everything
+
+
+def test_points_near_the_bottom_of_a_box_may_be_of_the_ground_and_get_no_label(labeled_root, tmp_path):
+    # The points of the factory's objects lie up to 0.2 m above and below their center.
+    boxes = [[12.0 * k - 54, 60.0, -1.0, 4.0, 1.8, 0.4, 0.0] for k in range(4)]
+    write_gt_database(tmp_path / "nuscenes_gt_database_train", [gt_object("truck", box) for box in boxes])
+    sampling = GroundTruthSampling(data_root=str(tmp_path), groups={"truck": 4})
+    np.random.seed(0)
+    results = dataset(labeled_root, (*LOAD, with_boxes, sampling))[0]
+    points, labels = results["points"].tensor.numpy(), results["pts_semantic_mask"]
+    added = points[:, 3] == 777.0
+    low = points[added, 2] < -1.0 - 0.1
+    assert 0 < low.sum() < added.sum()
+    assert (labels[added][low] == IGNORE_LABEL).all()
+    assert (labels[added][~low] == LIDARSEG_CLASSES.index("truck")).all()
 
 
 def test_weak_labels_are_not_filled_up_by_sampled_objects(labeled_root, sampling):

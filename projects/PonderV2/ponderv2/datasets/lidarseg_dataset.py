@@ -73,7 +73,8 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
         if fraction_by == "points":
             if test_mode:
                 raise UserError("fraction_by='points': weak labels are for training, evaluation needs every label")
-            self.label_fraction = {"fraction": fraction, "seed": fraction_seed}
+            if fraction < 1:
+                self.label_fraction = {"fraction": fraction, "seed": fraction_seed}
             fraction, fraction_by = 1.0, "frames"
         super().__init__(
             data_root=data_root,

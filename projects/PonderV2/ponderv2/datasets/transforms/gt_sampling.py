@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from ponderv2.datasets.gravity_boxes import gravity_boxes
 from ponderv2.datasets.gt_tables import GroundTruthTables
-from ponderv2.datasets.lidarseg_classes import LIDARSEG_CLASSES
+from ponderv2.datasets.lidarseg_classes import IGNORE_LABEL, LIDARSEG_CLASSES
 from ponderv2.datasets.nuscenes_constants import DETECTION_CLASSES
 from ponderv2.datasets.pipeline_transforms import must_be_told
 from ponderv2.errors import UserError
@@ -41,6 +41,10 @@ SAMPLE_GROUPS = {
 
 _LAG_TOLERANCE = 0.025
 """Seconds: half of a LiDAR sweep, so that sweeps of two frames count as equally old."""
+
+_GROUND_MARGIN = 0.1
+"""Metres above the bottom of a box in which sampled points get no label. In four frames of streets-v1 8.1 % of the
+points in boxes are of another class than the box, nearly all of them of the road; above 0.1 m it is 0.2 %."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ class GroundTruthSampling(SwitchableTransform):
     to be in the data set's own pipeline for that.
 
     Where points have labels (`LoadPointLabels`), those of a sampled object get the class of its box, as the database
-    knows no others. With weak labels that would add what the fraction takes away, and is refused.
+    knows no others, and in the lowest 0.1 m, where the ground is, none. With weak labels that would add what the
+    fraction takes away, and is refused.
 
     The transform belongs after loading and before anything that moves points, boxes or pixels or changes colours, so
     that sampled and real objects are augmented alike. The published code distorts the colours of the frame first.
@@ -206,12 +211,14 @@ class GroundTruthSampling(SwitchableTransform):
         points = results["points"].tensor.numpy()
         kept = np.ones(len(points), dtype=bool)
         oldest = points[:, 4].max(initial=0.0) + _LAG_TOLERANCE
-        parts = []
+        parts, labels = [], []
         for candidate in chosen:
             row = candidate.row
             kept[points_in_box(points[:, :3], row["box"])] = False
             part = self.files.points(candidate.name, int(row["first_point"]), int(row["num_points"]))
             part = part[part[:, 4] <= oldest]
+            on_ground = part[:, 2] < _GROUND_MARGIN - row["box"][5] / 2
+            labels.append(np.where(on_ground, IGNORE_LABEL, LIDARSEG_CLASSES.index(candidate.name)))
             part[:, :3] = part[:, :3] + row["box"][:3]
             parts.append(part)
         # First, as published: a limit on the number of voxels takes those of the last points away.
@@ -219,9 +226,7 @@ class GroundTruthSampling(SwitchableTransform):
         results["points"] = LiDARPoints(torch.from_numpy(added), points_dim=points.shape[1])
         results.pop("key_frame_rows", None)
         if "pts_semantic_mask" in results:
-            labels = [LIDARSEG_CLASSES.index(candidate.name) for candidate in chosen]
-            added_labels = np.repeat(np.array(labels, dtype=np.int64), list(map(len, parts)))
-            results["pts_semantic_mask"] = np.concatenate([added_labels, results["pts_semantic_mask"][kept]])
+            results["pts_semantic_mask"] = np.concatenate([*labels, results["pts_semantic_mask"][kept]])
 
     def _pictures(self, chosen: list[_Candidate]) -> list[ObjectPicture]:
         return [

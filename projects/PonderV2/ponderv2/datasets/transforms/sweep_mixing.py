@@ -56,8 +56,8 @@ class LidarPolarMix(PolarMix):
     Args:
         pre_transform: steps that load the other frame, or their configs.
         instance_classes: classes of the objects; the default are all ten.
-        swap_ratio: probability that half of the azimuths are exchanged; published 0.5.
-        rotate_paste_ratio: probability that objects are added; published 1.
+        swap_prob: probability that half of the azimuths are exchanged; published 0.5.
+        object_prob: probability that objects are added; published 1.
         prob: probability that a sample is mixed.
 
     Raises:
@@ -69,8 +69,8 @@ class LidarPolarMix(PolarMix):
         self,
         pre_transform: Sequence,
         instance_classes: Sequence[str] = DETECTION_CLASSES,
-        swap_ratio: float = 0.5,
-        rotate_paste_ratio: float = 1.0,
+        swap_prob: float = 0.5,
+        object_prob: float = 1.0,
         prob: float = 1.0,
     ) -> None:
         _check_steps(pre_transform)
@@ -78,7 +78,7 @@ class LidarPolarMix(PolarMix):
         if unknown:
             raise UserError(f"instance_classes: {unknown} are none of {list(LIDARSEG_CLASSES)}")
         labels = sorted(LIDARSEG_CLASSES.index(name) for name in instance_classes)
-        super().__init__(labels, swap_ratio, rotate_paste_ratio, list(pre_transform), prob)
+        super().__init__(labels, swap_prob, object_prob, list(pre_transform), prob)
 
     def transform(self, results: dict) -> dict:
         _check_sample(results, "LidarPolarMix")
