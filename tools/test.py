@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_launch_arguments(parser)
     parser.add_argument("--tta", action="store_true", help="test-time augmentation, of a recipe that has it")
-    parser.add_argument("--draw", type=Path, metavar="DIR", help="pictures of the boxes in the first frames")
+    parser.add_argument(
+        "--draw", type=Path, metavar="DIR", help="pictures of boxes, or of classes of points, in the first frames"
+    )
 
 
 def run(given: argparse.Namespace) -> None:

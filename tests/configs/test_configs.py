@@ -15,6 +15,7 @@ from ponderv2.registry import MODELS
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
 DETECTORS = [p for p in RECIPES if p.stem.startswith("uvtr_")]
+SEGMENTORS = [p for p in RECIPES if p.stem.startswith("lidarseg_")]
 PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
 
@@ -28,8 +29,9 @@ def _build(config: dict) -> nn.Module:
         return MODELS.build(config)
 
 
-def test_every_recipe_is_one_of_pre_training_or_detection():
-    assert set(DETECTORS) | set(PRETRAINING) == set(RECIPES)
+def test_every_recipe_is_one_of_pre_training_detection_or_segmentation():
+    assert set(DETECTORS) | set(SEGMENTORS) | set(PRETRAINING) == set(RECIPES)
+    assert len([p for p in SEGMENTORS if p.parent.name == "segmentation"]) >= 9
     assert len([p for p in PRETRAINING if p.parent.name == "pretrain"]) >= 6
     assert len([p for p in DETECTORS if p.parent.name == "detection"]) >= 9
     assert len([p for p in RECIPES if p.parent.name == "tiny"]) >= 10
@@ -91,11 +93,11 @@ def test_no_import_of_a_recipe_depends_on_its_order(path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipe_itself_sets_rate_length_batch_data_and_checkpoint(path):
     text = path.read_text()
-    if "_test" in path.stem or "head_first" in path.stem:
-        text += _bases(path)[0].read_text()
+    # A variant stands on the recipe that it is made from.
+    text += "".join(base.read_text() for base in _bases(path) if "_base_" not in base.parts)
     for setting in ("lr=", "max_epochs =" if "nuscenes" in path.stem else "max_iters =", "ann_file=", "pipeline=["):
         assert setting in text or (setting == "ann_file=" and "keyframe_dataset" in text), setting
-    if path in DETECTORS:
+    if path in DETECTORS + SEGMENTORS:
         assert "checkpoint=" in text
     if "nuscenes" in path.stem:
         assert "batch_size=" in text

@@ -11,6 +11,7 @@ from nuscenes import NuScenes
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset, load_info_file
 from ponderv2.datasets.prepare import InfoSettings, create_gt_database, create_info_files, open_tables
 from tests.factories.keyframe import INFO_NAME
+from tests.factories.lidarseg import write_labeled_frames
 from tests.factories.nuscenes_tables import write_tables
 
 
@@ -79,3 +80,18 @@ def changed(train_info: dict, tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def labeled_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of four key frames with labels of points and their info file; do not write to it."""
+    root = tmp_path_factory.mktemp("labeled")
+    write_labeled_frames(root)
+    return root
+
+
+@pytest.fixture
+def own_labeled_root(tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    write_labeled_frames(tmp_path / "labeled")
+    return tmp_path / "labeled"

@@ -1,15 +1,16 @@
-"""Label fractions: stable, nested, never empty, in the order of time."""
+"""Label fractions of frames, scenes and points: stable, nested, never empty, in the order of time."""
 
 import pickle
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ponderv2.datasets import PonderNuScenesDataset, choose_fraction
-from ponderv2.datasets.label_fractions import FRACTIONS
+from ponderv2.datasets.label_fractions import FRACTIONS, choose_points
 from tests.factories.keyframe import INFO_NAME
 
 
@@ -137,3 +138,38 @@ def test_a_data_set_takes_whole_scenes(ten_frames):
 
 def test_the_interval_is_taken_of_the_fraction(ten_frames):
     assert times_of(ten_frames, fraction=0.5, load_interval=2) == times_of(ten_frames, fraction=0.5)[::2]
+
+
+# ---------------------------------------------------------------------------------------------- shares of points
+
+
+@given(st.integers(0, 5), st.floats(0.001, 1), st.floats(0.001, 1))
+def test_a_smaller_share_of_points_is_part_of_every_larger_one(seed, first, second):
+    labeled = np.random.default_rng(seed).random(500) < 0.7
+    small, large = (choose_points(labeled, f, "frame", seed) for f in sorted((first, second)))
+    assert small.sum() == max(1, round(min(first, second) * labeled.sum()))
+    assert not (small & ~large).any()
+    assert not (large & ~labeled).any()
+
+
+def test_the_choice_of_points_hangs_on_frame_and_seed_and_is_the_same_on_every_machine():
+    everything = np.ones(1000, dtype=bool)
+    # Written down once: papers report numbers for one choice.
+    assert np.flatnonzero(choose_points(everything, 0.005, "frame", 0)).tolist() == [1, 216, 440, 632, 864]
+    assert not np.array_equal(*(choose_points(everything, 0.1, "frame", seed) for seed in (0, 1)))
+    assert not np.array_equal(*(choose_points(everything, 0.1, token, 0) for token in ("frame", "other")))
+
+
+def test_chosen_points_are_spread_evenly():
+    chosen = choose_points(np.ones(100_000, dtype=bool), 0.1, "frame")
+    # 1,000 in each tenth, with a deviation of 28.
+    assert (np.abs(chosen.reshape(10, -1).sum(axis=1) - 1000) < 140).all()
+
+
+def test_without_labels_no_point_is_chosen():
+    assert not choose_points(np.zeros(10, dtype=bool), 0.5, "frame").any()
+
+
+def test_a_share_of_points_outside_of_zero_to_one_is_refused():
+    with pytest.raises(ValueError, match=r"fraction: expected a share in \(0, 1\], got 1.5"):
+        choose_points(np.ones(10, dtype=bool), 1.5, "frame")

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from pyquaternion import Quaternion
 
+from ponderv2.datasets.lidarseg_classes import LIDARSEG_CATEGORIES
+
 CAMERAS = {
     "CAM_FRONT": 0,
     "CAM_FRONT_RIGHT": -55,
@@ -251,8 +253,9 @@ def write_lidarseg(root: Path, version: str = "v1.0-mini") -> list[Path]:
     """Add labels of all points of key frames, a byte each, and their table; returns the files `<k>_lidarseg.bin`."""
     tables, folder = root / version, root / "lidarseg" / version
     folder.mkdir(parents=True)
+    numbers = {name: k for k, name in enumerate(LIDARSEG_CATEGORIES)}
     categories = json.loads((tables / "category.json").read_text())
-    (tables / "category.json").write_text(json.dumps([c | {"index": k} for k, c in enumerate(categories)]))
+    (tables / "category.json").write_text(json.dumps([c | {"index": numbers[c["name"]]} for c in categories]))
     recordings = json.loads((tables / "sample_data.json").read_text())
     keys = [r for r in recordings if r["is_key_frame"] and "LIDAR" in r["filename"]]
     paths = [folder / f"{k}_lidarseg.bin" for k in range(len(keys))]

@@ -18,3 +18,16 @@ def test_there_are_no_losses_unless_given():
 def test_losses_are_kept_by_name():
     losses = {"loss_lift_depth": torch.tensor(2.0)}
     assert EncoderOutput(FeatureVolume(torch.rand(1, 5, 2, 6, 8), GRID), losses).losses is losses
+
+
+def test_a_volume_that_is_not_asked_for_is_not_computed_and_one_that_is_once():
+    computed = []
+
+    def compute() -> FeatureVolume:
+        computed.append(FeatureVolume(torch.rand(1, 5, 2, 6, 8), GRID))
+        return computed[-1]
+
+    output = EncoderOutput(compute)
+    assert computed == []
+    assert output.volume is output.volume
+    assert len(computed) == 1

@@ -1,5 +1,6 @@
 """Recordings that are empty, cut or of another size than the tables say are refused before anything is made of them."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -62,6 +63,46 @@ def test_labels_have_one_byte_for_each_point(root):
     count = labels.stat().st_size
     labels.write_bytes(bytes(count - 1))
     refused(root, rf"^labels .*1_lidarseg\.bin have {count - 1} bytes, .* {count} points of .*LIDAR_TOP__6\.pcd\.bin")
+
+
+def test_labels_are_numbers_of_categories(root):
+    labels = write_lidarseg(root)[1]
+    labels.write_bytes(labels.read_bytes()[:-1] + bytes([32]))
+    refused(
+        root, r"^labels .*1_lidarseg\.bin: point \d+ has the label 32, and 1 points have none of the categories 0 to 31"
+    )
+
+
+def test_labels_that_the_tables_name_are_there(root):
+    write_lidarseg(root)[2].unlink()
+    refused(root, r"^the devkit cannot open .*: there are 2 label files but 3 lidarseg records")
+
+
+def test_a_key_frame_without_labels_among_others_is_named(root):
+    write_lidarseg(root)[2].unlink()
+    table = root / "v1.0-mini" / "lidarseg.json"
+    table.write_text(json.dumps(json.loads(table.read_text())[:2]))
+    refused(root, r"lidarseg\.json has no labels of samples/LIDAR_TOP/.*, the sweep of key frame ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row.update(index=5), r"category\.json gives 'vehicle\.truck' the index 5, expected 23; take the"),
+        (
+            lambda row: row.pop("index"),
+            r"^the devkit cannot open .*use the category\.json that comes with nuScenes-lidarseg",
+        ),
+    ],
+    ids=["another number", "without"],
+)
+def test_categories_are_numbered_officially(root, change, message):
+    write_lidarseg(root)
+    table = root / "v1.0-mini" / "category.json"
+    rows = json.loads(table.read_text())
+    change(next(row for row in rows if row["name"] == "vehicle.truck"))
+    table.write_text(json.dumps(rows))
+    refused(root, message)
 
 
 def test_a_point_file_that_lost_whole_points_is_found_by_its_labels(root):

@@ -177,6 +177,24 @@ def test_draws_stay_in_their_ranges_and_flips_come_as_often_as_asked():
     assert np.ptp([d["pcd_trans"] for d in drawn]) == 0
 
 
+def test_a_scene_is_turned_as_often_as_asked():
+    np.random.seed(0)
+    augment = UnifiedRotScaleTransFlip(rotation=(-3, 3), scale=(0.9, 1.1), rotation_prob=0.25)
+    drawn = [augment({"lidar_aug": np.eye(4)}) for _ in range(500)]
+    assert np.mean([d["pcd_rotation_angle"] != 0 for d in drawn]) == pytest.approx(0.25, abs=0.06)
+    # The rest is drawn all the same.
+    assert len({d["pcd_scale_factor"] for d in drawn}) == 500
+
+
+def test_a_scene_that_is_always_turned_takes_the_draws_that_it_always_took():
+    drawn = []
+    for options in ({}, {"rotation_prob": 1.0}):
+        np.random.seed(0)
+        augment = UnifiedRotScaleTransFlip(rotation=(-3, 3), **options)
+        drawn.append([augment({"lidar_aug": np.eye(4)})["pcd_rotation_angle"] for _ in range(5)])
+    assert drawn[0] == drawn[1]
+
+
 def test_the_default_changes_nothing(load):
     results = load(decode=False)
     points, boxes = results["points"].tensor.clone(), results["gt_bboxes_3d"].tensor.clone()

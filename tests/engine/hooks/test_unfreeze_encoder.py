@@ -15,7 +15,7 @@ from ponderv2.registry import MODELS
 
 
 def test_a_model_that_is_not_frozen_is_refused():
-    with pytest.raises(ValueError, match="expected a VolumeDetector with freeze_encoder=True"):
+    with pytest.raises(ValueError, match="expected a detector or segmentor with freeze_encoder=True"):
         UnfreezeEncoderHook(after=3).before_train(Mock(spec=Runner, model=torch.nn.Linear(1, 1)))
 
 

@@ -10,14 +10,21 @@ from .gravity_boxes import gravity_boxes
 from .gt_database import GroundTruthDatabase
 from .info_file import how_to_make_infos, load_info_file
 from .label_fractions import choose_fraction
+from .lidarseg_classes import IGNORE_LABEL, LIDARSEG_CATEGORIES, LIDARSEG_CLASSES
+from .lidarseg_dataset import PonderNuScenesSegDataset
 from .nuscenes_constants import CAMERAS, DETECTION_CLASSES
 from .nuscenes_dataset import PonderNuScenesDataset
 from .pipeline_transforms import UsesFrames, transforms_of
 from .transforms import (
     SAMPLE_GROUPS,
+    GridSampling,
     GroundTruthSampling,
+    LidarLaserMix,
+    LidarPolarMix,
+    LidarRangeFilter,
     LoadCameras,
     LoadLidarSweeps,
+    LoadPointLabels,
     MultiViewGridMask,
     MultiViewPhotometricDistortion,
     MultiViewResizeCropFlipRotate,
@@ -33,13 +40,21 @@ from .transforms import (
 __all__ = [
     "CAMERAS",
     "DETECTION_CLASSES",
+    "IGNORE_LABEL",
+    "LIDARSEG_CATEGORIES",
+    "LIDARSEG_CLASSES",
     "SAMPLE_GROUPS",
     "FrameStore",
     "FramesByToken",
+    "GridSampling",
     "GroundTruthDatabase",
     "GroundTruthSampling",
+    "LidarLaserMix",
+    "LidarPolarMix",
+    "LidarRangeFilter",
     "LoadCameras",
     "LoadLidarSweeps",
+    "LoadPointLabels",
     "MultiViewGridMask",
     "MultiViewPhotometricDistortion",
     "MultiViewResizeCropFlipRotate",
@@ -47,6 +62,7 @@ __all__ = [
     "PonderCBGSDataset",
     "PonderNuScenesDataset",
     "PonderNuScenesDetDataset",
+    "PonderNuScenesSegDataset",
     "RayHoldout",
     "SampleCameraRays",
     "SampleLidarRays",

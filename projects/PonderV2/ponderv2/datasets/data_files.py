@@ -1,4 +1,4 @@
-"""Point files and images, read so that an empty, cut or otherwise unusable one is an error that names it."""
+"""Files of points, labels and images, read so that an empty, cut or otherwise unusable one is a clear error."""
 
 import stat
 from pathlib import Path
@@ -10,12 +10,14 @@ import numpy as np
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float
 
+from .lidarseg_classes import LIDARSEG_CATEGORIES
+
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
 class DataFileError(UserError):
-    """A point file or an image that is empty, cut or of another format; the message names it and where it is used."""
+    """A file of points, labels or an image that is empty, cut or of another format; the message names it."""
 
 
 class MissingFileError(DataFileError, FileNotFoundError):
@@ -49,6 +51,36 @@ def check_point_file(path: Path, load_dim: int = 5, name: str = "point file") ->
             f"{name} {path} has {size} bytes, no multiple of {load_dim} float32 values; it is cut or of another format"
         )
     return size // (4 * load_dim)
+
+
+def read_label_file(path: str | Path, num_points: int | None = None, name: str = "labels") -> np.ndarray:
+    """Read the lidarseg labels of a sweep, uint8 `[P]` with numbers of the 32 categories; `name` begins the messages.
+
+    Args:
+        path: file with a byte for each point of the sweep's file.
+        num_points: number of points of that file; None where it is not known.
+        name: what the file is, and of which key frame.
+
+    Raises:
+        DataFileError: the file has another number of bytes, or a number that is no category.
+        MissingFileError: it does not exist.
+    """
+    path = Path(path)
+    size = file_size(path, name)
+    if num_points is not None and size != num_points:
+        raise DataFileError(
+            f"{name} {path} have {size} bytes, expected one for each of the {num_points} points of the sweep; one of "
+            "the two is cut, or of another frame"
+        )
+    labels = np.fromfile(path, dtype=np.uint8)
+    wrong = np.flatnonzero(labels >= len(LIDARSEG_CATEGORIES))
+    if len(wrong):
+        raise DataFileError(
+            f"{name} {path}: point {wrong[0]} has the label {labels[wrong[0]]}, and {len(wrong)} points have none of "
+            f"the categories 0 to {len(LIDARSEG_CATEGORIES) - 1} of nuScenes-lidarseg; the file is damaged or of "
+            "another format"
+        )
+    return labels
 
 
 def file_size(path: Path, name: str) -> int:

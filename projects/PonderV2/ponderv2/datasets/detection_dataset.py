@@ -67,13 +67,7 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
 
     def check_info(self, metainfo: dict, path: Path) -> None:
         """Check that the labels of the file mean the classes of the data set."""
-        classes = self.METAINFO["classes"]
-        for name, label in metainfo.get("categories", {}).items():
-            if name in classes and classes.index(name) != label:
-                raise InfoFileError(
-                    f"info file {path}: metainfo.categories has {name!r} as {label}, "
-                    f"expected {classes.index(name)}, its place in {classes}"
-                )
+        check_categories_of_boxes(metainfo, path, self.METAINFO["classes"])
 
     def parse_ann_info(self, info: dict) -> dict:
         """Make boxes, labels and what is known of them from the instances that are kept."""
@@ -109,6 +103,20 @@ class PonderNuScenesDetDataset(PonderNuScenesDataset):
         if self.use_valid_flag and not instance["bbox_3d_isvalid"]:
             return False
         return bool(instance["num_lidar_pts"] >= self.min_lidar_points)
+
+
+def check_categories_of_boxes(metainfo: dict, path: Path, classes: Sequence[str]) -> None:
+    """Check that the labels of the boxes of an info file are the places of their classes in `classes`.
+
+    Raises:
+        InfoFileError: a class has another label.
+    """
+    for name, label in metainfo.get("categories", {}).items():
+        if name in classes and classes.index(name) != label:
+            raise InfoFileError(
+                f"info file {path}: metainfo.categories has {name!r} as {label}, "
+                f"expected {classes.index(name)}, its place in {classes}"
+            )
 
 
 def _box(instance: dict, key: str) -> Float[np.ndarray, "7"]:

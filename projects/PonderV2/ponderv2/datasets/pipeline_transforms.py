@@ -51,7 +51,7 @@ def transforms_of(part: object) -> Iterator[object]:
         return
     if callable(part) and not isinstance(part, Compose):
         yield part
-    for name in ("dataset", "datasets", "pipeline", "transforms"):
+    for name in ("dataset", "datasets", "pipeline", "transforms", "pre_transform"):
         inner = getattr(part, name, None)
         if inner is not None:
             yield from transforms_of(inner)

@@ -2,7 +2,7 @@
 
 import torch
 from mmengine.model import BaseModule, ModuleList
-from torch import nn
+from torch import Tensor, nn
 
 from ponderv2.errors import UserError
 from ponderv2.masking import InputMasking
@@ -80,9 +80,28 @@ class CameraEncoder(BaseModule):
             ValueError: when the batch has no images, no points for a `depth_loss`, or the neck does not give one
                 map a stride.
         """
+        maps = self.image_maps(batch, masking)
+        shape = maps[0].shape[:2]
+        depths = [self.depth_net(m.flatten(0, 1)).unflatten(0, shape) for m in maps]
+        losses = {}
+        if self.depth_loss is not None and self.training:
+            # Another name than that of the rendered depth.
+            losses["loss_lift_depth"] = self.depth_loss(
+                depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range, self.neck_offsets
+            )
+        data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets)
+        for conv in self.convs:
+            data = conv(data)
+        return EncoderOutput(FeatureVolume(data, self.grid), losses)
+
+    def image_maps(self, batch: SensorBatch, masking: InputMasking | None = None) -> list[Tensor]:
+        """Compute the maps `[B, N, C, h, w]` of the images that are lifted, one for each of `neck_strides`.
+
+        Raises:
+            ValueError: when the batch has no images, or the neck does not give one map a stride.
+        """
         if batch.images is None or batch.rig is None:
             raise UserError("CameraEncoder: the batch has no images; does the pipeline load and pack them?")
-        shape = batch.images.shape[:2]
         images = batch.images.flatten(0, 1)
         if images.device.type == "cpu":
             # Depth-wise convolutions then take half the time, and ConvNeXt's norms rearrange nothing.
@@ -91,19 +110,7 @@ class CameraEncoder(BaseModule):
         maps = self.img_neck(self.img_backbone(images, visible))
         if len(maps) != len(self.neck_strides):
             raise ValueError(f"CameraEncoder: the neck gives {len(maps)} maps for strides {self.neck_strides}")
-        maps = [self.input_proj(m) for m in maps]
-        depths = [self.depth_net(m).unflatten(0, shape) for m in maps]
-        losses = {}
-        if self.depth_loss is not None and self.training:
-            # Another name than that of the rendered depth.
-            losses["loss_lift_depth"] = self.depth_loss(
-                depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range, self.neck_offsets
-            )
-        maps = [m.unflatten(0, shape) for m in maps]
-        data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets)
-        for conv in self.convs:
-            data = conv(data)
-        return EncoderOutput(FeatureVolume(data, self.grid), losses)
+        return [self.input_proj(m).unflatten(0, batch.images.shape[:2]) for m in maps]
 
     def _offsets(self, given: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if self.grid.published:

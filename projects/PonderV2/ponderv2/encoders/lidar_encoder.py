@@ -12,10 +12,11 @@ from ponderv2.errors import UserError
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
-from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, VoxelGrid
+from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, VoxelGrid, Voxels
 
 from .blocks import conv3d_block
-from .sparse.voxelize import Voxels, voxelize
+from .sparse.sparse_unet import pool_to_volume
+from .sparse.voxelize import voxelize
 
 PUBLISHED_NORM = dict(type="BN3d", eps=1e-3, momentum=0.01)
 """The norm of the convolutions at the end, which are those of UVTR's LiDAR neck ("extra_conv")."""
@@ -101,10 +102,11 @@ class LidarEncoder(BaseModule):
         """
         if batch.points is None:
             raise UserError("LidarEncoder: the batch has no points; does the pipeline load and pack them?")
-        data = self.encode_voxels(self.mask(self.voxelize(batch.points), masking))
-        for conv in self.convs:
-            data = conv(data)
-        return EncoderOutput(FeatureVolume(data, self.grid))
+        voxels = self.mask(self.voxelize(batch.points), masking)
+        if not hasattr(self.pts_middle_encoder, "features"):
+            return EncoderOutput(FeatureVolume(self._finish(self.encode_voxels(voxels)), self.grid))
+        encoded = self.encode_each_voxel(voxels)
+        return EncoderOutput(lambda: FeatureVolume(self._finish(self._pool(encoded)), self.grid), voxels=encoded)
 
     def voxelize(self, points: list[Tensor]) -> Voxels:
         """Compute the scaled means of the points in each voxel.
@@ -141,19 +143,44 @@ class LidarEncoder(BaseModule):
 
     def encode_voxels(self, voxels: Voxels) -> Float[Tensor, "b c z y x"]:
         """Compute the volume before the convolutions at the end."""
-        empty = len(voxels) == 0
-        if empty:
-            # Sparse convolution on CUDA refuses a tensor without rows: it gets one, whose result is wiped out, so
-            # that every parameter still has a gradient.
-            row = voxels.features.new_zeros(1, len(self.feature_scale))
-            row = row if self.mask_token is None else row + self.mask_token
-            voxels = Voxels(row, voxels.coordinates.new_zeros(1, 4), voxels.batch_size, voxels.grid)
-        data = self.pts_middle_encoder(voxels, self.grid)
-        if empty:
+        if hasattr(self.pts_middle_encoder, "features"):
+            return self._pool(self.encode_each_voxel(voxels))
+        data = self.pts_middle_encoder(self._or_one(voxels), self.grid)
+        if len(voxels) == 0:
             data = data * 0
         if self.pts_backbone is not None:
             data = self.pts_neck(self.pts_backbone(data), data.shape[2])
         return data
+
+    def encode_each_voxel(self, voxels: Voxels) -> Voxels:
+        """Compute the features of every voxel, with a middle encoder that has them, such as `VoxelUNet`.
+
+        Where there is no voxel at all the result has one of zeros.
+        """
+        given = self._or_one(voxels)
+        features = self.pts_middle_encoder.features(given)
+        return given.with_features(features * 0 if len(voxels) == 0 else features)
+
+    def _pool(self, encoded: Voxels) -> Float[Tensor, "b c z y x"]:
+        data = pool_to_volume(encoded, self.grid)
+        if self.pts_backbone is not None:
+            data = self.pts_neck(self.pts_backbone(data), data.shape[2])
+        return data
+
+    def _finish(self, data: Float[Tensor, "b c z y x"]) -> Float[Tensor, "b c z y x"]:
+        for conv in self.convs:
+            data = conv(data)
+        return data
+
+    def _or_one(self, voxels: Voxels) -> Voxels:
+        """Return the voxels, or one where there is none."""
+        if len(voxels):
+            return voxels
+        # Sparse convolution on CUDA refuses a tensor without rows: it gets one, whose result is wiped out, so that
+        # every parameter still has a gradient.
+        row = voxels.features.new_zeros(1, len(self.feature_scale))
+        row = row if self.mask_token is None else row + self.mask_token
+        return Voxels(row, voxels.coordinates.new_zeros(1, 4), voxels.batch_size, voxels.grid)
 
 
 def voxel_grid_of(grid: VoxelGrid, voxel_size: Sequence[float], stride: int | None) -> VoxelGrid:

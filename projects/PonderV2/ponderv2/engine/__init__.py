@@ -7,6 +7,7 @@ from .hooks import (
     GatheredRuntimeInfoHook,
     ProgressHook,
     RenderPreviewHook,
+    SegmentationPreviewHook,
     UnfreezeEncoderHook,
 )
 from .launch import build_tester, load_config, prepare_training, test, train, training_config
@@ -27,6 +28,7 @@ __all__ = [
     "PrecisionOptimWrapper",
     "ProgressHook",
     "RenderPreviewHook",
+    "SegmentationPreviewHook",
     "UnfreezeEncoderHook",
     "allow_tf32",
     "build_tester",

@@ -18,9 +18,10 @@ from ponderv2.checkpoints import read_covering_weights, resolve_checkpoint
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.folder_lock import folder_lock
+from ponderv2.models import LidarSegmentor
 
 from .allocator import keep_freed_memory
-from .hooks import DetectionPreviewHook
+from .hooks import DetectionPreviewHook, SegmentationPreviewHook
 from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import set_data_root
 from .recipe_errors import must_have, recipe_errors
@@ -176,7 +177,8 @@ def build_tester(args: argparse.Namespace) -> Runner:
     with recipe_errors(args.config, "cannot be built", args.cfg_options):
         runner = Runner.from_cfg(config)
     if args.draw is not None:
-        runner.register_hook(DetectionPreviewHook(args.draw))
+        segments = isinstance(_model(runner), LidarSegmentor)
+        runner.register_hook((SegmentationPreviewHook if segments else DetectionPreviewHook)(args.draw))
     return runner
 
 

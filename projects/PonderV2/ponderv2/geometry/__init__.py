@@ -15,6 +15,7 @@ from .augmentation import (
     translation_matrix,
 )
 from .boxes import box_corners
+from .image_gathering import gather_image_features
 from .interpolation import sample_image, sample_volume
 from .pixel_rays import lattice_rays, rays_through_pixels
 from .points_in_boxes import points_in_box, to_box_frame
@@ -28,6 +29,7 @@ __all__ = [
     "box_corners",
     "compose_rig",
     "flip_matrix",
+    "gather_image_features",
     "image_affine",
     "image_crop",
     "image_flip",

@@ -1,6 +1,7 @@
-"""Heads: what reads a feature volume."""
+"""Heads: what reads the features of an encoder."""
 
 from .render_head import RenderHead
+from .segmentation import PointSegmentationHead
 from .uvtr import UVTRHead, classwise_nms
 
-__all__ = ["RenderHead", "UVTRHead", "classwise_nms"]
+__all__ = ["PointSegmentationHead", "RenderHead", "UVTRHead", "classwise_nms"]

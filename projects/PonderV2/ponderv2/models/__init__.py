@@ -1,8 +1,20 @@
 """Models: an encoder and a head, nothing else; and the data preprocessor before them."""
 
 from .detection_tta import DetectionTTAModel, undo_augmentation
+from .finetuned_model import FinetunedModel
+from .lidar_segmentor import LidarSegmentor
 from .preprocessor import SensorPreprocessor
 from .rendering_pretrainer import RenderingPretrainer
+from .segmentation_tta import SegmentationTTAModel
 from .volume_detector import VolumeDetector
 
-__all__ = ["DetectionTTAModel", "RenderingPretrainer", "SensorPreprocessor", "VolumeDetector", "undo_augmentation"]
+__all__ = [
+    "DetectionTTAModel",
+    "FinetunedModel",
+    "LidarSegmentor",
+    "RenderingPretrainer",
+    "SegmentationTTAModel",
+    "SensorPreprocessor",
+    "VolumeDetector",
+    "undo_augmentation",
+]

@@ -14,7 +14,8 @@ from ponderv2.heads import classwise_nms
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
 
-_AUGMENTATION_KEYS = ("lidar_aug", "pcd_rotation_angle", "pcd_scale_factor", "pcd_trans", "pcd_flip")
+AUGMENTATION_KEYS = ("lidar_aug", "pcd_rotation_angle", "pcd_scale_factor", "pcd_trans", "pcd_flip")
+"""Meta information of a pass that is not true of the merged sample."""
 
 
 @MODELS.register_module()
@@ -65,7 +66,7 @@ class DetectionTTAModel(BaseTTAModel):
         )
         scores, labels = (torch.cat([p[name] for p in predictions]) for name in ("scores_3d", "labels_3d"))
         kept = classwise_nms(boxes, scores, labels, self.nms, self.classes)[: self.max_boxes]
-        merged = Det3DDataSample(metainfo={k: v for k, v in passes[0].metainfo.items() if k not in _AUGMENTATION_KEYS})
+        merged = Det3DDataSample(metainfo={k: v for k, v in passes[0].metainfo.items() if k not in AUGMENTATION_KEYS})
         merged.pred_instances_3d = InstanceData(bboxes_3d=boxes[kept], scores_3d=scores[kept], labels_3d=labels[kept])
         return merged
 

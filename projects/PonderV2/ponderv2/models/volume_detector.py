@@ -3,17 +3,17 @@
 import numpy as np
 import torch
 from mmdet3d.structures import Det3DDataSample
-from mmengine.model import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
 
-from ponderv2.checkpoints import load_encoder_weights, load_head_weights
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch
 
+from .finetuned_model import FinetunedModel
+
 
 @MODELS.register_module()
-class VolumeDetector(BaseModel):
+class VolumeDetector(FinetunedModel):
     """An encoder, and a head that predicts boxes from its volume (UVTR; UniPAD §4.1).
 
     The input is not masked. The encoder's own losses, such as that of its depths, are added to those of the head.
@@ -48,71 +48,15 @@ class VolumeDetector(BaseModel):
         freeze_encoder: bool = False,
         cache_volumes: bool = False,
     ) -> None:
-        if init_cfg is not None and not {"checkpoint"} <= set(init_cfg) <= {"checkpoint", "new", "head"}:
-            raise ValueError(
-                f"VolumeDetector: init_cfg: expected the keys checkpoint, new and head, got {sorted(init_cfg)}"
-            )
         if cache_volumes and not freeze_encoder:
             raise ValueError("VolumeDetector: cache_volumes needs freeze_encoder=True, because volumes must not change")
-        super().__init__(data_preprocessor)
-        self.encoder = MODELS.build(encoder)
-        self.head = MODELS.build(head)
-        self.pretrained = None if init_cfg is None else dict(init_cfg)
-        self.freeze_encoder = freeze_encoder
+        super().__init__(encoder, head, data_preprocessor, init_cfg, freeze_encoder)
         self._cached_volumes: dict[str, Tensor] | None = {} if cache_volumes else None
-        self._frozen = [p for p in self.encoder.parameters() if p.requires_grad] if freeze_encoder else []
-        for parameter in self._frozen:
-            parameter.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "VolumeDetector":
-        """Set the mode, but leave a frozen encoder in evaluation mode, which keeps its statistics as they are."""
-        super().train(mode)
-        if self.freeze_encoder:
-            self.encoder.eval()
-        return self
-
-    @property
-    def joining_parameters(self) -> list[nn.Parameter]:
-        """The parameters that are frozen now and trained after `unfreeze_encoder`, for the optimizer to have them.
-
-        Empty unless `freeze_encoder` is on. What the encoder itself freezes is not among them.
-        """
-        return list(self._frozen)
 
     def unfreeze_encoder(self) -> None:
         """Undo `freeze_encoder`, except for parameters that the encoder itself freezes, and empty the volume cache."""
-        for parameter in self._frozen:
-            parameter.requires_grad_(True)
-        self._frozen, self._cached_volumes, self.freeze_encoder = [], None, False
-        self.train(self.training)
-
-    def init_weights(self) -> None:
-        """Initialise all parts, then load the weights that `init_cfg` names; mmengine calls it before training.
-
-        Raises:
-            FileNotFoundError: when the checkpoint does not exist.
-            UserError: when it does not cover the encoder, see `load_encoder_weights`, or the head where it is wanted.
-        """
-        super().init_weights()
-        if self.pretrained is not None:
-            try:
-                load_encoder_weights(self, self.pretrained["checkpoint"], self.pretrained.get("new", ()))
-                if self.pretrained.get("head", False):
-                    self._load_head(self.pretrained["checkpoint"])
-            except FileNotFoundError as error:
-                raise FileNotFoundError(
-                    f"model.init_cfg.checkpoint: {error}; make it first, by the pre-training that writes it or by "
-                    "tools/merge_checkpoints.py, give another one (--cfg-options model.init_cfg.checkpoint=FILE), or "
-                    "train the baseline (--scratch)"
-                ) from error
-
-    def _load_head(self, checkpoint: str) -> None:
-        try:
-            load_head_weights(self, checkpoint)
-        except UserError as error:
-            raise UserError(
-                f"model.init_cfg.head: {error}; --cfg-options model.init_cfg.head=False starts the head new"
-            ) from error
+        self._cached_volumes = None
+        super().unfreeze_encoder()
 
     def forward(
         self, inputs: SensorBatch, data_samples: list[Det3DDataSample] | None = None, mode: str = "tensor"

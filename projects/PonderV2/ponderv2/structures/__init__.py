@@ -1,24 +1,30 @@
 """The typed carriers that flow between data, encoder and head.
 
 A `SensorBatch` (with a `CameraRig` and a `RayBatch`) goes into an encoder; its `EncoderOutput` holds a `FeatureVolume`
-on a `VoxelGrid`, which a head reads.
+on a `VoxelGrid`, which a head reads, and `Voxels` where the encoder has features of them.
 """
 
 from .camera_rig import CameraRig
 from .constant_tensors import constant
-from .encoder_output import EncoderOutput
+from .encoder_output import EncoderOutput, ImageFeatures
 from .feature_volume import FeatureVolume
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
 from .voxel_grid import PLACEMENTS, VoxelGrid
+from .voxels import PointPlaces, Voxels, cell_keys, sample_numbers
 
 __all__ = [
     "PLACEMENTS",
     "CameraRig",
     "EncoderOutput",
     "FeatureVolume",
+    "ImageFeatures",
+    "PointPlaces",
     "RayBatch",
     "SensorBatch",
     "VoxelGrid",
+    "Voxels",
+    "cell_keys",
     "constant",
+    "sample_numbers",
 ]

@@ -1,7 +1,8 @@
-"""Pictures to look at: what is rendered beside what is real, and boxes that are found beside the true ones."""
+"""Pictures to look at: what is rendered beside what is real, boxes and classes that are found beside the true ones."""
 
 from .detection_panel import draw_detection_panel
 from .picture import save_png
 from .render_panel import draw_render_panel, sample_panel
+from .segmentation_panel import draw_segmentation_panel
 
-__all__ = ["draw_detection_panel", "draw_render_panel", "sample_panel", "save_png"]
+__all__ = ["draw_detection_panel", "draw_render_panel", "draw_segmentation_panel", "sample_panel", "save_png"]

@@ -14,7 +14,7 @@ from ponderv2.shapes import Float
 
 from .can_bus_signals import CanBus, can_bus_vector
 from .instances import instances_of
-from .nuscenes_tables import PreparationError
+from .nuscenes_tables import PreparationError, check_categories
 from .poses import sensor_poses
 from .recording_files import RecordingFiles
 
@@ -28,7 +28,8 @@ class SceneFrames:
         camera_sweeps: largest number of earlier images of a camera and key frame.
 
     Raises:
-        PreparationError: on calling it, when a sensor of the scene is missing, or a file is missing, empty or cut.
+        PreparationError: the categories of lidarseg are not numbered officially; on calling it, when a sensor of the
+            scene or labels of a key frame are missing, or a file is missing, empty, cut or of wrong values.
     """
 
     def __init__(self, tables: NuScenes, lidar_sweeps: int = 10, camera_sweeps: int = 0) -> None:
@@ -37,6 +38,8 @@ class SceneFrames:
         self.lidar_sweeps, self.camera_sweeps = lidar_sweeps, camera_sweeps
         self.can_bus = CanBus(self.root)
         self.lidarseg = {record["sample_data_token"]: record for record in getattr(tables, "lidarseg", [])}
+        if self.lidarseg:
+            check_categories(tables)
 
     def __call__(self, scene: dict) -> list[dict]:
         messages = self.can_bus.messages(scene["name"])
@@ -92,7 +95,12 @@ class SceneFrames:
             "image_sweeps": self._image_sweeps(sample, lidar2global),
             "instances": instances_of(self.tables, sample, lidar2global),
         }
-        if lidar["token"] in self.lidarseg:
+        if self.lidarseg:
+            if lidar["token"] not in self.lidarseg:
+                raise PreparationError(
+                    f"{self.root / self.tables.version}/lidarseg.json has no labels of {lidar['filename']}, the sweep "
+                    f"of key frame {sample['token']}; are all tables of one version?"
+                )
             path = self.lidarseg[lidar["token"]]["filename"]
             self.files.check_labels(path, points=lidar["filename"])
             frame["pts_semantic_mask_path"] = Path(path).name

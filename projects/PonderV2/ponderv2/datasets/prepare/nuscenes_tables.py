@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nuscenes import NuScenes
 
+from ponderv2.datasets.lidarseg_classes import LIDARSEG_CATEGORIES
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError
 
@@ -69,6 +70,23 @@ def open_tables(root: Path, version: str, camera_sweeps: bool = True) -> LeanTab
         raise PreparationError(
             f"the devkit cannot open {folder}: {type(error).__name__}: {error}; is the data set unpacked completely?"
         ) from error
+
+
+def check_categories(tables: NuScenes) -> None:
+    """Check that the tables number the categories as the files of lidarseg and `LIDARSEG_CATEGORIES` do.
+
+    Raises:
+        PreparationError: a category has another number.
+    """
+    numbers = {name: number for number, name in enumerate(LIDARSEG_CATEGORIES)}
+    for category in tables.category:
+        expected = numbers.get(category["name"])
+        if category.get("index") != expected:
+            raise PreparationError(
+                f"{Path(tables.dataroot) / tables.version}/category.json gives {category['name']!r} the index "
+                f"{category.get('index')}, expected {expected}; take the category.json that comes with "
+                "nuScenes-lidarseg"
+            )
 
 
 def scenes_by_split(tables: NuScenes) -> dict[str, list[dict]]:

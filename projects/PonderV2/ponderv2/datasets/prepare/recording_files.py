@@ -4,7 +4,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from ponderv2.datasets.data_files import DataFileError, MissingFileError, check_point_file, file_size
+from ponderv2.datasets.data_files import (
+    DataFileError,
+    MissingFileError,
+    check_point_file,
+    file_size,
+    read_label_file,
+)
 
 from .nuscenes_tables import PreparationError
 
@@ -16,9 +22,9 @@ _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 class RecordingFiles:
     """Check the recordings of a scene, each of them once.
 
-    Of point files and labels the size is looked at, of images the header and the end as well: none is decoded. That
-    finds files that are empty or cut, but not bytes that were changed in the middle, or points that were cut off
-    whole where there are no labels to count.
+    Of point files the size is looked at, of images the header and the end as well: none is decoded. Labels, a byte a
+    point, are read. That finds files that are empty or cut, but not points or images that were changed in the middle,
+    or points that were cut off whole where there are no labels to count.
 
     Args:
         root: folder of the data set.
@@ -42,7 +48,7 @@ class RecordingFiles:
         return self._points[path]
 
     def check_labels(self, path: str, points: str) -> None:
-        """Check that a file of lidarseg has a byte for each point of a point file."""
+        """Check that a file of lidarseg has a byte for each point of a point file, and none that is no category."""
         count = self.check_points(points)
         try:
             size = file_size(self.root / path, "labels")
@@ -53,6 +59,10 @@ class RecordingFiles:
                 f"labels {self.root / path} have {size} bytes, expected one for each of the {count} points of "
                 f"{self.root / points}; one of the two is cut"
             )
+        try:
+            read_label_file(self.root / path)
+        except DataFileError as error:
+            raise _explained(error, path) from error
 
     def check_image(self, path: str, width: int, height: int) -> None:
         """Check an image against the size in pixels that the tables have."""

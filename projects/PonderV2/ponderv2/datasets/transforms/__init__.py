@@ -8,14 +8,22 @@ from .gt_sampling import SAMPLE_GROUPS, GroundTruthSampling
 from .lidar_rays import SampleLidarRays
 from .loading import LoadCameras, LoadLidarSweeps
 from .packing import PackSensorInputs
+from .point_labels import LoadPointLabels
+from .point_selection import GridSampling, LidarRangeFilter
 from .ray_holdout import RayHoldout
+from .sweep_mixing import LidarLaserMix, LidarPolarMix
 from .switchable import SharedSwitch, SwitchableTransform
 
 __all__ = [
     "SAMPLE_GROUPS",
+    "GridSampling",
     "GroundTruthSampling",
+    "LidarLaserMix",
+    "LidarPolarMix",
+    "LidarRangeFilter",
     "LoadCameras",
     "LoadLidarSweeps",
+    "LoadPointLabels",
     "MultiViewGridMask",
     "MultiViewPhotometricDistortion",
     "MultiViewResizeCropFlipRotate",

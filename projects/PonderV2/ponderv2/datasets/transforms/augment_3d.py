@@ -17,7 +17,8 @@ class UnifiedRotScaleTransFlip(BaseTransform):
     The steps have the published order (UniPAD's "UnifiedRotScaleTransFlip"); a positive angle turns
     counter-clockwise, which is mmdet3d 1.x's way and not that of the published code. Cameras follow through
     `lidar_aug`. Published sizes are: LiDAR pre-training 0.3925, 0.95–1.05; camera fine-tuning the same;
-    LiDAR and fusion fine-tuning 0.785, 0.9–1.1, 0.5 m, flips with probability 0.5.
+    LiDAR and fusion fine-tuning 0.785, 0.9–1.1, 0.5 m, flips with probability 0.5; LiDAR segmentation (Pointcept's
+    SpUNet baseline) π with probability 0.5, 0.9–1.1, flips with probability 0.5.
 
     Args:
         rotation: (low, high) of the angle in radians.
@@ -25,6 +26,7 @@ class UnifiedRotScaleTransFlip(BaseTransform):
         translation_std: standard deviations (x, y, z) of the offset in metres.
         flip_x: probability of negating x.
         flip_y: probability of negating y.
+        rotation_prob: probability that the scene is turned at all; 1, published for segmentation 0.5.
 
     Raises:
         ValueError: a factor may be zero or negative.
@@ -40,10 +42,12 @@ class UnifiedRotScaleTransFlip(BaseTransform):
         translation_std: tuple[float, float, float] = (0.0, 0.0, 0.0),
         flip_x: float = 0.0,
         flip_y: float = 0.0,
+        rotation_prob: float = 1.0,
     ) -> None:
         self.rotation, self.scale = tuple(rotation), tuple(scale)
         self.translation_std = tuple(translation_std)
         self.flip_x, self.flip_y = flip_x, flip_y
+        self.rotation_prob = rotation_prob
         if self.scale[0] <= 0:
             raise ValueError(f"scale: expected positive factors, got {self.scale}")
 
@@ -53,6 +57,8 @@ class UnifiedRotScaleTransFlip(BaseTransform):
         factor = np.random.uniform(*self.scale)
         offset = np.random.normal(0.0, self.translation_std)
         flips = np.random.rand(2) < (self.flip_x, self.flip_y)
+        if self.rotation_prob < 1 and np.random.rand() >= self.rotation_prob:
+            angle = 0.0
         angle = float(results.setdefault("pcd_rotation_angle", angle))
         factor = float(results.setdefault("pcd_scale_factor", factor))
         offset = tuple(float(v) for v in results.setdefault("pcd_trans", offset))

@@ -85,7 +85,8 @@ class LoadCameras(BaseTransform):
 class LoadLidarSweeps(BaseTransform):
     """Load the points of the key frame, and those of earlier sweeps moved into its LiDAR frame.
 
-    The transform adds `points` `[P, 5]`: (x, y, z, intensity, time lag in seconds), the key frame first, with lag 0.
+    The transform adds `points` `[P, 5]`: (x, y, z, intensity, time lag in seconds), the key frame first, with lag 0;
+    and `key_frame_rows`, for each point of the key frame's file its row in `points`, or -1 where it was dropped.
     A sweep's `lidar2sensor` M maps key-frame LiDAR to sweep LiDAR, so its points are moved by the inverse of M. (The
     loader of mmdet3d 1.4 computes Rᵀp - t instead of Rᵀ(p - t), which is off by half a metre while the car
     turns; mmdetection3d#3054.)
@@ -114,8 +115,10 @@ class LoadLidarSweeps(BaseTransform):
     def transform(self, results: dict) -> dict:
         where = results.get("info_name", "sample")
         lidar = results["lidar_points"]
-        points = [self._read(lidar["lidar_path"], f"{where}: lidar_points.lidar_path")]
-        points[0][:, 4] = 0.0
+        key_points, finite = self._read(lidar["lidar_path"], f"{where}: lidar_points.lidar_path")
+        key_points[:, 4] = 0.0
+        points = [key_points]
+        results["key_frame_rows"] = np.where(finite, np.cumsum(finite) - 1, -1)
         sweeps = results.get("lidar_sweeps", [])
         if self.num_sweeps and len(sweeps) > self.num_sweeps:
             order = range(len(sweeps)) if self.test_mode else np.random.permutation(len(sweeps))
@@ -128,7 +131,7 @@ class LoadLidarSweeps(BaseTransform):
 
     def _sweep(self, sweep: dict, key_time: float, key: str) -> np.ndarray:
         info = sweep["lidar_points"]
-        points = self._read(info["lidar_path"], f"{key}.lidar_points.lidar_path")
+        points, _ = self._read(info["lidar_path"], f"{key}.lidar_points.lidar_path")
         close = (np.abs(points[:, :2]) < self.remove_close).all(axis=1)
         points = points[~close]
         to_key = np.linalg.inv(_matrix(info, "lidar2sensor", (4, 4), f"{key}.lidar_points"))
@@ -136,7 +139,8 @@ class LoadLidarSweeps(BaseTransform):
         points[:, 4] = key_time - sweep["timestamp"]
         return points
 
-    def _read(self, path: str, key: str) -> np.ndarray:
+    def _read(self, path: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the finite points of a file, and which of its points these are."""
         points = read_point_file(path, self.load_dim, f"{key}: point file")[:, :5].copy()
         finite = np.isfinite(points).all(axis=1)
         if not finite.all():
@@ -147,7 +151,7 @@ class LoadLidarSweeps(BaseTransform):
             )
         if not finite.any():
             raise DataFileError(f"{key}: point file {path} has no point that is finite; copy it again")
-        return points[finite]
+        return points[finite], finite
 
 
 def rig_of(results: dict) -> CameraRig:

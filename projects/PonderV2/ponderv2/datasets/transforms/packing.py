@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmdet3d.structures import Det3DDataSample
+from mmdet3d.structures import Det3DDataSample, PointData
 from mmengine.structures import InstanceData
 
 from ponderv2.errors import UserError
 from ponderv2.registry import TRANSFORMS
 
+from .inverse_map import complete_inverse_map
 from .loading import rig_of
 
 META_KEYS = (
@@ -16,6 +17,7 @@ META_KEYS = (
     "token",
     "timestamp",
     "lidar_path",
+    "lidar_token",
     "cameras",
     "image_sizes",
     "lidar_aug",
@@ -33,13 +35,17 @@ class PackSensorInputs(BaseTransform):
     """Pack what a pipeline gathered into `{inputs: {img, rig, points, rays}, data_samples}`; absent things stay absent.
 
     `img` is uint8 `[N, 3, H, W]`; `points` is float32 `[P, 5]`; `rig` and `rays` are a `CameraRig` and a `RayBatch`.
-    Boxes and labels, if loaded, become `gt_instances_3d`.
+    Boxes and labels, if loaded, become `gt_instances_3d`, and labels of points `gt_pts_seg.pts_semantic_mask` `[P]`.
+
+    For evaluation of segmentation the sample also has `inverse_map` `[N]`, for each point of the key frame's file the
+    row of `points` that predicts it (`complete_inverse_map`), and, as in mmdet3d,
+    `eval_ann_info["pts_semantic_mask"]` `[N]`, the labels that predictions of these points are scored by.
 
     Args:
         meta_keys: keys of the sample that are kept as meta information.
 
     Raises:
-        ValueError: the views of a sample differ in size.
+        ValueError: the views of a sample differ in size, or its points and their labels in number.
     """
 
     def __init__(self, meta_keys: tuple[str, ...] = META_KEYS) -> None:
@@ -66,4 +72,20 @@ class PackSensorInputs(BaseTransform):
             sample.gt_instances_3d = InstanceData(
                 bboxes_3d=results["gt_bboxes_3d"], labels_3d=torch.as_tensor(results["gt_labels_3d"])
             )
+        _add_point_labels(sample, results)
         return {"inputs": inputs, "data_samples": sample}
+
+
+def _add_point_labels(sample: Det3DDataSample, results: dict) -> None:
+    if "pts_semantic_mask" in results:
+        labels = results["pts_semantic_mask"]
+        if len(labels) != len(results["points"]):
+            raise ValueError(
+                f"{results.get('info_name', 'sample')}: {len(labels)} labels of {len(results['points'])} points; a "
+                "transform that adds or leaves out points does not keep pts_semantic_mask"
+            )
+        sample.gt_pts_seg = PointData(pts_semantic_mask=torch.from_numpy(labels))
+    if "inverse_map" in results:
+        sample.inverse_map = torch.from_numpy(complete_inverse_map(results))
+    if "original_labels" in results:
+        sample.eval_ann_info = {"pts_semantic_mask": torch.from_numpy(results["original_labels"])}

@@ -14,6 +14,7 @@ from .box_checks import check_boxes
 from .camera_checks import check_cameras
 from .finding import Finding, Result
 from .image_edges import check_image_edges
+from .label_checks import check_point_labels
 from .legacy import UnusableInput, load_for_checks
 from .sampled_frame import SampledFrame
 from .sweep_checks import PUBLISHED, check_sweeps, readings_apart, sweep_matrix
@@ -40,7 +41,8 @@ def check_info_file(path: Path, root: Path | None = None, frames: int = 20) -> l
     names = info["metainfo"].get("categories", {})
     categories = {int(label): name for name, label in names.items()}
     try:
-        everything = [SampledFrame(frame, root, categories) for frame in info["data_list"]]
+        version = str(info["metainfo"].get("version", "v1.0-trainval"))
+        everything = [SampledFrame(frame, root, categories, version) for frame in info["data_list"]]
         everything.sort(key=lambda frame: frame.info.get("timestamp", 0.0))
         evenly = _evenly(everything, frames)
         turning = _most_turning(everything, max(1, frames // 4))
@@ -50,6 +52,7 @@ def check_info_file(path: Path, root: Path | None = None, frames: int = 20) -> l
             *check_cameras(evenly),
             check_image_edges(evenly),
             *check_sweeps(evenly + [frame for frame in turning if frame not in evenly]),
+            *check_point_labels(evenly),
         ]
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
         if isinstance(error, UserError) and not isinstance(error, InfoFileError):

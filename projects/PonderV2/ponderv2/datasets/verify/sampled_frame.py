@@ -21,13 +21,15 @@ class SampledFrame:
         info: entry of the key frame in `data_list`.
         root: folder with `samples/` and `sweeps/`.
         categories: class names by label.
+        version: version of the tables, which names the folder of the labels of points.
     """
 
-    def __init__(self, info: dict, root: Path, categories: dict[int, str]) -> None:
+    def __init__(self, info: dict, root: Path, categories: dict[int, str], version: str = "v1.0-trainval") -> None:
         self.info = info
         self.root = root
         self.name = f"key frame {info.get('token', info.get('sample_idx'))}"
         self.categories = categories
+        self.version = version
 
     @cached_property
     def instances(self) -> list[dict]:
@@ -62,6 +64,12 @@ class SampledFrame:
     def lidar_file(self) -> Path:
         """The path of the key frame's sweep."""
         return self.root / "samples" / LIDAR / Path(self.info["lidar_points"]["lidar_path"]).name
+
+    @cached_property
+    def label_file(self) -> Path | None:
+        """The path of the labels of the sweep's points; None where the file names none."""
+        path = self.info.get("pts_semantic_mask_path")
+        return None if path is None else self.root / "lidarseg" / self.version / Path(path).name
 
     @cached_property
     def points(self) -> Float[np.ndarray, "p 5"]:

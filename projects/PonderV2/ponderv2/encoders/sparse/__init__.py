@@ -6,15 +6,22 @@ They need spconv; a machine without it does with all that has no sparse convolut
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .voxelize import Voxels, voxelize
+from ponderv2.structures import Voxels
+
+from .voxelize import voxelize
 
 if TYPE_CHECKING:
+    from .mink_unet import VoxelMinkUNet
     from .sparse_encoder import HeightKeepingSparseEncoder
     from .sparse_unet import VoxelUNet
 
-__all__ = ["HeightKeepingSparseEncoder", "VoxelUNet", "Voxels", "voxelize"]
+__all__ = ["HeightKeepingSparseEncoder", "VoxelMinkUNet", "VoxelUNet", "Voxels", "voxelize"]
 
-_WITH_SPCONV = {"HeightKeepingSparseEncoder": ".sparse_encoder", "VoxelUNet": ".sparse_unet"}
+_WITH_SPCONV = {
+    "HeightKeepingSparseEncoder": ".sparse_encoder",
+    "VoxelMinkUNet": ".mink_unet",
+    "VoxelUNet": ".sparse_unet",
+}
 
 
 def __getattr__(name: str) -> type:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
-from ponderv2.structures import VoxelGrid
+from ponderv2.structures import VoxelGrid, Voxels
 
 from .sparse_layers import (
     SparseConvBlock,
@@ -20,7 +20,6 @@ from .sparse_layers import (
     to_sparse,
     without_autocast,
 )
-from .voxelize import Voxels
 
 
 @MODELS.register_module()

@@ -7,7 +7,7 @@ from spconv.pytorch import SparseConvTensor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .voxelize import Voxels
+from ponderv2.structures import Voxels
 
 
 class SparseBatchNorm(nn.BatchNorm1d):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
-from ponderv2.structures import VoxelGrid, constant
+from ponderv2.structures import VoxelGrid, Voxels, constant
 
 from .sparse_layers import (
     SparseConvBlock,
@@ -19,7 +19,6 @@ from .sparse_layers import (
     upsample,
     without_autocast,
 )
-from .voxelize import Voxels
 
 
 @MODELS.register_module()
@@ -81,11 +80,8 @@ class VoxelUNet(BaseModule):
 
     def features(self, voxels: Voxels) -> Float[Tensor, "v c"]:
         """Compute the features of every voxel, in the order of `voxels`."""
-        # Strided convolutions of two cells would lose the last one of an odd number.
-        unit = 2 ** len(self.down)
-        shape = tuple(-(-n // unit) * unit for n in voxels.grid.shape)
         with without_autocast(voxels.features):
-            x = self.stem(to_sparse(voxels, shape))
+            x = self.stem(to_sparse(voxels, halvable_shape(voxels.grid, len(self.down))))
             skips = []
             for down, encode in zip(self.down, self.encode, strict=True):
                 skips.append(x)
@@ -94,6 +90,15 @@ class VoxelUNet(BaseModule):
                 x = up(x)
                 x = decode(x.replace_feature(torch.cat([x.features, skips.pop().features], dim=1)))
             return x.features
+
+
+def halvable_shape(grid: VoxelGrid, depth: int) -> tuple[int, int, int]:
+    """Return the shape (z, y, x) of a grid, filled up so that it can be halved `depth` times.
+
+    Strided convolutions of two cells would lose the last one of an odd number.
+    """
+    unit = 2**depth
+    return tuple(-(-n // unit) * unit for n in grid.shape)
 
 
 def pool_to_volume(voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c z y x"]:

@@ -1,45 +1,12 @@
 """Voxelization: it finds the cells of a grid that hold points, and the means of these points."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import VoxelGrid
-
-
-@dataclass(frozen=True)
-class Voxels:
-    """The occupied cells of a batch, sorted by sample, then z, y, x.
-
-    Attributes:
-        features: features of each voxel.
-        coordinates: (sample, z, y, x) of each voxel, int32; the memory layout that sparse convolutions expect.
-        batch_size: number of samples, those without a voxel included.
-        grid: the cells, of which these are the occupied ones.
-    """
-
-    features: Float[Tensor, "v c"]
-    coordinates: Int[Tensor, "v 4"]
-    batch_size: int
-    grid: VoxelGrid
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def keep(self, chosen: Bool[Tensor, "v"]) -> "Voxels":
-        """Keep the chosen voxels alone."""
-        return Voxels(self.features[chosen], self.coordinates[chosen].contiguous(), self.batch_size, self.grid)
-
-    def with_features(self, features: Float[Tensor, "v c2"]) -> "Voxels":
-        """Give the voxels other features."""
-        return Voxels(features, self.coordinates, self.batch_size, self.grid)
-
-    def counts(self) -> Int[Tensor, "b"]:
-        """Count the voxels of each sample."""
-        return torch.bincount(self.coordinates[:, 0].long(), minlength=self.batch_size)
+from ponderv2.shapes import Bool, Int
+from ponderv2.structures import VoxelGrid, Voxels, cell_keys, sample_numbers
 
 
 def voxelize(
@@ -68,13 +35,12 @@ def voxelize(
     _check(points, max_points, max_voxels)
     cloud = torch.cat(list(points))
     device = cloud.device
-    # Numbers of points are known here: filling in waits for no device, as repeating by a tensor of counts would.
-    sample = torch.cat([torch.full((len(p),), number, device=device) for number, p in enumerate(points)])
+    sample = sample_numbers(points)
     cell, inside = grid.cell_of(cloud[:, :3].double())
     cloud, cell, sample = cloud[inside], cell[inside], sample[inside]
 
     nx, ny, nz = grid.size
-    key = ((sample * nz + cell[:, 2]) * ny + cell[:, 1]) * nx + cell[:, 0]
+    key = cell_keys(sample, cell[:, 2], cell[:, 1], cell[:, 0], grid)
     order = torch.argsort(key, stable=True)
     occupied, voxel, count = torch.unique_consecutive(key[order], return_inverse=True, return_counts=True)
     start = count.cumsum(0) - count
@@ -84,8 +50,9 @@ def voxelize(
         first, count = order[_starts(voxel)], count.clamp(max=max_points)
     else:
         first = order[start]
-    features = cloud.new_zeros(len(occupied), cloud.shape[1]).index_add_(0, voxel, cloud[order])
-    features /= count[:, None]
+    # In float64, so that the mean does not depend on the order of the points.
+    features = cloud.new_zeros(len(occupied), cloud.shape[1], dtype=torch.float64)
+    features = (features.index_add_(0, voxel, cloud[order].double()) / count[:, None]).to(cloud.dtype)
     coordinates = torch.stack(
         [occupied // (nz * ny * nx), occupied // (ny * nx) % nz, occupied // nx % ny, occupied % nx], dim=1
     )

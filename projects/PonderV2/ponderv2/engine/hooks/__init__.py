@@ -6,6 +6,7 @@ from .encoder_export import EncoderExportHook
 from .gathered_losses import GatheredRuntimeInfoHook
 from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
+from .segmentation_preview import SegmentationPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "GatheredRuntimeInfoHook",
     "ProgressHook",
     "RenderPreviewHook",
+    "SegmentationPreviewHook",
     "UnfreezeEncoderHook",
 ]

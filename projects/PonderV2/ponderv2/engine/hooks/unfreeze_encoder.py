@@ -8,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2.errors import UserError
-from ponderv2.models import VolumeDetector
+from ponderv2.models import FinetunedModel
 from ponderv2.registry import HOOKS
 
 
@@ -42,8 +42,8 @@ class UnfreezeEncoderHook(Hook):
                 f"UnfreezeEncoderHook: {type(runner.model).__name__} reduces no gradients of parameters that are "
                 "unfrozen later; train the head in a run of its own, then all with load_from set to its checkpoint"
             )
-        if not isinstance(runner.model, VolumeDetector) or not runner.model.freeze_encoder:
-            raise UserError("UnfreezeEncoderHook: expected a VolumeDetector with freeze_encoder=True")
+        if not isinstance(runner.model, FinetunedModel) or not runner.model.freeze_encoder:
+            raise UserError("UnfreezeEncoderHook: expected a detector or segmentor with freeze_encoder=True")
         held = {id(parameter) for group in runner.optim_wrapper.param_groups for parameter in group["params"]}
         joining = runner.model.joining_parameters
         missing = sum(id(parameter) not in held for parameter in joining)

@@ -1,0 +1,242 @@
+"""Segmentation scores as a metric of mmengine: from a running confusion matrix, and by nuScenes' devkit."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+
+from ponderv2.datasets import FramesByToken, open_frame_store
+from ponderv2.datasets.data_files import read_point_file
+from ponderv2.datasets.lidarseg_classes import LIDARSEG_CLASSES
+from ponderv2.datasets.prepare.nuscenes_tables import missing_tables, open_tables
+from ponderv2.datasets.splits import SPLITS, scenes_of
+from ponderv2.errors import UserError
+from ponderv2.registry import METRICS
+from ponderv2.shapes import Int
+
+from .lidarseg_submission import LidarSegSubmission, SampleSegEval, check_submission, has_whole_split
+from .nuscenes_score import split_tokens
+from .segmentation_score import SegmentationScore, confusion_matrix, range_names, score_table
+from .submission import SENSORS
+
+_TEST = "v1.0-test"
+
+
+@METRICS.register_module()
+class LidarSegMetric(BaseMetric):
+    """Scores `pred_pts_seg` by the points of the key frame's file: `mIoU`, `fwIoU`, `accuracy` and `<class>_IoU`.
+
+    Kept of a sample is its confusion matrix in ranges of distance, a few kilobytes, so that a whole split can be
+    validated while training. Keys have the prefix "lidarseg"; `save_best="lidarseg/mIoU"` works. A table of classes and
+    ranges goes to the log. Samples that are predicted twice, as in padded distributed evaluation, count once.
+
+    With `submission_dir` the labels are also written as a submission, zipped, checked by the devkit and, where labels
+    are public, scored by it: `official_mIoU`, `official_fwIoU`.
+
+    Args:
+        data_root: folder of the tables (`v1.0-…/`) and of the info file; for a submission.
+        ann_file: info file of the evaluated data set, relative to `data_root`; for a submission.
+        ranges: distances from the sensor in the plane, metres, that part the ranges.
+        submission_dir: folder that takes `results/`, `lidarseg_submission.zip` and `metrics_summary.json`.
+        sensors: sensors that the model uses, which the submission declares: some of `SENSORS`.
+        partial: whether a submission may lack samples of the split, for numbers that are not official.
+        collect_device: device on which ranks collect results, see mmengine's `BaseMetric`.
+        prefix: prefix of the keys, see mmengine's `BaseMetric`.
+
+    Raises:
+        UserError: arguments do not fit; a sample has no prediction, labels or token, or not one prediction for each
+            point; at the end, samples of the split have no prediction or the devkit refuses the submission.
+    """
+
+    default_prefix = "lidarseg"
+
+    def __init__(
+        self,
+        data_root: str | None = None,
+        ann_file: str | None = None,
+        ranges: Sequence[float] = (20.0, 40.0),
+        submission_dir: str | None = None,
+        sensors: tuple[str, ...] = ("lidar",),
+        partial: bool = False,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        unknown = [sensor for sensor in sensors if sensor not in SENSORS]
+        if unknown or not sensors:
+            raise UserError(f"LidarSegMetric: sensors: expected some of {SENSORS}, got {tuple(sensors)}")
+        if list(ranges) != sorted(set(ranges)) or any(limit <= 0 for limit in ranges):
+            raise UserError(f"LidarSegMetric: ranges: expected growing distances above 0 m, got {tuple(ranges)}")
+        if submission_dir is not None and (data_root is None or ann_file is None):
+            raise UserError("LidarSegMetric: submission_dir needs data_root and ann_file")
+        self.data_root = None if data_root is None else Path(data_root)
+        self.info_file = None if ann_file is None or data_root is None else Path(data_root, ann_file)
+        self.ranges, self.sensors, self.partial = tuple(ranges), tuple(sensors), partial
+        self.submission_dir = None if submission_dir is None else Path(submission_dir)
+        self._submission: LidarSegSubmission | None = None
+        self._frames: FramesByToken | None = None
+        self._version = ""
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Meta information of the evaluated data set; setting it checks that a submission could be scored."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: dict) -> None:
+        self._dataset_meta = meta
+        if self.submission_dir is None:
+            return
+        if not self.info_file.is_file():
+            raise UserError(f"info file {self.info_file} of LidarSegMetric does not exist; is data_root right?")
+        version = meta.get("version")
+        missing = missing_tables(self.data_root, version) if version in SPLITS else []
+        if missing:
+            raise UserError(
+                f"{self.data_root / version / missing[0]} is missing: a submission is checked with the tables of "
+                f"nuScenes {version}; unpack them there, beside samples/"
+            )
+
+    def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
+        """Count the points of each sample and, for a submission, write their labels."""
+        for sample in data_samples:
+            predictions = _predictions(sample)
+            if self.submission_dir is not None:
+                self._write(sample, predictions)
+            labels = _labels(sample)
+            if labels is None:
+                if self.submission_dir is None or self._version != _TEST:
+                    raise UserError(
+                        f"LidarSegMetric: sample {sample['token']} has no labels to score by; its pipeline needs "
+                        "LoadPointLabels(evaluation=True)"
+                    )
+                matrices = None
+            elif len(labels) != len(predictions):
+                raise UserError(
+                    f"LidarSegMetric: sample {sample['token']} has {len(predictions)} predictions for the "
+                    f"{len(labels)} points of its file; does the pipeline begin the inverse map (LoadPointLabels with "
+                    "evaluation=True)?"
+                )
+            else:
+                matrices = self._matrices(sample, labels, predictions)
+            self.results.append((sample["token"], sample.get("lidar_token"), matrices))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Compute the metrics as mmengine does, but of all collected results; see `PonderNuScenesMetric.evaluate`."""
+        return super().evaluate(sys.maxsize)
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        """Sum the confusion matrices, and finish the submission if there is one."""
+        logger = MMLogger.get_current_instance()
+        by_token = {token: (lidar_token, matrices) for token, lidar_token, matrices in results}
+        metrics: dict[str, float] = {}
+        known = [matrices for _, matrices in by_token.values() if matrices is not None]
+        if known:
+            by_range = np.sum(known, axis=0, dtype=np.int64)
+            scores = {"all": SegmentationScore(by_range.sum(axis=0), LIDARSEG_CLASSES)}
+            names = range_names(self.ranges)
+            scores |= {n: SegmentationScore(m, LIDARSEG_CLASSES) for n, m in zip(names, by_range, strict=True)}
+            metrics = scores["all"].flat()
+            metrics |= {f"mIoU_{name}": scores[name].miou for name in names if scores[name].points.any()}
+            logger.info(
+                "nuScenes-lidarseg, %d sweeps\n%s\nmIoU %.4f  fwIoU %.4f",
+                len(by_token),
+                score_table(scores),
+                scores["all"].miou,
+                scores["all"].fwiou,
+            )
+        if self.submission_dir is not None:
+            metrics |= self._finish({token: lidar_token for token, (lidar_token, _) in by_token.items()})
+            (self.submission_dir / "metrics_summary.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        return metrics
+
+    def _matrices(
+        self, sample: dict, labels: Int[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]
+    ) -> Int[np.ndarray, "r k k"]:
+        count = len(LIDARSEG_CLASSES)
+        part = np.zeros(len(labels), dtype=np.int64)
+        if self.ranges:
+            xy = read_point_file(sample["lidar_path"])[:, :2].astype(np.float64)
+            # A point that is not finite is far away.
+            distance = np.nan_to_num(np.hypot(xy[:, 0], xy[:, 1]), nan=np.inf, posinf=np.inf)
+            part = np.searchsorted(self.ranges, distance, side="right")
+        matrices = [
+            confusion_matrix(labels[part == k], predictions[part == k], count) for k in range(len(self.ranges) + 1)
+        ]
+        return np.stack(matrices).astype(np.int32)
+
+    def _write(self, sample: dict, predictions: Int[np.ndarray, "n"]) -> None:
+        split = self._split_of(sample)
+        if self._submission is None:
+            self._submission = LidarSegSubmission(self.submission_dir, split, self.sensors)
+        if self._submission.split != split:
+            raise UserError(
+                f"sample {sample['token']} is of {split}, others of {self._submission.split}; a submission is of one "
+                "split"
+            )
+        if not sample.get("lidar_token"):
+            raise UserError(f"LidarSegMetric: sample {sample['token']} has no lidar_token, by which files are named")
+        self._submission.write(sample["lidar_token"], predictions)
+
+    def _split_of(self, sample: dict) -> str:
+        if self._frames is None:
+            store = open_frame_store(self.info_file)
+            self._version = store.metainfo.get("version")
+            if self._version not in SPLITS:
+                raise UserError(
+                    f"info file {self.info_file}: metainfo.version is {self._version!r}, expected one of "
+                    f"{sorted(SPLITS)}"
+                )
+            self._frames = FramesByToken(store)
+        if sample["token"] not in self._frames:
+            raise UserError(f"sample {sample['token']} was predicted, but {self.info_file} does not have it")
+        scene = self._frames[sample["token"]].get("scene_name")
+        for split in SPLITS[self._version].values():
+            if scene in scenes_of(split):
+                return split
+        raise UserError(
+            f"{self.info_file}: the scene {scene} of sample {sample['token']} is in no split of {self._version}"
+        )
+
+    def _finish(self, lidar_tokens: dict[str, str]) -> dict[str, float]:
+        """Zip, check and score the submission."""
+        logger, submission = MMLogger.get_current_instance(), self._submission
+        tables = open_tables(self.data_root, self._version, camera_sweeps=False)
+        expected = split_tokens(tables, submission.split)
+        missing = sorted(expected - set(lidar_tokens))
+        if missing and not self.partial:
+            raise UserError(
+                f"{len(missing)} of the {len(expected)} samples of {submission.split} have no prediction, the first "
+                f"{missing[0]}: a submission needs every sample. Evaluate the whole split, or set partial=True for "
+                "numbers that are not official"
+            )
+        path = submission.zip(lidar_tokens.values())
+        if missing:
+            logger.warning("a submission without %d samples of %s: it is not official", len(missing), submission.split)
+        elif not has_whole_split(tables, submission.split):
+            logger.warning("the tables lack scenes of %s, so the devkit cannot check the submission", submission.split)
+        else:
+            check_submission(tables, submission.results, submission.split)
+            logger.info("the devkit accepts the submission %s", path)
+        if not getattr(tables, "lidarseg", None) or self._version == _TEST:
+            return {}
+        found = SampleSegEval(tables, submission.results, submission.split, sorted(lidar_tokens)).evaluate()
+        return {"official_mIoU": found["miou"], "official_fwIoU": found["freq_weighted_iou"]}
+
+
+def _predictions(sample: dict) -> Int[np.ndarray, "n"]:
+    if not isinstance(sample.get("token"), str):
+        raise UserError("LidarSegMetric: a sample has no token; is it among the meta_keys of PackSensorInputs?")
+    found = sample.get("pred_pts_seg")
+    if found is None or "pts_semantic_mask" not in found:
+        raise UserError(f"LidarSegMetric: sample {sample['token']} has no pred_pts_seg.pts_semantic_mask")
+    return np.asarray(found["pts_semantic_mask"].detach().cpu()).astype(np.int64)
+
+
+def _labels(sample: dict) -> Int[np.ndarray, "n"] | None:
+    labels = (sample.get("eval_ann_info") or {}).get("pts_semantic_mask")
+    return None if labels is None else np.asarray(labels).astype(np.int64)
