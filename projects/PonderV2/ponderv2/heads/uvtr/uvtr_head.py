@@ -9,17 +9,17 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import FeatureVolume
 
-from .box_code import CODE_SIZE, boxes_with_velocity, encode_boxes
+from .box_code import CODE_SIZE, encode_boxes
 from .box_decoding import BoxDecoder
 from .denoising import Denoising, DenoisingQueries
 from .detection_losses import DetectionLoss, LayerSums, QueryTargets, by_layer, normalize
 from .matching import HungarianMatcher
 from .queries import EmbeddedQueries, ReferenceQueries
+from .target_boxes import checked_boxes_and_labels
 from .uvtr_decoder import QueryPredictions, UVTRDecoder
 
 
@@ -145,7 +145,7 @@ class UVTRHead(BaseModule):
         if len(targets) != volume.data.shape[0]:
             raise ValueError(f"UVTRHead: {len(targets)} targets for a batch of {volume.data.shape[0]}")
         with torch.autocast(volume.data.device.type, enabled=False):
-            boxes, labels = self._boxes_and_labels(targets, volume.data.device)
+            boxes, labels = checked_boxes_and_labels(targets, self.num_classes, volume.data.device, "UVTRHead")
             codes = [encode_boxes(box) for box in boxes]
             dn_queries = None
             if self.training and self.denoising is not None:
@@ -168,25 +168,6 @@ class UVTRHead(BaseModule):
             self.decoding(last.logits[-1, b], last.codes[-1, b], None if last.ious is None else last.ious[-1, b])
             for b in range(volume.data.shape[0])
         ]
-
-    def _boxes_and_labels(
-        self, targets: list[InstanceData], device: torch.device
-    ) -> tuple[list[Float[Tensor, "_ 9"]], list[Int[Tensor, "_"]]]:
-        boxes = [boxes_with_velocity(target.bboxes_3d).to(device, torch.float32) for target in targets]
-        labels = [target.labels_3d.to(device) for target in targets]
-        for b, (box, label) in enumerate(zip(boxes, labels, strict=True)):
-            if ((label < 0) | (label >= self.num_classes)).any():
-                raise UserError(
-                    f"UVTRHead: sample {b} has labels {sorted(set(label.tolist()))}, expected 0 to "
-                    f"{self.num_classes - 1}; does the data set drop other categories?"
-                )
-            flat = (box[:, 3:6] <= 0).any(dim=1)
-            if flat.any():
-                raise UserError(
-                    f"UVTRHead: sample {b} has a box of (l, w, h) = {tuple(box[flat][0, 3:6].tolist())} metres, "
-                    "expected all above 0"
-                )
-        return boxes, labels
 
     def _matched_targets(
         self, predictions: QueryPredictions, labels: list[Int[Tensor, "_"]], codes: list[Float[Tensor, "_ 10"]]
