@@ -45,3 +45,7 @@ test_cfg = dict(type=TestLoop)
 with_best = dict(
     checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2, save_best="nuscenes/NDS", rule="greater")
 )
+# The same of a segmentor: `best_lidarseg_mIoU_epoch_*.pth`.
+with_best_segmentor = dict(
+    checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2, save_best="lidarseg/mIoU", rule="greater")
+)

@@ -74,3 +74,4 @@ one_cycle = dict(type=OneCycleLR, eta_max=2e-3, pct_start=0.04, div_factor=10.0,
 param_scheduler = [dict(one_cycle, end=max_epochs, by_epoch=True, convert_to_iter_based=True)]
 train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=5)
 auto_scale_lr = dict(enable=False, base_batch_size=12)
+default_hooks = dict(default_hooks, **with_best_segmentor)

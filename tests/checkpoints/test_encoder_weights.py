@@ -108,5 +108,5 @@ def test_a_detector_loads_its_encoder_when_its_weights_are_initialized(pretraine
 
 def test_init_cfg_names_the_keys_it_does_not_know():
     model = model_config()
-    with pytest.raises(ValueError, match="checkpoint and new, got"):
+    with pytest.raises(ValueError, match="checkpoint, new and head, got"):
         VolumeDetector(model["encoder"], head=dict(type=L1Loss), init_cfg=dict(type="Pretrained", path="a"))

@@ -14,7 +14,7 @@ from ponderv2.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
-DETECTORS = [p for p in RECIPES if p.stem.startswith("uvtr_")]
+DETECTORS = [p for p in RECIPES if p.stem.startswith(("uvtr_", "center_"))]
 SEGMENTORS = [p for p in RECIPES if p.stem.startswith("lidarseg_")]
 PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
@@ -228,9 +228,11 @@ def test_pre_training_starts_from_spark_and_a_camera_baseline_from_imagenet():
 
 
 FULL_SIZE = [p for p in RECIPES if p.parent.name != "tiny"]
+# Sparse convolutions stay in float32, so half precision gains a segmentor of voxels nothing.
+IN_HALF = [p for p in FULL_SIZE if p not in SEGMENTORS]
 
 
-@pytest.mark.parametrize("path", FULL_SIZE, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", IN_HALF, ids=lambda p: p.stem)
 def test_a_full_size_recipe_trains_in_half_precision_where_that_is_fast_by_itself(path):
     config = load_config(path)
     assert config.optim_wrapper.type is PrecisionOptimWrapper
@@ -248,7 +250,8 @@ def test_pre_training_validates_on_a_fixed_part_and_a_detector_keeps_the_best(pa
         assert config.default_hooks.checkpoint.get("save_best") is None
         return
     keeps = config.default_hooks.checkpoint
-    assert (keeps.save_best, keeps.rule) == ("nuscenes/NDS", "greater")
+    best = "lidarseg/mIoU" if path in SEGMENTORS else "nuscenes/NDS"
+    assert (keeps.save_best, keeps.rule) == (best, "greater")
     assert (config.val_dataloader is None) == path.stem.endswith("_test")
 
 

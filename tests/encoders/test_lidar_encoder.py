@@ -88,10 +88,13 @@ def test_hidden_voxels_have_no_influence(encoder):
 
 def test_dropped_voxels_are_not_computed_on_and_a_token_keeps_their_places(monkeypatch):
     seen = []
-    for kind, config in ((HeightKeepingSparseEncoder, lidar_encoder_config), (VoxelUNet, unet_encoder_config)):
+    for kind, name, config in (
+        (HeightKeepingSparseEncoder, "forward", lidar_encoder_config),
+        (VoxelUNet, "features", unet_encoder_config),
+    ):
         encoder = MODELS.build(config())
-        forward = kind.forward
-        monkeypatch.setattr(kind, "forward", lambda s, v, g, f=forward: seen.append(len(v)) or f(s, v, g))
+        compute = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda s, v, *grid, f=compute: seen.append(len(v)) or f(s, v, *grid))
         for masking in (None, hiding()):
             encoder(SensorBatch(points=[sweep()]), masking)
     assert seen[1] < 0.3 * seen[0]
@@ -188,3 +191,15 @@ def test_contradictions_in_the_configuration_are_refused():
         MODELS.build(lidar_encoder_config(pts_neck=None))
     with pytest.raises(ValueError, match="channels=16, but the network before the volume gives 8"):
         MODELS.build(lidar_encoder_config(channels=16))
+
+
+def test_a_sparse_unet_gives_the_features_of_every_voxel_and_their_mean_as_the_volume():
+    encoder = MODELS.build(unet_encoder_config()).eval()
+    points = [sweep(), sweep()[:0]]
+    with torch.no_grad():
+        output = encoder(SensorBatch(points=points))
+        voxels = encoder.voxelize(points)
+        expected = encoder.pts_middle_encoder(encoder.mask(voxels, None), encoder.grid)
+    assert torch.equal(output.voxels.coordinates, voxels.coordinates)
+    torch.testing.assert_close(output.volume.data, expected)
+    assert MODELS.build(lidar_encoder_config()).eval()(SensorBatch(points=points)).voxels is None

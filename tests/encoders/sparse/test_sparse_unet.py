@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ponderv2.encoders import Voxels, VoxelUNet
-from ponderv2.encoders.sparse.sparse_unet import pool_to_volume
+from ponderv2.encoders.sparse.pooling import pool_to_volume
 from ponderv2.structures import VoxelGrid
 from tests.factories import dense_reference
 from tests.factories.voxels import random_voxels

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 _ENCODERS = "ponderv2.encoders"
 
 PARTS: dict[str, dict[str, str]] = {
-    "encoder": {"CameraEncoder": _ENCODERS, "LidarEncoder": _ENCODERS, "FusionEncoder": _ENCODERS},
+    "encoder": {
+        "CameraEncoder": _ENCODERS,
+        "LidarEncoder": _ENCODERS,
+        "FusionEncoder": _ENCODERS,
+        "PointFusionEncoder": _ENCODERS,
+    },
     "camera": {"CameraEncoder": _ENCODERS},
     "lidar": {"LidarEncoder": _ENCODERS},
     "img_backbone": {"PonderConvNeXt": _ENCODERS, "PonderResNet": _ENCODERS},
     "img_neck": {"FPN": "mmdet.models.necks"},
     "depth_net": {"SimpleDepth": _ENCODERS, "DepthNet": _ENCODERS},
     "lift": {"PullLift": "ponderv2.lifting", "SplatLift": "ponderv2.lifting"},
-    "pts_middle_encoder": {"HeightKeepingSparseEncoder": _ENCODERS, "VoxelUNet": _ENCODERS},
+    "pts_middle_encoder": {"HeightKeepingSparseEncoder": _ENCODERS, "VoxelUNet": _ENCODERS, "VoxelMinkUNet": _ENCODERS},
     "pts_backbone": {"SECOND3D": _ENCODERS},
     "pts_neck": {"SECOND3DFPN": _ENCODERS},
     "preprocessor": {"SensorPreprocessor": "ponderv2.models"},

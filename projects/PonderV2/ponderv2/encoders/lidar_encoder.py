@@ -15,7 +15,7 @@ from ponderv2.shapes import Float
 from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, VoxelGrid, Voxels
 
 from .blocks import conv3d_block
-from .sparse.sparse_unet import pool_to_volume
+from .sparse.pooling import pool_to_volume
 from .sparse.voxelize import voxelize
 
 PUBLISHED_NORM = dict(type="BN3d", eps=1e-3, momentum=0.01)

@@ -63,7 +63,8 @@ def must_have(config: Config, keys: Sequence[str], purpose: str) -> None:
     if missing:
         raise UserError(
             f"recipe {config.filename} has no {' and no '.join(missing)}, so there is nothing to {purpose}; recipes "
-            "are the files of configs/pretrain, configs/detection and configs/tiny, made of parts in configs/_base_"
+            "are the files of configs/pretrain, configs/detection, configs/segmentation and configs/tiny, made of "
+            "parts in configs/_base_"
         )
 
 

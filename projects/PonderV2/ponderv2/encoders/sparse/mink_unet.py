@@ -11,8 +11,9 @@ from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
 from ponderv2.structures import VoxelGrid, Voxels
 
+from .pooling import pool_to_volume
 from .sparse_layers import SparseConv3d, SparseInverseConv3d, SubMConv3d, to_sparse, without_autocast
-from .sparse_unet import halvable_shape, pool_to_volume
+from .sparse_unet import halvable_shape
 
 _PLAIN = {
     spconv.SubMConv3d: SubMConv3d,
