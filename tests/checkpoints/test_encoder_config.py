@@ -11,7 +11,7 @@ from torch import nn
 from ponderv2.checkpoints import config_from_data, config_to_data
 from ponderv2.checkpoints.encoder_config import build_encoder
 from ponderv2.encoders import PonderConvNeXt
-from ponderv2.encoders.sparse.sparse_layers import SparseBatchNorm
+from ponderv2.encoders.sparse.row_norms import SparseBatchNorm
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
 from tests.factories.camera_models import model_config

@@ -49,7 +49,7 @@ SETTINGS: dict[str, Settings] = {
     "depth_loss": Settings(("weight", "min_radius", "max_lag")),
     "norm_cfg": Settings(
         ("type", "eps", "momentum", "affine", "num_groups", "requires_grad"),
-        dict.fromkeys(_NORMS) | {"SparseBatchNorm": "ponderv2.encoders.sparse.sparse_layers"},
+        dict.fromkeys(_NORMS) | {"SparseBatchNorm": "ponderv2.encoders.sparse.row_norms"},
     ),
     "conv_cfg": Settings(("type",), dict.fromkeys(("Conv1d", "Conv2d", "Conv3d"))),
     "act_cfg": Settings(("type", "inplace", "negative_slope"), dict.fromkeys(_ACTIVATIONS)),

@@ -6,7 +6,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ponderv2.encoders.sparse.sparse_layers import SparseBatchNorm
+from ponderv2.encoders.sparse.row_norms import SparseBatchNorm
 from ponderv2.errors import UserError
 from ponderv2.geometry import gather_image_features, sample_volume
 from ponderv2.registry import MODELS
