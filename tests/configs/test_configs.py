@@ -14,7 +14,7 @@ from ponderv2.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
-DETECTORS = [p for p in RECIPES if p.stem.startswith("uvtr_")]
+DETECTORS = [p for p in RECIPES if p.stem.startswith(("uvtr_", "center_"))]
 PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
 
@@ -194,6 +194,12 @@ def test_a_camera_baseline_starts_from_imagenet():
 def test_scratch_of_a_recipe_without_a_baseline_is_an_error_that_names_it():
     with pytest.raises(ValueError, match=f"{PRETRAINING[0].stem}.*names no baseline"):
         load_config(PRETRAINING[0], scratch=True)
+
+
+@pytest.mark.parametrize("path", [p for p in DETECTORS if p.stem.startswith("center_")], ids=lambda p: p.stem)
+def test_a_center_head_lies_on_the_grid_of_its_encoder(path):
+    config = _load(path)
+    assert config.model.head.grid == config.model.encoder.grid
 
 
 @pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)

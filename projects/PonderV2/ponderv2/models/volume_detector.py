@@ -21,7 +21,7 @@ class VolumeDetector(BaseModel):
     Args:
         encoder: config of an encoder, which turns a `SensorBatch` into an `EncoderOutput`; its state-dict names are
             those of pre-training.
-        head: config of a `UVTRHead`.
+        head: config of a `UVTRHead` or a `BEVCenterHead`.
         data_preprocessor: config of the preprocessor.
         init_cfg: `dict(checkpoint=..., new=(...))`, the weights that the encoder starts from, see
             `load_encoder_weights`. None trains from scratch, with an image backbone's own weights if it has any.
