@@ -271,6 +271,12 @@ def test_scratch_of_a_recipe_without_a_baseline_is_an_error_that_names_it():
         load_config(PRETRAINING[0], scratch=True)
 
 
+@pytest.mark.parametrize("path", [p for p in DETECTORS if p.stem.startswith("center_")], ids=lambda p: p.stem)
+def test_a_center_head_lies_on_the_grid_of_its_encoder(path):
+    config = _load(path)
+    assert config.model.head.grid == config.model.encoder.grid
+
+
 @pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)
 def test_a_detector_drops_boxes_outside_its_volume_and_is_scored_on_other_frames(path):
     config = _load(path)

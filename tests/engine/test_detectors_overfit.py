@@ -1,4 +1,4 @@
-"""A tiny detector of each modality learns four synthetic key frames by heart; minutes each."""
+"""A tiny detector of each kind learns four synthetic key frames by heart; minutes each."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"camera": 400, "lidar": 300, "fusion": 300}
+STEPS = {"uvtr_camera": 400, "uvtr_lidar": 300, "uvtr_fusion": 300, "center_camera": 300, "center_lidar": 200}
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def four_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("modality", STEPS)
-def test_a_tiny_detector_overfits_four_key_frames_from_scratch(modality, four_frames, tmp_path):
-    steps = STEPS[modality]
-    still = {"camera": 2, "lidar": 2, "fusion": 3}[modality]
+@pytest.mark.parametrize("detector", STEPS)
+def test_a_tiny_detector_overfits_four_key_frames_from_scratch(detector, four_frames, tmp_path):
+    steps = STEPS[detector]
+    still = 3 if "fusion" in detector else 2
     options = [
         "model.init_cfg=None",
         # Scored are the frames that are trained on, and nothing moves them.
@@ -39,7 +39,7 @@ def test_a_tiny_detector_overfits_four_key_frames_from_scratch(modality, four_fr
         f"train_cfg.val_interval={steps}",
         f"param_scheduler.0.total_steps={steps}",
     ]
-    recipe = f"configs/tiny/uvtr_{modality}_synthetic.py"
+    recipe = f"configs/tiny/{detector}_synthetic.py"
     common = ["--data-root", str(four_frames), "--work-dir", str(tmp_path), "--cfg-options", *options]
     subprocess.run([sys.executable, "tools/train.py", recipe, *common], cwd=ROOT, check=True)
     lines = [json.loads(line) for f in tmp_path.glob("*/vis_data/scalars.json") for line in f.read_text().splitlines()]

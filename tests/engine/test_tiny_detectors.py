@@ -27,10 +27,10 @@ OPTIONS = {
         f"model.encoder.lidar.{COARSE[1]}",
     ],
 }
-
-
-def _recipe(modality: str) -> Path:
-    return Path(f"configs/tiny/uvtr_{modality}_synthetic.py")
+DETECTORS = {f"uvtr_{modality}": (modality, []) for modality in OPTIONS} | {
+    "center_camera": ("camera", [f"model.head.grid.{COARSE[0]}"])
+}
+"""The modality of each detector that is run, and the options of its head."""
 
 
 def _run(tool: str, *arguments: object, options: list[str]) -> str:
@@ -79,13 +79,15 @@ def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, 
     assert len(_scores(work_dir)) == 2
 
 
-@pytest.mark.parametrize("modality", OPTIONS)
-def test_a_tiny_detector_starts_pretrained_trains_is_scored_and_resumes(modality, streets, tmp_path):
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_tiny_detector_starts_pretrained_trains_is_scored_and_resumes(detector, streets, tmp_path):
+    modality, head = DETECTORS[detector]
+    small = [*OPTIONS[modality], *head]
     encoder, work_dir = tmp_path / "encoder.safetensors", tmp_path / "work"
     _encoder_of(modality, encoder)
-    options = [*OPTIONS[modality], "default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1"]
+    options = [*small, "default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1"]
     steps = ["train_cfg.max_iters={0}", "train_cfg.val_interval={0}"]
-    common = [_recipe(modality), "--data-root", streets, "--work-dir", work_dir]
+    common = [f"configs/tiny/{detector}_synthetic.py", "--data-root", streets, "--work-dir", work_dir]
     shown = _run(
         "train",
         *common,
@@ -99,5 +101,5 @@ def test_a_tiny_detector_starts_pretrained_trains_is_scored_and_resumes(modality
     shown = _run("train", *common, "--resume", options=[*options, *(s.format(3) for s in steps), "model.init_cfg=None"])
     assert "resumed epoch: 0, iter: 2" in shown
     assert len(_scores(work_dir)) == 2
-    shown = _run("test", common[0], work_dir, *common[1:3], "--work-dir", tmp_path / "test", options=OPTIONS[modality])
+    shown = _run("test", common[0], work_dir, *common[1:3], "--work-dir", tmp_path / "test", options=small)
     assert "nuscenes/NDS" in shown

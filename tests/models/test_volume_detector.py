@@ -8,7 +8,7 @@ import torch
 from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
 from mmengine.structures import InstanceData
 
-from ponderv2.heads import UVTRHead
+from ponderv2.heads import BEVCenterHead, UVTRHead
 from ponderv2.models import SensorPreprocessor, VolumeDetector
 from ponderv2.registry import MODELS
 from ponderv2.structures import FeatureVolume
@@ -135,6 +135,24 @@ def test_volumes_of_augmented_frames_or_of_a_learning_encoder_are_not_cached(bat
         detector(**batch, mode="loss")
     with pytest.raises(ValueError, match="needs freeze_encoder"):
         _detector(lidar_encoder_config(), cache_volumes=True)
+
+
+def test_a_center_head_learns_from_cached_volumes_and_predicts(batch):
+    encoder = lidar_encoder_config()
+    head = dict(type=BEVCenterHead, in_channels=8, grid=encoder["grid"], bev_channels=16, branch_channels=8)
+    detector = _detector(encoder, head=head, freeze_encoder=True, cache_volumes=True).train()
+    detector.init_weights()
+    batch["data_samples"][0].set_metainfo({"token": "a"})
+    calls = []
+    detector.encoder.register_forward_hook(lambda *_: calls.append(1))
+    for _ in range(2):
+        losses = detector(**batch, mode="loss")
+    assert len(calls) == 1
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in detector.head.parameters())
+    assert all(p.grad is None for p in detector.encoder.parameters())
+    (sample,) = detector.eval()(**batch, mode="predict")
+    assert sample.pred_instances_3d.bboxes_3d.tensor.shape[1] == 9
 
 
 def test_another_mode_is_refused(batch):

@@ -21,7 +21,7 @@ class VolumeDetector(FinetunedModel):
     Args:
         encoder: config of an encoder, which turns a `SensorBatch` into an `EncoderOutput`; its state-dict names are
             those of pre-training.
-        head: config of a `UVTRHead`.
+        head: config of a `UVTRHead` or a `BEVCenterHead`.
         data_preprocessor: config of the preprocessor.
         init_cfg: `dict(checkpoint=..., new=(...), head=False)`, the weights that the encoder starts from, see
             `load_encoder_weights`, and whether the head starts from them as well, which is published for fusion
