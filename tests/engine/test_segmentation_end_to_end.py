@@ -43,6 +43,15 @@ def test_from_tables_to_an_accepted_submission(repository, tmp_path, capsys):
         *("test", recipe, work / "seg", *on, "--work-dir", work / "test", "--draw", work / "pictures"),
         options=[*SMALL, f"test_evaluator.submission_dir={submission}"],
     )
+    averaged = work / "averaged"
+    run(
+        *("test", recipe, work / "seg", *on, "--work-dir", work / "tta", "--tta"),
+        options=[
+            *(*SMALL, f"test_evaluator.submission_dir={averaged}"),
+            *("test_evaluator.partial=True", "test_dataloader.dataset.load_interval=3"),
+        ],
+    )
+    assert json.loads((averaged / "metrics_summary.json").read_text())["official_mIoU"] > 0
     scores = json.loads((submission / "metrics_summary.json").read_text())
     # The running scores while training are the official ones of the same weights.
     assert abs(scores["official_mIoU"] - validated["lidarseg/mIoU"]) < 1e-6

@@ -14,6 +14,7 @@ TRAIN = ["{detector_recipe}", "--data-root", "{streets}", *HERE]
 SCRATCH = ["--scratch", "--cfg-options", COARSE]
 PRETRAIN = ["{pretrain_recipe}", "--data-root", "{streets}", *HERE, "--cfg-options", COARSE]
 TEST = ["{detector_recipe}", "{detector_checkpoint}", "--data-root", "{streets}", *HERE]
+SEGMENT = ["{tiny}/lidarseg_unet_synthetic.py", "--data-root", "{streets}", *HERE]
 RENDER = ["{pretrain_recipe}", "{pretrain_checkpoint}", "--data-root", "{streets}", "--out", "{out}/pictures"]
 MERGE = ["{encoder}", "{encoder}", "{out}/merged.pth", "--config", "{fusion_recipe}"]
 CONVERT = ["{published_checkpoint}", "{out}/converted.pth", "--from", "unipad-lidar"]
@@ -76,6 +77,11 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*TRAIN, "--resume", "{coded_checkpoint}", *SCRATCH], r"meta\.config, a recipe that resuming would run"),
         ([*TRAIN, "--launcher", "pytorch"], r"--launcher pytorch: expected to be started by torchrun"),
         ([*TRAIN, "--launcher", "slurm"], r"--launcher slurm: expected to be started by srun"),
+        (
+            [*SEGMENT, "--scratch", "--cfg-options", "model.trained_parts=('pts_middle_encoder.up',)"],
+            r"needs freeze_encoder=True",
+        ),
+        ([*SEGMENT, "--scratch", "--cfg-options", "model.head.loss.lovaz=1"], r"cannot be built: .*lovaz"),
         (["{parts}", *HERE], r"tiny\.py has no model and no train_dataloader"),
         ([*TRAIN, "--resume"], r"--resume: .*work has no last_checkpoint to go on from"),
         ([*TRAIN, "--resume", "{nowhere}.pth"], r"checkpoint .*nowhere\.pth does not exist"),
@@ -127,6 +133,14 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ),
     ],
     "test": [
+        (
+            [SEGMENT[0], "{detector_checkpoint}", *SEGMENT[1:], "--cfg-options", "test_evaluator.ranges=(40,20)"],
+            r"ranges: expected growing distances above 0 m, got \(40, 20\)",
+        ),
+        (
+            [SEGMENT[0], "{detector_checkpoint}", *SEGMENT[1:]],
+            r"detector\.pth is not of this recipe",
+        ),
         (["{detector_recipe}"], r"the following arguments are required: checkpoint"),
         (["{detector_recipe}", "{nowhere}.pth"], r"checkpoint .*nowhere\.pth does not exist"),
         (["{detector_recipe}", "{empty}", *HERE], r"empty has no last_checkpoint"),
