@@ -268,7 +268,7 @@ def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_stud
     with pytest.raises(StudyError, match=r"model\.init_cfg is None"):
         make_study(configs={"lidar": tmp_path / "pretraining.py"}).detector(run, None)
     (tmp_path / "val.pkl").unlink()
-    with pytest.raises(StudyError, match=r"has no val\.pkl; make it with tools/create_data\.py"):
+    with pytest.raises(StudyError, match=r"has no val\.pkl; .* has no tables"):
         make_study().detector(run, None)
 
 

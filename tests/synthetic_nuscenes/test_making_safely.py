@@ -174,16 +174,24 @@ def test_a_worker_that_is_killed_ends_the_work_with_one_line() -> None:
         list(run_jobs(os._exit, [(1,), (1,)], 2, tqdm(disable=True)))
 
 
+def _be_seen_and_sleep(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(60)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_no_worker_outlives_its_parent_or_speaks_for_it(tmp_path: Path, how: signal.Signals) -> None:
     def work() -> None:
         try:
-            list(run_jobs(time.sleep, [(60,)] * 2, 2, tqdm(disable=True)))
+            list(run_jobs(_be_seen_and_sleep, [(started,)] * 2, 2, tqdm(disable=True)))
         except KeyboardInterrupt:
             os._exit(130)
 
+    started = tmp_path / "started"
+    started.mkdir()
     with forked(work, tmp_path / "errors") as parent:
-        wait_for(lambda: len(spawned_by(parent.pid)) == 2)
+        # A process that dies while Python starts its child leaves that with half a start, and a traceback of Python.
+        wait_for(lambda: len(list(started.iterdir())) == 2)
         workers = spawned_by(parent.pid)
         # As a terminal does for Ctrl-C: to the whole group.
         (os.killpg if how == signal.SIGINT else os.kill)(parent.pid, how)
