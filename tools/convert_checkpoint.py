@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from ponderv2.command_line import existing_file, run_tool, writable_file
+from ponderv2.command_line import existing_file, run_tool, writable_checkpoint
 
 RECIPES = Path(__file__).parents[1] / "configs"
 KINDS = ("unipad-camera", "unipad-lidar", "unipad-fusion", "uvtr-camera", "uvtr-lidar", "uvtr-fusion")
@@ -25,12 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=existing_file("recipe"), help="recipe of the model, instead of the one that the weights tell"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="changes to the recipe")
 
 
 def run(given: argparse.Namespace) -> None:
     """Convert the checkpoint."""
-    writable_file(given.out, "OUT")
+    writable_checkpoint(given.out, "OUT", [given.source], given.overwrite)
     from ponderv2.engine.convert import convert
     from ponderv2.engine.recipe_options import parse_options
 

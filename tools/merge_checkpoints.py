@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ponderv2.command_line import existing_file, existing_path, run_tool, writable_file
+from ponderv2.command_line import existing_file, existing_path, run_tool, writable_checkpoint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PREFIX",
         help="parts of the fusion model that start new although they belong to an encoder, as encoder.lidar.convs",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")
     parser.add_argument(
         "--no-head",
         action="store_true",
@@ -42,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Merge the models."""
-    writable_file(given.out, "OUT")
+    from ponderv2.checkpoints import resolve_checkpoint
+
+    inputs = [resolve_checkpoint(given.camera), resolve_checkpoint(given.lidar)]
+    writable_checkpoint(given.out, "OUT", inputs, given.overwrite)
     from ponderv2.engine.merge import merge
 
     merge(given.camera, given.lidar, given.out, given.config, given.allow_missing, head=not given.no_head)

@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import platform
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,19 +23,28 @@ from .report import markdown
 LEAST_SECONDS = 5.0
 """A part is not begun with less time than this."""
 
+PART_SECONDS = {"agreement": 180.0, "tests": 300.0, "precision": 180.0, "step": 180.0, "benchmark": 240.0}
+"""What a part of each kind may take; one that takes longer hangs, and has failed."""
+
 
 def run(given: argparse.Namespace) -> int:
     """Check this machine as the command line of tools/gpu_check.py says.
 
     Returns:
-        The exit code: 0 where everything that could be run passed, or there is no device; else 1.
+        The exit code: 0 where everything that could be run passed, or the machine has no device; else 1, also where it
+        has a device that torch does not find.
     """
     device = usable_device(given.device) if given.device or torch.cuda.is_available() else None
     result = {"device": describe(device), "python": platform.python_version(), "versions": versions()}
     if device is None:
-        print("no device: torch finds no GPU here, so there is nothing to check")
+        cards = cards_of_the_machine()
+        of = f"torch {torch.__version__} (CUDA {torch.version.cuda}) finds no GPU here"
+        if cards:
+            print(f"no device: {of}, but the machine has one: {cards[0]}; a build for CPUs, or an old driver?")
+        else:
+            print(f"no device: {of}, so there is nothing to check")
         _write(given, result)
-        return 0
+        return 1 if cards else 0
     print(f"checking {result['device']['name']}, at most {given.minutes:g} minutes", flush=True)
     end = time.monotonic() + 60 * given.minutes
     lacking = {level: missing(level) for level in given.levels}
@@ -42,8 +53,22 @@ def run(given: argparse.Namespace) -> int:
     result["parts"] = [_run(part, device, end, lacking[part.level]) for part in parts]
     _write(given, result)
     failed = [f"{row['kind']} {row['subject']}" for row in result["parts"] if row["state"] == "failed"]
-    print("failed: " + "; ".join(failed) if failed else "everything that was run passed")
+    skipped = sum(row["state"] == "skipped" for row in result["parts"])
+    told = "failed: " + "; ".join(failed) if failed else "everything that was run passed"
+    print(f"{told}; {skipped} of {len(parts)} parts skipped")
     return 1 if failed else 0
+
+
+def cards_of_the_machine() -> list[str]:
+    """Name the NVIDIA cards that the system knows, whether torch finds them or not: device files, or nvidia-smi's."""
+    files = [str(path) for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
+    if files or shutil.which("nvidia-smi") is None:
+        return files
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line for line in done.stdout.splitlines() if line.startswith("GPU ")] if done.returncode == 0 else []
 
 
 def describe(device: str | None) -> dict | None:
@@ -86,26 +111,44 @@ def _in_own_process(part: Part, device: str, seconds: float) -> dict:
         code = "import sys; from benchmarks.gpu_check.parts import main; main(*sys.argv[1:])"
         arguments = [part.kind, part.subject, part.level, device, str(seconds), str(output)]
         folders = [ROOT, ROOT / "projects" / "PonderV2", ROOT / "projects" / "SyntheticNuScenes"]
+        limit = min(seconds, PART_SECONDS[part.kind])
         environment = {"PYTHONPATH": os.pathsep.join([*map(str, folders), *(p for p in sys.path if p)])}
         try:
-            done = subprocess.run(
-                [sys.executable, "-c", code, *arguments],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                env=os.environ | environment,
-            )
+            code, told = _output_of([sys.executable, "-c", code, *arguments], limit, os.environ | environment)
         except subprocess.TimeoutExpired:
+            if limit < seconds:
+                return {
+                    "state": "failed",
+                    "reason": f"ended after {limit:.0f} s, the limit of a part",
+                }
             return {"state": "skipped", "reason": f"ended after {seconds:.0f} s, when the time was over"}
-        if done.returncode or not output.exists():
-            lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        if code or not output.exists():
+            lines = told.strip().splitlines() or [f"exit code {code}"]
             return {"state": "failed", "reason": lines[-1], "error": "\n".join(lines[-30:])}
         found = json.loads(output.read_text())
     state = "passed" if found.pop("passed") else "failed"
     if found.get("missing"):
         return {"state": "skipped", "reason": f"not installed: {', '.join(found['missing'])}"}
     return {"state": state, "found": found}
+
+
+def _output_of(command: list[str], seconds: float, environment: dict[str, str]) -> tuple[int, str]:
+    """Run a command and return its exit code and what it says; when the time is over, end it and all that it started.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True
+    ) as process:
+        try:
+            out, errors = process.communicate(timeout=seconds)
+        except BaseException:
+            # The tests run in a process of their own, which would go on.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, errors or out
 
 
 def _write(given: argparse.Namespace, result: dict) -> None:

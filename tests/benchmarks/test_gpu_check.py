@@ -35,7 +35,7 @@ def test_a_machine_without_a_gpu_is_told_so_at_once(repository, tmp_path):
     # Seconds of the processor: other work on the machine does not count.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("no device")
+    assert done.stdout.startswith(f"no device: torch {torch.__version__} (CUDA {torch.version.cuda}) finds no GPU")
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["device"] is None
     assert found["versions"]["torch"].startswith(torch.__version__.split("+")[0])
@@ -188,12 +188,54 @@ def test_each_part_has_a_process_of_its_own_so_one_that_fails_is_told_and_the_ot
     assert "agreement torch: passed" in told
 
 
-def test_nothing_is_begun_when_the_time_is_over(given):
+def test_a_part_that_hangs_has_failed_and_is_ended_with_all_that_it_started(given, monkeypatch, tmp_path, capsys):
+    hangs = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    inner = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    run = check._output_of
+    monkeypatch.setattr(check, "_output_of", lambda _, *rest: run([sys.executable, "-c", hangs, inner], *rest))
+    monkeypatch.setattr(check, "PART_SECONDS", dict.fromkeys(parts.KINDS, 4.0))
+    monkeypatch.setattr(check, "all_parts", lambda: [Part("agreement", "torch", "torch")])
+    arguments = given()
+    assert check.run(arguments) == 1
+    (part,) = json.loads(arguments.json.read_text())["parts"]
+    assert (part["state"], part["reason"]) == ("failed", "ended after 4 s, the limit of a part")
+    assert capsys.readouterr().out.splitlines()[-1] == "failed: agreement torch; 0 of 1 parts skipped"
+    status = Path("/proc", (tmp_path / "pid").read_text(), "status")
+    # Ended: gone, or a zombie until its new parent looks.
+    assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines whose GPU torch does not find")
+@pytest.mark.parametrize(("cards", "code"), [([], 0), (["/dev/nvidia0"], 1)])
+def test_a_card_that_torch_does_not_find_is_no_machine_without_a_gpu(given, monkeypatch, capsys, cards, code):
+    monkeypatch.setattr(check, "cards_of_the_machine", lambda: cards)
+    assert check.run(given(device=None)) == code
+    told = capsys.readouterr().out
+    assert told.startswith(f"no device: torch {torch.__version__} (CUDA {torch.version.cuda}) finds no GPU")
+    assert all(card in told for card in cards)
+
+
+def test_cards_are_those_that_the_driver_lists(monkeypatch, tmp_path):
+    monkeypatch.setattr(check, "Path", lambda *_: tmp_path)
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A100 (UUID: x)'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert check.cards_of_the_machine() == ["GPU 0: NVIDIA A100 (UUID: x)"]
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert check.cards_of_the_machine() == []
+    (tmp_path / "nvidia0").touch()
+    assert check.cards_of_the_machine() == [str(tmp_path / "nvidia0")]
+
+
+def test_nothing_is_begun_when_the_time_is_over(given, capsys):
     arguments = given(minutes=0.05)
     assert check.run(arguments) == 0
     result = json.loads(arguments.json.read_text())
     assert {part["state"] for part in result["parts"]} == {"skipped"}
     assert {part["reason"] for part in result["parts"]} == {"no time left"}
+    number = len(all_parts())
+    assert capsys.readouterr().out.endswith(f"everything that was run passed; {number} of {number} parts skipped\n")
 
 
 def test_a_level_lacks_what_the_levels_before_it_lack(monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ponderv2.command_line import writable_file, writable_folder
+from ponderv2.command_line import writable_checkpoint, writable_file, writable_folder
 from ponderv2.errors import UserError
 
 
@@ -35,3 +35,20 @@ def test_what_cannot_be_written_is_named_with_its_option(tmp_path):
         writable_folder(tmp_path / "file", "--out")
     with pytest.raises(UserError, match="--out /proc/x: nothing can be written there"):
         writable_folder(type(tmp_path)("/proc/x"), "--out")
+
+
+def test_a_checkpoint_replaces_no_input_and_nothing_else_unless_told(tmp_path):
+    source, other, link = tmp_path / "source.pth", tmp_path / "other.pth", tmp_path / "link.pth"
+    source.write_text("source")
+    other.write_text("other")
+    link.symlink_to(source)
+    writable_checkpoint(tmp_path / "new.pth", "OUT", [source], overwrite=False)
+    writable_checkpoint(other, "OUT", [source], overwrite=True)
+    with pytest.raises(UserError, match=r"OUT .*other\.pth: is there already; give --overwrite"):
+        writable_checkpoint(other, "OUT", [source], overwrite=False)
+    for same in (source, link):
+        with pytest.raises(UserError, match=r"is the input .*source\.pth, which would be lost"):
+            writable_checkpoint(same, "OUT", [source], overwrite=True)
+    with pytest.raises(UserError, match=r"new: expected a file \*\.pth"):
+        writable_checkpoint(tmp_path / "new", "OUT", [source], overwrite=True)
+    assert source.read_text() == "source"

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from ponderv2.checkpoints import config_from_data, config_to_data
 from ponderv2.checkpoints.encoder_config import build_encoder
+from ponderv2.errors import UserError
 from ponderv2.geometry import sample_volume
 from ponderv2.lifting import SplatLift
 from ponderv2.registry import MODELS
@@ -55,6 +56,11 @@ def test_a_camera_encoder_splats_as_published():
     assert (places - places.round()).abs().min() > 1e-5
     assert expected.abs().max() > 0.01
     torch.testing.assert_close(volume.data, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_offsets_that_the_published_placement_would_ignore_are_refused():
+    with pytest.raises(UserError, match=r"neck_offsets: \(1\.5, 3\.5\) does not go with .*placement='published'"):
+        MODELS.build(published_config(neck_offsets=(1.5, 3.5)))
 
 
 def test_the_renderer_reads_a_volume_from_end_to_end_and_the_detection_head_at_the_centers_of_cells():

@@ -206,6 +206,16 @@ def test_autocast_trains_the_field_wherever_its_backward_pass_is(chunk_size):
         torch.testing.assert_close(one, other, rtol=0.05, atol=0.05 * float(other.abs().max()))
 
 
+def test_signed_distances_tell_near_points_apart_under_autocast():
+    field, volume = _field().float(), FeatureVolume(_volume().data[:1].float(), GRID)
+    points = torch.tensor([6.0, 1.0, 0.5]) + torch.arange(200.0)[None, :, None] * torch.tensor([0.01, 0.0, 0.0])
+    expected = field.sdf(volume, points)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = field.sdf(volume, points)
+    assert torch.equal(found, expected)
+    assert len(found.unique()) > 190
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])

@@ -116,8 +116,6 @@ def test_float16_around_it_changes_nothing():
 
 def test_bfloat16_around_it_leaves_distances_and_normals_in_float32_and_colours_near():
     renderer, volume, origins, directions = _setup(1)
-    # The places of samples may hang on bfloat16; of proposals alone they do not.
-    renderer.sampler = HierarchicalSampler(16, 0)
     plain = renderer(volume, origins, directions)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = renderer(volume, origins, directions)
@@ -126,15 +124,6 @@ def test_bfloat16_around_it_leaves_distances_and_normals_in_float32_and_colours_
     assert inside.rgb.dtype == torch.float32
     assert not torch.equal(plain.rgb, inside.rgb)
     torch.testing.assert_close(plain.rgb, inside.rgb, rtol=0, atol=0.01)
-
-
-def test_samples_that_bfloat16_proposes_are_near_those_of_float32():
-    renderer, volume, origins, directions = _setup(1)
-    plain = renderer(volume, origins, directions)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = renderer(volume, origins, directions)
-    spacing = (plain.t[..., -1] - plain.t[..., 0]) / 12
-    assert ((plain.t - inside.t).abs().mean(dim=-1) < 0.2 * spacing).all()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

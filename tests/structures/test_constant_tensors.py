@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ponderv2.structures import VoxelGrid, constant
 
@@ -24,6 +26,39 @@ def test_a_constant_that_inference_has_built_can_be_trained_with():
     leaf = torch.ones(2, requires_grad=True)
     (leaf * scale).sum().backward()
     torch.testing.assert_close(leaf.grad, scale)
+
+
+def test_fake_tensors_are_not_kept_and_real_ones_not_mixed_with_them():
+    values = (0.25, 7.125)
+    with FakeTensorMode() as mode:
+        first = constant(values, "cpu")
+        assert isinstance(first, FakeTensor)
+    real = constant(values, "cpu")
+    assert type(real) is torch.Tensor
+    assert real.tolist() == [0.25, 7.125]
+    with mode:
+        assert (first + constant(values, "cpu")).shape == (2,)
+
+
+def test_another_mode_keeps_nothing_but_finds_what_is_kept():
+    with _Plain():
+        assert constant((0.5, 9.125), "cpu") is not constant((0.5, 9.125), "cpu")
+    kept = constant((0.5, 9.125), "cpu")
+    with _Plain():
+        assert constant((0.5, 9.125), "cpu") is kept
+
+
+class _Plain(TorchDispatchMode):
+    """Any mode that is not of fake tensors."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_constant_into_which_something_has_written_is_an_error():
+    constant((3.5, 8.25), "cpu").add_(1)
+    with pytest.raises(RuntimeError, match=r"constant \(3\.5, 8\.25\): something has written"):
+        constant((3.5, 8.25), "cpu")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

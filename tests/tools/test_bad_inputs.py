@@ -195,6 +195,12 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
     "merge_checkpoints": [
         (["{nowhere}.pth", *MERGE[1:]], r"checkpoint .*nowhere\.pth does not exist"),
         ([*MERGE[:2], "{empty}", *MERGE[3:]], r"OUT .*empty: expected a file, found a folder"),
+        ([*MERGE[:2], "{out}/merged.ckpt", *MERGE[3:]], r"OUT .*merged\.ckpt: expected a file \*\.pth"),
+        (
+            ["{foreign_checkpoint}", "{encoder}", "{foreign_checkpoint}", *MERGE[3:], "--overwrite"],
+            r"is the input .*foreign",
+        ),
+        ([*MERGE[:2], "{foreign_checkpoint}", *MERGE[3:]], r"foreign\.pth: is there already; give --overwrite"),
         ([*MERGE[:2], "/proc/merged.pth", *MERGE[3:]], r"OUT /proc/merged\.pth: cannot be written"),
         ([*MERGE[:-1], "{detector_recipe}"], r"expected a model with an encoder of camera and lidar"),
         ([*MERGE[:-1], "{nowhere}.py"], r"recipe .*nowhere\.py does not exist"),
@@ -216,6 +222,9 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*CONVERT[:3], "ponder"], r"--from: invalid choice: 'ponder'"),
         (["{nowhere}.pth", *CONVERT[1:]], r"checkpoint .*nowhere\.pth does not exist"),
         ([CONVERT[0], "{empty}", *CONVERT[2:]], r"OUT .*empty: expected a file, found a folder"),
+        ([CONVERT[0], "{out}/converted", *CONVERT[2:]], r"OUT .*converted: expected a file \*\.pth"),
+        ([CONVERT[0], CONVERT[0], *CONVERT[2:], "--overwrite"], r"published\.pth: is the input .*published\.pth"),
+        ([CONVERT[0], "{foreign_checkpoint}", *CONVERT[2:]], r"foreign\.pth: is there already; give --overwrite"),
         (["{torn_checkpoint}", *CONVERT[1:]], r"cannot read .*torn\.pth as a checkpoint"),
         (["{hostile_checkpoint}", *CONVERT[1:]], r"hostile\.pth"),
         (["{keyless_checkpoint}", *CONVERT[1:]], r"keyless\.pth: expected a checkpoint with the key 'state_dict'"),

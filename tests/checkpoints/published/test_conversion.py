@@ -1,5 +1,6 @@
 """Published state dicts fit the recipes: nothing missing, nothing left over; and errors name the first keys."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ponderv2.checkpoints.published import convert_published, fitting_recipe
-from ponderv2.checkpoints.published.published_layouts import change_layouts
+from ponderv2.checkpoints.published.published_layouts import change_layouts, join_conditions
 from ponderv2.checkpoints.published.published_names import rename
 from ponderv2.engine import load_config
 from ponderv2.engine.convert import model_shapes
@@ -103,6 +104,25 @@ def test_keys_that_are_left_over_are_named_as_published(lidar):
     more = {"pts_bbox_head.cls_branches.2.0.bias": torch.ones(16)}
     with pytest.raises(UserError, match=r"1 left over: pts_bbox_head\.cls_branches\.2\.0\.bias$"):
         convert_published(published | more, own, "file")
+
+
+def test_two_weights_of_one_name_are_both_named(lidar):
+    published, own = lidar
+    block = "pts_middle_encoder.encoder_layers.encoder_layer1"
+    key = next(name for name in published if name.startswith(block) and name.endswith(".0.weight"))
+    other = f"{block}.9.0.weight"
+    message = (
+        rf"^file: {re.escape(key)} and {re.escape(other)} of its state_dict are both encoder\.pts_middle_encoder\.down"
+    )
+    with pytest.raises(UserError, match=message):
+        convert_published(published | {other: published[key]}, own, "file")
+
+
+def test_a_layer_that_is_missing_is_not_replaced_by_one_after_it():
+    joined = {f"field.condition_proj.{k}.weight": torch.ones(2, 3) for k in (0, 1)}
+    assert join_conditions(joined).keys() == {"field.condition_proj.weight"}
+    gap = {f"field.condition_proj.{k}.weight": torch.ones(2, 3) for k in (0, 2)}
+    assert join_conditions(gap).keys() == gap.keys()
 
 
 def test_another_shape_is_named(lidar):

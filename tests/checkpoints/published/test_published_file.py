@@ -52,6 +52,23 @@ def test_every_kind_is_read(kind, tmp_path):
         ({5: torch.ones(1)}, "unipad-lidar", r"5 of its state_dict is a Tensor, expected a tensor"),
         ({LIDAR: torch.tensor([1.0, float("nan")])}, "unipad-lidar", r"conv_out\.1\.bias .* not finite"),
         ({LIDAR: torch.ones(2, dtype=torch.complex64)}, "unipad-lidar", r"no plain tensor of real numbers"),
+        ({LIDAR: torch.ones(2, 2).to_sparse()}, "unipad-lidar", r"no plain tensor of real numbers"),
+        ({LIDAR: torch.ones(2, device="meta")}, "unipad-lidar", r"conv_out\.1\.bias .* no values \(device meta\)"),
+        (
+            {LIDAR: torch.ones(2).to(torch.float8_e4m3fn)},
+            "unipad-lidar",
+            r"is of torch\.float8_e4m3fn, expected float64",
+        ),
+        ({LIDAR: torch.ones(2, dtype=torch.int64)}, "unipad-lidar", r"is of torch\.int64, expected float64 or float32"),
+        ({LIDAR: torch.ones(2, dtype=torch.bool)}, "unipad-lidar", r"is of torch\.bool, expected float64 or float32"),
+        *(
+            ({LIDAR: torch.ones(2), name: torch.tensor(1.0)}, "unipad-lidar", rf"{name} of its .* is a single number")
+            for name in (
+                "pts_bbox_head.transformer.decoder.layers.0.attentions.0.attn.in_proj_weight",
+                "pts_bbox_head.cls_branches.0.6.bias",
+                "pts_bbox_head.reg_branches.0.4.bias",
+            )
+        ),
         ({}, "unipad-lidar", r"expected a checkpoint with the key 'state_dict', found \['meta', 'state_dict'\]"),
         ({"encoder.x": torch.ones(2)}, "unipad-lidar", r"starts with img_backbone\. or .*, the first is encoder\.x;"),
         (

@@ -1,7 +1,6 @@
 """Every published weight has a name here, in each of the four detectors and the three pre-trainings."""
 
 import hashlib
-import re
 
 import pytest
 
@@ -45,7 +44,7 @@ def test_every_weight_has_a_name_of_its_own(model):
 
 def test_no_name_has_two_rules_and_no_rule_is_idle():
     published = {name for shapes in ALL.values() for name in shapes()}
-    about = {rule: {name for name in published if re.fullmatch(rule.published, name)} for rule in RULES}
+    about = {rule: {name for name in published if rule.match(name)} for rule in RULES}
     assert [rule.published for rule, names in about.items() if not names] == []
     assert sum(map(len, about.values())) == len(set().union(*about.values()))
 
@@ -59,6 +58,11 @@ def test_no_name_has_two_rules_and_no_rule_is_idle():
         "pts_bbox_head.transformer.decoder.layers.0.attentions.2.output_proj.weight",
         "encoder.img_neck.fpn_convs.0.conv.weight",
         "pts_middle_encoder.mtoken",
+        # Numbers that are written in another way, or none from 1 on.
+        "img_neck.fpn_convs.00.conv.weight",
+        "pts_bbox_head.cls_branches.0.\u0666.weight",
+        "pts_middle_encoder.encoder_layers.encoder_layer0.0.conv1.weight",
+        "pts_bbox_head.conv_trans_head_0.0.weight",
         "",
     ],
 )

@@ -163,6 +163,33 @@ def test_a_pickle_of_anything_but_tensors_is_refused_and_does_not_run(tmp_path):
         convnext(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9], ids=["empty", "its start", "all but its end"])
+def test_a_file_that_is_cut_short_is_one_line_with_its_name(tmp_path, name, kept):
+    path = tmp_path / name
+    if name.endswith(".bin"):
+        torch.save(classifier().state_dict(), path)
+    else:
+        classifier().save_pretrained(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(UserError, match=re.escape(name)) as error:
+        convnext(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_damaged_inside_is_one_line_with_its_name(tmp_path):
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(classifier().state_dict(), path)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"PK\x01\x02")
+    content[start : start + 4] = b"torn"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"pytorch_model\.bin") as error:
+        convnext(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_weights_of_another_size_are_refused(tmp_path):
     classifier().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"another size.*patch_embeddings\.weight \(8, 3, 4, 4\) -> \(16,"):

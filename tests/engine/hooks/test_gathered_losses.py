@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ponderv2.engine import GatheredRuntimeInfoHook
+from ponderv2.engine.hooks import gathered_losses
 
 INTERVAL, ITERATIONS = 4, 10
 
@@ -83,3 +84,35 @@ def test_what_is_left_is_handed_over_before_validation():
     hook.before_val(runner)
     assert hub.get_scalar("train/loss").current() == 2.0
     assert hub.get_scalar("train/lr").current() == 0.5
+
+
+def test_losses_of_any_shape_with_one_number_are_handed_over_in_their_order():
+    hook = GatheredRuntimeInfoHook()
+    hub = MessageHub.get_instance("shapes")
+    hook._kept = [{"loss": torch.tensor(2.0), "row": torch.tensor([3.0]), "whole": torch.tensor([[4]])}]
+    hook._hand_over(Mock(spec=Runner, message_hub=hub))
+    assert [hub.get_scalar(f"train/{name}").current() for name in ("loss", "row", "whole")] == [2.0, 3.0, 4.0]
+
+
+class _Elsewhere(torch.Tensor):
+    """A number that says it is on another device."""
+
+    device = property(lambda self: self.place)
+
+    def reshape(self, shape):
+        return self.as_subclass(torch.Tensor).reshape(shape)
+
+
+def _elsewhere(value: float, device: str) -> torch.Tensor:
+    tensor = torch.tensor(value).as_subclass(_Elsewhere)
+    tensor.place = torch.device(device)
+    return tensor
+
+
+def test_losses_of_several_devices_are_read_device_by_device(monkeypatch):
+    stacked = []
+    stack = torch.stack
+    monkeypatch.setattr(torch, "stack", lambda tensors: stacked.append(len(tensors)) or stack(tensors))
+    given = [_elsewhere(1.0, "cpu"), _elsewhere(2.0, "cuda:0"), _elsewhere(3.0, "cpu"), _elsewhere(4.0, "cuda:1")]
+    assert gathered_losses._numbers(given) == [1.0, 2.0, 3.0, 4.0]
+    assert stacked == [2, 1, 1]

@@ -1,6 +1,7 @@
 """Outputs are tried before the work starts, not when hours of it are to be written."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ponderv2.errors import UserError
@@ -29,6 +30,31 @@ def writable_file(path: Path | None, option: str) -> None:
             path.unlink()
     except OSError as error:
         raise UserError(f"{option} {path}: cannot be written, {_reason(error)}") from error
+
+
+def writable_checkpoint(path: Path, option: str, inputs: Sequence[Path], overwrite: bool) -> None:
+    """Check as `writable_file` does that a checkpoint can be written, and that nothing of the user's is lost.
+
+    Args:
+        path: the checkpoint.
+        option: the option that names it, for the error.
+        inputs: files that are read for it.
+        overwrite: whether another file may be replaced.
+
+    Raises:
+        UserError: it cannot be written, its name does not end in .pth, it is one of the inputs, or it is there already
+            and may not be replaced.
+    """
+    writable_file(path, option)
+    if path.suffix != ".pth":
+        raise UserError(f"{option} {path}: expected a file *.pth")
+    if not path.exists():
+        return
+    same = next((given for given in inputs if given.exists() and path.samefile(given)), None)
+    if same is not None:
+        raise UserError(f"{option} {path}: is the input {same}, which would be lost; give another {option}")
+    if not overwrite:
+        raise UserError(f"{option} {path}: is there already; give --overwrite to replace it, or another {option}")
 
 
 def writable_folder(path: Path | None, option: str) -> None:

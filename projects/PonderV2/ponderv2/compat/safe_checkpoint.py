@@ -155,8 +155,11 @@ def _check_container(path: Path) -> bool:
     if start != b"PK\x03\x04" or not zipfile.is_zipfile(path):
         reason = "its end is missing" if start == b"PK\x03\x04" else "torch.save did not write it"
         raise CorruptCheckpointError(path, reason)
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise CorruptCheckpointError(path, str(error)) from error
     if any(name.endswith("constants.pkl") for name in names):
         raise UnsafeCheckpointError(path, "TorchScript program")
     if not any(name.endswith("/data.pkl") for name in names):

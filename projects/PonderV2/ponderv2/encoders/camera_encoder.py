@@ -38,7 +38,8 @@ class CameraEncoder(BaseModule):
             them from the backbone's, see `neck_map_offsets`.
 
     Raises:
-        ValueError: when `neck_offsets` are not as many as `neck_strides`, or not given and not to be found.
+        ValueError: when `neck_offsets` are not as many as `neck_strides`, not given and not to be found, or given for a
+            grid with the published placement.
     """
 
     def __init__(
@@ -114,6 +115,11 @@ class CameraEncoder(BaseModule):
 
     def _offsets(self, given: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if self.grid.published:
+            if given is not None:
+                raise UserError(
+                    f"neck_offsets: {tuple(given)} does not go with the grid's placement='published', which takes "
+                    "every map for tiles of the image; expected None"
+                )
             # The published code takes every map for tiles of the image.
             return None
         if given is None:

@@ -34,9 +34,10 @@ class PrecisionOptimWrapper(OptimWrapper):
     """mmengine's optimiser wrapper, which here can compute in bfloat16 by autocast, on a CPU too.
 
     Recipes train with it. The published ones use float16 with a loss scale of 32; bfloat16 has the range of float32, so
-    nothing is scaled. Weights, their gradients and the optimiser stay in float32, and so do geometry, signed distances
-    and losses, whose modules switch autocast off. For float16 there is mmengine's `AmpOptimWrapper`, which needs a GPU.
-    Results in bfloat16 are not those in float32, nor are they the same on every kind of CPU. Evaluation is in float32.
+    nothing is scaled. Weights, their gradients and the optimiser stay in float32, and so do geometry, signed distances,
+    those of a sampler's proposals too, normals and losses, whose modules switch autocast off; colors do not. For
+    float16 there is mmengine's `AmpOptimWrapper`, which needs a GPU. Results in bfloat16 are not those in float32, nor
+    are they the same on every kind of CPU. Evaluation is in float32.
 
     Args:
         precision: "float32", "bfloat16" or "auto": bfloat16 where the device has instructions for it, else float32.

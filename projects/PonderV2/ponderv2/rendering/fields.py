@@ -174,14 +174,18 @@ class SDFField(nn.Module):
     def sdf(self, volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q"]:
         """Compute the signed distances alone (scene units) of points in metres, as samplers need them for proposals.
 
+        They are computed in the precision of points and volume, single at least, whatever autocast is on around them:
+        in half precision, points a few centimeters apart would be the same one.
+
         Raises:
             NotImplementedError: when a gradient for the points is asked for.
         """
         refuse_gradients(points, "points")
         points = points.to(precision_of(volume.data, points))
-        features = trilinear(volume.data, volume.grid.to_index(points)).flatten(0, 1)
-        scaled = (points * volume.grid.scene_scale).flatten(0, 1)
-        (sdf,) = apply_in_chunks(self._distance, self.sdf_mlp, self._chunk_size(scaled), scaled, features)
+        with torch.autocast(points.device.type, enabled=False):
+            features = trilinear(volume.data, volume.grid.to_index(points)).flatten(0, 1)
+            scaled = (points * volume.grid.scene_scale).flatten(0, 1)
+            (sdf,) = apply_in_chunks(self._distance, self.sdf_mlp, self._chunk_size(scaled), scaled, features)
         return sdf.unflatten(0, points.shape[:2])
 
     def forward(

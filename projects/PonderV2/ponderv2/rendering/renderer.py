@@ -17,9 +17,9 @@ class VolumeRenderer(nn.Module):
     """Renders rays through a feature volume with a signed-distance field.
 
     Inside, lengths are scene units: metres × `VoxelGrid.scene_scale`, isotropic, so the field sees numbers
-    of order one at any range. Everything runs in float32 whatever autocast is on around it; but in bfloat16, whose
-    range is that of float32, autocast holds for what depth does not hang on: colours, and the proposals by which
-    the sampler chooses its samples. All rays of all cameras and samples are one program.
+    of order one at any range. Everything runs in float32 whatever autocast is on around it, the proposals by which the
+    sampler chooses its samples included; but in bfloat16, whose range is that of float32, autocast holds for colours,
+    on which no depth hangs. All rays of all cameras and samples are one program.
 
     Args:
         field: signed distance, normal and colour of points; it is called, and asked for `sdf`, as `SDFField` is.
@@ -83,9 +83,7 @@ class VolumeRenderer(nn.Module):
 
         def sdf_along_rays(t: Tensor) -> Tensor:
             points = _points(origins, directions, t / scale)
-            # Without autocast's cache: weights that are cast here have no graph, and others would find them there.
-            with torch.autocast(points.device.type, torch.bfloat16, enabled=low, cache_enabled=False):
-                return self.field.sdf(frozen, points).reshape(t.shape)
+            return self.field.sdf(frozen, points).reshape(t.shape)
 
         samples = self.sampler(near * scale, far * scale, sdf_along_rays, self.training, generator, self.opacity)
         shape = samples.t.shape

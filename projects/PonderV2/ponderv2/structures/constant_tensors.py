@@ -1,12 +1,18 @@
 """Small constant tensors that are built once and kept, by value, device and type."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from ponderv2.shapes import Float, Int
+
+_MOST = 1024
+"""So many constants are kept; those beyond are built at each call."""
+
+_kept: dict[tuple[tuple[float | int, ...], torch.device, torch.dtype], Tensor] = {}
 
 
 def constant(
@@ -21,6 +27,9 @@ def constant(
         values: the numbers.
         device: where the tensor is; None is torch's default device.
         dtype: its type.
+
+    Raises:
+        RuntimeError: something has written into the tensor since it was built.
     """
     values = tuple(values)
     if torch.compiler.is_compiling():
@@ -29,11 +38,17 @@ def constant(
     device = torch.get_default_device() if device is None else torch.device(device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
-    return _kept(values, device, dtype)
-
-
-@lru_cache(maxsize=1024)
-def _kept(values: tuple[float | int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    # What is made in inference mode could not take part in training later.
-    with torch.inference_mode(False):
-        return torch.tensor(values, device=device, dtype=dtype)
+    key = (values, device, dtype)
+    modes = _get_current_dispatch_mode_stack()
+    # Fake tensors and real ones do not mix.
+    found = None if any(isinstance(mode, FakeTensorMode) for mode in modes) else _kept.get(key)
+    if found is None:
+        # What is made in inference mode could not take part in training later.
+        with torch.inference_mode(False):
+            found = torch.tensor(values, device=device, dtype=dtype)
+        # A dispatch mode may make something else than a plain tensor, which must not outlive it.
+        if not modes and len(_kept) < _MOST:
+            _kept[key] = found
+    elif found._version != 0:
+        raise RuntimeError(f"constant {values}: something has written into this shared tensor; clone it before")
+    return found

@@ -58,8 +58,8 @@ def convert_published(
         classes: the classes that the published detector tells apart, by label.
 
     Raises:
-        UserError: published weights are left over, or the model has weights that they do not give or has them in other
-            shapes. The first keys of each are named.
+        UserError: two published weights have one name here, published weights are left over, or the model has weights
+            that they do not give or has them in other shapes. The first keys of each are named.
     """
     fusion = len(sensors_of(published)) > 1
     named: dict[str, Tensor] = {}
@@ -73,6 +73,8 @@ def convert_published(
             unused[key] = reason
         elif name is None:
             left_over.append(key)
+        elif name in origin:
+            raise UserError(f"{where}: {origin[name]} and {key} of its state_dict are both {name} here; expected one")
         else:
             named[name], origin[name] = value, key
     weights = change_layouts(named, classes)

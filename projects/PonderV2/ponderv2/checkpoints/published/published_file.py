@@ -1,5 +1,6 @@
 """Reading a published checkpoint: what it holds, or in one line why it is none."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,13 @@ KINDS = {
     for name, sensors in (("camera", ("camera",)), ("lidar", ("lidar",)), ("fusion", ("camera", "lidar")))
 }
 """Who published a checkpoint and for which sensors, and the sensors whose encoders it holds."""
+
+
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_INTEGERS = (torch.int64, torch.int32)
+
+_SINGLE_NUMBERS = r".*\.(num_batches_tracked|deviation_network\.variance|laplace_density\.\w+)"
+"""Published names that may be a single number, without an axis."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +75,16 @@ def sensors_of(weights: Mapping[str, Tensor]) -> tuple[str, ...]:
 def _check_weight(path: Path, name: object, value: object) -> None:
     if not isinstance(name, str) or not isinstance(value, Tensor):
         raise UserError(f"{path}: {name} of its state_dict is a {type(value).__name__}, expected a tensor")
-    if value.is_sparse or value.is_quantized or value.is_complex():
+    if value.layout != torch.strided or value.is_quantized or value.is_complex():
         raise UserError(f"{path}: {name} of its state_dict is no plain tensor of real numbers")
+    if value.device.type == "meta":
+        raise UserError(f"{path}: {name} of its state_dict has a shape alone and no values (device meta)")
+    is_counter = name.endswith(".num_batches_tracked")
+    if value.dtype not in _FLOATS and not (is_counter and value.dtype in _INTEGERS):
+        expected = " or ".join(str(dtype).removeprefix("torch.") for dtype in (*_FLOATS, *_INTEGERS * is_counter))
+        raise UserError(f"{path}: {name} of its state_dict is of {value.dtype}, expected {expected}")
+    if value.dim() == 0 and not re.fullmatch(_SINGLE_NUMBERS, name):
+        raise UserError(f"{path}: {name} of its state_dict is a single number, expected a tensor with axes")
     if value.is_floating_point() and not value.isfinite().all():
         raise UserError(f"{path}: {name} of its state_dict has values that are not finite")
 

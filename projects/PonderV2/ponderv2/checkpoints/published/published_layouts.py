@@ -155,7 +155,14 @@ def join_conditions(weights: Weights) -> Weights:
             layers.setdefault(f"{part}.condition_proj.{kind}", {})[int(layer)] = value
         else:
             joined[name] = value
-    return joined | {name: torch.cat([by_layer[k] for k in sorted(by_layer)]) for name, by_layer in layers.items()}
+    for name, by_layer in layers.items():
+        if sorted(by_layer) == list(range(len(by_layer))):
+            joined[name] = torch.cat([by_layer[k] for k in sorted(by_layer)])
+        else:
+            # A layer is missing: what is left must not take its place.
+            part, _, kind = name.rpartition(".")
+            joined |= {f"{part}.{k}.{kind}": value for k, value in by_layer.items()}
+    return joined
 
 
 def scalar_sharpness(weights: Weights) -> Weights:

@@ -1,6 +1,5 @@
 """Loading of image backbones' weights from a local path or the Hugging Face hub: tensors only, never pickles."""
 
-import pickle
 import re
 import ssl
 import urllib.error
@@ -8,10 +7,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ponderv2.compat.safe_checkpoint import UnsafeCheckpointError, load_checkpoint_file
 from ponderv2.errors import UserError
 
 _FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
@@ -89,25 +88,21 @@ def locate_weights(weights: str) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file, or of a checkpoint that torch reads with `weights_only=True`.
+    """Read the tensors of a safetensors file, or of a checkpoint that the safe loader reads.
 
     Raises:
-        ValueError: when the file holds anything but tensors.
+        FileNotFoundError: there is no such file.
+        UserError: the file is cut short, damaged, or holds anything but tensors.
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        content = load_checkpoint_file(path)
+    except UnsafeCheckpointError as error:
         raise UserError(
-            f"{path} is not a plain file of tensors, and other pickles are not read here because they can "
-            "run code: convert it to safetensors"
+            f"{path} is not a plain file of tensors, it asks for `{error.refused}`, and other pickles are not read "
+            "here because they can run code: convert it to safetensors"
         ) from error
-    if isinstance(content, dict):
-        content = next((content[key] for key in _NESTED_IN if isinstance(content.get(key), dict)), content)
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    content = next((content[key] for key in _NESTED_IN if isinstance(content.get(key), dict)), content)
+    if not all(isinstance(value, Tensor) for value in content.values()):
         raise UserError(f"{path} holds something else than a dict of tensors")
     return content
 

@@ -10,6 +10,19 @@ from torch import Tensor
 from ponderv2.registry import HOOKS
 
 
+def _numbers(tensors: Sequence[Tensor]) -> list[float]:
+    """Read tensors of one number each, of any shape, in one transfer from each device."""
+    places: dict[torch.device, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        places.setdefault(tensor.device, []).append(place)
+    numbers = [0.0] * len(tensors)
+    for of_device in places.values():
+        values = torch.stack([tensors[place].reshape(()).double() for place in of_device]).tolist()
+        for place, value in zip(of_device, values, strict=True):
+            numbers[place] = value
+    return numbers
+
+
 @HOOKS.register_module()
 class GatheredRuntimeInfoHook(RuntimeInfoHook):
     """mmengine's `RuntimeInfoHook`, which here reads the losses of many iterations from the device at once.
@@ -47,7 +60,7 @@ class GatheredRuntimeInfoHook(RuntimeInfoHook):
     def _hand_over(self, runner: Runner) -> None:
         kept, self._kept = getattr(self, "_kept", []), []
         tensors = [value for outputs in kept for value in outputs.values() if isinstance(value, Tensor)]
-        numbers = iter(torch.stack([t.double() for t in tensors]).tolist() if tensors else ())
+        numbers = iter(_numbers(tensors))
         for outputs in kept:
             for name, value in outputs.items():
                 runner.message_hub.update_scalar(f"train/{name}", next(numbers) if isinstance(value, Tensor) else value)
