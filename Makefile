@@ -27,6 +27,14 @@ setup: $(STAMP)
 # Three steps, because mmcv's build looks for torch in the environment it is built for. The pins
 # of all three are those of requirements.txt; --no-deps because that file is already the whole set.
 $(STAMP): requirements.txt pyproject.toml
+	@if test -x $(PY) && ! test -e $@; then \
+	  want=$$(sed -n 's/^torch==//p' requirements.txt); \
+	  found=$$($(PY) -c "import importlib.metadata as m; print(next((d.version for d in m.distributions(name='torch')), ''))"); \
+	  case "$${found%%+*}" in ""|"$$want") ;; *) \
+	    echo "$(VENV) has torch $$found, and make setup installs $$want: another environment; move it away, or make setup VENV=.venv-cpu" >&2; \
+	    exit 2;; \
+	  esac; \
+	fi
 	@test -x $(PY) || { echo "[1/4] creating $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
 	@echo "[2/4] torch, numpy and the build tools"
 	@$(PIP) install -q -c requirements.txt setuptools wheel ninja psutil numpy torch

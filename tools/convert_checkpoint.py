@@ -20,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("out", type=Path, help="checkpoint to write, .pth; of the recipe that the tool names")
     parser.add_argument(
-        "--from", dest="kind", choices=KINDS, required=True, help="who published it, and for which sensors"
+        "--from",
+        dest="kind",
+        choices=KINDS,
+        required=True,
+        help="who published it, and for which sensors; uvtr-camera and uvtr-fusion are always refused: their "
+        "ResNets have deformable convolutions, which are not here",
     )
     parser.add_argument(
         "--config", type=existing_file("recipe"), help="recipe of the model, instead of the one that the weights tell"

@@ -5,8 +5,9 @@ Aims at: 73.2 NDS / 69.9 mAP on nuScenes val (published, UniPAD; its config eval
 this one on all); UVTR itself, with a ResNet-101 and milder augmentation, 70.2 / 65.4 (published).
 A user who merged UniPAD's own weights and trained its config got 71.7 / 67.3 (UniPAD#19).
 Ground-truth sampling in sweeps and images for the first 15 of 20 epochs (tools/create_data.py --image-crops). Both
-encoders and the head come from the final camera and LiDAR detectors, merged into `work_dirs/merged.pth` as the ablation
-says.
+encoders and the head come from the final camera and LiDAR detectors, `uvtr_camera_convnext_s_vs0p075_4xb1_24e_nuscenes`
+and `uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes`: `tools/merge_checkpoints.py CAMERA LIDAR work_dirs/merged.pth
+--config THIS`, with their work dirs.
 `tools/test.py --tta` scores with 12 passes.
 """
 

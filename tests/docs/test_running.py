@@ -79,6 +79,9 @@ class Route:
         if given.image_crops:
             self.make(given.root / "nuscenes_gt_database_train/index.pkl")
 
+    def gpu_check(self, given: argparse.Namespace, line: str) -> None:
+        self.make(*(file for file in (given.json, given.markdown) if file))
+
     def check_data(self, given: argparse.Namespace, line: str) -> None:
         self.expect(given.infos, line)
 

@@ -134,7 +134,7 @@ def test_the_tool_says_which_weights_went_where_and_how_to_test(published, conve
         converted.parents[1] / "published.pth",
         tmp_path / "out.pth",
         "--from",
-        "uvtr-lidar",
+        "unipad-lidar",
         "--config",
         RECIPE,
     ]
@@ -157,3 +157,19 @@ def test_a_recipe_of_another_model_is_refused_and_nothing_is_written(converted, 
     with pytest.raises(UserError, match=r"published\.pth does not fit the model, weights are .* missing: "):
         convert(source, tmp_path / "deep" / "out.pth", "unipad-lidar", RECIPE.parents[1])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_does_not_fit_names_the_recipe_it_was_taken_for(published, tmp_path):
+    headless = {name: value for name, value in published.items() if not name.startswith("pts_bbox_head.")}
+    torch.save({"meta": {}, "state_dict": headless}, tmp_path / "headless.pth")
+    taken = r"taken for .*uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes\.py, --config names another recipe"
+    with pytest.raises(UserError, match=taken):
+        convert(tmp_path / "headless.pth", tmp_path / "out.pth", "unipad-lidar", RECIPE.parents[1])
+
+
+def test_weights_of_unipad_are_not_taken_for_those_of_uvtr(converted, tmp_path):
+    source = converted.parents[1] / "published.pth"
+    with pytest.raises(
+        UserError, match=r"--from uvtr-lidar does not fit, pts_bbox_head\.reference_points.*unipad-lidar"
+    ):
+        convert(source, tmp_path / "out.pth", "uvtr-lidar", RECIPE.parents[1])

@@ -10,6 +10,7 @@ from torch import nn
 from ponderv2.checkpoints import compare, export_encoder, read_encoder_weights
 from ponderv2.engine import load_config
 from ponderv2.engine.merge import merge, merge_encoders, write_merged
+from ponderv2.engine.recipe_options import parse_options
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from tests.factories.lidar_models import fusion_model_config
@@ -150,6 +151,17 @@ def test_a_fusion_detector_starts_with_the_head_of_the_lidar_detector(detectors,
         assert all(torch.equal(value, theirs[name]) for name, value in own.state_dict().items())
     theirs = models["lidar"].head.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in fused.head.state_dict().items())
+
+
+def test_what_converted_models_need_of_a_recipe_is_kept(detectors, tmp_path):
+    recipe, folder, models, _ = detectors
+    meta = {"options": ["model.encoder.grid.placement=published"]}
+    torch.save({"meta": meta, "state_dict": models["camera"].state_dict()}, tmp_path / "converted.pth")
+    merge(tmp_path / "converted.pth", folder / "lidar.pth", tmp_path / "merged.pth", recipe)
+    kept = torch.load(tmp_path / "merged.pth", weights_only=True)["meta"]["options"]
+    assert kept == [f"model.encoder.{part}.grid.placement=published" for part in ("camera", "lidar")]
+    fused = load_config(recipe, options=parse_options([*kept, "model.init_cfg=None"]))
+    assert MODELS.build(fused.model).encoder.camera.grid.placement == "published"
 
 
 def test_the_head_can_be_left_out_and_a_recipe_that_wants_it_then_says_so(detectors, tmp_path):

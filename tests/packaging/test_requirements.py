@@ -1,6 +1,7 @@
 """What pyproject.toml promises: every import has a requirement, and the pins that are run lie in its ranges."""
 
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -107,3 +108,23 @@ def test_the_version_is_the_same_everywhere(repository: Path, project: dict):
     citation = (repository / "CITATION.cff").read_text()
     assert project["version"] == ponderv2.__version__
     assert f"\nversion: {ponderv2.__version__}\n" in citation
+
+
+def test_the_environment_of_a_gpu_is_not_that_of_make_setup(repository: Path):
+    text = (repository / "requirements" / "a100.txt").read_text()
+    assert "not that of `make setup`" in text.splitlines()[0]
+    assert ".venv-a100/bin/pip" in text
+    assert re.search(r"\.venv/bin/(pip|torchrun)", text) is None
+
+
+@pytest.mark.parametrize(("version", "refused"), [("2.8.0+cu128", True), ("2.13.0", False), ("2.13.0+cpu", False)])
+def test_make_setup_leaves_an_environment_with_another_torch(repository: Path, tmp_path: Path, version, refused):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    # Answers what version of torch it has, and fails at the first installation, so that nothing is installed.
+    python.write_text(f'#!/bin/sh\ncase "$1" in -c) echo {version};; *) exit 7;; esac\n')
+    python.chmod(0o755)
+    done = subprocess.run(["make", "setup", f"VENV={tmp_path}"], cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert (f"has torch {version}, and make setup installs 2.13.0" in done.stderr) == refused
+    assert ("[2/4]" in done.stdout) != refused

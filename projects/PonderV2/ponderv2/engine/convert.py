@@ -15,6 +15,9 @@ from ponderv2.registry import MODELS
 from .launch import load_config
 from .recipe_errors import recipe_errors
 
+_UNIPAD_ALONE = ("pts_bbox_head.render_model.", "pts_bbox_head.reference_points.", "img_backbone.downsample_layers.")
+"""Beginnings of names that UniPAD's models have and UVTR's have not: rendering, anchors, ConvNeXt."""
+
 
 def convert(
     source: Path,
@@ -43,16 +46,28 @@ def convert(
             then.
     """
     published = read_published(source, kind)
+    _check_maker(published.weights, kind, source)
     fit = fitting_recipe(published.weights)
     options = fit.placement | (fit.head if recipe is None else {}) | dict(options or {})
     recipe = recipe or recipes / fit.recipe
     own = model_shapes(recipe, options)
-    conversion = convert_published(published.weights, own, str(source), published.classes)
+    try:
+        conversion = convert_published(published.weights, own, str(source), published.classes)
+    except UserError as error:
+        raise UserError(f"{error}; it was taken for {recipe}, --config names another recipe") from error
     _print_parts(own, conversion)
     changes = _words(options)
     meta = {"source": source.name, "kind": kind, "recipe": recipe.name, "options": changes}
     _write(out, conversion.weights, meta)
     return [str(recipe), *changes]
+
+
+def _check_maker(weights: Mapping[str, Tensor], kind: str, source: Path) -> None:
+    """Refuse UniPAD's weights under UVTR's name, where a key tells them; UVTR's have no key of their own."""
+    key = next((name for name in weights if name.startswith(_UNIPAD_ALONE)), None)
+    if kind.startswith("uvtr-") and key is not None:
+        right = kind.replace("uvtr-", "unipad-")
+        raise UserError(f"{source}: --from {kind} does not fit, {key} is UniPAD's alone; give --from {right}")
 
 
 def model_shapes(recipe: Path, options: Mapping[str, object]) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from ponderv2.folder_lock import folder_lock
 from ponderv2.models import LidarSegmentor
 
 from .allocator import keep_freed_memory
+from .converted_options import ENCODER, WHOLE, tell_of_options
 from .hooks import DetectionPreviewHook, SegmentationPreviewHook
 from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import set_data_root
@@ -86,6 +87,7 @@ def train(args: argparse.Namespace) -> None:
             lock = folder_lock(Path(config.work_dir), ".train.lock", "training", "--work-dir")
             stack.enter_context(lock)
             _tell_of_earlier_run(config)
+            _tell_of_start(config)
         with recipe_errors(args.config, "cannot be built", args.cfg_options):
             runner = Runner.from_cfg(config)
         prepare_training(runner, args.config, args.cfg_options)
@@ -107,6 +109,8 @@ def test(args: argparse.Namespace) -> dict[str, float]:
     with recipe_errors(args.config, "cannot be built", args.cfg_options):
         runner.test_loop  # noqa: B018
     read_covering_weights(_model(runner), Path(runner.cfg.load_from))
+    if _is_first_rank():
+        tell_of_options(Path(runner.cfg.load_from), runner.cfg)
     return runner.test()
 
 
@@ -150,6 +154,8 @@ def prepare_training(runner: Runner, recipe: Path, changes: Sequence[str] = ()) 
             if getattr(loop, f"_{name}", getattr(loop, name, 1)) < 1:
                 raise UserError(f"recipe {recipe}: train_cfg.{name} is below 1, so nothing would be trained")
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        if runner.rank == 0:
+            _tell_of_batch(runner)
         # Schedulers note the rates they start from, so these are scaled before; and only once.
         runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
         runner.auto_scale_lr = None
@@ -208,6 +214,32 @@ def _tell_of_earlier_run(config: Config) -> None:
             "replaced; --resume would go on with it, another --work-dir keep it",
             flush=True,
         )
+
+
+def _tell_of_start(config: Config) -> None:
+    """Print what the training's start, where it is a converted checkpoint, needs of the recipe."""
+    if config.get("resume"):
+        return
+    start = config.model.get("init_cfg") or {}
+    if config.get("load_from"):
+        tell_of_options(Path(config.load_from), config)
+    elif start.get("checkpoint"):
+        tell_of_options(Path(start["checkpoint"]), config, WHOLE if start.get("head") else ENCODER)
+
+
+def _tell_of_batch(runner: Runner) -> None:
+    """Print where the batch is not that of the rates, and nothing scales them."""
+    scale = runner.auto_scale_lr or {}
+    loader = runner.cfg.train_dataloader
+    size = loader.get("batch_size") if isinstance(loader, dict) else None
+    base = scale.get("base_batch_size")
+    if size is None or base is None or scale.get("enable") or size * runner.world_size == base:
+        return
+    print(
+        f"warning: the batch is {size * runner.world_size} ({runner.world_size} processes with {size}), the learning "
+        f"rates are those of {base}; auto_scale_lr.enable=True in --cfg-options scales them",
+        flush=True,
+    )
 
 
 def _check_cycle(scheduler: object, place: int, runner: Runner, recipe: Path) -> None:

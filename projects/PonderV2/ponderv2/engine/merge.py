@@ -18,6 +18,7 @@ from ponderv2.errors import UserError
 from ponderv2.models import VolumeDetector
 from ponderv2.registry import MODELS
 
+from .converted_options import merged_options, read_options
 from .launch import load_config
 from .recipe_errors import recipe_errors
 
@@ -71,9 +72,11 @@ def merge(
     weights = merge_encoders(camera, lidar)
     with recipe_errors(recipe, "cannot be built"):
         model = MODELS.build(config.model)
-    if head and isinstance(model, VolumeDetector):
+    head = head and isinstance(model, VolumeDetector)
+    if head:
         weights |= _head_of(lidar)
-    write_merged(model, weights, out, tuple(allow_missing))
+    options = merged_options(read_options(camera), read_options(lidar), head)
+    write_merged(model, weights, out, tuple(allow_missing), options)
 
 
 def _head_of(lidar: Path) -> dict[str, Tensor]:
@@ -83,8 +86,16 @@ def _head_of(lidar: Path) -> dict[str, Tensor]:
         raise UserError(f"{error}; --no-head starts the fusion model's head new") from error
 
 
-def write_merged(model: nn.Module, weights: dict[str, Tensor], out: Path, allow_missing: tuple[str, ...] = ()) -> None:
+def write_merged(
+    model: nn.Module,
+    weights: dict[str, Tensor],
+    out: Path,
+    allow_missing: tuple[str, ...] = (),
+    options: Sequence[str] = (),
+) -> None:
     """Print which weights of `model` are among `weights`, and write these, replacing `out` in one step.
+
+    With them stand `options`, settings that converted weights need of a recipe.
 
     Raises:
         UserError: the weights do not cover both encoders but for `allow_missing`, or have another head than the model;
@@ -100,5 +111,6 @@ def write_merged(model: nn.Module, weights: dict[str, Tensor], out: Path, allow_
         raise UserError("the weights are not of this recipe, nothing was written: " + "; ".join(wrong))
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(out.suffix + ".part")
-    torch.save({"meta": {"sha256": weights_hash(weights)}, "state_dict": weights}, part)
+    meta = {"sha256": weights_hash(weights)} | ({"options": list(options)} if options else {})
+    torch.save({"meta": meta, "state_dict": weights}, part)
     part.replace(out)

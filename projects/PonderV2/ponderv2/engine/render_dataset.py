@@ -21,6 +21,7 @@ from ponderv2.registry import MODELS
 from ponderv2.visualization import sample_panel, save_png
 
 from .allocator import keep_freed_memory
+from .converted_options import tell_of_options
 from .launch import load_config
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
@@ -48,6 +49,7 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     if not isinstance(model, RenderingPretrainer):
         raise UserError(f"{args.config}: expected the recipe of a pre-training, found a {type(model).__name__}")
     load_weights(model, checkpoint)
+    tell_of_options(checkpoint, config)
     model = model.to(device).eval()
     total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
     results = []
