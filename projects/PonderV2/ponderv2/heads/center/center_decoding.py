@@ -1,6 +1,7 @@
 """From heat maps and what stands beside them to boxes with scores."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -13,17 +14,19 @@ from ponderv2.heads.uvtr.box_code import lidar_boxes
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
 
-PUBLISHED_RADII = dict(
-    car=2.0,
-    truck=3.46,
-    construction_vehicle=3.46,
-    bus=3.16,
-    trailer=3.16,
-    barrier=1.0,
-    motorcycle=0.92,
-    bicycle=0.92,
-    pedestrian=0.42,
-    traffic_cone=0.42,
+PUBLISHED_RADII: Mapping[str, float] = MappingProxyType(
+    dict(
+        car=2.0,
+        truck=3.46,
+        construction_vehicle=3.46,
+        bus=3.16,
+        trailer=3.16,
+        barrier=1.0,
+        motorcycle=0.92,
+        bicycle=0.92,
+        pedestrian=0.42,
+        traffic_cone=0.42,
+    )
 )
 """Circle suppression of CenterPoint's nuScenes configs, metres; mmdet3d's `min_radius` has the squares."""
 
