@@ -20,6 +20,7 @@ from benchmarks.gpu_check.recipe_step import recipe_step
 from benchmarks.gpu_check.report import markdown
 from ponderv2.engine import load_config
 from ponderv2.errors import UserError
+from tests.factories.processes import wait_for
 
 CASES = [case for module in (torch_cases, mmcv_cases, spconv_cases) for case in module.cases()]
 
@@ -200,9 +201,15 @@ def test_a_part_that_hangs_has_failed_and_is_ended_with_all_that_it_started(give
     (part,) = json.loads(arguments.json.read_text())["parts"]
     assert (part["state"], part["reason"]) == ("failed", "ended after 4 s, the limit of a part")
     assert capsys.readouterr().out.splitlines()[-1] == "failed: agreement torch; 0 of 1 parts skipped"
-    status = Path("/proc", (tmp_path / "pid").read_text(), "status")
-    # Ended: gone, or a zombie until its new parent looks.
-    assert not status.exists() or "State:\tZ" in status.read_text()
+    wait_for(lambda: not _runs(Path("/proc", (tmp_path / "pid").read_text(), "status")))
+
+
+def _runs(status: Path) -> bool:
+    """Whether a process is there that is no zombie, which waits for its parent to look."""
+    try:
+        return "State:\tZ" not in status.read_text()
+    except OSError:
+        return False
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines whose GPU torch does not find")

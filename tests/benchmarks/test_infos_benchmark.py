@@ -51,6 +51,7 @@ def test_the_objects_of_the_random_index_are_those_of_the_random_frames(folder):
     assert sum(map(len, sampling.rows.values())) == sum(len(frame["instances"]) for frame in frames)
 
 
+@pytest.mark.slow
 def test_ranks_are_measured(folder, capsys):
     parser = argparse.ArgumentParser()
     add_infos_arguments(parser)

@@ -116,12 +116,12 @@ class BEVCenterHead(BaseModule):
             in_channels=bev_channels if bev_neck is None else sum(self.bev_neck.out_channels),
             tasks=[dict(num_class=len(task), class_names=list(task)) for task in tasks],
             # Boxes are decoded by `CenterDecoder`.
-            bbox_coder=dict(type="CenterPointBBoxCoder", pc_range=(), out_size_factor=1, voxel_size=()),
+            bbox_coder=dict(type="mmdet3d.CenterPointBBoxCoder", pc_range=(), out_size_factor=1, voxel_size=()),
             common_heads=copy.deepcopy(_BOX_CODE),
             loss_cls=dict(type="mmdet.GaussianFocalLoss", reduction="mean", loss_weight=cls_weight),
             loss_bbox=dict(type=KnownL1Loss, reduction="mean", loss_weight=bbox_weight),
             separate_head=dict(
-                type="SeparateHead",
+                type="mmdet3d.SeparateHead",
                 init_bias=init_bias,
                 final_kernel=3,
                 head_conv=branch_channels,
