@@ -12,7 +12,7 @@ from PIL import Image
 
 from ponderv2.datasets import PonderNuScenesDetDataset
 from ponderv2.engine import DetectionPreviewHook
-from ponderv2.engine.hooks import detection_preview
+from ponderv2.engine.hooks import detection_preview, first_frames
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_first_frames_are_drawn_and_no_more(runner, tmp_path):
 def test_true_boxes_and_what_scores_enough_are_drawn_where_they_are(runner, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(detection_preview, "draw_detection_panel", lambda *given, **_: drawn.append(given))
-    monkeypatch.setattr(detection_preview, "save_png", lambda picture, path: None)
+    monkeypatch.setattr(first_frames, "save_png", lambda picture, path: None)
     DetectionPreviewHook(str(tmp_path), min_score=0.3).after_test_iter(
         runner, 0, outputs=predictions(runner, [0.9, 0.3, 0.2])[:1]
     )

@@ -1,25 +1,23 @@
 """Pictures of a segmentor that is tested: true and predicted classes of the points."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmdet3d.structures import Det3DDataSample
-from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ponderv2.datasets.data_files import read_point_file
 from ponderv2.datasets.lidarseg_classes import LIDARSEG_CLASSES, LIDARSEG_PALETTE
 from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
-from ponderv2.visualization import draw_segmentation_panel, save_png
+from ponderv2.visualization import draw_segmentation_panel
+
+from .first_frames import FirstFramesHook
 
 
 @HOOKS.register_module()
-class SegmentationPreviewHook(Hook):
+class SegmentationPreviewHook(FirstFramesHook):
     """Draws the points of the first test frames from above: by true class, by predicted class, and by error.
 
     Points are those of the file, as they are scored. Writes `segments_0000.png` and so on.
@@ -30,30 +28,13 @@ class SegmentationPreviewHook(Hook):
         reach: half the side of each view, metres.
     """
 
+    prefix, subject = "segments", "classes"
+
     def __init__(self, folder: str | Path, frames: int = 4, reach: float = 54.0) -> None:
-        self.folder, self.frames, self.reach = Path(folder), frames, reach
-        self._drawn = 0
+        super().__init__(folder, frames)
+        self.reach = reach
 
-    def before_test(self, runner: Runner) -> None:
-        self._drawn = 0
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence[Det3DDataSample] | None = None,
-    ) -> None:
-        if not is_main_process():
-            return
-        before = self._drawn
-        for sample in outputs[: max(0, self.frames - self._drawn)]:
-            save_png(self._picture(sample), self.folder / f"segments_{self._drawn:04d}.png")
-            self._drawn += 1
-        if before < self._drawn == self.frames:
-            MMLogger.get_current_instance().info("%d pictures of classes in %s", self.frames, self.folder)
-
-    def _picture(self, sample: Det3DDataSample) -> np.ndarray:
+    def picture(self, sample: Det3DDataSample, runner: Runner) -> np.ndarray:
         points = torch.from_numpy(read_point_file(sample.lidar_path))
         predicted = sample.pred_pts_seg.pts_semantic_mask.cpu()
         truth = sample.get("eval_ann_info", {}).get("pts_semantic_mask")
