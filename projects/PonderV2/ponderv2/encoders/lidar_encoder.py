@@ -146,11 +146,7 @@ class LidarEncoder(BaseModule):
         if hasattr(self.pts_middle_encoder, "features"):
             return self._pool(self.encode_each_voxel(voxels))
         data = self.pts_middle_encoder(self._or_one(voxels), self.grid)
-        if len(voxels) == 0:
-            data = data * 0
-        if self.pts_backbone is not None:
-            data = self.pts_neck(self.pts_backbone(data), data.shape[2])
-        return data
+        return self._dense(data * 0 if len(voxels) == 0 else data)
 
     def encode_each_voxel(self, voxels: Voxels) -> Voxels:
         """Compute the features of every voxel, with a middle encoder that has them, such as `VoxelUNet`.
@@ -162,7 +158,9 @@ class LidarEncoder(BaseModule):
         return given.with_features(features * 0 if len(voxels) == 0 else features)
 
     def _pool(self, encoded: Voxels) -> Float[Tensor, "b c z y x"]:
-        data = pool_to_volume(encoded, self.grid)
+        return self._dense(pool_to_volume(encoded, self.grid))
+
+    def _dense(self, data: Float[Tensor, "b c z y x"]) -> Float[Tensor, "b d z y x"]:
         if self.pts_backbone is not None:
             data = self.pts_neck(self.pts_backbone(data), data.shape[2])
         return data

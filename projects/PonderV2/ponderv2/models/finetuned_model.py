@@ -1,13 +1,16 @@
 """What all fine-tuned models share: a head on an encoder that starts from pre-training and may be frozen."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
+from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModel
-from torch import nn
+from torch import Tensor, nn
 
 from ponderv2.checkpoints import load_encoder_weights, load_head_weights
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
+from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch
 
 
 class FinetunedModel(BaseModel):
@@ -52,6 +55,39 @@ class FinetunedModel(BaseModel):
         self._frozen = candidates if freeze_encoder else []
         for parameter in self._frozen:
             parameter.requires_grad_(False)
+
+    def forward(
+        self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample] | None = None, mode: str = "tensor"
+    ) -> dict[str, Tensor] | list[Det3DDataSample] | FeatureVolume | EncoderOutput:
+        """Run the model in one of mmengine's modes.
+
+        Args:
+            inputs: the batch, from the preprocessor.
+            data_samples: its samples; for "loss" with what is true of them, see `loss`.
+            mode: "loss" returns losses by name, "predict" the samples with predictions, "tensor" what `encode` returns.
+
+        Raises:
+            ValueError: when there is no such mode.
+        """
+        if mode == "tensor":
+            return self.encode(inputs)
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
+
+    @abstractmethod
+    def encode(self, inputs: SensorBatch) -> FeatureVolume | EncoderOutput:
+        """Return what the head reads."""
+
+    @abstractmethod
+    def loss(self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample]) -> dict[str, Tensor]:
+        """Return the losses of the head, and those of the encoder."""
+
+    @abstractmethod
+    def predict(self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample]) -> list[Det3DDataSample]:
+        """Return the samples with predictions."""
 
     def train(self, mode: bool = True) -> "FinetunedModel":
         """Set the mode, but leave a frozen encoder in evaluation mode, which keeps its statistics as they are."""

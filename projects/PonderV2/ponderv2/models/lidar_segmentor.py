@@ -32,27 +32,9 @@ class LidarSegmentor(FinetunedModel):
         trained_parts: parts of a frozen encoder that are trained all the same.
     """
 
-    def forward(
-        self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample] | None = None, mode: str = "tensor"
-    ) -> dict[str, Tensor] | list[Det3DDataSample] | EncoderOutput:
-        """Run the model in one of mmengine's modes.
-
-        Args:
-            inputs: the batch, from the preprocessor.
-            data_samples: its samples, for "loss" with `gt_pts_seg.pts_semantic_mask`.
-            mode: "loss" returns losses by name, "predict" the samples with `pred_pts_seg`, "tensor" the output of the
-                encoder.
-
-        Raises:
-            ValueError: when there is no such mode.
-        """
-        if mode == "tensor":
-            return self.encoder(inputs)
-        if mode == "loss":
-            return self.loss(inputs, data_samples)
-        if mode == "predict":
-            return self.predict(inputs, data_samples)
-        raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
+    def encode(self, inputs: SensorBatch) -> EncoderOutput:
+        """Return the output of the encoder for a batch."""
+        return self.encoder(inputs)
 
     def loss(self, inputs: SensorBatch, data_samples: Sequence[Det3DDataSample]) -> dict[str, Tensor]:
         """Return the losses of the head, and those of the encoder.
@@ -61,7 +43,7 @@ class LidarSegmentor(FinetunedModel):
             UserError: a sample has no labels, another number of them than points, or one that is no class.
         """
         labels = [self._labels(k, sample, inputs) for k, sample in enumerate(data_samples)]
-        encoded = self.encoder(inputs)
+        encoded = self.encode(inputs)
         on_device = torch.cat(labels).to(_points(inputs)[0].device)
         return encoded.losses | self.head.loss(encoded, inputs.points, on_device, inputs.rig)
 
@@ -73,7 +55,7 @@ class LidarSegmentor(FinetunedModel):
         the row that the map leads to; without it, N is the number of points of the batch.
         """
         points = _points(inputs)
-        logits = self.head(self.encoder(inputs), points, inputs.rig).float()
+        logits = self.head(self.encode(inputs), points, inputs.rig).float()
         for sample, of_sample in zip(data_samples, logits.split([len(p) for p in points]), strict=True):
             if "inverse_map" in sample:
                 of_sample = of_sample[sample.inverse_map.to(of_sample.device)]

@@ -58,26 +58,9 @@ class VolumeDetector(FinetunedModel):
         self._cached_volumes = None
         super().unfreeze_encoder()
 
-    def forward(
-        self, inputs: SensorBatch, data_samples: list[Det3DDataSample] | None = None, mode: str = "tensor"
-    ) -> dict[str, Tensor] | list[Det3DDataSample] | FeatureVolume:
-        """Run the model in one of mmengine's modes.
-
-        Args:
-            inputs: the batch, from the preprocessor.
-            data_samples: its samples, for "loss" with `gt_instances_3d`.
-            mode: "loss" returns losses by name, "predict" the samples with `pred_instances_3d`, "tensor" the volume.
-
-        Raises:
-            ValueError: when there is no such mode.
-        """
-        if mode == "tensor":
-            return self.encoder(inputs).volume
-        if mode == "loss":
-            return self.loss(inputs, data_samples)
-        if mode == "predict":
-            return self.predict(inputs, data_samples)
-        raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
+    def encode(self, inputs: SensorBatch) -> FeatureVolume:
+        """Return the volume of a batch."""
+        return self.encoder(inputs).volume
 
     def loss(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> dict[str, Tensor]:
         """Return the losses of the head, and those of the encoder.
@@ -102,7 +85,7 @@ class VolumeDetector(FinetunedModel):
     @torch.no_grad()
     def predict(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> list[Det3DDataSample]:
         """Return the samples with `pred_instances_3d`, whose boxes are in the augmented LiDAR frame."""
-        predictions = self.head.predict(self.encoder(inputs).volume)
+        predictions = self.head.predict(self.encode(inputs))
         for sample, prediction in zip(data_samples, predictions, strict=True):
             sample.pred_instances_3d = prediction
         return data_samples
