@@ -7,20 +7,10 @@ the published one is left as it is: the comparison with the model then names it.
 from collections.abc import Callable, Sequence
 
 import torch
+from mmdet3d.datasets import NuScenesDataset
 from torch import Tensor
 
-CLASSES = (
-    "car",
-    "truck",
-    "trailer",
-    "bus",
-    "construction_vehicle",
-    "bicycle",
-    "motorcycle",
-    "pedestrian",
-    "traffic_cone",
-    "barrier",
-)
+CLASSES = tuple(NuScenesDataset.METAINFO["classes"])
 """The classes of the detectors here by label, which are those of mmdet3d 1.x."""
 
 PUBLISHED_CLASSES = (
