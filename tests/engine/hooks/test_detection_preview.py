@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
@@ -45,7 +46,12 @@ def test_the_first_frames_are_drawn_and_no_more(runner, tmp_path):
 
 def test_true_boxes_and_what_scores_enough_are_drawn_where_they_are(runner, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(detection_preview, "draw_detection_panel", lambda *given, **_: drawn.append(given))
+
+    def draw(*given, **_):
+        drawn.append(given)
+        return np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr(detection_preview, "draw_detection_panel", draw)
     monkeypatch.setattr(first_frames, "save_png", lambda picture, path: None)
     DetectionPreviewHook(str(tmp_path), min_score=0.3).after_test_iter(
         runner, 0, outputs=predictions(runner, [0.9, 0.3, 0.2])[:1]
