@@ -53,7 +53,7 @@ def test_a_fusion_model_starts_with_both_encoders(fusion, parts, tmp_path, capsy
     for part, source in (("camera", camera), ("lidar", lidar)):
         loaded = getattr(fresh.encoder, part).state_dict()
         assert all(torch.equal(loaded[k], v) for k, v in source.state_dict().items())
-    assert not (tmp_path / "deep" / "merged.pth.part").exists()
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["merged.pth"]
 
 
 def test_what_does_not_cover_both_encoders_is_refused_and_nothing_is_written(fusion, parts, tmp_path):

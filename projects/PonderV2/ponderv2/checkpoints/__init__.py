@@ -6,11 +6,12 @@ An encoder keeps its names in every model, so transfer is a prefix and not a map
 from .checkpoint_files import check_covering, load_weights, read_covering_weights, resolve_checkpoint
 from .coverage import Coverage, compare, coverage_table, shortcomings
 from .encoder_config import config_from_data, config_to_data
-from .encoder_file import EncoderHeader, read_encoder, read_encoder_weights, read_header, weights_hash
+from .encoder_file import EncoderHeader, read_encoder, read_encoder_weights, read_header
 from .encoder_weights import compare_encoder, load_encoder_weights
 from .export import export_encoder
 from .head_weights import load_head_weights, read_head_weights
 from .loaded_encoder import EncoderReport, LoadedEncoder, load_encoder
+from .writing import weights_hash, write_checkpoint
 
 __all__ = [
     "Coverage",
@@ -36,4 +37,5 @@ __all__ = [
     "resolve_checkpoint",
     "shortcomings",
     "weights_hash",
+    "write_checkpoint",
 ]

@@ -1,8 +1,6 @@
 """The file that hands an encoder to others: safetensors, with everything that is needed to build it in the header."""
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from ponderv2.errors import UserError
 
 from .allow_list import MAX_HEADER_CHARACTERS
 from .checkpoint_files import resolve_checkpoint
+from .writing import replacing, weights_hash
 
 FORMAT = "ponderv2.encoder.v2"
 
@@ -73,14 +72,8 @@ class EncoderHeader:
 
 def write_encoder(path: Path, weights: dict[str, Tensor], header: EncoderHeader) -> None:
     """Write weights and header, replacing `path` in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own, so that two writers never share a file.
-    part = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         save_file(weights, part, metadata=header.to_metadata())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> tuple[EncoderHeader, dict[str, Tensor]]:
@@ -129,17 +122,6 @@ def read_encoder_weights(path: Path) -> dict[str, Tensor]:
         first = next(iter(checkpoint["state_dict"]), None)
         raise UserError(f"{path}: no key of its state_dict starts with 'encoder.', the first is {first}")
     return weights
-
-
-def weights_hash(weights: dict[str, Tensor]) -> str:
-    """Return the SHA-256 over names, types, shapes and bytes, in the order of names; hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].contiguous()
-        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
-        # Byte views work for every dtype, bfloat16 included, which numpy does not know.
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from ponderv2.errors import UserError
 
 from .coverage import compare
 from .encoder_config import build_encoder, build_preprocessor, config_from_data, config_to_data
-from .encoder_file import EncoderHeader, weights_hash, write_encoder
+from .encoder_file import EncoderHeader, write_encoder
+from .writing import weights_hash
 
 
 def export_encoder(

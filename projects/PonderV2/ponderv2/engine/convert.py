@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from ponderv2.checkpoints import coverage_table, weights_hash
+from ponderv2.checkpoints import coverage_table, write_checkpoint
 from ponderv2.checkpoints.published import Conversion, convert_published, fitting_recipe, read_published
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
@@ -58,7 +58,7 @@ def convert(
     _print_parts(own, conversion)
     changes = _words(options)
     meta = {"source": source.name, "kind": kind, "recipe": recipe.name, "options": changes}
-    _write(out, conversion.weights, meta)
+    write_checkpoint(out, conversion.weights, meta)
     return [str(recipe), *changes]
 
 
@@ -97,14 +97,3 @@ def _print_parts(own: Mapping[str, Tensor], conversion: Conversion) -> None:
     for reason, names in reasons.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         console.print(f"not needed: {names[0]}{more}, {reason}", soft_wrap=True)
-
-
-def _write(out: Path, weights: dict[str, Tensor], meta: dict) -> None:
-    """Write a checkpoint, replacing `out` in one step."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(out.suffix + ".part")
-    try:
-        torch.save({"meta": meta | {"sha256": weights_hash(weights)}, "state_dict": weights}, part)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -12,7 +11,7 @@ from ponderv2.checkpoints import (
     read_encoder_weights,
     read_head_weights,
     shortcomings,
-    weights_hash,
+    write_checkpoint,
 )
 from ponderv2.errors import UserError
 from ponderv2.models import VolumeDetector
@@ -109,8 +108,4 @@ def write_merged(
     wrong = shortcomings(parts, allow_missing)
     if wrong:
         raise UserError("the weights are not of this recipe, nothing was written: " + "; ".join(wrong))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(out.suffix + ".part")
-    meta = {"sha256": weights_hash(weights)} | ({"options": list(options)} if options else {})
-    torch.save({"meta": meta, "state_dict": weights}, part)
-    part.replace(out)
+    write_checkpoint(out, weights, {"options": list(options)} if options else {})
