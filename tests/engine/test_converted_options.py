@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ponderv2.engine import launch, load_config
+from ponderv2.compat.safe_checkpoint import load_checkpoint_file
+from ponderv2.engine import converted_options, launch, load_config
 from ponderv2.engine.converted_options import (
     ENCODER,
     lacking_options,
@@ -49,7 +50,7 @@ def test_values_are_compared_and_not_their_spelling():
 
 
 def test_the_line_names_the_file_and_what_to_add(converted, capsys):
-    tell_of_options(converted, Config({"model": {"encoder": {"grid": {}}, "head": {}}}))
+    tell_of_options(converted, read_options(converted), Config({"model": {"encoder": {"grid": {}}, "head": {}}}))
     line = capsys.readouterr().out
     assert line.count("\n") == 1
     assert line.startswith(f"warning: {converted} is converted for settings")
@@ -70,9 +71,8 @@ def test_files_that_were_not_converted_have_no_settings(tmp_path, capsys):
     [
         ({"model.init_cfg": dict(checkpoint="FILE")}, [PLACEMENT]),
         ({"model.init_cfg": dict(checkpoint="FILE", head=True)}, [PLACEMENT, SAMPLER, EPS]),
-        ({"model.init_cfg": None, "load_from": "FILE"}, [PLACEMENT, SAMPLER, EPS]),
         ({"model.init_cfg": None}, []),
-        ({"model.init_cfg": dict(checkpoint="FILE"), "resume": True}, []),
+        ({"model.init_cfg": dict(checkpoint="FILE"), "load_from": "FILE"}, []),
     ],
 )
 def test_a_training_tells_what_its_start_needs(converted, capsys, start, told):
@@ -86,15 +86,18 @@ def test_a_training_tells_what_its_start_needs(converted, capsys, start, told):
     assert line.endswith(f"add --cfg-options {' '.join(told)}\n") if told else line == ""
 
 
-def test_the_test_tool_tells_it_before_the_evaluation(converted, capsys, monkeypatch):
+def test_the_test_tool_tells_it_before_the_evaluation_and_reads_the_file_once(converted, capsys, monkeypatch):
     runner = create_autospec(Runner, instance=True)
     runner.cfg = Config(dict(model=dict(encoder=dict(grid=dict()), head=dict()), load_from=str(converted)))
     runner.model, runner.test_loop = torch.nn.Identity(), None
     runner.test.return_value = {"NDS": 0.5}
     monkeypatch.setattr(launch, "build_tester", lambda args: runner)
-    monkeypatch.setattr(launch, "read_covering_weights", lambda model, path: {})
+    read = create_autospec(load_checkpoint_file, side_effect=load_checkpoint_file)
+    for module in (launch, converted_options):
+        monkeypatch.setattr(module, "load_checkpoint_file", read)
     assert launch.test(Namespace(config=Path("recipe.py"), cfg_options=[])) == {"NDS": 0.5}
     assert PLACEMENT in capsys.readouterr().out
+    read.assert_called_once_with(converted)
 
 
 def test_a_fusion_of_two_converted_models_keeps_their_settings():

@@ -3,7 +3,7 @@
 An encoder keeps its names in every model, so transfer is a prefix and not a mapping table.
 """
 
-from .checkpoint_files import check_covering, load_weights, read_covering_weights, resolve_checkpoint
+from .checkpoint_files import check_covering, load_weights, resolve_checkpoint
 from .coverage import Coverage, compare, coverage_table, shortcomings
 from .encoder_config import config_from_data, config_to_data
 from .encoder_file import EncoderHeader, read_encoder, read_encoder_weights, read_header
@@ -29,7 +29,6 @@ __all__ = [
     "load_encoder_weights",
     "load_head_weights",
     "load_weights",
-    "read_covering_weights",
     "read_encoder",
     "read_encoder_weights",
     "read_head_weights",

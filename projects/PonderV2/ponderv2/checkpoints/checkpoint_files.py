@@ -33,23 +33,27 @@ def resolve_checkpoint(path: Path) -> Path:
     return path
 
 
-def read_covering_weights(model: nn.Module, path: Path) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint of the model's own recipe.
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load all weights of a model of the same recipe.
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: the checkpoint lacks weights of the model, or has others; the first keys are named.
+        UserError: as `check_covering` does.
     """
-    return check_covering(model, load_checkpoint_file(path), path)
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load all weights of a model of the same recipe; raises as `read_covering_weights` does."""
-    model.load_state_dict(read_covering_weights(model, path))
+    model.load_state_dict(check_covering(model, load_checkpoint_file(path), path))
 
 
 def check_covering(model: nn.Module, checkpoint: dict, path: Path) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint that is loaded; raises `UserError` as `read_covering_weights` does."""
+    """Return the weights of a checkpoint that was read, of the model's own recipe.
+
+    Args:
+        model: what the weights are for.
+        checkpoint: content of the file.
+        path: the file, for messages.
+
+    Raises:
+        UserError: the checkpoint lacks weights of the model, or has others; the first keys are named.
+    """
     weights = checkpoint.get("state_dict")
     if not isinstance(weights, dict):
         raise UserError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)[:5]}")

@@ -26,7 +26,12 @@ def read_options(path: Path) -> list[str]:
     """
     if path.suffix == ".safetensors" or not path.exists():
         return []
-    meta = load_checkpoint_file(resolve_checkpoint(path)).get("meta")
+    return options_of(load_checkpoint_file(resolve_checkpoint(path)))
+
+
+def options_of(checkpoint: Mapping[str, object]) -> list[str]:
+    """Return the settings, as `key=value`, that a checkpoint was converted for; none of one that was not."""
+    meta = checkpoint.get("meta")
     options = meta.get("options") if isinstance(meta, Mapping) else None
     if not isinstance(options, Sequence) or isinstance(options, str):
         return []
@@ -51,9 +56,16 @@ def lacking_options(config: Config, options: Sequence[str], beginnings: Sequence
     return lacking
 
 
-def tell_of_options(path: Path, config: Config, beginnings: Sequence[str] = WHOLE) -> None:
-    """Print a line where a recipe lacks settings that a checkpoint was converted for: its numbers would be others."""
-    lacking = lacking_options(config, read_options(path), beginnings)
+def tell_of_options(path: Path, options: Sequence[str], config: Config, beginnings: Sequence[str] = WHOLE) -> None:
+    """Print a line where a recipe lacks settings that a checkpoint was converted for: its numbers would be others.
+
+    Args:
+        path: the checkpoint, for the line.
+        options: its settings.
+        config: the recipe, with all changes of the command line.
+        beginnings: as in `lacking_options`.
+    """
+    lacking = lacking_options(config, options, beginnings)
     if lacking:
         print(
             f"warning: {path} is converted for settings that this recipe does not have, so the weights compute "

@@ -14,14 +14,15 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2 import compat
-from ponderv2.checkpoints import read_covering_weights, resolve_checkpoint
+from ponderv2.checkpoints import check_covering, resolve_checkpoint
+from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.folder_lock import folder_lock
 from ponderv2.models import LidarSegmentor
 
 from .allocator import keep_freed_memory
-from .converted_options import ENCODER, WHOLE, tell_of_options
+from .converted_options import ENCODER, WHOLE, options_of, read_options, tell_of_options
 from .hooks import DetectionPreviewHook, SegmentationPreviewHook
 from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import set_data_root
@@ -95,7 +96,7 @@ def train(args: argparse.Namespace) -> None:
             told = check_resumable(runner, Path(config.load_from))
             print(*told, sep="\n", end="\n" if told else "", flush=True)
         elif config.get("load_from"):
-            read_covering_weights(_model(runner), Path(config.load_from))
+            _check_weights(runner)
         runner.train()
 
 
@@ -108,9 +109,7 @@ def test(args: argparse.Namespace) -> dict[str, float]:
     runner = build_tester(args)
     with recipe_errors(args.config, "cannot be built", args.cfg_options):
         runner.test_loop  # noqa: B018
-    read_covering_weights(_model(runner), Path(runner.cfg.load_from))
-    if _is_first_rank():
-        tell_of_options(Path(runner.cfg.load_from), runner.cfg)
+    _check_weights(runner)
     return runner.test()
 
 
@@ -217,14 +216,20 @@ def _tell_of_earlier_run(config: Config) -> None:
 
 
 def _tell_of_start(config: Config) -> None:
-    """Print what the training's start, where it is a converted checkpoint, needs of the recipe."""
-    if config.get("resume"):
-        return
+    """Print what the file that the model takes its first weights from, where it was converted, needs of the recipe."""
     start = config.model.get("init_cfg") or {}
-    if config.get("load_from"):
-        tell_of_options(Path(config.load_from), config)
-    elif start.get("checkpoint"):
-        tell_of_options(Path(start["checkpoint"]), config, WHOLE if start.get("head") else ENCODER)
+    if start.get("checkpoint") and not config.get("load_from"):
+        path = Path(start["checkpoint"])
+        tell_of_options(path, read_options(path), config, WHOLE if start.get("head") else ENCODER)
+
+
+def _check_weights(runner: Runner) -> None:
+    """Refuse a checkpoint that does not cover the model, and print what it needs of the recipe if it was converted."""
+    path = Path(runner.cfg.load_from)
+    checkpoint = load_checkpoint_file(path)
+    check_covering(_model(runner), checkpoint, path)
+    if _is_first_rank():
+        tell_of_options(path, options_of(checkpoint), runner.cfg)
 
 
 def _tell_of_batch(runner: Runner) -> None:

@@ -4,13 +4,16 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ponderv2.checkpoints import load_weights, resolve_checkpoint
+from ponderv2.checkpoints import check_covering, resolve_checkpoint
+from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.devices import usable_device
 from ponderv2.errors import UserError
 from ponderv2.evaluation.mesh_extraction import extract_mesh
@@ -21,7 +24,7 @@ from ponderv2.registry import MODELS
 from ponderv2.visualization import sample_panel, save_png
 
 from .allocator import keep_freed_memory
-from .converted_options import tell_of_options
+from .converted_options import options_of, tell_of_options
 from .launch import load_config
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
@@ -41,15 +44,14 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     keep_freed_memory()
     device = usable_device(args.device)
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
-    checkpoint = resolve_checkpoint(args.checkpoint)
+    path = resolve_checkpoint(args.checkpoint)
     must_have(config, ("model", "test_dataloader"), "render")
     with recipe_errors(args.config, "cannot be built", args.cfg_options):
         model = MODELS.build(config.model)
         loader = Runner.build_dataloader(config.test_dataloader)
     if not isinstance(model, RenderingPretrainer):
         raise UserError(f"{args.config}: expected the recipe of a pre-training, found a {type(model).__name__}")
-    load_weights(model, checkpoint)
-    tell_of_options(checkpoint, config)
+    _load(model, path, config)
     model = model.to(device).eval()
     total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
     results = []
@@ -80,6 +82,13 @@ def describe(metrics: dict[str, float]) -> str:
             f"Whole images: PSNR {metrics['image_psnr']:.1f} dB, SSIM {metrics['ssim']:.2f} (1 is the same image)."
         )
     return "\n".join(lines)
+
+
+def _load(model: nn.Module, path: Path, config: Config) -> None:
+    """Load the weights of a checkpoint, and print what it needs of the recipe if it was converted."""
+    checkpoint = load_checkpoint_file(path)
+    model.load_state_dict(check_covering(model, checkpoint, path))
+    tell_of_options(path, options_of(checkpoint), config)
 
 
 def _single_samples(loader: DataLoader) -> Iterator[dict]:
