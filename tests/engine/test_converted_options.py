@@ -53,7 +53,7 @@ def test_the_line_names_the_file_and_what_to_add(converted, capsys):
     tell_of_options(converted, read_options(converted), Config({"model": {"encoder": {"grid": {}}, "head": {}}}))
     line = capsys.readouterr().out
     assert line.count("\n") == 1
-    assert line.startswith(f"warning: {converted} is converted for settings")
+    assert line.startswith(f"warning: {converted} holds weights that were converted for settings")
     assert line.endswith(f"add --cfg-options {PLACEMENT} {SAMPLER} {EPS}\n")
 
 
@@ -72,18 +72,19 @@ def test_files_that_were_not_converted_have_no_settings(tmp_path, capsys):
         ({"model.init_cfg": dict(checkpoint="FILE")}, [PLACEMENT]),
         ({"model.init_cfg": dict(checkpoint="FILE", head=True)}, [PLACEMENT, SAMPLER, EPS]),
         ({"model.init_cfg": None}, []),
-        ({"model.init_cfg": dict(checkpoint="FILE"), "load_from": "FILE"}, []),
     ],
 )
-def test_a_training_tells_what_its_start_needs(converted, capsys, start, told):
+def test_a_training_tells_what_its_start_needs_and_keeps_what_it_has(converted, capsys, start, told):
     config = Config(dict(model=dict(encoder=dict(grid=dict()), head=dict()), load_from=None, resume=False))
     text = {key: str(converted) if value == "FILE" else value for key, value in start.items()}
     if text.get("model.init_cfg"):
         text["model.init_cfg"] = text["model.init_cfg"] | {"checkpoint": str(converted)}
     config.merge_from_dict(text)
-    launch._tell_of_start(config)
+    assert launch._options_of_start(config) == []
     line = capsys.readouterr().out
     assert line.endswith(f"add --cfg-options {' '.join(told)}\n") if told else line == ""
+    config.merge_from_dict({"model.encoder.grid.placement": "published", "model.head.opacity": dict(eps=1e-5)})
+    assert launch._options_of_start(config) == [option for option in told if option != SAMPLER]
 
 
 def test_the_test_tool_tells_it_before_the_evaluation_and_reads_the_file_once(converted, capsys, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ponderv2.checkpoints import export_encoder
+from ponderv2.checkpoints import export_encoder, write_checkpoint
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
@@ -57,22 +57,28 @@ def _encoder_of(modality: str, path: Path) -> None:
 
 def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, tmp_path):
     """Interrupted at the end of the warm-up; the resumed run trains the encoder from its first iteration on."""
-    encoder, work_dir = tmp_path / "encoder.safetensors", tmp_path / "work"
+    encoder, converted, work_dir = tmp_path / "encoder.safetensors", tmp_path / "converted.pth", tmp_path / "work"
     _encoder_of("lidar", encoder)
+    start, placement = (
+        {f"encoder.{k}": v for k, v in load_file(encoder).items()},
+        "model.encoder.grid.placement=published",
+    )
+    write_checkpoint(converted, start, {"options": [placement]})
     recipe = "configs/tiny/uvtr_lidar_synthetic_head_first.py"
     common = [recipe, "--data-root", streets, "--work-dir", work_dir]
     options = [
         *OPTIONS["lidar"],
         *("default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1"),
-        *("custom_hooks.0.after=2", "train_cfg.val_interval=2", f"model.init_cfg.checkpoint={encoder}"),
+        *("custom_hooks.0.after=2", "train_cfg.val_interval=2", f"model.init_cfg.checkpoint={converted}", placement),
     ]
     weights = {}
     for steps in (2, 3):
         resume = ["--resume"] if steps == 3 else []
         shown = _run("train", *common, *resume, options=[*options, f"train_cfg.max_iters={steps}"])
         assert ("the encoder is trained from iteration 3 on" in shown) == (steps == 3)
-        weights[steps] = load_checkpoint_file(work_dir / f"iter_{steps}.pth")["state_dict"]
-    start = {f"encoder.{k}": v for k, v in load_file(encoder).items()}
+        saved = load_checkpoint_file(work_dir / f"iter_{steps}.pth")
+        weights[steps] = saved["state_dict"]
+        assert saved["meta"]["options"] == [placement]
     assert all(torch.equal(v, weights[2][k]) for k, v in start.items())
     changed = [k for k, v in start.items() if not torch.equal(v, weights[3][k])]
     assert len(changed) > len(start) / 2

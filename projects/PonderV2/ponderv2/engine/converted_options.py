@@ -1,5 +1,6 @@
 """Settings that converted weights need, and whether a recipe has them."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,14 +47,12 @@ def lacking_options(config: Config, options: Sequence[str], beginnings: Sequence
         options: settings of a converted checkpoint.
         beginnings: only settings whose keys begin so count; where a training starts from never does.
     """
-    lacking = []
-    for option in options:
-        key = option.partition("=")[0]
-        if not key.startswith(tuple(beginnings)) or f"{key}.".startswith(f"{_START}."):
-            continue
-        if _plain(_value(config, key)) != _plain(parse_options([option])[key]):
-            lacking.append(option)
-    return lacking
+    return [option for option in _counting(options, beginnings) if not _has(config, option)]
+
+
+def kept_options(config: Config, options: Sequence[str], beginnings: Sequence[str] = WHOLE) -> list[str]:
+    """Return those of the settings that a recipe has, so that what it trains needs them too; see `lacking_options`."""
+    return [option for option in _counting(options, beginnings) if _has(config, option)]
 
 
 def tell_of_options(path: Path, options: Sequence[str], config: Config, beginnings: Sequence[str] = WHOLE) -> None:
@@ -68,8 +67,8 @@ def tell_of_options(path: Path, options: Sequence[str], config: Config, beginnin
     lacking = lacking_options(config, options, beginnings)
     if lacking:
         print(
-            f"warning: {path} is converted for settings that this recipe does not have, so the weights compute "
-            f"something else here; add --cfg-options {shlex.join(lacking)}",
+            f"warning: {path} holds weights that were converted for settings that this recipe does not have, so they "
+            f"compute something else here; add --cfg-options {shlex.join(lacking)}",
             flush=True,
         )
 
@@ -95,6 +94,16 @@ def merged_options(camera: Sequence[str], lidar: Sequence[str], head: bool) -> l
         own = placement.replace(".camera.", ".lidar.", 1)
         merged += [own] if own not in merged else []
     return merged + ([option for option in lidar if option.startswith("model.head.")] if head else [])
+
+
+def _counting(options: Sequence[str], beginnings: Sequence[str]) -> list[str]:
+    """The settings whose keys begin so, but for where a training starts from."""
+    return [o for o in options if o.startswith(tuple(beginnings)) and not re.match(rf"{re.escape(_START)}[.=]", o)]
+
+
+def _has(config: Config, option: str) -> bool:
+    key = option.partition("=")[0]
+    return _plain(_value(config, key)) == _plain(parse_options([option])[key])
 
 
 def _value(config: Config, key: str) -> object:

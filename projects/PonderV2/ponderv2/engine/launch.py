@@ -22,8 +22,8 @@ from ponderv2.folder_lock import folder_lock
 from ponderv2.models import LidarSegmentor
 
 from .allocator import keep_freed_memory
-from .converted_options import ENCODER, WHOLE, options_of, read_options, tell_of_options
-from .hooks import DetectionPreviewHook, SegmentationPreviewHook
+from .converted_options import ENCODER, WHOLE, kept_options, options_of, read_options, tell_of_options
+from .hooks import DetectionPreviewHook, KeptOptionsHook, SegmentationPreviewHook
 from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import set_data_root
 from .recipe_errors import must_have, recipe_errors
@@ -88,15 +88,11 @@ def train(args: argparse.Namespace) -> None:
             lock = folder_lock(Path(config.work_dir), ".train.lock", "training", "--work-dir")
             stack.enter_context(lock)
             _tell_of_earlier_run(config)
-            _tell_of_start(config)
         with recipe_errors(args.config, "cannot be built", args.cfg_options):
             runner = Runner.from_cfg(config)
         prepare_training(runner, args.config, args.cfg_options)
-        if config.get("resume"):
-            told = check_resumable(runner, Path(config.load_from))
-            print(*told, sep="\n", end="\n" if told else "", flush=True)
-        elif config.get("load_from"):
-            _check_weights(runner)
+        options = _check_weights(runner) if config.get("load_from") else _options_of_start(config)
+        runner.register_hook(KeptOptionsHook(options))
         runner.train()
 
 
@@ -215,21 +211,30 @@ def _tell_of_earlier_run(config: Config) -> None:
         )
 
 
-def _tell_of_start(config: Config) -> None:
-    """Print what the file that the model takes its first weights from, where it was converted, needs of the recipe."""
+def _options_of_start(config: Config) -> list[str]:
+    """Tell of the settings of the file that the model takes its first weights from; returns those of the recipe."""
     start = config.model.get("init_cfg") or {}
-    if start.get("checkpoint") and not config.get("load_from"):
-        path = Path(start["checkpoint"])
-        tell_of_options(path, read_options(path), config, WHOLE if start.get("head") else ENCODER)
+    # The first rank alone prints, and writes checkpoints.
+    if not start.get("checkpoint") or not _is_first_rank():
+        return []
+    path, beginnings = Path(start["checkpoint"]), WHOLE if start.get("head") else ENCODER
+    options = read_options(path)
+    tell_of_options(path, options, config, beginnings)
+    return kept_options(config, options, beginnings)
 
 
-def _check_weights(runner: Runner) -> None:
-    """Refuse a checkpoint that does not cover the model, and print what it needs of the recipe if it was converted."""
-    path = Path(runner.cfg.load_from)
+def _check_weights(runner: Runner) -> list[str]:
+    """Refuse a checkpoint from which the runner cannot go on, and tell of its settings; returns those of the recipe."""
+    path, resumes = Path(runner.cfg.load_from), runner.cfg.get("resume")
     checkpoint = load_checkpoint_file(path)
-    check_covering(_model(runner), checkpoint, path)
+    told = check_resumable(runner, checkpoint, path) if resumes else []
+    print(*told, sep="\n", end="\n" if told else "", flush=True)
+    if not resumes:
+        check_covering(_model(runner), checkpoint, path)
+    options = options_of(checkpoint)
     if _is_first_rank():
-        tell_of_options(path, options_of(checkpoint), runner.cfg)
+        tell_of_options(path, options, runner.cfg)
+    return kept_options(runner.cfg, options)
 
 
 def _tell_of_batch(runner: Runner) -> None:

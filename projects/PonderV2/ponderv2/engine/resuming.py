@@ -7,26 +7,24 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ponderv2.checkpoints import check_covering
-from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.errors import UserError
 
 
-def check_resumable(runner: Runner, path: Path) -> list[str]:
+def check_resumable(runner: Runner, checkpoint: dict, path: Path) -> list[str]:
     """Check that a training can go on from a checkpoint: it has the state of a training, of this model and optimiser.
 
     Args:
         runner: runner of the training, whose model, optimiser and schedulers are built.
-        path: the checkpoint.
+        checkpoint: content of the checkpoint.
+        path: the checkpoint, for messages.
 
     Returns:
         Lines about what goes on, but not as one may expect: another recipe's name, a schedule that has ended, or no
         step left.
 
     Raises:
-        FileNotFoundError: there is no such file.
         UserError: the checkpoint holds weights alone, is of another recipe, or has a recipe that would be run.
     """
-    checkpoint = load_checkpoint_file(path)
     missing = [key for key in ("state_dict", "optimizer", "meta") if key not in checkpoint]
     if missing:
         raise UserError(

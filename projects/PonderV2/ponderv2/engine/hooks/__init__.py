@@ -4,6 +4,7 @@ from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
 from .gathered_losses import GatheredRuntimeInfoHook
+from .kept_options import KeptOptionsHook
 from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
 from .segmentation_preview import SegmentationPreviewHook
@@ -14,6 +15,7 @@ __all__ = [
     "DisableTransformsHook",
     "EncoderExportHook",
     "GatheredRuntimeInfoHook",
+    "KeptOptionsHook",
     "ProgressHook",
     "RenderPreviewHook",
     "SegmentationPreviewHook",
