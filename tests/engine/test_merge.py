@@ -2,14 +2,17 @@
 
 import re
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import torch
 from torch import nn
 
-from ponderv2.checkpoints import compare, export_encoder, read_encoder_weights
-from ponderv2.engine import load_config
-from ponderv2.engine.merge import merge, merge_encoders, write_merged
+from ponderv2.checkpoints import compare, encoder_file, export_encoder, head_weights, read_encoder_weights
+from ponderv2.compat.safe_checkpoint import load_checkpoint_file
+from ponderv2.engine import converted_options, load_config
+from ponderv2.engine import merge as merge_module
+from ponderv2.engine.merge import Source, merge, merge_encoders, write_merged
 from ponderv2.engine.recipe_options import parse_options
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
@@ -39,9 +42,13 @@ def parts(tmp_path):
     return tmp_path / "camera.pth", tmp_path / "lidar.safetensors", camera, lidar
 
 
+def _merged(camera: Path, lidar: Path) -> dict[str, torch.Tensor]:
+    return merge_encoders(Source.read(camera), Source.read(lidar))
+
+
 def test_a_fusion_model_starts_with_both_encoders(fusion, parts, tmp_path, capsys):
     camera_path, lidar_path, camera, lidar = parts
-    write_merged(fusion, merge_encoders(camera_path, lidar_path), tmp_path / "deep" / "merged.pth")
+    write_merged(fusion, _merged(camera_path, lidar_path), tmp_path / "deep" / "merged.pth")
     table = capsys.readouterr().out
     assert "encoder.camera" in table
     assert str(len(camera.state_dict())) in table
@@ -57,7 +64,7 @@ def test_a_fusion_model_starts_with_both_encoders(fusion, parts, tmp_path, capsy
 
 
 def test_what_does_not_cover_both_encoders_is_refused_and_nothing_is_written(fusion, parts, tmp_path):
-    weights = merge_encoders(*parts[:2])
+    weights = _merged(*parts[:2])
     key = "encoder.lidar.pts_middle_encoder.project.weight"
     broken = {
         "1 missing, the first " + key: {k: v for k, v in weights.items() if k != key},
@@ -72,7 +79,7 @@ def test_what_does_not_cover_both_encoders_is_refused_and_nothing_is_written(fus
 
 
 def test_parts_that_start_new_can_be_named(fusion, parts, tmp_path):
-    weights = {k: v for k, v in merge_encoders(*parts[:2]).items() if ".pts_neck." not in k}
+    weights = {k: v for k, v in _merged(*parts[:2]).items() if ".pts_neck." not in k}
     with pytest.raises(UserError):
         write_merged(fusion, weights, tmp_path / "merged.pth", ("encoder.lidar.convs",))
     write_merged(fusion, weights, tmp_path / "merged.pth", ("encoder.lidar.pts_neck",))
@@ -105,7 +112,7 @@ def test_files_without_an_encoder_or_with_a_fusion_encoder_are_refused(parts, fu
         read_encoder_weights(tmp_path / "bare.pth")
     torch.save({"state_dict": fusion.state_dict()}, tmp_path / "fusion.pth")
     with pytest.raises(ValueError, match="expected a lidar encoder, found a fusion encoder"):
-        merge_encoders(parts[0], tmp_path / "fusion.pth")
+        _merged(parts[0], tmp_path / "fusion.pth")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_encoder_weights(tmp_path / "nowhere.safetensors")
 
@@ -117,7 +124,7 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(parts, tmp_path):
 
     torch.save({"state_dict": {"encoder.x": Evil()}}, tmp_path / "evil.pth")
     with pytest.raises(RuntimeError, match="refused to load"):
-        merge_encoders(tmp_path / "evil.pth", parts[1])
+        _merged(tmp_path / "evil.pth", parts[1])
 
 
 def test_a_recipe_without_both_encoders_is_refused(parts, repository, tmp_path):
@@ -139,9 +146,13 @@ def detectors(tmp_path_factory):
     return tiny / "uvtr_fusion_synthetic.py", folder, models, config
 
 
-def test_a_fusion_detector_starts_with_the_head_of_the_lidar_detector(detectors, tmp_path, capsys):
+def test_a_fusion_detector_starts_with_the_head_of_the_lidar_detector(detectors, tmp_path, capsys, monkeypatch):
     recipe, folder, models, config = detectors
+    read = create_autospec(load_checkpoint_file, side_effect=load_checkpoint_file)
+    for module in (merge_module, encoder_file, head_weights, converted_options):
+        monkeypatch.setattr(module, "load_checkpoint_file", read)
     merge(folder / "camera.pth", folder / "lidar.pth", tmp_path / "merged.pth", recipe)
+    assert [call.args[0].name for call in read.call_args_list] == ["camera.pth", "lidar.pth"]
     assert re.search(rf"head +│ +{len(models['lidar'].head.state_dict())} ", capsys.readouterr().out)
     start = dict(checkpoint=str(tmp_path / "merged.pth"), new=("fuse",), head=True)
     fused = MODELS.build(dict(config, init_cfg=start))

@@ -6,10 +6,10 @@ An encoder keeps its names in every model, so transfer is a prefix and not a map
 from .checkpoint_files import check_covering, load_weights, resolve_checkpoint
 from .coverage import Coverage, compare, coverage_table, shortcomings
 from .encoder_config import config_from_data, config_to_data
-from .encoder_file import EncoderHeader, read_encoder, read_encoder_weights, read_header
+from .encoder_file import EncoderHeader, encoder_weights_of, read_encoder, read_encoder_weights, read_header
 from .encoder_weights import compare_encoder, load_encoder_weights
 from .export import export_encoder
-from .head_weights import load_head_weights, read_head_weights
+from .head_weights import head_weights_of, load_head_weights, read_head_weights
 from .loaded_encoder import EncoderReport, LoadedEncoder, load_encoder
 from .writing import weights_hash, write_checkpoint
 
@@ -24,7 +24,9 @@ __all__ = [
     "config_from_data",
     "config_to_data",
     "coverage_table",
+    "encoder_weights_of",
     "export_encoder",
+    "head_weights_of",
     "load_encoder",
     "load_encoder_weights",
     "load_head_weights",

@@ -114,7 +114,15 @@ def read_encoder_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_encoder(path)[0]
     path = resolve_checkpoint(path)
-    checkpoint = load_checkpoint_file(path)
+    return encoder_weights_of(load_checkpoint_file(path), path)
+
+
+def encoder_weights_of(checkpoint: dict, path: Path) -> dict[str, Tensor]:
+    """Return the weights of the encoder alone, without a prefix, of a checkpoint that was read.
+
+    Raises:
+        UserError: there is no encoder in it; `path` is the file, for the message.
+    """
     if not isinstance(checkpoint.get("state_dict"), dict):
         raise UserError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)}")
     weights = {k.removeprefix("encoder."): v for k, v in checkpoint["state_dict"].items() if k.startswith("encoder.")}

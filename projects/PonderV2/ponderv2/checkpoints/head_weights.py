@@ -24,12 +24,21 @@ def read_head_weights(path: Path) -> dict[str, Tensor]:
         FileNotFoundError: there is no such file.
         UserError: the file has no head, as an exported encoder has none.
     """
+    path = resolve_checkpoint(path)
+    return head_weights_of(load_checkpoint_file(path), path)
+
+
+def head_weights_of(checkpoint: dict, path: Path) -> dict[str, Tensor]:
+    """Return the weights of a model's head, without a prefix, of a checkpoint that was read.
+
+    Raises:
+        UserError: there is no head in it, as in an exported encoder; `path` is the file, for the message.
+    """
     if path.suffix == ".safetensors":
         raise UserError(
             f"{path} is an exported encoder, which has no head; expected a detector's checkpoint or work dir"
         )
-    path = resolve_checkpoint(path)
-    state = load_checkpoint_file(path).get("state_dict")
+    state = checkpoint.get("state_dict")
     weights = {k.removeprefix(PREFIX): v for k, v in (state or {}).items() if k.startswith(PREFIX)}
     if not weights:
         raise UserError(f"{path}: no key of its state_dict starts with {PREFIX!r}, so it has no head")

@@ -1,6 +1,7 @@
 """A fusion model starts from a camera and a LiDAR model that were trained apart: both encoders, and one head."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -8,38 +9,60 @@ from torch import Tensor, nn
 
 from ponderv2.checkpoints import (
     coverage_table,
-    read_encoder_weights,
-    read_head_weights,
+    encoder_weights_of,
+    head_weights_of,
+    read_encoder,
+    resolve_checkpoint,
     shortcomings,
     write_checkpoint,
 )
+from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.errors import UserError
 from ponderv2.models import VolumeDetector
 from ponderv2.registry import MODELS
 
-from .converted_options import merged_options, read_options
+from .converted_options import merged_options, options_of
 from .launch import load_config
 from .recipe_errors import recipe_errors
 
 PARTS = ("camera", "lidar")
 
 
-def merge_encoders(camera: Path, lidar: Path) -> dict[str, Tensor]:
-    """Read both encoders and put them under the names that they have in a model with a `FusionEncoder`.
+@dataclass(frozen=True)
+class Source:
+    """One of the two models, read once.
 
-    Args:
-        camera: work dir, checkpoint or encoder file of the camera encoder.
-        lidar: the same of the LiDAR encoder.
+    Attributes:
+        path: the file, for messages.
+        checkpoint: content of it, but for the state of an optimizer.
+    """
+
+    path: Path
+    checkpoint: dict
+
+    @staticmethod
+    def read(path: Path) -> "Source":
+        """Read a work dir, a checkpoint or an encoder file; of the last the weights get the names of a checkpoint's."""
+        if path.suffix == ".safetensors":
+            return Source(path, {"state_dict": {f"encoder.{k}": v for k, v in read_encoder(path)[0].items()}})
+        path = resolve_checkpoint(path)
+        checkpoint = load_checkpoint_file(path)
+        # The state of an optimizer is larger than the weights, and is not merged.
+        return Source(path, {key: value for key, value in checkpoint.items() if key != "optimizer"})
+
+
+def merge_encoders(camera: Source, lidar: Source) -> dict[str, Tensor]:
+    """Put both encoders under the names that they have in a model with a `FusionEncoder`.
 
     Raises:
-        UserError: one of the files holds a fusion encoder already.
+        UserError: one of the two has no encoder, or a fusion encoder already.
     """
     merged = {}
-    for part, path in zip(PARTS, (camera, lidar), strict=True):
-        weights = read_encoder_weights(path)
+    for part, source in zip(PARTS, (camera, lidar), strict=True):
+        weights = encoder_weights_of(source.checkpoint, source.path)
         fused = [k for k in weights if k.startswith(("camera.", "lidar.", "fuse."))]
         if fused:
-            raise UserError(f"{path}: expected a {part} encoder, found a fusion encoder with {fused[0]}")
+            raise UserError(f"{source.path}: expected a {part} encoder, found a fusion encoder with {fused[0]}")
         merged |= {f"encoder.{part}.{name}": value for name, value in weights.items()}
     return merged
 
@@ -68,19 +91,20 @@ def merge(
     encoder = config.model.get("encoder", {})
     if not set(PARTS) <= set(encoder):
         raise UserError(f"--config {recipe}: expected a model with an encoder of camera and lidar")
-    weights = merge_encoders(camera, lidar)
+    sources = Source.read(camera), Source.read(lidar)
+    weights = merge_encoders(*sources)
     with recipe_errors(recipe, "cannot be built"):
         model = MODELS.build(config.model)
     head = head and isinstance(model, VolumeDetector)
     if head:
-        weights |= _head_of(lidar)
-    options = merged_options(read_options(camera), read_options(lidar), head)
+        weights |= _head_of(sources[1])
+    options = merged_options(*(options_of(source.checkpoint) for source in sources), head)
     write_merged(model, weights, out, tuple(allow_missing), options)
 
 
-def _head_of(lidar: Path) -> dict[str, Tensor]:
+def _head_of(lidar: Source) -> dict[str, Tensor]:
     try:
-        return {f"head.{name}": value for name, value in read_head_weights(lidar).items()}
+        return {f"head.{name}": value for name, value in head_weights_of(lidar.checkpoint, lidar.path).items()}
     except UserError as error:
         raise UserError(f"{error}; --no-head starts the fusion model's head new") from error
 
