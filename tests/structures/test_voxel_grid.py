@@ -129,6 +129,18 @@ def test_the_cell_of_a_point_is_the_one_whose_bounds_hold_it(size, lower, edge, 
     assert (cell[~inside] == 0).all()
 
 
+@QUICK
+@given(counts, lowers, edges, st.lists(st.tuples(*[st.floats(-0.5, 1.5)] * 3), min_size=1, max_size=20))
+def test_the_offset_of_a_point_leads_from_the_center_of_its_cell_to_it(size, lower, edge, fraction):
+    grid = grid_of(size, lower, edge)
+    points = grid.from_fraction(torch.tensor(fraction, dtype=torch.float64))
+    cell, inside, offset = grid.place_in_cell(points)
+    step, low = (torch.tensor(v, dtype=torch.float64) for v in (grid.voxel_size, grid.lower))
+    torch.testing.assert_close((low + (cell + 0.5 + offset) * step)[inside], points[inside])
+    assert (offset.abs() <= 0.5 + 1e-9).all()
+    assert (offset[~inside] == 0).all()
+
+
 def test_a_point_just_below_the_range_is_not_in_the_first_cell():
     below = torch.tensor([math.nextafter(-54.0, -math.inf), 0.0, 0.0], dtype=torch.float64)
     _, inside = VoxelGrid(RANGE, SIZE).cell_of(below)

@@ -147,6 +147,20 @@ class VoxelGrid:
         inside = ((index >= 0) & (index < count)).all(dim=-1)
         return index.where(inside[..., None], 0).long(), inside
 
+    def place_in_cell(
+        self, points: Float[Tensor, "*n 3"]
+    ) -> tuple[Int[Tensor, "*n 3"], Bool[Tensor, "*n"], Float[Tensor, "*n 3"]]:
+        """Find the cell in which each point (metres) lies, and where in it.
+
+        Returns:
+            Cells and which points are inside, as `cell_of` does; and the offset (x, y, z) of each point from the center
+            of its cell, in cells: -0.5 to 0.5, and 0 outside the grid.
+        """
+        cell, inside = self.cell_of(points)
+        size = constant(self.voxel_size, points.device, points.dtype)
+        offset = (points - self._bounds(points)[0]) / size - cell - 0.5
+        return cell, inside, torch.where(inside[..., None], offset, 0.0)
+
     def contains(self, points: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Tell which points (metres) lie in the half-open box `[lower, upper)`."""
         lower, upper = self._bounds(points)

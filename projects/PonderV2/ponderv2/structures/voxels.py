@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ponderv2.shapes import Bool, Float, Int
 
-from .constant_tensors import constant
 from .voxel_grid import VoxelGrid
 
 
@@ -73,14 +72,8 @@ class Voxels:
             raise ValueError(f"expected points of {self.batch_size} samples, got {len(points)}")
         xyz = torch.cat([p[:, :3] for p in points]).double()
         sample = sample_numbers(points)
-        cell, inside = self.grid.cell_of(xyz)
-        offsets = (
-            (xyz - constant(self.grid.lower, xyz.device, xyz.dtype))
-            / constant(self.grid.voxel_size, xyz.device, xyz.dtype)
-            - cell
-            - 0.5
-        )
-        offsets = torch.where(inside[:, None], offsets, 0.0).float()
+        cell, inside, offsets = self.grid.place_in_cell(xyz)
+        offsets = offsets.float()
         if len(self) == 0:
             nowhere = torch.zeros_like(sample)
             return PointPlaces(nowhere, nowhere.bool(), offsets)

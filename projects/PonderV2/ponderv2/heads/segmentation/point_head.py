@@ -110,10 +110,7 @@ class PointSegmentationHead(BaseModule):
         for data, cloud in zip(volume.data, points, strict=True):
             xyz = cloud[:, :3]
             features.append(sample_volume(volume.with_data(data[None]), xyz[None])[0])
-            cell, inside = volume.grid.cell_of(xyz.double())
-            lower, size = (xyz.new_tensor(v, dtype=torch.float64) for v in (volume.grid.lower, volume.grid.voxel_size))
-            offset = (xyz.double() - lower) / size - cell - 0.5
-            offsets.append(torch.where(inside[:, None], offset, 0.0).float())
+            offsets.append(volume.grid.place_in_cell(xyz.double())[2].float())
         return torch.cat(features), torch.cat(offsets)
 
     def _of_images(
