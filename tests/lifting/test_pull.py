@@ -8,9 +8,8 @@ import torch.nn.functional as F
 
 from ponderv2.geometry import in_image, project
 from ponderv2.lifting import PullLift
-from ponderv2.lifting.map_cells import cells_of_levels
 from ponderv2.lifting.pull import pair_up, pull_by_grid_sample, pull_by_rows
-from ponderv2.structures import PLACEMENTS, CameraRig, VoxelGrid
+from ponderv2.structures import PLACEMENTS, CameraRig, VoxelGrid, cells_of_levels
 from tests.factories.small_rig import PADDED, SIZE, small_rig
 
 GRID = VoxelGrid((-6.0, -6.0, -2.0, 6.0, 6.0, 2.0), (6, 6, 2))

@@ -5,6 +5,7 @@ import torch
 from mmdet3d.structures import Det3DDataSample
 
 from ponderv2.models import SensorPreprocessor
+from ponderv2.registry import MODELS
 from ponderv2.structures import EncoderOutput, SensorBatch
 from tests.factories.camera_models import model_config, packed
 from tests.factories.lidar_models import lidar_encoder_config
@@ -187,6 +188,15 @@ def test_a_fused_segmentor_reads_images_and_trains_all_that_it_uses(frame):
     unused = ("encoder.camera.depth_net", "encoder.camera.lift", "encoder.camera.convs")
     frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
     assert all(name.startswith(unused) for name in frozen)
+
+
+def test_a_fused_segmentor_hands_on_where_the_cells_of_its_maps_lie(frame):
+    config = fusion_encoder_config()
+    strides = config["camera"]["neck_strides"]
+    config["camera"] = dict(config["camera"], neck_offsets=(0.0,) * len(strides))
+    with torch.no_grad():
+        cells = MODELS.build(config).eval()(frame["inputs"]).images.cells
+    assert [(place.stride, place.lead) for place in cells] == [(stride, (stride - 1) / 2) for stride in strides]
 
 
 def logits_of_frame(model, inputs: SensorBatch) -> list[torch.Tensor]:

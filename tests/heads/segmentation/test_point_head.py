@@ -7,7 +7,7 @@ from torch import nn
 from ponderv2.encoders import voxelize
 from ponderv2.geometry import sample_volume
 from ponderv2.heads import PointSegmentationHead
-from ponderv2.structures import EncoderOutput, FeatureVolume, ImageFeatures, VoxelGrid, Voxels
+from ponderv2.structures import EncoderOutput, FeatureVolume, ImageFeatures, MapCells, VoxelGrid, Voxels
 from tests.factories.small_rig import small_rig
 
 GRID = VoxelGrid((-4, -4, -2, 4, 4, 2), (8, 8, 4))
@@ -80,10 +80,10 @@ def test_features_of_images_are_appended():
     rig = small_rig(batch=2).to("cpu", torch.float32)
     size = [rig.padded_size[k] // 4 for k in range(2)]
     maps = [torch.randn(2, rig.num_cameras, 5, *size)]
-    with_images = EncoderOutput(_no_volume, voxels=encoded.voxels, images=ImageFeatures(maps, (4,)))
+    with_images = EncoderOutput(_no_volume, voxels=encoded.voxels, images=ImageFeatures(maps, [MapCells(4)]))
     head = PointSegmentationHead(6, image_channels=5)
     logits = head(with_images, clouds, rig)
-    changed = EncoderOutput(_no_volume, voxels=encoded.voxels, images=ImageFeatures([maps[0] + 1], (4,)))
+    changed = EncoderOutput(_no_volume, voxels=encoded.voxels, images=ImageFeatures([maps[0] + 1], [MapCells(4)]))
     assert not torch.equal(head(changed, clouds, rig), logits)
     with pytest.raises(ValueError, match="there are no maps of images"):
         head(encoded, clouds, rig)

@@ -4,7 +4,7 @@ from mmengine.model import BaseModule
 
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
-from ponderv2.structures import EncoderOutput, ImageFeatures, SensorBatch
+from ponderv2.structures import EncoderOutput, ImageFeatures, SensorBatch, cells_of_levels
 
 
 @MODELS.register_module()
@@ -48,5 +48,6 @@ class PointFusionEncoder(BaseModule):
             ValueError: as the two encoders.
         """
         lidar = self.lidar(batch, masking)
-        images = ImageFeatures(self.camera.image_maps(batch, masking), self.camera.neck_strides)
-        return EncoderOutput(lidar.computed, lidar.losses, lidar.voxels, images)
+        maps, camera = self.camera.image_maps(batch, masking), self.camera
+        cells = cells_of_levels(camera.neck_strides, camera.neck_offsets, batch.rig, camera.grid)
+        return EncoderOutput(lidar.computed, lidar.losses, lidar.voxels, ImageFeatures(maps, cells))

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ponderv2.shapes import Float, Int
+from ponderv2.structures import MapCells
 
 from .projection import MIN_DEPTH, in_image, project
 
@@ -13,7 +14,7 @@ from .projection import MIN_DEPTH, in_image, project
 def gather_image_features(
     points: Float[Tensor, "p 3"],
     maps: Sequence[Tensor],
-    strides: Sequence[int],
+    cells: Sequence[MapCells],
     lidar2img: Float[Tensor, "n 4 4"],
     image_size: Int[Tensor, "n 2"],
 ) -> Float[Tensor, "p c"]:
@@ -24,8 +25,8 @@ def gather_image_features(
 
     Args:
         points: points in the LiDAR frame, metres.
-        maps: feature maps `[N, C, h, w]` of the N cameras, one for each stride.
-        strides: width of a cell of each map, pixels; cell k is centred on pixel (k + ½) · stride − ½.
+        maps: feature maps `[N, C, h, w]` of the N cameras, one for each level.
+        cells: where the cells of each map lie in the image.
         lidar2img: LiDAR frame to pixels.
         image_size: (height, width) of each image without padding.
     """
@@ -35,9 +36,8 @@ def gather_image_features(
         pixels, depth = project(points, matrix)
         seen = ((depth > MIN_DEPTH) & in_image(pixels, image_size[camera])).nonzero()[:, 0]
         count[seen] += 1
-        for level, stride in zip(maps, strides, strict=True):
-            size = pixels.new_tensor([level.shape[-1] * stride, level.shape[-2] * stride])
-            place = (2 * pixels[seen] + 1) / size - 1
+        for level, places in zip(maps, cells, strict=True):
+            place = places.normalized(pixels[seen], tuple(level.shape[-2:]))
             found = F.grid_sample(
                 level[camera, None], place[None, :, None].to(level.dtype), align_corners=False, padding_mode="border"
             )

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from ponderv2.geometry import MIN_DEPTH, add_to_rows, in_image, project
 from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import CameraRig, VoxelGrid, constant
-
-from .map_cells import MapCells, cells_of_levels
+from ponderv2.structures import CameraRig, MapCells, VoxelGrid, cells_of_levels, constant
 
 
 class PullLift(nn.Module):

@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import CameraRig, VoxelGrid, constant
-
-from .map_cells import lead_of
+from ponderv2.structures import CameraRig, VoxelGrid, constant, lead_of
 
 
 class SplatLift(nn.Module):

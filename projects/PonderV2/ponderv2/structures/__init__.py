@@ -8,6 +8,7 @@ from .camera_rig import CameraRig
 from .constant_tensors import constant
 from .encoder_output import EncoderOutput, ImageFeatures
 from .feature_volume import FeatureVolume
+from .map_cells import MapCells, cells_of_levels, lead_of
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
 from .voxel_grid import PLACEMENTS, VoxelGrid
@@ -19,12 +20,15 @@ __all__ = [
     "EncoderOutput",
     "FeatureVolume",
     "ImageFeatures",
+    "MapCells",
     "PointPlaces",
     "RayBatch",
     "SensorBatch",
     "VoxelGrid",
     "Voxels",
     "cell_keys",
+    "cells_of_levels",
     "constant",
+    "lead_of",
     "sample_numbers",
 ]

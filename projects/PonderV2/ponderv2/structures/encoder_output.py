@@ -7,6 +7,7 @@ from functools import cached_property
 from torch import Tensor
 
 from .feature_volume import FeatureVolume
+from .map_cells import MapCells
 from .voxels import Voxels
 
 
@@ -15,12 +16,12 @@ class ImageFeatures:
     """Feature maps of the cameras, from which points gather.
 
     Attributes:
-        maps: one map `[B, N, C, h, w]` for each stride; cell k of stride s is centred on pixel (k + ½)s − ½.
-        strides: width of a cell of each map, pixels.
+        maps: one map `[B, N, C, h, w]` for each level.
+        cells: where the cells of each map lie in the image.
     """
 
     maps: Sequence[Tensor]
-    strides: Sequence[int]
+    cells: Sequence[MapCells]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from ponderv2.errors import UserError
 from ponderv2.geometry import MIN_DEPTH, in_image, project
-from ponderv2.lifting.map_cells import lead_of
 from ponderv2.shapes import Bool, Float, Int
-from ponderv2.structures import CameraRig, VoxelGrid
+from ponderv2.structures import CameraRig, VoxelGrid, lead_of
 
 
 class DepthSupervision:

@@ -121,12 +121,12 @@ class PointSegmentationHead(BaseModule):
                 f"PointSegmentationHead: image_channels is {self.image_channels}, but there are no maps of images; "
                 "they come from PointFusionEncoder and from cameras that the pipeline loads"
             )
-        maps, strides = encoded.images.maps, encoded.images.strides
+        maps, cells = encoded.images.maps, encoded.images.cells
         self._check("the maps of images", maps[0].shape[2], self.image_channels)
         return torch.cat(
             [
                 gather_image_features(
-                    cloud[:, :3], [level[b] for level in maps], strides, rig.lidar2img[b], rig.image_size[b]
+                    cloud[:, :3], [level[b] for level in maps], cells, rig.lidar2img[b], rig.image_size[b]
                 )
                 for b, cloud in enumerate(points)
             ]

@@ -1,4 +1,4 @@
-"""Where the cells of a feature map lie in the image, which is where a lift reads them."""
+"""Where the cells of a feature map lie in the image, which is where lifts and points read them."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from ponderv2.shapes import Float
-from ponderv2.structures import CameraRig, VoxelGrid
+
+from .camera_rig import CameraRig
+from .voxel_grid import VoxelGrid
 
 
 @dataclass(frozen=True)
