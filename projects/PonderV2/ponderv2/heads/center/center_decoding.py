@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import numpy as np
 import torch
 from mmdet3d.models.layers import circle_nms
 from mmdet3d.models.task_modules.coders import CenterPointBBoxCoder
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ponderv2.heads.suppression import suppress_by_class
 from ponderv2.heads.uvtr.box_code import lidar_boxes
-from ponderv2.shapes import Float, Int
+from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import VoxelGrid
 
 PUBLISHED_RADII: Mapping[str, float] = MappingProxyType(
@@ -122,15 +122,14 @@ def suppress_circles(
         labels: their classes; only boxes of the same class drop each other.
         radii: radius of the circle by class, metres; a class without one keeps all its boxes.
     """
-    kept = torch.ones_like(labels, dtype=torch.bool)
     rows = torch.cat([centers, scores[:, None]], dim=1).double().cpu().numpy()
-    for label, radius in radii.items():
-        members = (labels == label).nonzero().squeeze(1)
-        if len(members) == 0:
-            continue
-        # mmdet3d compares the square of the distance.
-        best = circle_nms(rows[members.cpu().numpy()], radius**2, len(members))
-        kept[members] = False
-        kept[members[torch.from_numpy(np.asarray(best, dtype=np.int64)).to(members.device)]] = True
-    order = scores.argsort(descending=True, stable=True)
-    return order[kept[order]]
+
+    def keep(members: Int[Tensor, "m"], radius: float) -> Bool[Tensor, "m"]:
+        # mmdet3d sorts by score itself, and compares the square of the distance.
+        in_order, places = members.cpu().sort()
+        best = circle_nms(rows[in_order.numpy()], radius**2, len(members))
+        kept = torch.zeros(len(members), dtype=torch.bool)
+        kept[places[best]] = True
+        return kept.to(members.device)
+
+    return suppress_by_class(scores, labels, radii, keep)

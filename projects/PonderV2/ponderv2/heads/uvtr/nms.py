@@ -7,6 +7,7 @@ import torch
 from mmdet3d.structures import LiDARInstance3DBoxes
 from torch import Tensor
 
+from ponderv2.heads.suppression import suppress_by_class
 from ponderv2.shapes import Bool, Float, Int
 
 from .rotated_iou import paired_iou_bev
@@ -35,13 +36,13 @@ def classwise_nms(
     Raises:
         ValueError: when a name in `thresholds` is no class.
     """
-    order = scores.argsort(descending=True, stable=True)
-    flat, labels = boxes.bev[order], labels[order]
-    kept = torch.ones_like(labels, dtype=torch.bool)
-    for label, threshold in label_thresholds(thresholds, classes).items():
-        members = (labels == label).nonzero().squeeze(1)
-        kept[members] = rotated_nms(flat[members], threshold)
-    return order[kept]
+    flat = boxes.bev
+    return suppress_by_class(
+        scores,
+        labels,
+        label_thresholds(thresholds, classes),
+        lambda members, threshold: rotated_nms(flat[members], threshold),
+    )
 
 
 def label_thresholds(thresholds: Mapping[str, float] | float, classes: Sequence[str]) -> dict[int, float]:
