@@ -1,18 +1,14 @@
 """Segmentation scores as a metric of mmengine: from a running confusion matrix, and by nuScenes' devkit."""
 
 import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from ponderv2.datasets import FramesByToken, open_frame_store
 from ponderv2.datasets.data_files import read_point_file
 from ponderv2.datasets.lidarseg_classes import LIDARSEG_CLASSES
-from ponderv2.datasets.prepare.nuscenes_tables import missing_tables, open_tables
+from ponderv2.datasets.prepare.nuscenes_tables import open_tables
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError
 from ponderv2.registry import METRICS
@@ -21,13 +17,11 @@ from ponderv2.shapes import Int
 from .lidarseg_submission import LidarSegSubmission, SampleSegEval, check_submission, has_whole_split
 from .nuscenes_score import split_tokens
 from .segmentation_score import SegmentationScore, confusion_matrix, range_names, score_table
-from .submission import SENSORS
-
-_TEST = "v1.0-test"
+from .split_metric import TEST_VERSION, SplitMetric
 
 
 @METRICS.register_module()
-class LidarSegMetric(BaseMetric):
+class LidarSegMetric(SplitMetric):
     """Scores `pred_pts_seg` by the points of the key frame's file: `mIoU`, `fwIoU`, `accuracy` and `<class>_IoU`.
 
     Kept of a sample is its confusion matrix in ranges of distance, a few kilobytes, so that a whole split can be
@@ -53,6 +47,7 @@ class LidarSegMetric(BaseMetric):
     """
 
     default_prefix = "lidarseg"
+    needs_tables = "a submission is checked with the tables"
 
     def __init__(
         self,
@@ -65,41 +60,18 @@ class LidarSegMetric(BaseMetric):
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        unknown = [sensor for sensor in sensors if sensor not in SENSORS]
-        if unknown or not sensors:
-            raise UserError(f"LidarSegMetric: sensors: expected some of {SENSORS}, got {tuple(sensors)}")
+        super().__init__(data_root, ann_file, sensors, submission_dir, partial, collect_device, prefix)
         if list(ranges) != sorted(set(ranges)) or any(limit <= 0 for limit in ranges):
             raise UserError(f"LidarSegMetric: ranges: expected growing distances above 0 m, got {tuple(ranges)}")
         if submission_dir is not None and (data_root is None or ann_file is None):
             raise UserError("LidarSegMetric: submission_dir needs data_root and ann_file")
-        self.data_root = None if data_root is None else Path(data_root)
-        self.info_file = None if ann_file is None or data_root is None else Path(data_root, ann_file)
-        self.ranges, self.sensors, self.partial = tuple(ranges), tuple(sensors), partial
-        self.submission_dir = None if submission_dir is None else Path(submission_dir)
+        self.ranges = tuple(ranges)
         self._submission: LidarSegSubmission | None = None
-        self._frames: FramesByToken | None = None
-        self._version = ""
 
     @property
-    def dataset_meta(self) -> dict | None:
-        """Meta information of the evaluated data set; setting it checks that a submission could be scored."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
-    def dataset_meta(self, meta: dict) -> None:
-        self._dataset_meta = meta
-        if self.submission_dir is None:
-            return
-        if not self.info_file.is_file():
-            raise UserError(f"info file {self.info_file} of LidarSegMetric does not exist; is data_root right?")
-        version = meta.get("version")
-        missing = missing_tables(self.data_root, version) if version in SPLITS else []
-        if missing:
-            raise UserError(
-                f"{self.data_root / version / missing[0]} is missing: a submission is checked with the tables of "
-                f"nuScenes {version}; unpack them there, beside samples/"
-            )
+    def reads_files(self) -> bool:
+        """Whether the info file and the tables are needed: for a submission."""
+        return self.submission_dir is not None
 
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Count the points of each sample and, for a submission, write their labels."""
@@ -109,7 +81,7 @@ class LidarSegMetric(BaseMetric):
                 self._write(sample, predictions)
             labels = _labels(sample)
             if labels is None:
-                if self.submission_dir is None or self._version != _TEST:
+                if self.submission_dir is None or self._version != TEST_VERSION:
                     raise UserError(
                         f"LidarSegMetric: sample {sample['token']} has no labels to score by; its pipeline needs "
                         "LoadPointLabels(evaluation=True)"
@@ -124,10 +96,6 @@ class LidarSegMetric(BaseMetric):
             else:
                 matrices = self._matrices(sample, labels, predictions)
             self.results.append((sample["token"], sample.get("lidar_token"), matrices))
-
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Compute the metrics as mmengine does, but of all collected results; see `PonderNuScenesMetric.evaluate`."""
-        return super().evaluate(sys.maxsize)
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Sum the confusion matrices, and finish the submission if there is one."""
@@ -183,18 +151,10 @@ class LidarSegMetric(BaseMetric):
         self._submission.write(sample["lidar_token"], predictions)
 
     def _split_of(self, sample: dict) -> str:
-        if self._frames is None:
-            store = open_frame_store(self.info_file)
-            self._version = store.metainfo.get("version")
-            if self._version not in SPLITS:
-                raise UserError(
-                    f"info file {self.info_file}: metainfo.version is {self._version!r}, expected one of "
-                    f"{sorted(SPLITS)}"
-                )
-            self._frames = FramesByToken(store)
-        if sample["token"] not in self._frames:
+        frames = self.frames()
+        if sample["token"] not in frames:
             raise UserError(f"sample {sample['token']} was predicted, but {self.info_file} does not have it")
-        scene = self._frames[sample["token"]].get("scene_name")
+        scene = frames[sample["token"]].get("scene_name")
         for split in SPLITS[self._version].values():
             if scene in scenes_of(split):
                 return split
@@ -222,7 +182,7 @@ class LidarSegMetric(BaseMetric):
         else:
             check_submission(tables, submission.results, submission.split)
             logger.info("the devkit accepts the submission %s", path)
-        if not getattr(tables, "lidarseg", None) or self._version == _TEST:
+        if not getattr(tables, "lidarseg", None) or self._version == TEST_VERSION:
             return {}
         found = SampleSegEval(tables, submission.results, submission.split, sorted(lidar_tokens)).evaluate()
         return {"official_mIoU": found["miou"], "official_fwIoU": found["freq_weighted_iou"]}

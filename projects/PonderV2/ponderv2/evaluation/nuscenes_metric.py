@@ -1,31 +1,28 @@
 """nuScenes' official detection score as a metric of mmengine."""
 
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from nuscenes.eval.detection.config import config_factory
 
-from ponderv2.datasets import FramesByToken, open_frame_store
+from ponderv2.datasets import FramesByToken
 from ponderv2.datasets.info_file import InfoFileError
-from ponderv2.datasets.prepare.nuscenes_tables import missing_tables, open_tables
-from ponderv2.datasets.splits import SPLITS
+from ponderv2.datasets.prepare.nuscenes_tables import open_tables
 from ponderv2.errors import UserError
 from ponderv2.registry import METRICS
 
 from .nuscenes_score import score_submission, split_of, split_tokens
+from .split_metric import TEST_VERSION, SplitMetric
 from .submission import SENSORS, Detections, read_detections, submission_boxes
 
-_TEST = "v1.0-test"
 SUBMISSION = "results_nusc.json"
 
 
 @METRICS.register_module()
-class PonderNuScenesMetric(BaseMetric):
+class PonderNuScenesMetric(SplitMetric):
     """Scores `pred_instances_3d` with nuScenes' own devkit (`detection_cvpr_2019`): `NDS`, `mAP`, `mATE` and others.
 
     The boxes are written to a submission file, and the devkit scores that file. The info file says which version the
@@ -60,6 +57,7 @@ class PonderNuScenesMetric(BaseMetric):
     """
 
     default_prefix = "nuscenes"
+    needs_tables = "the official score needs all tables"
 
     def __init__(
         self,
@@ -71,67 +69,42 @@ class PonderNuScenesMetric(BaseMetric):
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        unknown = [sensor for sensor in sensors if sensor not in SENSORS]
-        if unknown or not sensors:
-            raise UserError(f"PonderNuScenesMetric: sensors: expected some of {SENSORS}, got {tuple(sensors)}")
-        self.data_root = Path(data_root)
-        self.info_file = self.data_root / ann_file
+        super().__init__(data_root, ann_file, sensors, submission_dir, partial, collect_device, prefix)
         self.meta = {f"use_{sensor}": sensor in sensors for sensor in SENSORS}
-        self.submission_dir = None if submission_dir is None else Path(submission_dir)
-        self.partial = partial
         self.config = config_factory("detection_cvpr_2019")
-        self._frames: FramesByToken | None = None
-        self._version = ""
 
-    @property
-    def dataset_meta(self) -> dict | None:
-        """Meta information of the evaluated data set; setting it checks that its samples can be scored at all."""
-        return self._dataset_meta
+    def reads_tables_of(self, version: str) -> bool:
+        """Whether the tables of a version of nuScenes are needed; of v1.0-test nothing is scored."""
+        return super().reads_tables_of(version) and version != TEST_VERSION
 
-    @dataset_meta.setter
-    def dataset_meta(self, meta: dict) -> None:
-        self._dataset_meta = meta
-        self._check_files(meta.get("version"))
-
-    def _check_files(self, version: str | None) -> None:
-        if not self.info_file.is_file():
-            raise UserError(f"info file {self.info_file} of PonderNuScenesMetric does not exist; is data_root right?")
-        # Of v1.0-test nothing is scored; an unknown version is an error of the info file, at the first sample.
-        if version == _TEST or version not in SPLITS:
-            return
-        missing = missing_tables(self.data_root, version)
-        if missing:
-            more = f" and {len(missing) - 1} more tables are" if missing[1:] else " is"
+    def check_frames(self, frames: FramesByToken) -> None:
+        """Check what boxes of a submission need of key frames, at the first sample instead of after the last."""
+        if self._version == TEST_VERSION and self.submission_dir is None:
             raise UserError(
-                f"{self.data_root / version / missing[0]}{more} missing: the official score needs all tables of "
-                f"nuScenes {version}; unpack them there, beside samples/"
+                f"{self.info_file} is of {TEST_VERSION}, whose boxes are not public: set submission_dir to get the "
+                "file for the evaluation server"
             )
+        for frame in map(frames.store.frame, frames.store.first_of_each_layout()):
+            missing = [key for key in ("lidar_points", "ego2global") if key not in frame]
+            if missing:
+                raise InfoFileError(f"info file {self.info_file}, key frame {frame['token']}: {missing} are missing")
 
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Check the boxes of each sample and keep them."""
-        frames = self._read_frames()
+        frames = self.frames()
         for sample in data_samples:
             detections = read_detections(sample, len(self._classes()))
             if detections.token not in frames:
                 raise UserError(f"sample {detections.token} was predicted, but {self.info_file} does not have it")
             self.results.append(detections)
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Compute the metrics as mmengine does, but of all collected results instead of the first `size`.
-
-        mmengine drops the rest because padded samples come last when the ranks' samples are interleaved; a contiguous
-        sampler has real samples there. Here, samples that were predicted twice are recognised by their token.
-        """
-        return super().evaluate(sys.maxsize)
-
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
         """Write the submission, and score it unless it is of v1.0-test, whose ground truth is not public."""
-        frames, logger = self._read_frames(), MMLogger.get_current_instance()
+        frames, logger = self.frames(), MMLogger.get_current_instance()
         by_token: dict[str, Detections] = {}
         for detections in results:
             by_token.setdefault(detections.token, detections)
-        if self._version == _TEST:
+        if self._version == TEST_VERSION:
             self._check_complete(by_token, set(frames), "test")
             logger.info(
                 "submission of %d samples written to %s", len(by_token), self._write(by_token, self.submission_dir)
@@ -154,7 +127,7 @@ class PonderNuScenesMetric(BaseMetric):
 
     def _write(self, by_token: dict[str, Detections], folder: Path) -> Path:
         boxes = {
-            token: submission_boxes(detections, self._read_frames()[token], self._classes(), self.config)
+            token: submission_boxes(detections, self.frames()[token], self._classes(), self.config)
             for token, detections in by_token.items()
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,29 +154,3 @@ class PonderNuScenesMetric(BaseMetric):
                 f"{tuple(self.config.class_range)}"
             )
         return classes
-
-    def _read_frames(self) -> FramesByToken:
-        """Return the info file's key frames by token; the first call, at the first sample, opens the file."""
-        if self._frames is None:
-            store = open_frame_store(self.info_file)
-            self._version = store.metainfo.get("version")
-            if self._version not in SPLITS:
-                raise UserError(
-                    f"info file {self.info_file}: metainfo.version is {self._version!r}, expected one of "
-                    f"{sorted(SPLITS)}"
-                )
-            if self._version == _TEST and self.submission_dir is None:
-                raise UserError(
-                    f"{self.info_file} is of {_TEST}, whose boxes are not public: set submission_dir to get the file "
-                    "for the evaluation server"
-                )
-            frames = FramesByToken(store)
-            # Here instead of at the end of an evaluation, when boxes are written.
-            for frame in map(store.frame, store.first_of_each_layout()):
-                missing = [key for key in ("lidar_points", "ego2global") if key not in frame]
-                if missing:
-                    raise InfoFileError(
-                        f"info file {self.info_file}, key frame {frame['token']}: {missing} are missing"
-                    )
-            self._frames = frames
-        return self._frames
