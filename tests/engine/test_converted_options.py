@@ -18,6 +18,7 @@ from ponderv2.engine.converted_options import (
     read_options,
     tell_of_options,
 )
+from ponderv2.engine.held_log import BuildingRunner
 
 PLACEMENT = "model.encoder.grid.placement=published"
 SAMPLER = "model.head.sampler.placement=published"
@@ -88,7 +89,7 @@ def test_a_training_tells_what_its_start_needs_and_keeps_what_it_has(converted, 
 
 
 def test_the_test_tool_tells_it_before_the_evaluation_and_reads_the_file_once(converted, capsys, monkeypatch):
-    runner = create_autospec(Runner, instance=True)
+    runner = create_autospec(BuildingRunner, instance=True)
     runner.cfg = Config(dict(model=dict(encoder=dict(grid=dict()), head=dict()), load_from=str(converted)))
     runner.model, runner.test_loop = torch.nn.Identity(), None
     runner.test.return_value = {"NDS": 0.5}

@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 
 import pytest
+import torch
 
-from ponderv2.engine import load_config, parse_options, training_config
+from ponderv2.engine import load_config, parse_options, train, training_config
+from ponderv2.engine.held_log import BuildingRunner
 from ponderv2.engine.launch import _tell_of_earlier_run
 from ponderv2.errors import UserError
 from tests.factories.tool_scripts import load_tool
@@ -68,6 +70,29 @@ def test_options_come_after_the_changes_of_the_baseline():
     recipe = TINY.parents[1] / "detection" / "uvtr_fusion_convnext_s_vs0p075_4xb2_20e_nuscenes.py"
     config = load_config(recipe, options={"model.init_cfg.checkpoint": "mine.pth"}, scratch=True)
     assert config.model.init_cfg.checkpoint == "mine.pth"
+
+
+def test_a_recipe_that_cannot_be_built_is_not_dumped_before_the_error_says_why(repository, tmp_path, capsys):
+    args = arguments(repository, "train", TINY, "--work-dir", tmp_path, "--cfg-options", "model.haed=1")
+    with pytest.raises(UserError, match=r"cannot be built: .*haed"):
+        train(args)
+    assert capsys.readouterr().out == ""
+    (log,) = tmp_path.glob("*/*.log")
+    assert "Config:\n" in log.read_text()
+
+
+def test_what_was_held_back_is_told_once_and_the_rest_at_once(tmp_path, capsys):
+    runner = BuildingRunner(torch.nn.Identity(), str(tmp_path))
+    runner.logger.info("all is there")
+    runner.logger.warning("odd")
+    shown = capsys.readouterr().out
+    assert "odd" in shown
+    assert "all is there" not in shown
+    runner.tell()
+    runner.logger.info("trained")
+    runner.tell()
+    shown = capsys.readouterr().out
+    assert [shown.count(text) for text in ("System environment", "all is there", "odd", "trained")] == [1, 1, 0, 1]
 
 
 def test_an_earlier_run_in_the_work_dir_is_told_of(repository, tmp_path, capsys):

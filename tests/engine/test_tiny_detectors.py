@@ -76,6 +76,7 @@ def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, 
         resume = ["--resume"] if steps == 3 else []
         shown = _run("train", *common, *resume, options=[*options, f"train_cfg.max_iters={steps}"])
         assert ("the encoder is trained from iteration 3 on" in shown) == (steps == 3)
+        assert shown.count("Config:\n") == 1
         saved = load_checkpoint_file(work_dir / f"iter_{steps}.pth")
         weights[steps] = saved["state_dict"]
         assert saved["meta"]["options"] == [placement]

@@ -23,6 +23,7 @@ from ponderv2.models import LidarSegmentor
 
 from .allocator import keep_freed_memory
 from .converted_options import ENCODER, WHOLE, kept_options, options_of, read_options, tell_of_options
+from .held_log import BuildingRunner
 from .hooks import DetectionPreviewHook, KeptOptionsHook, SegmentationPreviewHook
 from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import set_data_root
@@ -89,10 +90,11 @@ def train(args: argparse.Namespace) -> None:
             stack.enter_context(lock)
             _tell_of_earlier_run(config)
         with recipe_errors(args.config, "cannot be built", args.cfg_options):
-            runner = Runner.from_cfg(config)
+            runner = BuildingRunner.from_cfg(config)
         prepare_training(runner, args.config, args.cfg_options)
         options = _check_weights(runner) if config.get("load_from") else _options_of_start(config)
         runner.register_hook(KeptOptionsHook(options))
+        runner.tell()
         runner.train()
 
 
@@ -106,6 +108,7 @@ def test(args: argparse.Namespace) -> dict[str, float]:
     with recipe_errors(args.config, "cannot be built", args.cfg_options):
         runner.test_loop  # noqa: B018
     _check_weights(runner)
+    runner.tell()
     return runner.test()
 
 
@@ -161,8 +164,8 @@ def prepare_training(runner: Runner, recipe: Path, changes: Sequence[str] = ()) 
         _check_cycle(scheduler, place, runner, recipe)
 
 
-def build_tester(args: argparse.Namespace) -> Runner:
-    """Build the runner of an evaluation.
+def build_tester(args: argparse.Namespace) -> BuildingRunner:
+    """Build the runner of an evaluation; what it has to tell the terminal waits for its `tell`.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -176,7 +179,7 @@ def build_tester(args: argparse.Namespace) -> Runner:
     if args.tta:
         config = with_tta(config)
     with recipe_errors(args.config, "cannot be built", args.cfg_options):
-        runner = Runner.from_cfg(config)
+        runner = BuildingRunner.from_cfg(config)
     if args.draw is not None:
         segments = isinstance(_model(runner), LidarSegmentor)
         runner.register_hook((SegmentationPreviewHook if segments else DetectionPreviewHook)(args.draw))
