@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from mmengine.logging import MMLogger
 from ponderv2.checkpoints import export_encoder
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
+from tests.factories.tool_scripts import call_tool
+from tests.tools.refusals import Refuse
 
 COARSE = "model.encoder.grid.size=(36,36,4)"
 
@@ -46,6 +49,29 @@ def places(repository_root: Path, streets: Path, tmp_path_factory: pytest.TempPa
     found["empty"].mkdir()
     found["file"].write_text("not what is expected\n")
     return found | _recipes(root) | _checkpoints(root, found) | _data(root, streets)
+
+
+@pytest.fixture
+def refuse(
+    places: dict[str, Path],
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> Refuse:
+    """Runs a tool in an empty folder and checks that all it does is to tell one line, with exit code 2."""
+
+    def check(tool: str, arguments: list[str], line: str) -> None:
+        monkeypatch.chdir(tmp_path)
+        paths = places | {"out": tmp_path, "nowhere": tmp_path / "nowhere"}
+        code, error = call_tool(repository, tool, [a.format(**paths) for a in arguments], capsys)
+        lines = error.strip().splitlines()
+        assert code == 2, error
+        assert len(lines) == 1, error
+        assert re.search(line, lines[0]), lines[0]
+        assert not list(tmp_path.rglob("*.pth*"))
+
+    return check
 
 
 @pytest.fixture(scope="session")
