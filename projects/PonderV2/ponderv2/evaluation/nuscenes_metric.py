@@ -73,7 +73,7 @@ class PonderNuScenesMetric(SplitMetric):
         self.meta = {f"use_{sensor}": sensor in sensors for sensor in SENSORS}
         self.config = config_factory("detection_cvpr_2019")
 
-    def reads_tables_of(self, version: str) -> bool:
+    def reads_tables_of(self, version: str | None) -> bool:
         """Whether the tables of a version of nuScenes are needed; of v1.0-test nothing is scored."""
         return super().reads_tables_of(version) and version != TEST_VERSION
 

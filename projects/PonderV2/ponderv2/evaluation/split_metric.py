@@ -80,7 +80,7 @@ class SplitMetric(BaseMetric):
         """
         return super().evaluate(sys.maxsize)
 
-    def reads_tables_of(self, version: str) -> bool:
+    def reads_tables_of(self, version: str | None) -> bool:
         """Whether the tables of a version of nuScenes are needed."""
         return version in SPLITS
 
