@@ -215,4 +215,4 @@ def _short(value: object) -> str:
 
 
 def _format_scores(result: dict) -> str:
-    return ", ".join(f"{k} {result[k]:.4f}" for k in ("mAP", "NDS") if k in result) or "done"
+    return ", ".join(f"{k} {result[k]:.4f}" for k in ("mAP", "NDS", "mIoU") if k in result) or "done"

@@ -213,7 +213,7 @@ def test_a_recipe_that_does_not_load_is_one_line(make_study, tmp_path):
 @pytest.mark.parametrize("given", [True, False])
 def test_runs_of_other_settings_are_found_before_a_pre_training_starts(make_study, encoder, given):
     study = make_study(pretrained={"lidar": encoder} if given else {})
-    job = study.detector(DetectorRun("lidar", 1.0, "frozen", 0), encoder)
+    job = study.training(DetectorRun("lidar", 1.0, "frozen", 0), encoder)
     job.folder.mkdir(parents=True)
     (job.folder / "result.json").write_text('{"settings": {"recipe": "another"}, "result": {}}')
     with pytest.raises(StudyError, match="frozen_seed0 was made with other settings"):
@@ -222,8 +222,8 @@ def test_runs_of_other_settings_are_found_before_a_pre_training_starts(make_stud
 
 def test_a_finished_study_is_not_checked_again(make_study, encoder, partial_streets):
     study = make_study()
-    for run in study.detector_runs():
-        job = study.detector(run, encoder)
+    for run in study.runs():
+        job = study.training(run, encoder)
         job.folder.mkdir(parents=True)
         (job.folder / "result.json").write_text(json.dumps({"settings": job.settings, "result": {}}))
     check_study(make_study(data_root=partial_streets("samples")))
