@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .arguments import DECODER_PROBE, FINETUNE, LINEAR_PROBE, POINTS
+from .arguments import DECODER_PROBE, FINETUNE, LINEAR_PROBE, POINTS, SCRATCH
 from .baseline_report import data_identity
 from .kept_points import frames_of_run, kept_point_scores
 from .points_alone import points_entry

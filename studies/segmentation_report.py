@@ -7,6 +7,7 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
+from mmengine.config import Config
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
@@ -62,9 +63,9 @@ def rows_of(study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], poin
     return rows
 
 
-def steps_of(config: Mapping) -> int | None:
+def steps_of(config: Config) -> int | None:
     """Return the number of steps of a recipe; None where it counts epochs."""
-    return config["train_cfg"].get("max_iters")
+    return config.train_cfg.get("max_iters")
 
 
 def _by_class(found: Sequence[Mapping | None]) -> dict[str, dict]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -21,7 +21,7 @@ from ponderv2.registry import DATASETS, METRICS, MODELS
 from .encoder_study import EncoderStudy
 from .first_step import build_first_step
 from .quiet import messages_from
-from .recipe_parts import hooks_of
+from .recipe_parts import dataset_at, hooks_of
 from .runs import StudyError
 
 
@@ -120,11 +120,13 @@ def _check_recipe(
         study.training(run, None)
     # What is right can be checked beside what is wrong.
     with problems.noted(str(path)):
-        config, _ = study.config_of(run)
+        config, key = study.config_of(run)
         set_data_root(config, str(study.data_root))
         if study.gpus > 1 and hooks_of(config, "UnfreezeEncoderHook"):
             problems.add(f"{path}: UnfreezeEncoderHook works with one process, --gpus is {study.gpus}")
         val = _check_data(study, config, path, problems)
+        if val is not None:
+            _check_fractions(study, recipe, dataset_at(config, key, path), problems)
         with problems.noted(f"{path}: val_evaluator"):
             metric = METRICS.build(study.metric_of(config, path))
             if val is not None:
@@ -143,6 +145,19 @@ def _check_recipe(
         name = study.encoder_name(run)
         with problems.noted(str(path)):
             build_first_step(study.config_to_train(run, None if name is None else study.encoder_of(name)), path)
+
+
+def _check_fractions(study: EncoderStudy, recipe: str, dataset: ConfigDict, problems: Problems) -> None:
+    """Refuse shares that are less than half a frame, which would be trained on one frame all the same."""
+    if dataset.get("fraction_by", "frames") != "frames":
+        return
+    frames = len(DATASETS.build(dataset | {"pipeline": [], "fraction": 1.0}))
+    for fraction in dict.fromkeys(run.fraction for run in study.runs() if run.recipe == recipe):
+        if round(fraction * frames) == 0:
+            problems.add(
+                f"--fractions {fraction:g} of the {frames} training frames of {study.data_root} are none; expected at "
+                f"least {1 / frames:.2g}"
+            )
 
 
 def _check_start(

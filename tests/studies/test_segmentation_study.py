@@ -43,7 +43,7 @@ def make_study(recipes):
             "protocols": ("linear_probe", "decoder_probe", "finetune"),
             "arms": ("pretrained", "semantic"),
             "fractions": (0.01, 0.1),
-            "seeds": (0, 1),
+            "seeds": (0,),
             "configs": dict.fromkeys(("linear_probe", "decoder_probe", "finetune"), recipes / "segmentor.py"),
             "pretrain_configs": dict.fromkeys(("pretrained", "semantic"), recipes / "pretraining.py"),
         }
@@ -77,7 +77,7 @@ def main(repository, recipes, training, monkeypatch):
 
 
 def test_each_cell_has_a_baseline_and_every_arm_for_each_seed(make_study, training):
-    results, failures = make_study().run(launcher=training)
+    results, failures = make_study(seeds=(0, 1)).run(launcher=training)
     assert failures == {}
     assert training.names[:2] == ["pretrained", "semantic"]
     runs = [
@@ -93,10 +93,7 @@ def test_each_cell_has_a_baseline_and_every_arm_for_each_seed(make_study, traini
         "car_IoU": pytest.approx(0.205),
         "bus_IoU": 0.0,
     }
-
-
-def test_both_of_a_pair_get_the_same_frames_and_random_numbers(make_study, training):
-    make_study().run(launcher=training)
+    # Both of a pair get the same frames and the same random numbers.
     by_name = dict(zip(training.names, training.commands, strict=True))
     scratch, pretrained = (by_name[f"finetune_0.1_{init}_seed1"] for init in ("scratch", "pretrained"))
     differ = [a for a, b in zip(scratch, pretrained, strict=True) if a != b]
@@ -106,22 +103,28 @@ def test_both_of_a_pair_get_the_same_frames_and_random_numbers(make_study, train
 
 def test_a_repeated_study_runs_what_is_missing(make_study, training):
     training.fails, training.leaves_checkpoint = {"finetune_0.1_semantic_seed0"}, True
-    _, failures = make_study().run(launcher=training)
+    _, failures = make_study(protocols=("finetune",)).run(launcher=training)
     assert list(failures) == ["runs/finetune_0.1_semantic_seed0"]
     again = Training()
     again.write = write_segmentation
-    results, failures = make_study().run(launcher=again)
+    results, failures = make_study(protocols=("finetune",)).run(launcher=again)
     assert (again.names, failures) == (["finetune_0.1_semantic_seed0"], {})
     assert again.commands[0][-1] == "--resume"
-    assert len(results) == 24
+    assert len(results) == 6
 
 
 def test_each_seed_may_have_a_pre_training_of_its_own(make_study, training):
-    study = make_study(pretrain_seeds=(5, 6), of_arm={"semantic": ("data.fraction_seed={seed}",)})
+    study = make_study(
+        protocols=("finetune",),
+        fractions=(0.1,),
+        seeds=(0, 1),
+        pretrain_seeds=(5, 6),
+        of_arm={"semantic": ("model.fraction_seed={seed}",)},
+    )
     study.run(launcher=training)
     assert training.names[:4] == ["pretrained_seed5", "semantic_seed5", "pretrained_seed6", "semantic_seed6"]
     assert "randomness.seed=6" in training.commands[3]
-    assert [f"data.fraction_seed={k}" in training.commands[j] for k, j in ((5, 1), (6, 3), (5, 0))] == [
+    assert [f"model.fraction_seed={k}" in training.commands[j] for k, j in ((5, 1), (6, 3), (5, 0))] == [
         True,
         True,
         False,
@@ -134,7 +137,7 @@ def test_each_seed_may_have_a_pre_training_of_its_own(make_study, training):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pretrain_seeds": (1, 2, 3)}, "one for all seeds or one for each of the 2"),
+        ({"pretrain_seeds": (1, 2)}, "one for all seeds or one for each of the 1"),
         ({"pretrained": {"semantic": Path("x")}, "pretrain_seeds": (1,)}, "--pretrained semantic: --pretrain-seeds"),
         ({"arms": ("pretrained", "other")}, "nothing to start other from"),
         ({"probe_fractions": (1.0, 1.0)}, "--probe-fractions: expected different values"),
@@ -163,12 +166,7 @@ def test_the_rows_have_every_start_with_its_scores_classes_and_pairs(main, recip
         assert row[arm]["pairs"]["values"] == pytest.approx([0.2, 0.2])
         assert (row[arm]["n"], row[arm]["beyond_two"]) == (2, True)
         assert len(row[arm]["minutes"]) == 2
-        assert content["pretrainings"][arm] | {"sha256": ""} == {
-            "recipe": "pretraining.py",
-            "steps": 7,
-            "minutes": 0.0,
-            "sha256": "",
-        }
+        assert set(content["pretrainings"][arm]) == {"recipe", "steps", "minutes", "sha256"}
     assert row["points_alone"]["mean"] == 0.3
     assert content["seeds"] == [0, 1]
     said = capsys.readouterr().out
@@ -207,7 +205,7 @@ def test_wrong_words_are_one_error_and_start_nothing(main, training, capsys, wor
 
 
 def test_options_of_one_protocol_change_that_one_alone(main, training):
-    main("--cfg-options", "model.a=1", "finetune:train_cfg.max_iters=9", "--points-alone", "no")
+    main("--cfg-options", "model.a=1", "finetune:train_cfg.max_iters=9", "--points-alone", "no", "--seeds", 0)
     by_name = dict(zip(training.names, training.commands, strict=True))
     tuned, probed = (by_name[name] for name in ("finetune_0.1_scratch_seed0", "linear_probe_1_scratch_seed0"))
     assert "train_cfg.max_iters=9" in tuned

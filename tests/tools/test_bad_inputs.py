@@ -339,6 +339,15 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
         ([*STUDY[:2], "--out", "{file}"], r"--out .*file\.txt: expected a folder, found a file"),
         (["--data-root", "{nowhere}", *STUDY[2:]], r"--data-root: folder .*nowhere does not exist"),
     ],
+    "segmentation_study": [
+        ([*STUDY, "--protocols", "probe"], r"--protocols: invalid choice: 'probe'"),
+        ([*STUDY, "--json", "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
+        ([*STUDY, "--pretrained", "pretrained={nowhere}.pth"], r"nothing was started: .*nowhere\.pth does not exist"),
+        (
+            ["--data-root", "{no_infos}", *STUDY[2:]],
+            r"has no nuscenes_infos_train\.pkl; make it with tools/create_data",
+        ),
+    ],
     "blind_baselines": [
         (BLIND[:-2], r"the following arguments are required: --json"),
         ([*BLIND[:-1], "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
