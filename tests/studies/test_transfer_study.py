@@ -214,11 +214,15 @@ def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
     assert {"train.pkl", "more.pkl", "val.pkl"} <= set(make_study().training(run, None).settings)
 
 
-def test_parallel_runs_share_the_cores(make_study, training, monkeypatch):
+@pytest.mark.parametrize(("asked", "threads"), [("", "2"), ("16", "2"), ("1", "1")])
+def test_parallel_runs_share_the_cores_and_take_no_more_threads_than_asked_for(
+    make_study, training, monkeypatch, asked, threads
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
     results, _ = make_study().run(parallel=4, launcher=training)
     assert len(results) == 6
-    assert {environment["OMP_NUM_THREADS"] for environment in training.environments} == {"2"}
+    assert {environment["OMP_NUM_THREADS"] for environment in training.environments} == {threads}
 
 
 def test_an_interruption_starts_nothing_more(make_study):
