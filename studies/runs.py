@@ -96,8 +96,8 @@ def run_jobs(
 
     Args:
         jobs: the jobs, in the order in which they start.
-        parallel: number of processes at a time, which share the cores evenly. OMP_NUM_THREADS may ask for fewer threads:
-            beside other work, two threads on busy cores wait for each other.
+        parallel: number of processes at a time, which share the cores evenly. OMP_NUM_THREADS may ask for fewer
+            threads: beside other work, two threads on busy cores wait for each other.
         launcher: function that runs a command.
         seconds: time between two prints of the progress of the running jobs.
 
