@@ -342,7 +342,10 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
     "segmentation_study": [
         ([*STUDY, "--protocols", "probe"], r"--protocols: invalid choice: 'probe'"),
         ([*STUDY, "--json", "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
-        ([*STUDY, "--pretrained", "pretrained={nowhere}.pth"], r"nothing was started: .*nowhere\.pth does not exist"),
+        (
+            [*STUDY, "--protocols", "finetune", "--pretrained", "pretrained={nowhere}.pth"],
+            r"nothing was started: .*nowhere\.pth does not exist",
+        ),
         (
             ["--data-root", "{no_infos}", *STUDY[2:]],
             r"has no nuscenes_infos_train\.pkl; make it with tools/create_data",
