@@ -346,10 +346,6 @@ BAD: dict[str, list[tuple[list[str], str]]] = {
             [*STUDY, "--protocols", "finetune", "--pretrained", "pretrained={nowhere}.pth"],
             r"nothing was started: .*nowhere\.pth does not exist",
         ),
-        (
-            ["--data-root", "{no_infos}", *STUDY[2:]],
-            r"has no nuscenes_infos_train\.pkl; make it with tools/create_data",
-        ),
     ],
     "blind_baselines": [
         (BLIND[:-2], r"the following arguments are required: --json"),
