@@ -1,6 +1,7 @@
 """Arguments of the studies. Nothing heavy is imported here, so that `--help` answers at once."""
 
 import argparse
+import re
 from pathlib import Path
 
 from ponderv2.command_line import (
@@ -19,6 +20,11 @@ LARGEST_SEED = 2**32 - 1
 SCRATCH = "scratch"
 """Stands for the baseline without pre-training where a linear probe takes an encoder."""
 CONSTANT_PART, RANDOM_FROZEN, ALL_LABELS, POINTS = "constant", "random_frozen", "all_labels", "points_alone"
+LINEAR_PROBE, DECODER_PROBE, FINETUNE = "linear_probe", "decoder_probe", "finetune"
+PROTOCOLS = (LINEAR_PROBE, DECODER_PROBE, FINETUNE)
+"""How a segmentor is trained on an encoder: a classifier alone, the decoder of a U-Net as well, or everything."""
+TAKEN = (SCRATCH, "protocol", "fraction", "metric", "n", "steps")
+"""Keys of a row of a segmentation study that are no pre-training."""
 BASELINES = (CONSTANT_PART, POINTS, RANDOM_FROZEN, ALL_LABELS)
 """Parts of the blind baselines, in the order in which they are run."""
 
@@ -40,6 +46,62 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cfg-options", **options, help="changes to the detectors")
     parser.add_argument("--pretrain-options", **options, help="changes to the pre-trainings")
     parser.add_argument("--dataset-key", help="where a detector recipe has the data set with `fraction`")
+    parser.add_argument("--jobs", type=positive, default=1, help="trainings at a time, sharing the cores (default 1)")
+    parser.add_argument("--gpus", type=positive, default=1, help="GPUs a training, with torchrun when more than one")
+
+
+def add_segmentation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools/segmentation_study.py."""
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="folder of the data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs, where interrupted ones go on")
+    parser.add_argument("--json", type=Path, help="file of the rows; default OUT/study.json")
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
+    parser.add_argument(
+        "--fractions",
+        nargs="+",
+        type=share,
+        default=[0.01, 0.1, 1.0],
+        help="shares of the labelled frames of fine-tuning (default 0.01 0.1 1)",
+    )
+    parser.add_argument(
+        "--probe-fractions", nargs="+", type=share, default=[1.0], help="shares of the labelled frames of the probes"
+    )
+    parser.add_argument("--seeds", nargs="+", type=_seed, default=[0, 1, 2])
+    parser.add_argument(
+        "--pretrain-seeds",
+        nargs="+",
+        type=_seed,
+        default=[],
+        help="one for all seeds, or one for each; default that of the recipe",
+    )
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        type=_protocol_path,
+        default=[],
+        metavar="PROTOCOL=PATH",
+        help="recipe of a protocol; default configs/tiny/lidarseg_unet_synthetic[_PROTOCOL].py",
+    )
+    arms = {"nargs": "+", "type": _named_path, "default": [], "metavar": "NAME=PATH"}
+    parser.add_argument("--pretrained", **arms, help="encoder.safetensors or checkpoint; otherwise one is made first")
+    parser.add_argument(
+        "--pretrain-config",
+        **arms,
+        help="recipe that makes it; default pretrained=configs/tiny/ponderv2_lidar_unet_synthetic.py. Other names are "
+        "compared in the same table, e.g. semantic=PATH",
+    )
+    options = {"nargs": "+", "type": key_value, "default": [], "metavar": "[NAME:]KEY=VALUE"}
+    parser.add_argument(
+        "--cfg-options", **options, help="changes to the segmentors, of all or of one protocol (finetune:KEY=VALUE)"
+    )
+    parser.add_argument("--pretrain-options", **options, help="changes to the pre-trainings, of all or of one name")
+    parser.add_argument("--dataset-key", help="where a recipe has the data set with `fraction`")
+    parser.add_argument(
+        "--points-alone",
+        choices=("every-seed", "first-seed", "no"),
+        default="first-seed",
+        help="seeds for which the blind baseline, a classifier of single points, is scored (default %(default)s)",
+    )
     parser.add_argument("--jobs", type=positive, default=1, help="trainings at a time, sharing the cores (default 1)")
     parser.add_argument("--gpus", type=positive, default=1, help="GPUs a training, with torchrun when more than one")
 
@@ -113,3 +175,20 @@ def _pair(text: str) -> tuple[str, Path]:
     if modality not in MODALITIES or not equals or not path:
         raise argparse.ArgumentTypeError(f"expected MODALITY=PATH with one of {', '.join(MODALITIES)}, got {text!r}")
     return modality, Path(path)
+
+
+def _protocol_path(text: str) -> tuple[str, Path]:
+    protocol, equals, path = text.partition("=")
+    if protocol not in PROTOCOLS or not equals or not path:
+        raise argparse.ArgumentTypeError(f"expected PROTOCOL=PATH with one of {', '.join(PROTOCOLS)}, got {text!r}")
+    return protocol, Path(path)
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not re.fullmatch("[a-z][a-z0-9]*", name) or name in TAKEN or not equals or not path:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=PATH with a name of small letters and digits, e.g. pretrained, none of {', '.join(TAKEN)}; "
+            f"got {text!r}"
+        )
+    return name, Path(path)

@@ -18,9 +18,9 @@ from synthetic_nuscenes.output.dataset import finished_note
 from synthetic_nuscenes.output.dataset_hashes import dataset_hashes
 
 from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
+from .paired_scores import summarize
 from .runs import StudyError, differences, read_json, write_json
 from .transfer_constants import table_hashes
-from .transfer_report import summarize
 from .validation_log import METRICS
 
 FIRST = "camera"

@@ -5,12 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nuscenes import NuScenes
-
-from ponderv2.datasets.splits import SPLITS
-from ponderv2.engine import innermost_dataset, set_data_root
-from ponderv2.registry import DATASETS
-
 from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
 from .baseline_report import (
     add_to_baselines,
@@ -21,11 +15,11 @@ from .baseline_report import (
     read_baselines,
 )
 from .first_step import build_first_step
-from .points_alone import FIT, points_entry, score_points
+from .kept_points import frames_of_run, kept_point_scores
+from .points_alone import points_entry
 from .processes import launch
 from .quiet import messages_from
-from .recipe_parts import dataset_at
-from .runs import Launcher, StudyError, read_json, run_jobs, write_json
+from .runs import Launcher, run_jobs
 from .transfer_constants import constant_scores
 from .transfer_study import CONSTANT, FROZEN, DetectorRun, TransferStudy
 
@@ -97,13 +91,7 @@ class BlindBaselines:
     def frames(self, fraction: float, seed: int) -> tuple[list[str], list[str]]:
         """Return the tokens of the labelled key frames of a share, and of the frames that are scored."""
         study = self.study(self.modalities[:1], (fraction,))
-        config, key = study.config_of(DetectorRun(self.modalities[0], fraction, CONSTANT, seed))
-        set_data_root(config, str(self.data_root))
-        parts = dataset_at(config, key, Path(config.filename)), innermost_dataset(config.val_dataloader)[1]
-        with messages_from(_LOWEST_SHOWN):
-            sets = [DATASETS.build(part | {"pipeline": []}) for part in parts]
-        labelled, scored = ([frames.get_data_info(k)["token"] for k in range(len(frames))] for frames in sets)
-        return labelled, scored
+        return frames_of_run(study, DetectorRun(self.modalities[0], fraction, CONSTANT, seed))
 
 
 def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = launch) -> int:
@@ -164,8 +152,8 @@ def _check(baselines: BlindBaselines, parts: Sequence[str]) -> None:
         if part not in parts:
             continue
         study = baselines.study(baselines.modalities, fractions)
-        runs = [run for run in study.detector_runs() if run.init == init]
-        waiting = [run for run in runs if study.detector(run, None).finished() is None]
+        runs = [run for run in study.runs() if run.init == init]
+        waiting = [run for run in runs if study.training(run, None).finished() is None]
         for modality in baselines.modalities:
             first = next((run for run in waiting if run.modality == modality), None)
             if first is not None:
@@ -189,7 +177,7 @@ def _detectors(
     baselines: BlindBaselines, init: str, fractions: Sequence[float], launcher: Launcher
 ) -> tuple[dict, dict[str, str]]:
     study = baselines.study(baselines.modalities, fractions)
-    jobs = {run: study.detector(run, None) for run in study.detector_runs() if run.init == init}
+    jobs = {run: study.training(run, None) for run in study.runs() if run.init == init}
     results, failures = run_jobs(list(jobs.values()), 1, launcher)
     done = {run: results[job.name] for run, job in jobs.items() if job.name in results}
     entries: dict[tuple[str, float], dict] = {}
@@ -216,27 +204,12 @@ def _counts(baselines: BlindBaselines, fraction: float) -> dict:
 
 def _points(baselines: BlindBaselines, identity: dict) -> dict:
     """Score the classifier of points for each seed; what was scored before is taken from the folder of the runs."""
-    found = []
-    nuscenes = None
-    for seed in baselines.seeds:
-        path = baselines.out / POINTS / f"{baselines.fraction:g}_seed{seed}.json"
-        settings = {"data": identity, "fraction": baselines.fraction, "seed": seed, "fit": FIT}
-        kept = read_json(path) if path.is_file() else None
-        if kept is None or kept.get("settings") != settings:
-            if nuscenes is None:
-                nuscenes = _open(baselines.data_root)
-            kept = {
-                "settings": settings,
-                "result": score_points(nuscenes, *baselines.frames(baselines.fraction, seed), seed),
-            }
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, kept)
-        found.append(kept["result"])
+    found = kept_point_scores(
+        baselines.out / POINTS,
+        baselines.data_root,
+        identity,
+        baselines.fraction,
+        baselines.seeds,
+        lambda seed: baselines.frames(baselines.fraction, seed),
+    )
     return points_entry(found, baselines.fraction, baselines.seeds)
-
-
-def _open(data_root: Path) -> NuScenes:
-    there = [version for version in SPLITS if (data_root / version).is_dir() and "val" in SPLITS[version]]
-    if not there:
-        raise StudyError(f"--data-root {data_root} has no tables of a version with a validation split")
-    return NuScenes(there[0], str(data_root), verbose=False)

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from ponderv2.shapes import Float, Int
 from synthetic_nuscenes.views.points_in_car import labels_of, points_in_car
 
+from .paired_scores import summarize
 from .runs import StudyError
-from .transfer_report import summarize
 
 FEATURES = ("height above the car's ground plane, m", "range from the car's origin, m", "intensity")
 POINTS_A_CLASS = 20_000

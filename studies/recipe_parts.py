@@ -59,12 +59,21 @@ def detection_metric(config: Config, path: Path) -> ConfigDict:
     Raises:
         StudyError: its validation has none.
     """
+    return scoring_metric(config, path, "PonderNuScenesMetric")
+
+
+def scoring_metric(config: Config, path: Path, kind: str) -> ConfigDict:
+    """Return the config of the metric of a class that a recipe is validated by.
+
+    Raises:
+        StudyError: its validation has none.
+    """
     metrics = config.get("val_evaluator") or []
     metrics = [metrics] if isinstance(metrics, Mapping) else list(metrics)
-    official = [metric for metric in metrics if type_name(metric) == "PonderNuScenesMetric"]
-    if not official:
+    found = [metric for metric in metrics if type_name(metric) == kind]
+    if not found:
         raise StudyError(
-            f"{path}: val_evaluator is {[type_name(metric) for metric in metrics]}, expected PonderNuScenesMetric: a "
-            "study compares its scores"
+            f"{path}: val_evaluator is {[type_name(metric) for metric in metrics]}, expected {kind}: a study compares "
+            "its scores"
         )
-    return official[0]
+    return found[0]

@@ -96,7 +96,8 @@ def run_jobs(
 
     Args:
         jobs: the jobs, in the order in which they start.
-        parallel: number of processes at a time, which share the cores evenly.
+        parallel: number of processes at a time, which share the cores evenly. OMP_NUM_THREADS may ask for fewer
+            threads: beside other work, two threads on busy cores wait for each other.
         launcher: function that runs a command.
         seconds: time between two prints of the progress of the running jobs.
 
@@ -111,7 +112,7 @@ def run_jobs(
     results = {job.name: done for job in jobs if (done := job.finished()) is not None}
     waiting = [job for job in jobs if job.name not in results]
     print(f"{len(jobs)} runs, {len(results)} of them finished before", flush=True)
-    threads = max(1, len(os.sched_getaffinity(0)) // parallel)
+    threads = _threads(parallel)
     environment = dict(os.environ) | {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     failures: dict[str, str] = {}
     with ended_by_signals(), ThreadPoolExecutor(parallel) as pool:
@@ -136,6 +137,13 @@ def run_jobs(
             _end([future for future in running if not future.cancelled()])
             raise
     return results, failures
+
+
+def _threads(parallel: int) -> int:
+    """Return the number of threads of a process: its part of the cores, or fewer where OMP_NUM_THREADS asks for it."""
+    part = max(1, len(os.sched_getaffinity(0)) // parallel)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(part, int(asked)) if asked.isdecimal() and int(asked) > 0 else part
 
 
 def _end(jobs: Sequence[Future]) -> None:
@@ -215,4 +223,4 @@ def _short(value: object) -> str:
 
 
 def _format_scores(result: dict) -> str:
-    return ", ".join(f"{k} {result[k]:.4f}" for k in ("mAP", "NDS") if k in result) or "done"
+    return ", ".join(f"{k} {result[k]:.4f}" for k in ("mAP", "NDS", "mIoU") if k in result) or "done"

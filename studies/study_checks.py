@@ -1,13 +1,14 @@
-"""What would stop a transfer study, looked for before its first step, all of it at once."""
+"""What would stop a study of encoders, looked for before its first step, all of it at once."""
 
+import copy
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -17,11 +18,11 @@ from ponderv2.engine import set_data_root
 from ponderv2.errors import ListedErrors, UserError
 from ponderv2.registry import DATASETS, METRICS, MODELS
 
+from .encoder_study import EncoderStudy
 from .first_step import build_first_step
 from .quiet import messages_from
-from .recipe_parts import detection_metric, hooks_of
+from .recipe_parts import dataset_at, hooks_of
 from .runs import StudyError
-from .transfer_study import FROZEN, INITS, DetectorRun, TransferStudy
 
 
 class StudyProblems(ListedErrors, StudyError):
@@ -58,18 +59,18 @@ class Problems:
             self.add(f"{where}: {type(error).__name__}: {error}")
 
 
-def check_study(study: TransferStudy) -> None:
+def check_study(study: EncoderStudy) -> None:
     """Check every training that a study still has to run.
 
     Each recipe loads with its options. Each model is built and takes the weights it starts from; the encoder that a
-    pre-training will make covers the detector's. Each data set is built and its first frame loaded, of training and of
+    pre-training will make covers the model's. Each data set is built and its first frame loaded, of training and of
     validation, so that info files, sensors' files and the ground-truth database are there. The official metric finds
     its tables, earlier runs in the folder have the same settings, and the folder can be written. For a recipe where
     nothing was found so far, all else is built that its trainings build before their first step: hooks, loops,
     optimiser, schedulers. It takes about as long as trainings take to start.
 
     Args:
-        study: the study; modalities without anything left to run are not checked.
+        study: the study; recipes without anything left to run are not checked.
 
     Raises:
         StudyError: there is a problem; of several, `StudyProblems` with a line for each.
@@ -82,8 +83,10 @@ def check_study(study: TransferStudy) -> None:
         problems.add(f"--data-root {study.data_root} is not a folder")
     else:
         with messages_from(logging.ERROR):
-            for modality in study.modalities:
-                _check_modality(study, modality, problems)
+            made = [name for name in study.encoder_names() if name not in study.pretrained]
+            weights = {name: _check_pretraining(study, name, problems) for name in made}
+            for recipe in study.recipes:
+                _check_recipe(study, recipe, weights, problems)
     if len(problems.lines) == 1:
         raise StudyError(f"the study cannot be run, nothing was started: {problems.lines[0]}")
     if problems.lines:
@@ -102,72 +105,94 @@ def _check_folder(out: Path, problems: Problems) -> None:
         problems.add(f"--out {out} cannot be written: {error.strerror}: {folder}")
 
 
-def _check_modality(study: TransferStudy, modality: str, problems: Problems) -> None:
-    path = study.configs[modality]
-    weights = None
-    if modality not in study.pretrained:
-        weights = _check_pretraining(study, modality, problems)
+def _check_recipe(
+    study: EncoderStudy, recipe: str, weights: Mapping[str, dict[str, Tensor] | None], problems: Problems
+) -> None:
+    """Check the trainings of a recipe; `weights` are those that pre-trainings will export, by name."""
+    path = study.configs[recipe]
     with problems.noted(str(path)):
-        if _is_finished(study, modality):
+        if _is_finished(study, recipe):
             return
     before = len(problems.lines)
-    run = DetectorRun(modality, min(study.fractions), FROZEN, study.seeds[0])
+    runs = study.first_runs(recipe)
+    run = next(run for run in runs if study.encoder_name(run) is None)
     with problems.noted(str(path)):
-        study.detector(run, None)
+        study.training(run, None)
     # What is right can be checked beside what is wrong.
     with problems.noted(str(path)):
-        config, _ = study.config_of(run)
+        config, key = study.config_of(run)
         set_data_root(config, str(study.data_root))
         if study.gpus > 1 and hooks_of(config, "UnfreezeEncoderHook"):
             problems.add(f"{path}: UnfreezeEncoderHook works with one process, --gpus is {study.gpus}")
         val = _check_data(study, config, path, problems)
+        if val is not None:
+            _check_fractions(study, recipe, dataset_at(config, key, path), problems)
         with problems.noted(f"{path}: val_evaluator"):
-            metric = METRICS.build(detection_metric(config, path))
+            metric = METRICS.build(study.metric_of(config, path))
             if val is not None:
                 # Told the data set, it looks for its files.
                 metric.dataset_meta = val.metainfo
-        _check_starts(study, modality, config, weights, problems)
+        for start in runs:
+            if (name := study.encoder_name(start)) is not None:
+                _check_start(study, path, copy.deepcopy(config), name, weights.get(name), problems)
+        with problems.noted(f"{path}: model of the baseline"):
+            config.merge_from_dict(dict(config.get("scratch", {"model.init_cfg": None})))
+            MODELS.build(config.model).init_weights()
     if len(problems.lines) > before:
         # What is wrong already would be told again in other words.
         return
-    for init in (*INITS, FROZEN):
-        run = DetectorRun(modality, min(study.fractions), init, study.seeds[0])
+    for run in runs:
+        name = study.encoder_name(run)
         with problems.noted(str(path)):
-            build_first_step(study.config_to_train(run, study.encoder_of(modality)), path)
+            build_first_step(study.config_to_train(run, None if name is None else study.encoder_of(name)), path)
 
 
-def _check_starts(
-    study: TransferStudy, modality: str, config: Config, weights: dict[str, Tensor] | None, problems: Problems
+def _check_fractions(study: EncoderStudy, recipe: str, dataset: ConfigDict, problems: Problems) -> None:
+    """Refuse shares that are less than half a frame, which would be trained on one frame all the same."""
+    if dataset.get("fraction_by", "frames") != "frames":
+        return
+    frames = len(DATASETS.build(dataset | {"pipeline": [], "fraction": 1.0}))
+    for fraction in dict.fromkeys(run.fraction for run in study.runs() if run.recipe == recipe):
+        if round(fraction * frames) == 0:
+            problems.add(
+                f"--fractions {fraction:g} of the {frames} training frames of {study.data_root} are none; expected at "
+                f"least {1 / frames:.2g}"
+            )
+
+
+def _check_start(
+    study: EncoderStudy,
+    path: Path,
+    config: Config,
+    name: str,
+    weights: dict[str, Tensor] | None,
+    problems: Problems,
 ) -> None:
-    """Build the model and start it as the baseline starts and as the pre-trained one does."""
-    path = study.configs[modality]
+    """Build the model of a recipe and start it from an encoder that is there, or compare it with one to be made."""
     with problems.noted(f"{path}: model"):
-        config.model.init_cfg.checkpoint = str(study.encoder_of(modality))
+        config.model.init_cfg.checkpoint = str(study.encoder_of(name))
         model = MODELS.build(config.model)
         if weights is not None:
             _, wrong = compare_encoder(model, weights, config.model.init_cfg.get("new", ()))
             if wrong:
-                made = study.pretrain_configs[modality]
+                made, _ = study.pretraining_recipe(name)
                 problems.add(f"the encoder of {made} does not cover that of {path}: {'; '.join(wrong)}")
-        elif modality in study.pretrained or study.encoder_of(modality).is_file():
+        elif name in study.pretrained or study.encoder_of(name).is_file():
             model.init_weights()
-    with problems.noted(f"{path}: model of the baseline"):
-        config.merge_from_dict(dict(config.get("scratch", {"model.init_cfg": None})))
-        MODELS.build(config.model).init_weights()
 
 
-def _check_pretraining(study: TransferStudy, modality: str, problems: Problems) -> dict[str, Tensor] | None:
+def _check_pretraining(study: EncoderStudy, name: str, problems: Problems) -> dict[str, Tensor] | None:
     """Check a pre-training that is to be run; returns weights of the names and shapes that it will export."""
-    path, weights = study.pretrain_configs[modality], None
+    (path, _), weights = study.pretraining_recipe(name), None
     before = len(problems.lines)
     with problems.noted(str(path)):
-        if study.pretraining(modality).finished() is not None:
+        if study.pretraining(name).finished() is not None:
             return None
     with problems.noted(str(path)):
-        config = study.pretraining_config(modality)
+        config = study.pretraining_config(name)
         set_data_root(config, str(study.data_root))
         if not hooks_of(config, "EncoderExportHook"):
-            problems.add(f"{path}: custom_hooks has no EncoderExportHook, which makes the encoder for the detectors")
+            problems.add(f"{path}: custom_hooks has no EncoderExportHook, which makes the encoder to start from")
         _check_data(study, config, path, problems)
         with problems.noted(f"{path}: model"):
             model = MODELS.build(config.model)
@@ -178,21 +203,21 @@ def _check_pretraining(study: TransferStudy, modality: str, problems: Problems) 
     return weights
 
 
-def _is_finished(study: TransferStudy, modality: str) -> bool:
-    """Tell whether all detectors of a modality have results.
+def _is_finished(study: EncoderStudy, recipe: str) -> bool:
+    """Tell whether all trainings of a recipe have results.
 
     Raises:
         StudyError: some folder holds a run of other settings.
     """
-    encoder = study.encoder_of(modality)
-    runs = [run for run in study.detector_runs() if run.modality == modality]
+    encoders = {run: study.encoder_name(run) for run in study.runs() if run.recipe == recipe}
     # The settings of pre-trained runs have the hash of their encoder, which may not be made yet.
-    known = [run for run in runs if run.init != "pretrained" or encoder.is_file()]
-    found = [study.detector(run, encoder).finished() for run in known]
-    return known == runs and None not in found
+    files = {run: None if name is None else study.encoder_of(name) for run, name in encoders.items()}
+    known = [run for run, file in files.items() if file is None or file.is_file()]
+    found = [study.training(run, files[run]).finished() for run in known]
+    return len(known) == len(files) and None not in found
 
 
-def _check_data(study: TransferStudy, config: Config, path: Path, problems: Problems) -> Dataset | None:
+def _check_data(study: EncoderStudy, config: Config, path: Path, problems: Problems) -> Dataset | None:
     """Build both data sets and load the first frame of each; returns the validation data set, None if it is wrong."""
     missing = study.missing_info_files(config)
     for name in missing:

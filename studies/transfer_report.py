@@ -2,48 +2,28 @@
 
 import io
 import json
-import math
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+from .paired_scores import (
+    FORMULA,
+    format_gain,
+    format_pairs,
+    format_side,
+    gain_of,
+    pair_differences,
+    summarize,
+)
 from .transfer_study import CONSTANT, FROZEN, INITS, DetectorRun
 from .validation_log import METRICS
 
 SIDES = (CONSTANT, FROZEN, *INITS)
 NAMES = {CONSTANT: "constant", FROZEN: "frozen random", "scratch": "scratch", "pretrained": "pre-trained"}
-FORMULA = (
-    "gain = mean(pretrained) - mean(scratch); beyond two standard deviations: gain > 2 * sqrt((s1² + s2²) / 2), "
-    "with s1 and s2 the standard deviations over seeds (n - 1) of the two: the size of an effect, not a test of one"
-)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Scores of several seeds, with their mean and standard deviation.
-
-    Attributes:
-        mean: mean over the seeds that have a score; None when none has.
-        std: standard deviation with n - 1; None with fewer than two scores.
-        values: scores in the order of the seeds; None where a run failed.
-    """
-
-    mean: float | None
-    std: float | None
-    values: list[float | None]
-
-
-def summarize(values: Sequence[float | None]) -> Summary:
-    """Return the mean and standard deviation (n - 1) of the values that are not None."""
-    known = [value for value in values if value is not None]
-    mean = statistics.fmean(known) if known else None
-    std = statistics.stdev(known) if len(known) > 1 else None
-    return Summary(mean, std, list(values))
 
 
 def rows_of(
@@ -56,9 +36,7 @@ def rows_of(
 
     `pairs` is the `Summary` of the differences between each pre-trained run and its baseline, which share their
     labelled frames and their seed, so that the effect of the choice of frames on both cancels; `n` is the number of
-    these pairs. `gain` is None when a side has no score. `spread` is the pooled standard deviation, and
-    `gain_in_spreads` the gain divided by it (None with fewer than two seeds or without any spread). `beyond_two` is the
-    verdict of `FORMULA`.
+    these pairs. The gain is that of `gain_of`.
 
     Args:
         results: scores of the finished runs, constant predictors among them.
@@ -75,10 +53,10 @@ def rows_of(
                     found = [results.get(DetectorRun(modality, fraction, side, seed)) for seed in seeds]
                     sides[side] = summarize([None if f is None else f[metric] for f in found])
                 compared = [sides[init] for init in INITS]
-                sides["pairs"] = _pairs(*compared)
+                sides["pairs"] = pair_differences(*compared)
                 n = sum(value is not None for value in sides["pairs"].values)
                 names = {"modality": modality, "fraction": fraction, "metric": metric, "n": n}
-                rows.append(names | {k: asdict(v) for k, v in sides.items()} | _gain(*compared))
+                rows.append(names | {k: asdict(v) for k, v in sides.items()} | gain_of(*compared))
     return rows
 
 
@@ -86,22 +64,6 @@ def steps_of(results: Mapping[DetectorRun, Mapping]) -> list[str]:
     """Return the steps before the last at which every run was validated, in ascending order."""
     sets = [set(result.get("earlier", {})) for result in results.values()]
     return sorted(set.intersection(*sets), key=int) if sets else []
-
-
-def _pairs(scratch: Summary, pretrained: Summary) -> Summary:
-    pairs = zip(scratch.values, pretrained.values, strict=True)
-    return summarize([None if None in pair else pair[1] - pair[0] for pair in pairs])
-
-
-def _gain(scratch: Summary, pretrained: Summary) -> dict:
-    gain = spread = in_spreads = beyond = None
-    if scratch.mean is not None and pretrained.mean is not None:
-        gain = pretrained.mean - scratch.mean
-    if gain is not None and scratch.std is not None and pretrained.std is not None:
-        spread = math.sqrt((scratch.std**2 + pretrained.std**2) / 2)
-        in_spreads = gain / spread if spread > 0 else None
-        beyond = gain > 2 * spread
-    return {"gain": gain, "spread": spread, "gain_in_spreads": in_spreads, "beyond_two": beyond}
 
 
 def sample_size(modalities: Sequence[str], fractions: Sequence[float], seeds: Sequence[int]) -> dict[str, int]:
@@ -150,30 +112,13 @@ def table_of(rows: Sequence[dict]) -> str:
     columns = ("modality", "labels", "metric", *(NAMES[side] for side in SIDES))
     table = Table(*columns, "gain", "n", "seed by seed", "in std", "beyond two std", box=MARKDOWN)
     for row in rows:
-        verdict = {None: "needs two seeds", True: "yes", False: "no"}[row["beyond_two"]]
-        ratio = "–" if row["gain_in_spreads"] is None else f"{row['gain_in_spreads']:+.1f}"
-        gain = "–" if row["gain"] is None else f"{100 * row['gain']:+.2f}"
+        gain, ratio, verdict = format_gain(row)
         names = (row["modality"], f"{row['fraction']:.0%}", row["metric"])
-        sides = [_format_side(row[side]) for side in SIDES]
-        table.add_row(*names, *sides, gain, str(row["n"]), _format_pairs(row["pairs"]), ratio, verdict)
+        sides = [format_side(row[side]) for side in SIDES]
+        table.add_row(*names, *sides, gain, str(row["n"]), format_pairs(row["pairs"]), ratio, verdict)
     text = io.StringIO()
     Console(file=text, width=220).print(table)
     return f"{text.getvalue().strip()}\n\n{FORMULA}."
-
-
-def _format_side(side: Mapping) -> str:
-    if side["mean"] is None:
-        return "failed"
-    std = "" if side["std"] is None else f" ± {100 * side['std']:.2f}"
-    failed = sum(value is None for value in side["values"])
-    return f"{100 * side['mean']:.2f}{std}" + (f" ({failed} failed)" if failed else "")
-
-
-def _format_pairs(pairs: Mapping) -> str:
-    if pairs["std"] is None:
-        return "–"
-    known = [value for value in pairs["values"] if value is not None]
-    return f"± {100 * pairs['std']:.2f}, {sum(value > 0 for value in known)} of {len(known)} ahead"
 
 
 def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:

@@ -1,6 +1,7 @@
 """The scores that a training logged at its validations."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 METRICS = ("mAP", "NDS")
@@ -9,7 +10,7 @@ METRICS = ("mAP", "NDS")
 _PREFIX = "nuscenes/"
 
 
-def validations(work_dir: Path) -> dict | None:
+def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = METRICS) -> dict | None:
     """Return the official score of the last validation of a training, and under "earlier" the scores before it.
 
     The keys of earlier scores are the last training step that was logged before, because mmengine logs validations of
@@ -19,6 +20,8 @@ def validations(work_dir: Path) -> dict | None:
 
     Args:
         work_dir: work dir of the training.
+        prefix: what the keys of its scores begin with.
+        metrics: scores that every validation has.
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not logs:
@@ -28,9 +31,9 @@ def validations(work_dir: Path) -> dict | None:
         step, last = 0, None
         for line in map(json.loads, filter(str.strip, log.read_text().splitlines())):
             step = line.get("iter", step)
-            if all(_PREFIX + name in line for name in METRICS):
+            if all(prefix + name in line for name in metrics):
                 last = str(step)
-                by_step[last] = {k.removeprefix(_PREFIX): v for k, v in line.items() if k.startswith(_PREFIX)}
+                by_step[last] = {k.removeprefix(prefix): v for k, v in line.items() if k.startswith(prefix)}
     if last is None:
         return None
     score = by_step.pop(last)

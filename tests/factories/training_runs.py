@@ -26,6 +26,7 @@ class Training:
         self.validates = True
         # Added to the score, one a validation.
         self.scores = (0.0,)
+        self.write = write_validation
 
     def __call__(self, command, log: Path, environment: dict) -> int:
         self.commands.append(list(command))
@@ -52,7 +53,7 @@ class Training:
             score += 0.1 + float(options["train_dataloader.dataset.dataset.fraction"])
         if options.get("model.freeze_encoder") == "True":
             score -= 0.15
-        write_validation(work_dir, f"2026_{len(self.commands):04d}", *(score + more for more in self.scores))
+        self.write(work_dir, f"2026_{len(self.commands):04d}", *(score + more for more in self.scores))
         return 0
 
     @property
@@ -61,13 +62,19 @@ class Training:
 
 
 def write_validation(work_dir: Path, start: str, *scores: float) -> None:
+    _write(work_dir, start, [{"nuscenes/mAP": s, "nuscenes/NDS": s / 2, "nuscenes/mATE": 0.7} for s in scores])
+
+
+def write_segmentation(work_dir: Path, start: str, *scores: float) -> None:
+    found = [{"mIoU": s, "fwIoU": 2 * s, "car_IoU": s / 2, "bus_IoU": 0.0} for s in scores]
+    _write(work_dir, start, [{f"lidarseg/{k}": v for k, v in values.items()} for values in found])
+
+
+def _write(work_dir: Path, start: str, validations: list[dict]) -> None:
     folder = work_dir / start / "vis_data"
     folder.mkdir(parents=True)
     # As mmengine writes them: all validations are at step 0.
     lines = [{"loss": 1.0, "iter": 1, "step": 1}]
-    for k, score in enumerate(scores):
-        lines += [
-            {"loss": 1.0, "iter": 2 + k, "step": 2 + k},
-            {"nuscenes/mAP": score, "nuscenes/NDS": score / 2, "nuscenes/mATE": 0.7, "step": 0},
-        ]
+    for k, values in enumerate(validations):
+        lines += [{"loss": 1.0, "iter": 2 + k, "step": 2 + k}, {**values, "step": 0}]
     (folder / "scalars.json").write_text("".join(json.dumps(line) + "\n" for line in lines))

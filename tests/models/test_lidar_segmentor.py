@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample
 
+from ponderv2.errors import UserError
 from ponderv2.models import SensorPreprocessor
 from ponderv2.registry import MODELS
 from ponderv2.structures import EncoderOutput, SensorBatch
@@ -104,6 +105,34 @@ def test_a_linear_probe_trains_the_head_alone_and_a_decoder_probe_the_way_up_as_
         # A norm that is frozen keeps its statistics, one that learns moves them.
         assert not model.encoder.pts_middle_encoder.stem.training
         assert model.encoder.pts_middle_encoder.up.training == bool(parts)
+
+
+def test_cached_voxels_are_those_of_the_encoder_and_are_computed_once():
+    model = segmentor(freeze_encoder=True, cache_voxels=True).train()
+    calls = []
+    model.encoder.register_forward_hook(lambda *_: calls.append(1))
+    # Frames come in other batches and in another order than those they were encoded in.
+    for seeds in ((0, 1), (2,), (1, 2, 0)):
+        cached = model(**sweeps(*seeds), mode="loss")
+    assert len(calls) == 2
+    plain = segmentor(freeze_encoder=True).train()
+    plain.load_state_dict(model.state_dict())
+    for name, value in plain(**sweeps(1, 2, 0), mode="loss").items():
+        assert cached[name].item() == pytest.approx(value.item(), rel=1e-3)
+    model.unfreeze_encoder()
+    sum(model(**sweeps(0), mode="loss").values()).backward()
+    assert all(p.grad is not None for p in model.encoder.parameters())
+
+
+def test_voxels_of_augmented_frames_or_of_a_learning_encoder_are_not_cached():
+    model = segmentor(freeze_encoder=True, cache_voxels=True).train()
+    batch = sweeps(0)
+    batch["data_samples"][0].set_metainfo({"lidar_aug": torch.diag(torch.tensor([1.1, 1.1, 1.1, 1.0])).numpy()})
+    with pytest.raises(UserError, match="cache_voxels is set, but sample sweep-0 is augmented"):
+        model(**batch, mode="loss")
+    for changes in ({}, {"freeze_encoder": True, "trained_parts": ("pts_middle_encoder.up",)}):
+        with pytest.raises(UserError, match="cache_voxels needs freeze_encoder=True and no trained_parts"):
+            segmentor(cache_voxels=True, **changes)
 
 
 def test_parts_that_are_trained_must_be_parts_of_a_frozen_encoder():

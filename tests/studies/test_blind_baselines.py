@@ -31,7 +31,7 @@ def _quick(monkeypatch):
     )
     points = {"mIoU": 0.3, "classes": {"car": 0.2}, "most_frequent": {"class": "driveable_surface", "mIoU": 0.03}}
     points |= {"power": 0.0, "points": 7}
-    monkeypatch.setattr("studies.blind_baselines.score_points", lambda *_: points)
+    monkeypatch.setattr("studies.kept_points.score_points", lambda *_: points)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_the_same_command_trains_nothing_again_and_another_schedule_is_refused(m
 
 def test_parts_alone_are_merged_and_points_are_scored_once(main, monkeypatch):
     main("--only", "points_alone")
-    monkeypatch.setattr("studies.blind_baselines.score_points", None)
+    monkeypatch.setattr("studies.kept_points.score_points", None)
     code, content = main("--only", "points_alone", "constant")
     assert code == 0
     assert {"points_alone", "constant", "data"} <= set(content)
@@ -181,7 +181,7 @@ def test_what_another_run_wrote_meanwhile_stays(main, monkeypatch, tmp_path):
         return {"mIoU": 0.3, "classes": {}, "most_frequent": {"class": "a", "mIoU": 0.1}, "power": 0.0, "points": 1}
 
     main("--only", "all_labels", "--modalities", "lidar")
-    monkeypatch.setattr("studies.blind_baselines.score_points", slow)
+    monkeypatch.setattr("studies.kept_points.score_points", slow)
     _, content = main("--only", "points_alone")
     assert content["constant"] == {"mAP": 0.5}
     assert {"points_alone", "all_labels"} <= set(content)

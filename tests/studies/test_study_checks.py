@@ -10,6 +10,7 @@ from ponderv2.checkpoints import export_encoder
 from ponderv2.engine import load_config, parse_options
 from ponderv2.registry import MODELS
 from studies.runs import StudyError
+from studies.segmentation_study import SegmentationStudy
 from studies.study_checks import check_study
 from studies.transfer_study import DetectorRun, TransferStudy
 
@@ -92,6 +93,49 @@ def test_a_study_that_can_be_run_passes(make_study):
     check_study(make_study())
     check_study(make_study(pretrained={}))
     assert not make_study().out.exists()
+
+
+@pytest.fixture
+def make_segmentation_study(repository, streets, tmp_path):
+    """A segmentation study that makes two encoders first and can be run; arguments change it."""
+    tiny = repository / "configs" / "tiny"
+    small = ("model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.75,0.75,0.5)")
+
+    def make(**changes) -> SegmentationStudy:
+        arguments = {
+            "train_tool": repository / "tools" / "train.py",
+            "data_root": streets,
+            "out": tmp_path / "out",
+            "protocols": ("linear_probe", "finetune"),
+            "arms": ("pretrained", "other"),
+            "fractions": (0.5,),
+            "seeds": (0,),
+            "configs": {
+                "linear_probe": tiny / "lidarseg_unet_synthetic_linear_probe.py",
+                "finetune": tiny / "lidarseg_unet_synthetic.py",
+            },
+            "pretrain_configs": dict.fromkeys(("pretrained", "other"), tiny / "ponderv2_lidar_unet_synthetic.py"),
+            "options": small,
+            "pretrain_options": small,
+        }
+        return SegmentationStudy(**arguments | changes)
+
+    return make
+
+
+def test_a_segmentation_study_that_can_be_run_passes(make_segmentation_study):
+    check_study(make_segmentation_study())
+
+
+def test_segmentation_needs_labels_frames_and_an_encoder_that_fits(make_segmentation_study, partial_streets):
+    deeper = {"other": ("model.encoder.pts_middle_encoder.blocks=(1,1,1,1,1,1,1,2)",)}
+    changes = {"data_root": partial_streets("lidarseg"), "fractions": (0.1, 1.0), "of_arm": deeper}
+    lines = _problems(make_segmentation_study(protocols=("finetune",), **changes))
+    assert [line for line in lines if "ponderv2_lidar_unet_synthetic.py does not cover that of" in line], lines
+    assert [line for line in lines if "lidarseg" in line and "does not exist" in line], lines
+    study = make_segmentation_study(protocols=("finetune",), arms=("pretrained",), fractions=(0.1, 1.0))
+    (line,) = _problems(study)
+    assert line.startswith(f"--fractions 0.1 of the 2 training frames of {study.data_root} are none")
 
 
 def test_all_problems_are_listed_together_a_line_each(make_study, partial_streets, tmp_path):
@@ -213,7 +257,7 @@ def test_a_recipe_that_does_not_load_is_one_line(make_study, tmp_path):
 @pytest.mark.parametrize("given", [True, False])
 def test_runs_of_other_settings_are_found_before_a_pre_training_starts(make_study, encoder, given):
     study = make_study(pretrained={"lidar": encoder} if given else {})
-    job = study.detector(DetectorRun("lidar", 1.0, "frozen", 0), encoder)
+    job = study.training(DetectorRun("lidar", 1.0, "frozen", 0), encoder)
     job.folder.mkdir(parents=True)
     (job.folder / "result.json").write_text('{"settings": {"recipe": "another"}, "result": {}}')
     with pytest.raises(StudyError, match="frozen_seed0 was made with other settings"):
@@ -222,8 +266,8 @@ def test_runs_of_other_settings_are_found_before_a_pre_training_starts(make_stud
 
 def test_a_finished_study_is_not_checked_again(make_study, encoder, partial_streets):
     study = make_study()
-    for run in study.detector_runs():
-        job = study.detector(run, encoder)
+    for run in study.runs():
+        job = study.training(run, encoder)
         job.folder.mkdir(parents=True)
         (job.folder / "result.json").write_text(json.dumps({"settings": job.settings, "result": {}}))
     check_study(make_study(data_root=partial_streets("samples")))

@@ -5,8 +5,9 @@ import statistics
 
 import pytest
 
+from studies.paired_scores import summarize
 from studies.transfer_picture import draw
-from studies.transfer_report import describe_sample, rows_of, sample_size, summarize, table_of
+from studies.transfer_report import describe_sample, rows_of, sample_size, table_of
 from studies.transfer_study import DetectorRun
 
 

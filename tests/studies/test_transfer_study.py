@@ -59,7 +59,7 @@ def test_the_options_do_to_a_recipe_what_they_should(make_study, training):
     encoder.parent.mkdir(parents=True)
     encoder.write_bytes(b"weights")
     for init, start in (("scratch", None), ("pretrained", {"checkpoint": str(encoder), "new": ("convs",)})):
-        job = study.detector(DetectorRun("lidar", 0.25, init, 3), encoder)
+        job = study.training(DetectorRun("lidar", 0.25, init, 3), encoder)
         options = job.command[job.command.index("--cfg-options") + 1 :]
         config = load_config(study.configs["lidar"], options=parse_options(options))
         assert config.model.init_cfg == start
@@ -209,16 +209,20 @@ def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
     (tmp_path / "detector.py").write_text(DETECTOR.replace('"train.pkl"', '["train.pkl", "more.pkl"]'))
     run = DetectorRun("lidar", 0.1, "scratch", 0)
     with pytest.raises(StudyError, match=r"has no more\.pkl"):
-        make_study().detector(run, None)
+        make_study().training(run, None)
     (tmp_path / "more.pkl").write_text("more")
-    assert {"train.pkl", "more.pkl", "val.pkl"} <= set(make_study().detector(run, None).settings)
+    assert {"train.pkl", "more.pkl", "val.pkl"} <= set(make_study().training(run, None).settings)
 
 
-def test_parallel_runs_share_the_cores(make_study, training, monkeypatch):
+@pytest.mark.parametrize(("asked", "threads"), [("", "2"), ("16", "2"), ("1", "1")])
+def test_parallel_runs_share_the_cores_and_take_no_more_threads_than_asked_for(
+    make_study, training, monkeypatch, asked, threads
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
     results, _ = make_study().run(parallel=4, launcher=training)
     assert len(results) == 6
-    assert {environment["OMP_NUM_THREADS"] for environment in training.environments} == {"2"}
+    assert {environment["OMP_NUM_THREADS"] for environment in training.environments} == {threads}
 
 
 def test_an_interruption_starts_nothing_more(make_study):
@@ -244,7 +248,7 @@ def test_an_interruption_starts_nothing_more(make_study):
 
 
 def test_many_gpus_a_training_start_with_torchrun(make_study, training):
-    job = make_study(gpus=4).detector(DetectorRun("lidar", 0.1, "scratch", 0), None)
+    job = make_study(gpus=4).training(DetectorRun("lidar", 0.1, "scratch", 0), None)
     assert job.command[:5] == ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4", "tools/train.py")
     assert job.command[job.command.index("--launcher") + 1] == "pytorch"
 
@@ -266,10 +270,10 @@ def test_a_study_that_cannot_be_run_says_why(make_study, changes, words):
 def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_study, tmp_path):
     run = DetectorRun("lidar", 0.1, "scratch", 0)
     with pytest.raises(StudyError, match=r"model\.init_cfg is None"):
-        make_study(configs={"lidar": tmp_path / "pretraining.py"}).detector(run, None)
+        make_study(configs={"lidar": tmp_path / "pretraining.py"}).training(run, None)
     (tmp_path / "val.pkl").unlink()
     with pytest.raises(StudyError, match=r"has no val\.pkl; .* has no tables"):
-        make_study().detector(run, None)
+        make_study().training(run, None)
 
 
 def test_the_last_validation_of_the_last_start_counts_and_earlier_ones_are_kept(tmp_path):
@@ -301,7 +305,7 @@ def test_the_tiny_recipes_are_ready_for_a_study(repository, tmp_path, modality):
         configs={modality: tiny / f"uvtr_{modality}_synthetic.py"},
         pretrain_configs={modality: tiny / f"ponderv2_{modality}_synthetic.py"},
     )
-    job = study.detector(DetectorRun(modality, 0.1, "pretrained", 0), tmp_path / "encoder.safetensors")
+    job = study.training(DetectorRun(modality, 0.1, "pretrained", 0), tmp_path / "encoder.safetensors")
     assert "train_dataloader.dataset.fraction=0.1" in job.command
     hooks = Config.fromfile(str(study.pretrain_configs[modality])).custom_hooks
     assert any("EncoderExportHook" in str(hook.type) for hook in hooks)
@@ -312,11 +316,11 @@ def test_a_baseline_is_the_one_that_the_recipe_names(make_study, tmp_path):
     recipe = tmp_path / "with_baseline.py"
     recipe.write_text(f'{DETECTOR}scratch = {{"model.init_cfg": None, "model.encoder.weights": "imagenet"}}\n')
     study = make_study(configs={"lidar": recipe})
-    baseline = study.detector(DetectorRun("lidar", 0.1, "scratch", 0), None).command
+    baseline = study.training(DetectorRun("lidar", 0.1, "scratch", 0), None).command
     assert {"model.init_cfg=None", "model.encoder.weights=imagenet"} <= set(baseline)
     encoder = tmp_path / "encoder.safetensors"
     encoder.write_bytes(b"weights")
-    pretrained = study.detector(DetectorRun("lidar", 0.1, "pretrained", 0), encoder).command
+    pretrained = study.training(DetectorRun("lidar", 0.1, "pretrained", 0), encoder).command
     assert f"model.init_cfg.checkpoint={encoder}" in pretrained
     assert not any("imagenet" in option for option in pretrained)
 
@@ -328,7 +332,7 @@ def test_a_frozen_baseline_is_the_baseline_whose_encoder_never_joins(make_study,
         'custom_hooks = [dict(type="Progress"), dict(type="ponderv2.engine.UnfreezeEncoderHook", after=1000)]\n'
     )
     study = make_study(configs={"lidar": recipe})
-    scratch, frozen = (study.detector(DetectorRun("lidar", 0.1, init, 0), None) for init in ("scratch", "frozen"))
+    scratch, frozen = (study.training(DetectorRun("lidar", 0.1, init, 0), None) for init in ("scratch", "frozen"))
     assert frozen.command[: len(scratch.command)] == scratch.command
     assert frozen.command[len(scratch.command) :] == ("model.freeze_encoder=True", "custom_hooks.1.after=2147483647")
     assert {k: v for k, v in frozen.settings.items() if k != "init"} == {

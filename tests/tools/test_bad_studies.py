@@ -29,6 +29,14 @@ BAD: BadInputs = {
         ([*STUDY[:2], "--out", "{file}"], r"--out .*file\.txt: expected a folder, found a file"),
         (["--data-root", "{nowhere}", *STUDY[2:]], r"--data-root: folder .*nowhere does not exist"),
     ],
+    "segmentation_study": [
+        ([*STUDY, "--protocols", "probe"], r"--protocols: invalid choice: 'probe'"),
+        ([*STUDY, "--json", "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
+        (
+            [*STUDY, "--protocols", "finetune", "--pretrained", "pretrained={nowhere}.pth"],
+            r"nothing was started: .*nowhere\.pth does not exist",
+        ),
+    ],
     "linear_probe": [
         ([*PROBE, "--frames", "0"], r"--frames: expected a whole number of at least 1"),
         ([*PROBE, "--free-cells", "-5"], r"--free-cells: expected a whole number of at least 1"),

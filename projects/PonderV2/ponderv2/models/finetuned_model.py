@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModel
 from torch import Tensor, nn
@@ -140,6 +141,24 @@ class FinetunedModel(BaseModel):
             raise UserError(
                 f"model.init_cfg.head: {error}; --cfg-options model.init_cfg.head=False starts the head new"
             ) from error
+
+
+def check_unaugmented(samples: Sequence[Det3DDataSample], option: str) -> None:
+    """Refuse frames that are rotated, scaled, shifted or flipped, of which nothing computed can be kept.
+
+    Args:
+        samples: samples of a batch.
+        option: what keeps features of frames: "VolumeDetector: cache_volumes".
+
+    Raises:
+        UserError: a sample is augmented.
+    """
+    for sample in samples:
+        if not np.array_equal(sample.get("lidar_aug", np.eye(4)), np.eye(4)):
+            raise UserError(
+                f"{option} is set, but sample {sample.token} is augmented; take rotation, scale, translation and flips "
+                "out of the pipeline"
+            )
 
 
 def _part(encoder: nn.Module, name: str) -> nn.Module:

@@ -1,6 +1,5 @@
 """Detection: an encoder computes a volume, and a head predicts boxes from it."""
 
-import numpy as np
 import torch
 from mmdet3d.structures import Det3DDataSample
 from torch import Tensor
@@ -9,7 +8,7 @@ from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch
 
-from .finetuned_model import FinetunedModel
+from .finetuned_model import FinetunedModel, check_unaugmented
 
 
 @MODELS.register_module()
@@ -93,12 +92,7 @@ class VolumeDetector(FinetunedModel):
     @torch.no_grad()
     def _cached_volume(self, inputs: SensorBatch, data_samples: list[Det3DDataSample]) -> FeatureVolume:
         """Put the volume of a batch together from the cache; if a frame is missing there, encode the batch first."""
-        for sample in data_samples:
-            if not np.array_equal(sample.get("lidar_aug", np.eye(4)), np.eye(4)):
-                raise UserError(
-                    f"VolumeDetector: cache_volumes is set, but sample {sample.token} is augmented; take rotation, "
-                    "scale, translation and flips out of the pipeline"
-                )
+        check_unaugmented(data_samples, "VolumeDetector: cache_volumes")
         tokens = [sample.token for sample in data_samples]
         cache = self._cached_volumes
         if not all(token in cache for token in tokens):

@@ -53,6 +53,30 @@ class Voxels:
         """Give the voxels other features."""
         return Voxels(features, self.coordinates, self.batch_size, self.grid)
 
+    def of_sample(self, number: int) -> "Voxels":
+        """Take the voxels of one sample, as a batch of its own."""
+        one = self.keep(self.coordinates[:, 0] == number)
+        coordinates = one.coordinates.clone()
+        coordinates[:, 0] = 0
+        return Voxels(one.features, coordinates, 1, self.grid)
+
+    @staticmethod
+    def joined(batches: Sequence["Voxels"]) -> "Voxels":
+        """Join the voxels of several batches into one; the samples of a batch follow those of the batches before.
+
+        Raises:
+            ValueError: there is no batch.
+        """
+        if not batches:
+            raise ValueError("expected at least one batch of voxels, got none")
+        coordinates, before = [], 0
+        for batch in batches:
+            moved = batch.coordinates.clone()
+            moved[:, 0] += before
+            coordinates.append(moved)
+            before += batch.batch_size
+        return Voxels(torch.cat([b.features for b in batches]), torch.cat(coordinates), before, batches[0].grid)
+
     def counts(self) -> Int[Tensor, "b"]:
         """Count the voxels of each sample."""
         return torch.bincount(self.coordinates[:, 0].long(), minlength=self.batch_size)

@@ -1,0 +1,80 @@
+"""Scores of trainings and of their baselines, pair by pair: means, deviations, gains, and how tables show them."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+FORMULA = (
+    "gain = mean(pretrained) - mean(scratch); beyond two standard deviations: gain > 2 * sqrt((s1² + s2²) / 2), "
+    "with s1 and s2 the standard deviations over seeds (n - 1) of the two: the size of an effect, not a test of one"
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores of several seeds, with their mean and standard deviation.
+
+    Attributes:
+        mean: mean over the seeds that have a score; None when none has.
+        std: standard deviation with n - 1; None with fewer than two scores.
+        values: scores in the order of the seeds; None where a run failed.
+    """
+
+    mean: float | None
+    std: float | None
+    values: list[float | None]
+
+
+def summarize(values: Sequence[float | None]) -> Summary:
+    """Return the mean and standard deviation (n - 1) of the values that are not None."""
+    known = [value for value in values if value is not None]
+    mean = statistics.fmean(known) if known else None
+    std = statistics.stdev(known) if len(known) > 1 else None
+    return Summary(mean, std, list(values))
+
+
+def pair_differences(scratch: Summary, pretrained: Summary) -> Summary:
+    """Return the differences of the pairs, pre-trained minus scratch; None where one of a pair failed."""
+    pairs = zip(scratch.values, pretrained.values, strict=True)
+    return summarize([None if None in pair else pair[1] - pair[0] for pair in pairs])
+
+
+def gain_of(scratch: Summary, pretrained: Summary) -> dict:
+    """Return the gain of the means, and how it compares with the spread over seeds.
+
+    `gain` is None when a side has no score. `spread` is the pooled standard deviation, and `gain_in_spreads` the gain
+    divided by it (None with fewer than two seeds or without any spread). `beyond_two` is the verdict of `FORMULA`.
+    """
+    gain = spread = in_spreads = beyond = None
+    if scratch.mean is not None and pretrained.mean is not None:
+        gain = pretrained.mean - scratch.mean
+    if gain is not None and scratch.std is not None and pretrained.std is not None:
+        spread = math.sqrt((scratch.std**2 + pretrained.std**2) / 2)
+        in_spreads = gain / spread if spread > 0 else None
+        beyond = gain > 2 * spread
+    return {"gain": gain, "spread": spread, "gain_in_spreads": in_spreads, "beyond_two": beyond}
+
+
+def format_side(side: Mapping) -> str:
+    """Return mean and deviation in points of 0–100, with the number of failed seeds."""
+    if side["mean"] is None:
+        return "failed"
+    std = "" if side["std"] is None else f" ± {100 * side['std']:.2f}"
+    failed = sum(value is None for value in side["values"])
+    return f"{100 * side['mean']:.2f}{std}" + (f" ({failed} failed)" if failed else "")
+
+
+def format_pairs(pairs: Mapping) -> str:
+    """Return the deviation of the differences, in points, and the number of seeds whose pre-trained run is ahead."""
+    if pairs["std"] is None:
+        return "–"
+    known = [value for value in pairs["values"] if value is not None]
+    return f"± {100 * pairs['std']:.2f}, {sum(value > 0 for value in known)} of {len(known)} ahead"
+
+
+def format_gain(gain: Mapping) -> tuple[str, str, str]:
+    """Return the gain in points, the gain in deviations, and the verdict, of what `gain_of` returns."""
+    points = "–" if gain["gain"] is None else f"{100 * gain['gain']:+.2f}"
+    ratio = "–" if gain["gain_in_spreads"] is None else f"{gain['gain_in_spreads']:+.1f}"
+    return points, ratio, {None: "needs two seeds", True: "yes", False: "no"}[gain["beyond_two"]]

@@ -1,0 +1,167 @@
+"""A segmentation study from its command line to its report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .arguments import DECODER_PROBE, FINETUNE, LINEAR_PROBE, POINTS, SCRATCH
+from .baseline_report import data_identity
+from .kept_points import frames_of_run, kept_point_scores
+from .points_alone import points_entry
+from .processes import launch
+from .runs import Launcher, StudyError
+from .segmentation_picture import draw
+from .segmentation_report import describe_sample, rows_of, steps_of, table_of, write_report
+from .segmentation_study import SegmentationStudy, SegmentorRun
+from .study_checks import check_study
+from .transfer_study import PRETRAINED
+
+RECIPES = {
+    LINEAR_PROBE: "lidarseg_unet_synthetic_linear_probe.py",
+    DECODER_PROBE: "lidarseg_unet_synthetic_decoder_probe.py",
+    FINETUNE: "lidarseg_unet_synthetic.py",
+}
+PRETRAINING = "ponderv2_lidar_unet_synthetic.py"
+
+
+def run_segmentation_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch) -> int:
+    """Run the study of a command line and report it.
+
+    Args:
+        given: arguments of tools/segmentation_study.py.
+        root: folder of the repository, with tools/ and configs/.
+        launcher: function that runs a command.
+
+    Returns:
+        The exit code: 0 done, 1 some run failed.
+
+    Raises:
+        UserError: the study cannot be run; nothing was trained then.
+    """
+    study = study_of(given, root)
+    check_study(study)
+    identity = data_identity(study.data_root)
+    points = _points(study, given.points_alone, identity)
+    done, failures = study.run_trainings(given.jobs, launcher)
+    rows = rows_of(study, done, points)
+    print(f"\n{table_of(rows, study.arms)}\n\n{describe_sample(study)}\n")
+    about = {
+        "data": identity,
+        "seeds": list(study.seeds),
+        "options": list(given.cfg_options),
+        "pretrain_options": list(given.pretrain_options),
+        "pretrainings": _pretrainings(study),
+        "failed": sorted(failures),
+    }
+    written, picture = given.json or study.out / "study.json", study.out / "study.png"
+    write_report(written, rows, about)
+    draw(picture, rows, study.arms)
+    print(f"written: {written}, {picture}")
+    if failures:
+        print(f"failed: {', '.join(failures)}; start again to repeat them", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
+    """Return the study of a command line.
+
+    Raises:
+        StudyError: lists or names do not fit.
+    """
+    tiny = root / "configs" / "tiny"
+    for option in ("config", "pretrained", "pretrain_config"):
+        _check_once(f"--{option.replace('_', '-')}", [name for name, _ in getattr(given, option)])
+    pretrained, recipes = dict(given.pretrained), dict(given.pretrain_config)
+    both = sorted(set(pretrained) & set(recipes))
+    if both:
+        raise StudyError(f"--pretrained and --pretrain-config both name {both[0]}; expected one of them")
+    if PRETRAINED not in pretrained:
+        recipes = {PRETRAINED: tiny / PRETRAINING} | recipes
+    arms = tuple(sorted({*pretrained, *recipes}, key=lambda name: (name != PRETRAINED, name)))
+    protocols = tuple(given.protocols)
+    for protocol, path in given.config:
+        if protocol not in protocols:
+            raise StudyError(f"--config {protocol}={path}: the study does not train {protocol}; add it to --protocols")
+    options, of_protocol = _options("--cfg-options", given.cfg_options, protocols)
+    pretrain_options, of_arm = _options("--pretrain-options", given.pretrain_options, arms)
+    return SegmentationStudy(
+        train_tool=root / "tools" / "train.py",
+        data_root=given.data_root,
+        out=given.out,
+        protocols=protocols,
+        arms=arms,
+        fractions=tuple(given.fractions),
+        probe_fractions=tuple(given.probe_fractions),
+        seeds=tuple(given.seeds),
+        pretrain_seeds=tuple(given.pretrain_seeds),
+        configs={name: tiny / file for name, file in RECIPES.items()} | dict(given.config),
+        pretrained=pretrained,
+        pretrain_configs=recipes,
+        options=options,
+        of_protocol=of_protocol,
+        pretrain_options=pretrain_options,
+        of_arm=of_arm,
+        dataset_key=given.dataset_key,
+        gpus=given.gpus,
+    )
+
+
+def _check_once(option: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(f"{option}: expected one path for {name}, got {names.count(name)}")
+
+
+def _options(
+    option: str, given: Sequence[str], names: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Split changes to recipes into those of all and those of one name, `name:key=value`.
+
+    Raises:
+        StudyError: there is no such name in the study.
+    """
+    of_all, of_one = [], {}
+    for text in given:
+        key, _, value = text.partition("=")
+        name, colon, key = key.rpartition(":")
+        if colon and name not in names:
+            raise StudyError(f"{option} {text}: expected one of {', '.join(names)} before the colon, got {name!r}")
+        if colon:
+            of_one[name] = (*of_one.get(name, ()), f"{key}={value}")
+        else:
+            of_all.append(text)
+    return tuple(of_all), of_one
+
+
+def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[float, dict]:
+    """Return what the classifier of single points scores with each share of the labels."""
+    seeds = {"no": (), "first-seed": study.seeds[:1], "every-seed": study.seeds}[which]
+    found = {}
+    protocols = {f: protocol for protocol in study.protocols for f in study.fractions_of(protocol)}
+    for fraction, protocol in protocols.items() if seeds else ():
+        print(f"points alone, {fraction:.0%} of the labelled frames", flush=True)
+        scores = kept_point_scores(
+            study.out / POINTS,
+            study.data_root,
+            identity,
+            fraction,
+            seeds,
+            lambda seed, p=protocol, f=fraction: frames_of_run(study, SegmentorRun(p, f, SCRATCH, seed)),
+        )
+        found[fraction] = points_entry(scores, fraction, seeds)
+    return found
+
+
+def _pretrainings(study: SegmentationStudy) -> dict[str, dict]:
+    """Say of each encoder where it is from: recipe, steps, and minutes, or the file that was given."""
+    found = {}
+    for name in study.encoder_names():
+        if name in study.pretrained:
+            found[name] = {"file": str(study.pretrained[name])}
+            continue
+        path, _ = study.pretraining_recipe(name)
+        done = study.pretraining(name).finished()
+        made = {"minutes": done["minutes"], **done["result"]} if done else {}
+        found[name] = {"recipe": path.name, "steps": steps_of(study.pretraining_config(name)), **made}
+    return found

@@ -1,0 +1,114 @@
+"""The report of a segmentation study: a row for each protocol and share of the labels, as a table and as JSON."""
+
+import io
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+from mmengine.config import Config
+from rich.box import MARKDOWN
+from rich.console import Console
+from rich.table import Table
+
+from ponderv2 import __version__
+from ponderv2.compat.versions import installed_versions
+
+from .arguments import POINTS, SCRATCH
+from .paired_scores import FORMULA, format_gain, format_pairs, format_side, gain_of, pair_differences, summarize
+from .runs import write_json
+from .segmentation_study import METRIC, SegmentationStudy, SegmentorRun, class_ious
+
+_GAIN = ("gain", "spread", "gain_in_spreads", "beyond_two")
+
+
+def rows_of(study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], points: Mapping[float, dict]) -> list[dict]:
+    """Return a row for each protocol and share of the labelled frames; scores are from 0 to 1.
+
+    `scratch` and each pre-training by its name have `mean`, `std` and `values` by seed of the mIoU, `classes` with the
+    same of the IoU of each class, and `minutes` by seed. A pre-training also has `pairs`, the same of the differences
+    between its runs and their baselines, which share their labelled frames and their seed, `n`, the number of these
+    pairs, and the gain of `gain_of`. `n` of the row is the number of seeds of which nothing failed; `points_alone` is
+    the classifier of single points.
+
+    Args:
+        study: the study.
+        done: finished runs with `result` and `minutes`.
+        points: scores of the classifier of single points by share of the labels, see `points_entry`.
+    """
+    rows = []
+    for protocol in study.protocols:
+        for fraction in study.fractions_of(protocol):
+            inits = (SCRATCH, *study.arms)
+            found = {i: [done.get(SegmentorRun(protocol, fraction, i, seed)) for seed in study.seeds] for i in inits}
+            scores = {i: summarize([f and f["result"][METRIC] for f in found[i]]) for i in inits}
+            whole = [all(scores[i].values[k] is not None for i in inits) for k in range(len(study.seeds))]
+            row = {"protocol": protocol, "fraction": fraction, "metric": METRIC, "n": sum(whole)}
+            config, _ = study.config_of(SegmentorRun(protocol, fraction, SCRATCH, study.seeds[0]))
+            row |= {"recipe": study.configs[protocol].name, "steps": steps_of(config)}
+            for init in inits:
+                row[init] = asdict(scores[init]) | {
+                    "classes": _by_class(found[init]),
+                    "minutes": [f and f["minutes"] for f in found[init]],
+                }
+            for arm in study.arms:
+                pairs = pair_differences(scores[SCRATCH], scores[arm])
+                n = sum(value is not None for value in pairs.values)
+                row[arm] |= {"pairs": asdict(pairs), "n": n} | gain_of(scores[SCRATCH], scores[arm])
+            if fraction in points:
+                blind = points[fraction]
+                row[POINTS] = {"mean": blind[METRIC], **{k: blind[k] for k in ("std", "values", "seeds", "classes")}}
+            rows.append(row)
+    return rows
+
+
+def steps_of(config: Config) -> int | None:
+    """Return the number of steps of a recipe; None where it counts epochs."""
+    return config.train_cfg.get("max_iters")
+
+
+def _by_class(found: Sequence[Mapping | None]) -> dict[str, dict]:
+    """Summarize the IoU of each class over the seeds; None where a class is not defined or the run failed."""
+    by_seed = [class_ious(f["result"]) if f else {} for f in found]
+    names = dict.fromkeys(name for ious in by_seed for name in ious)
+    return {name: asdict(summarize([ious.get(name) for ious in by_seed])) for name in names}
+
+
+def table_of(rows: Sequence[dict], arms: Sequence[str]) -> str:
+    """Return the rows as a table in Markdown, mIoU in points of 0–100, with the formula of the verdict below."""
+    columns = ("protocol", "labels", "points alone", "start", METRIC, "gain", "n", "seed by seed", "in std")
+    table = Table(*columns, "beyond two std", box=MARKDOWN)
+    for row in rows:
+        blind = format_side(row[POINTS]) if POINTS in row else "–"
+        names = (row["protocol"], f"{row['fraction']:.0%}", blind)
+        known = sum(value is not None for value in row[SCRATCH]["values"])
+        table.add_row(*names, SCRATCH, format_side(row[SCRATCH]), "", str(known), "", "", "")
+        for arm in arms:
+            gain, ratio, verdict = format_gain({key: row[arm][key] for key in _GAIN})
+            of_arm = (arm, format_side(row[arm]), gain, str(row[arm]["n"]), format_pairs(row[arm]["pairs"]))
+            table.add_row("", "", "", *of_arm, ratio, verdict)
+    text = io.StringIO()
+    Console(file=text, width=180).print(table)
+    return f"{text.getvalue().strip()}\n\n{FORMULA}."
+
+
+def describe_sample(study: SegmentationStudy) -> str:
+    """Say in words what n is, and what of the table is not independent."""
+    if len(study.pretrain_seeds) > 1:
+        shared = "each seed has a pre-training of its own, whose differences are in the deviations"
+    else:
+        shared = "one pre-training a name, which all seeds share: how much another one would differ is in no deviation"
+    return (
+        f"n: pairs of trainings, one a seed; {shared}. Rows are not independent: the frames of a seed's smaller share "
+        "lie inside those of its larger one, and all protocols of a seed share them. points alone: a classifier of "
+        "height, range and intensity of single points, fitted to the same labelled frames."
+    )
+
+
+def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:
+    """Write the rows with how they were computed: `about`, `FORMULA`, versions; see `rows_of`."""
+    versions = installed_versions() | {"scikit-learn": metadata.version("scikit-learn"), "ponderv2": __version__}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    end = {"formula": FORMULA, "versions": versions, "machine": platform.machine(), "rows": list(rows)}
+    write_json(path, {**about, **end})
