@@ -75,6 +75,12 @@ def describe(metrics: dict[str, float]) -> str:
             f"Colour along these rays has a PSNR of {metrics['psnr']:.1f} dB; the mean colour alone "
             f"{metrics['guess_psnr']:.1f} dB. Higher is better: 6 dB halve the error."
         )
+    if "semantic_accuracy" in metrics:
+        lines.append(
+            f"Classes along these rays: {metrics['semantic_accuracy']:.1%} right, mIoU {metrics['semantic_miou']:.3f}; "
+            f"naming the most frequent class each time: {metrics['guess_semantic_accuracy']:.1%}, "
+            f"{metrics['guess_semantic_miou']:.3f}."
+        )
     if "ssim" in metrics:
         lines.append(
             f"Whole images: PSNR {metrics['image_psnr']:.1f} dB, SSIM {metrics['ssim']:.2f} (1 is the same image)."
