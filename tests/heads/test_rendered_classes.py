@@ -36,22 +36,20 @@ def scene() -> tuple[FeatureVolume, RayBatch]:
 
 def test_rendered_logits_are_the_weighted_sum_of_the_logits_of_all_samples(scene):
     volume, rays = scene
-    head = _head(**SEMANTIC).eval().double()
-    volume = volume.with_data(volume.data.double())
-    flat = rays.flatten_cameras()
-    projected = head.project(volume)
+    head = _head(**SEMANTIC).eval()
+    flat, projected = rays.flatten_cameras(), head.project(volume)
     out = head.renderer(projected, flat.origins, flat.directions)
     logits = head.class_logits(out)
     weight, bias = head.classes.decoder.weight, head.classes.decoder.bias
     for b in range(2):
-        one = projected.with_data(projected.data[b : b + 1].float())
+        one = projected.with_data(projected.data[b : b + 1])
         for q in range(10):
-            expected = torch.zeros(3, dtype=torch.float64)
+            expected = torch.zeros(3)
             for s in range(out.t.shape[-1]):
                 point = flat.origins[b, q] + out.t[b, q, s] * flat.directions[b, q]
-                field = head.renderer.field(one, point[None, None].float().double(), flat.directions[b, q][None, None])
-                expected += out.weights[b, q, s] * (weight @ field.semantic[0, 0].double() + bias)
-            torch.testing.assert_close(logits[b, q].double(), expected, rtol=1e-4, atol=1e-5)
+                features = head.renderer.field(one, point[None, None], flat.directions[b, q][None, None]).semantic
+                expected += out.weights[b, q, s] * (weight @ features[0, 0] + bias)
+            torch.testing.assert_close(logits[b, q], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_every_parameter_and_the_volume_get_a_gradient_from_classes_alone(scene):

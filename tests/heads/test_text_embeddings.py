@@ -56,8 +56,8 @@ def test_logits_are_cosines_over_the_temperature(folder):
         for q in range(4):
             rendered = classes.decoder.weight @ features[b, q] + opacity[b, q] * classes.decoder.bias
             for k in range(3):
-                assert float(found[b, q, k]) == pytest.approx(
-                    float(torch.cosine_similarity(rendered, text[k], dim=0)) / 0.1, abs=1e-4
+                assert found[b, q, k].item() == pytest.approx(
+                    torch.cosine_similarity(rendered, text[k], dim=0).item() / 0.1, abs=1e-4
                 )
 
 
