@@ -67,3 +67,26 @@ def test_no_valid_ray_at_all_is_an_error():
     metric.process({}, [sample])
     with pytest.raises(ValueError, match="no ray"):
         metric.evaluate(1)
+
+
+def test_classes_are_scored_beside_the_most_frequent_one_over_all_samples():
+    samples = []
+    for target, predicted in (([0, 0, 1], [0, 1, 1]), ([0, -1, 2], [0, 0, 0])):
+        logits = torch.nn.functional.one_hot(torch.tensor([predicted]), 4).float()
+        changes = {"target_depth": torch.full((1, 3), 4.0), "target_semantic": torch.tensor([target])}
+        samples.append(_sample() | changes | {"class_logits": logits})
+    metric = RenderMetric()
+    metric.process({}, samples)
+    metrics = metric.evaluate(2)
+    assert metrics["render/semantic_accuracy"] == pytest.approx(3 / 5)
+    # Class 0: two of (three true, three predicted); 1: one of (one, two); 2: none; 3 does not occur.
+    assert metrics["render/semantic_miou"] == pytest.approx((2 / 4 + 1 / 2 + 0) / 3)
+    assert metrics["render/guess_semantic_accuracy"] == pytest.approx(3 / 5)
+    assert metrics["render/guess_semantic_miou"] == pytest.approx((3 / 5 + 0 + 0) / 3)
+
+
+def test_without_a_ray_of_a_class_there_is_no_score_of_classes():
+    metric = RenderMetric()
+    none = {"target_semantic": torch.full((1, 3), -1), "class_logits": torch.rand(1, 3, 4)}
+    metric.process({}, [_sample() | none])
+    assert not any("semantic" in name for name in metric.evaluate(1))

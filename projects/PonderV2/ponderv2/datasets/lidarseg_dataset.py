@@ -11,6 +11,7 @@ from ponderv2.shapes import Int
 
 from .data_files import read_label_file
 from .detection_dataset import check_categories_of_boxes
+from .frame_list import FrameList
 from .frame_store import InstanceColumns
 from .info_file import InfoFileError
 from .label_fractions import check_fraction
@@ -28,7 +29,8 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
 
     Frames have also `lidar_token`, the token of the sweep that submissions are named by. In training they have the
     data set itself as `dataset`, from which `LidarLaserMix` and `LidarPolarMix` draw the other sweep; and with
-    `fraction_by="points"` they have `label_fraction`, by which `LoadPointLabels` takes most labels away.
+    `fraction_by="points"` they have `label_fraction`, by which `LoadPointLabels` takes most labels away; with
+    `keep_unlabeled` they have `labeled`, whether the frame is in the fraction.
     Boxes are those of the detection classes, as mmdet3d keeps them; `GroundTruthSampling` needs them.
 
     Args:
@@ -39,6 +41,9 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
         fraction_by: unit of the fraction: "frames", "scenes", or "points" for weak labels: every frame is used, with
             a share of its labels.
         fraction_seed: seed of the choice.
+        keep_unlabeled: whether frames outside of the fraction stay, without their labels: pre-training learns from
+            what it sees in all frames, and from labels in those alone that fine-tuning with the same fraction, unit and
+            seed has.
         test_mode: whether frames are for evaluation: they keep all labels.
         load_eval_anns: whether frames for evaluation need labels; without, as for the test set, they may lack them.
         **kwargs: arguments of `PonderNuScenesDataset`.
@@ -46,7 +51,8 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
     Raises:
         InfoFileError: a key frame has no path of labels, or in evaluation no token of its sweep; the message says how
             the info file is made anew. Or the file numbers the classes of boxes otherwise than mmdet3d does.
-        UserError: a fraction of the points is asked for in evaluation, or the fraction is no share.
+        UserError: a fraction of the points, or `keep_unlabeled`, is asked for in evaluation; the fraction is no share;
+            or `keep_unlabeled` is combined with a fraction of the points or with `load_interval`.
     """
 
     METAINFO = {
@@ -64,12 +70,21 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
         fraction: float = 1.0,
         fraction_by: str = "frames",
         fraction_seed: int = 0,
+        keep_unlabeled: bool = False,
         test_mode: bool = False,
         load_eval_anns: bool = True,
         **kwargs,
     ) -> None:
         check_fraction(fraction, fraction_by, ("frames", "scenes", "points"))
         self.label_fraction = None
+        self.keep_unlabeled, self._labeled = keep_unlabeled, frozenset()
+        if keep_unlabeled and test_mode:
+            raise UserError("keep_unlabeled: frames without labels are for training, evaluation needs every label")
+        if keep_unlabeled and (fraction_by == "points" or kwargs.get("load_interval", 1) != 1):
+            raise UserError(
+                "keep_unlabeled: expected a fraction by frames or scenes of all frames, got "
+                f"fraction_by={fraction_by!r}, load_interval={kwargs.get('load_interval', 1)}"
+            )
         if fraction_by == "points":
             if test_mode:
                 raise UserError("fraction_by='points': weak labels are for training, evaluation needs every label")
@@ -126,7 +141,23 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
         info = super().get_data_info(idx)
         if self.label_fraction is not None:
             info["label_fraction"] = dict(self.label_fraction)
+        if self.keep_unlabeled:
+            info["labeled"] = self.fraction == 1 or info["token"] in self._labeled
         return info
+
+    def _fraction_of(self, frames: FrameList) -> list[int]:
+        """Return the indices of the frames that are used, and remember which have labels."""
+        chosen = super()._fraction_of(frames)
+        if not self.keep_unlabeled:
+            return chosen
+        tokens = frames.tokens()
+        self._labeled = frozenset(tokens[index] for index in chosen)
+        if self.fraction < 1 and not all(tokens):
+            raise InfoFileError(
+                f"{self.info_files[0].name}: keep_unlabeled knows frames by their token, which some lack; make the "
+                "info file with tools/create_data.py"
+            )
+        return list(range(len(frames)))
 
     def prepare_data(self, idx: int) -> dict:
         """Put a key frame through the pipeline; in training the transforms that mix sweeps get the data set as well."""
@@ -145,5 +176,7 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
     def get_cat_ids(self, idx: int) -> set[int]:
         """Return the classes of the points of a key frame; its labels are read for that."""
         info = self.get_data_info(idx)
+        if not info.get("labeled", True):
+            return set()
         labels = class_labels(read_label_file(info["pts_semantic_mask_path"]))
         return set(np.unique(labels[labels != IGNORE_LABEL]).tolist())

@@ -1,15 +1,18 @@
-"""PSNR, SSIM and depth errors of the predictions of `RenderingPretrainer`."""
+"""PSNR, SSIM, depth errors and scores of classes of the predictions of `RenderingPretrainer`."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from ponderv2.errors import UserError
 from ponderv2.registry import METRICS
+from ponderv2.shapes import Int
 
 from .functional import DepthErrors, depth_errors, psnr, ssim
+from .segmentation_score import SegmentationScore, confusion_matrix
 
 
 @METRICS.register_module()
@@ -20,6 +23,9 @@ class RenderMetric(BaseMetric):
     `abs_rel`, `rmse` and `delta1` are computed over all rays with a LiDAR return. With `image_stride` set in the model,
     `image_psnr` and `ssim` are means over images. `guess_psnr` and `guess_abs_rel` are the scores of a constant guess,
     each sample's own mean colour and median depth, over the same rays; a model has to beat them.
+
+    Where classes are rendered, `semantic_accuracy` and `semantic_miou` are computed over all rays that have one;
+    `guess_semantic_accuracy` and `guess_semantic_miou` are those of naming the most frequent class each time.
 
     The pipeline decides whether these rays were trained on: it should sample held-out rays.
     """
@@ -56,6 +62,10 @@ def render_result(sample: dict) -> dict:
         colors = sample["target_rgb"][valid]
         result["mse"] = float((sample["rgb"][valid] - colors).square().mean())
         result["guess_mse"] = float((colors - colors.mean(dim=0)).square().mean())
+    if "class_logits" in sample:
+        known = measured & (sample["target_semantic"] >= 0)
+        labels, logits = sample["target_semantic"][known], sample["class_logits"][known]
+        result["confusion"] = confusion_matrix(labels.numpy(), logits.argmax(dim=-1).numpy(), logits.shape[-1])
     if "image" in sample:
         pairs = list(zip(sample["image"], sample["target_image"], strict=True))
         result["image_psnr"] = [psnr(float((a - b).square().mean())) for a, b in pairs]
@@ -83,6 +93,9 @@ def summarize(results: Sequence[dict]) -> dict[str, float]:
         metrics |= depth.metrics()
         guess = sum((r["guess_depth"] for r in results if "guess_depth" in r), none)
         metrics["guess_abs_rel"] = guess.metrics()["abs_rel"]
+    confusions = [r["confusion"] for r in results if "confusion" in r]
+    if confusions:
+        metrics |= _semantic_scores(sum(confusions))
     for name in ("image_psnr", "ssim"):
         values = [v for r in results for v in r.get(name, [])]
         if values:
@@ -90,3 +103,17 @@ def summarize(results: Sequence[dict]) -> dict[str, float]:
     if not metrics:
         raise UserError("RenderMetric: no ray of any sample was valid")
     return metrics
+
+
+def _semantic_scores(confusion: Int[np.ndarray, "k k"]) -> dict[str, float]:
+    """Return the scores of rendered classes beside those of the most frequent class; none where no ray has a class."""
+    counts = confusion.sum(axis=1)
+    if not counts.any():
+        return {}
+    guess = np.zeros_like(confusion)
+    guess[:, counts.argmax()] = counts
+    scores = {}
+    for prefix, matrix in (("", confusion), ("guess_", guess)):
+        score = SegmentationScore(matrix, tuple(map(str, range(len(matrix)))))
+        scores |= {f"{prefix}semantic_accuracy": score.accuracy, f"{prefix}semantic_miou": score.miou}
+    return scores

@@ -21,7 +21,7 @@ from .pixel_rays import lattice_rays, rays_through_pixels
 from .points_in_boxes import points_in_box, to_box_frame
 from .projection import MIN_DEPTH, compose_rig, in_image, project, transform_points
 from .row_sums import add_to_rows, sum_rows
-from .visibility import nearest_per_cell, visible_returns
+from .visibility import nearest_per_cell, visible_returns, visible_rows
 
 __all__ = [
     "MIN_DEPTH",
@@ -50,4 +50,5 @@ __all__ = [
     "transform_points",
     "translation_matrix",
     "visible_returns",
+    "visible_rows",
 ]

@@ -30,6 +30,21 @@ def visible_returns(
 ) -> tuple[list[Float[Tensor, "q 2"]], list[Float[Tensor, "q"]]]:
     """Find the returns that each camera sees: their pixels (u, v), and their distances from its centre in metres.
 
+    They are those of `visible_rows`.
+
+    Args:
+        points: returns in the LiDAR frame of the rig, metres, on the CPU.
+        rig: the cameras of one sample.
+    """
+    _, pixels, distances = visible_rows(points, rig)
+    return pixels, distances
+
+
+def visible_rows(
+    points: Float[Tensor, "p 3"], rig: CameraRig
+) -> tuple[list[Int[Tensor, "q"]], list[Float[Tensor, "q 2"]], list[Float[Tensor, "q"]]]:
+    """Find the returns that each camera sees: their rows in `points`, their pixels, their distances from its centre.
+
     Of returns in one pixel the one with the smallest distance is kept, the first of equals. Cells are 64-bit
     integers: the published float keys cannot tell depths apart beyond the first rows of the image.
 
@@ -42,10 +57,11 @@ def visible_returns(
     place = torch.floor(pixels + 0.5)
     height, width = rig.image_size[:, None, 0], rig.image_size[:, None, 1]
     inside = (depth > MIN_DEPTH) & (place >= 0).all(dim=-1) & (place[..., 0] < width) & (place[..., 1] < height)
-    found_pixels, found_distances = [], []
+    found_rows, found_pixels, found_distances = [], [], []
     for camera in range(rig.num_cameras):
         uv, far, where = (x[camera][inside[camera]] for x in (pixels, distance, place))
         nearest = nearest_per_cell(where[:, 1].long() * rig.image_size[camera, 1] + where[:, 0].long(), far)
+        found_rows.append(inside[camera].nonzero()[:, 0][nearest])
         found_pixels.append(uv[nearest])
         found_distances.append(far[nearest])
-    return found_pixels, found_distances
+    return found_rows, found_pixels, found_distances

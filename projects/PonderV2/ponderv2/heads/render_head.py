@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ponderv2.encoders.blocks import conv3d_block
+from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.rendering import (
     BoxCollider,
@@ -15,7 +16,10 @@ from ponderv2.rendering import (
     SDFField,
     VolumeRenderer,
 )
+from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume, RayBatch
+
+from .rendered_classes import RenderedClasses
 
 
 @MODELS.register_module()
@@ -35,9 +39,14 @@ class RenderHead(BaseModule):
         collider: `BoxCollider` (published) or `NearFarCollider` and its arguments.
         objective: name of a preset of `RenderingObjective`, or its attributes, with the preset that they change under
             "preset" ("reference" unless given). A colour weight of 0 builds no colour network, and rays then
-            need no colours.
+            need no colours. Likewise for the weight of `semantic`, which is 0 in every preset.
+        semantic: arguments of `RenderedClasses` but for `in_channels`: the classes, and the text model if there is one.
+        semantic_layers: layers of the semantic network before that of `RenderedClasses`; published 3.
         norm_cfg: norm of the projection, in mmcv's terms; published BN3d.
         chunk_size: number of rays of a camera that are rendered at once outside training.
+
+    Raises:
+        UserError: `semantic` has a weight, and no classes are given.
     """
 
     def __init__(
@@ -51,6 +60,8 @@ class RenderHead(BaseModule):
         sampler: dict | None = None,
         collider: dict | None = None,
         objective: str | dict = "reference",
+        semantic: dict | None = None,
+        semantic_layers: int = 3,
         norm_cfg: dict | None = None,
         chunk_size: int = 512,
         init_cfg: dict | None = None,
@@ -66,7 +77,16 @@ class RenderHead(BaseModule):
             geometry_channels=hidden_channels,
             sdf_layers=sdf_layers,
             color_layers=color_layers if self.objective.color > 0 else 0,
+            semantic_layers=semantic_layers if self.objective.semantic > 0 else 0,
         )
+        self.classes = None
+        if self.objective.semantic > 0:
+            if semantic is None:
+                raise UserError(
+                    "RenderHead: objective.semantic has a weight, but there are no classes to render: give "
+                    "semantic=dict(classes=...)"
+                )
+            self.classes = RenderedClasses(hidden_channels, **semantic)
         self.renderer = VolumeRenderer(
             field,
             opacity=MODELS.build(dict(type=NeuSOpacity) | (opacity or {})),
@@ -86,7 +106,7 @@ class RenderHead(BaseModule):
             rays: rays with their measurements, `[B, N, R]`.
 
         Raises:
-            ValueError: when colour has a weight and the rays have no colours.
+            ValueError: when colour has a weight and the rays have no colours, or `semantic` and they have no classes.
         """
         projected, rays = self.project(volume), rays.flatten_cameras()
         out = self.renderer(projected, rays.origins, rays.directions)
@@ -97,8 +117,13 @@ class RenderHead(BaseModule):
             _, log_free = self.renderer.opacity.log_occupancy(out.sdf)
             log_occupied_at_return, _ = self.renderer.opacity.log_occupancy(sdf_at_return)
         scene_scale = volume.grid.scene_scale
-        losses = self.objective(out, rays, scene_scale, sdf_at_return, log_free, log_occupied_at_return)
+        logits = self.class_logits(out)
+        losses = self.objective(out, rays, scene_scale, sdf_at_return, log_free, log_occupied_at_return, logits)
         return losses | {"opacity": out.opacity.detach().mean()}
+
+    def class_logits(self, output: RenderOutput) -> Float[Tensor, "*r k"] | None:
+        """Return the logits of the classes of rendered rays; None where no classes are rendered."""
+        return None if self.classes is None else self.classes(output.semantic, output.opacity)
 
     def render(self, volume: FeatureVolume, rays: RayBatch) -> RenderOutput:
         """Render all rays `[B, N, R]` at once; the fields of the output are shaped `[B, N, R, ...]`."""
@@ -113,14 +138,15 @@ class RenderHead(BaseModule):
         """Render many rays in bounded memory.
 
         Returns:
-            `rgb` (where there is a colour network), `depth`, `opacity` and `hit`, shaped `[B, N, R, ...]`.
+            `rgb` (where there is a colour network), `depth`, `opacity`, `hit` and `class_logits` (where classes are
+            rendered), shaped `[B, N, R, ...]`.
         """
         projected = self.project(volume)
         chunks: dict[str, list[Tensor]] = {}
         for chunk in rays.split(self.chunk_size):
             out = self._render_projected(projected, chunk)
-            for name in ("rgb", "depth", "opacity", "hit"):
-                value = getattr(out, name)
+            values = {name: getattr(out, name) for name in ("rgb", "depth", "opacity", "hit")}
+            for name, value in (values | {"class_logits": self.class_logits(out)}).items():
                 if value is not None:
                     chunks.setdefault(name, []).append(value.unflatten(1, chunk.valid.shape[1:]))
         return {name: torch.cat(parts, dim=2) for name, parts in chunks.items()}

@@ -89,8 +89,9 @@ class RenderingPretrainer(BaseModel):
 
         Returns:
             An element for each sample with the fields `rgb`, `depth`, `opacity`, `target_rgb`, `target_depth` and
-            `valid`, all `[N, R, ...]`; with whole images also `image`, `target_image` `[N, h, w, 3]` and `image_depth`
-            `[N, h, w]`. Depths are metres.
+            `valid`, all `[N, R, ...]`; where classes are rendered also `class_logits` `[N, R, K]` and, where rays have
+            classes, `target_semantic`. With whole images also `image`, `target_image` `[N, h, w, 3]`, `image_depth`
+            and, where classes are rendered, `image_class` `[N, h, w]`. Depths are metres.
         """
         volume = self.encode(inputs) if volume is None else volume
         rays = _rays(inputs)
@@ -103,6 +104,8 @@ class RenderingPretrainer(BaseModel):
         }
         if "rgb" in rendered and rays.rgb is not None:
             fields |= {"rgb": rendered["rgb"], "target_rgb": rays.rgb}
+        if "class_logits" in rendered and rays.semantic is not None:
+            fields |= {"class_logits": rendered["class_logits"], "target_semantic": rays.semantic}
         if self.image_stride is not None:
             fields |= self.render_images(inputs, self.image_stride, volume)
         return [
@@ -124,7 +127,8 @@ class RenderingPretrainer(BaseModel):
 
         Returns:
             `image_depth`, `image_opacity` `[B, N, h, w]` in metres and [0, 1]; `image` and `target_image`
-            `[B, N, h, w, 3]` when there is a colour network and images were loaded.
+            `[B, N, h, w, 3]` when there is a colour network and images were loaded; `image_class` `[B, N, h, w]` where
+            classes are rendered.
 
         Raises:
             UserError: when the batch has no cameras, or the lattice is wider than an image.
@@ -143,6 +147,8 @@ class RenderingPretrainer(BaseModel):
             "image_depth": rendered["depth"].unflatten(2, (height, width)),
             "image_opacity": rendered["opacity"].unflatten(2, (height, width)),
         }
+        if "class_logits" in rendered:
+            fields["image_class"] = rendered["class_logits"].argmax(dim=-1).unflatten(2, (height, width))
         if "rgb" in rendered and inputs.images is not None:
             fields["image"] = rendered["rgb"].unflatten(2, (height, width))
             target = self.data_preprocessor.to_rgb(inputs.images)

@@ -6,7 +6,7 @@ interpolation and perceptrons, an opacity model and compositing sum them up. `Re
 
 from ._trilinear import trilinear
 from .colliders import BoxCollider, NearFarCollider
-from .compositing import RenderOutput, composite, transmittance_weights
+from .compositing import RenderOutput, composite, render_values, transmittance_weights
 from .fields import ConditionedMLP, FieldOutput, SDFField
 from .losses import (
     color_loss,
@@ -15,6 +15,7 @@ from .losses import (
     free_space_loss,
     occupancy_loss,
     sdf_loss,
+    semantic_loss,
     surface_loss,
 )
 from .objective import PRESETS, RenderingObjective
@@ -48,7 +49,9 @@ __all__ = [
     "eikonal_loss",
     "free_space_loss",
     "occupancy_loss",
+    "render_values",
     "sdf_loss",
+    "semantic_loss",
     "surface_loss",
     "transmittance_weights",
     "trilinear",

@@ -24,6 +24,7 @@ class RenderOutput:
         sdf: signed distance at every sample, scene units.
         normal: gradient of the signed distance at every sample, not normalised.
         t: distance of every sample from the origin of its ray, metres.
+        semantic: semantic features, over nothing, as the colour is over black; None without a semantic network.
     """
 
     rgb: Float[Tensor, "*r 3"] | None
@@ -35,6 +36,7 @@ class RenderOutput:
     sdf: Float[Tensor, "*r s"]
     normal: Float[Tensor, "*r s 3"]
     t: Float[Tensor, "*r s"]
+    semantic: Float[Tensor, "*r k"] | None = None
 
 
 def transmittance_weights(log_transparency: Float[Tensor, "*r s"]) -> Float[Tensor, "*r s"]:
@@ -53,6 +55,14 @@ def exclusive_sum(values: Float[Tensor, "*r s"]) -> Float[Tensor, "*r s"]:
     value is large: behind an opaque sample light would come back, and an infinite one would give NaN.
     """
     return torch.cumsum(F.pad(values[..., :-1], (1, 0)), dim=-1)
+
+
+def render_values(weights: Float[Tensor, "*r s"], values: Float[Tensor, "*r s k"]) -> Float[Tensor, "*r k"]:
+    """Sum up what the samples of rays have, as colours (UniPAD Eq. 5), by their rendering weights.
+
+    A ray's weights sum to its opacity, so what is left of the light adds nothing.
+    """
+    return (weights[..., None] * values).sum(dim=-2)
 
 
 def composite(
@@ -78,5 +88,5 @@ def composite(
     depth = (moment / (opacity + 1e-10)).clamp(min=0.0)
     # An empty ray would read 0 m; the published code clips to the sampled interval as well.
     depth = torch.minimum(torch.maximum(depth, t[..., 0]), t[..., -1])
-    color = None if rgb is None else (weights[..., None] * rgb).sum(dim=-2)
+    color = None if rgb is None else render_values(weights, rgb)
     return color, depth, opacity, moment + (1 - opacity) * far

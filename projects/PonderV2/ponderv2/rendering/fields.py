@@ -1,4 +1,4 @@
-"""The signed-distance and colour field: small perceptrons conditioned on a feature volume.
+"""The field of signed distance, colour and semantic features: small perceptrons conditioned on a feature volume.
 
 The normal is the gradient of the signed distance in space. It is computed in closed form: a reverse sweep
 through the perceptron with ordinary operations gives the derivatives by position and by feature, and the
@@ -39,11 +39,13 @@ class FieldOutput:
         sdf: signed distance, positive in free space.
         normal: spatial gradient of the signed distance, not normalised.
         rgb: colour in [0, 1]; None without a colour network.
+        semantic: features that say what is there, at least 0; None without a semantic network.
     """
 
     sdf: Float[Tensor, "b q"]
     normal: Float[Tensor, "b q 3"]
     rgb: Float[Tensor, "b q 3"] | None
+    semantic: Float[Tensor, "b q k"] | None = None
 
 
 class ConditionedMLP(nn.Module):
@@ -143,12 +145,18 @@ class ConditionedMLP(nn.Module):
 class SDFField(nn.Module):
     """Computes signed distance, normal and colour of points in a feature volume (UniPAD §3.2; PonderV2 Eq. 5–6).
 
+    With semantic layers also features that say what is there, `hidden_channels` of them, from where no direction is
+    known: the class of a thing does not depend on where it is seen from. A linear layer makes logits or an embedding of
+    them after rendering. That is the same as to render what it would make of every sample, at a fraction of the memory:
+    PonderV2 renders 512 channels a sample, which its last layer makes of 16.
+
     Args:
         feature_channels: channels of the volume, published 32.
         hidden_channels: width of both perceptrons; published code 16, paper 32 (accuracy hardly differs).
         geometry_channels: size of the geometry feature given to the colour network.
         sdf_layers: layers of the signed-distance network, published 6.
         color_layers: layers of the colour network, published 4; 0 builds none, so that it has no idle parameters.
+        semantic_layers: layers of the semantic network before the one after rendering, published 3; 0 builds none.
         chunk_size: number of points that the perceptrons take at a time on a CPU, see `apply_in_chunks`, unless there
             are at most `KEPT_CHUNKS` times as many; sixteen times as many elsewhere, where it is the number of kernels
             that costs. None takes all at once.
@@ -162,6 +170,7 @@ class SDFField(nn.Module):
         sdf_layers: int = 6,
         color_layers: int = 4,
         chunk_size: int | None = 16384,
+        semantic_layers: int = 0,
     ) -> None:
         super().__init__()
         self.chunk_size = chunk_size
@@ -170,6 +179,12 @@ class SDFField(nn.Module):
         if color_layers > 0:
             condition = 3 + feature_channels + 3 + geometry_channels  # direction, feature, normal, geometry
             self.color_mlp = ConditionedMLP(condition, 3, color_layers, hidden_channels, activation="relu")
+        self.semantic_mlp = None
+        if semantic_layers > 0:
+            condition = feature_channels + 3 + geometry_channels  # feature, normal, geometry
+            self.semantic_mlp = ConditionedMLP(
+                condition, hidden_channels, semantic_layers, hidden_channels, activation="relu"
+            )
 
     def sdf(self, volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q"]:
         """Compute the signed distances alone (scene units) of points in metres, as samplers need them for proposals.
@@ -194,7 +209,7 @@ class SDFField(nn.Module):
         """Compute all that the renderer needs, at points in metres that are seen along unit directions.
 
         Signed distances and normals are computed in the precision of points and volume, single at least, whatever
-        autocast is on around them; colours as autocast says.
+        autocast is on around them; colours and semantic features as autocast says.
 
         Raises:
             NotImplementedError: when a gradient for the points is asked for.
@@ -215,12 +230,18 @@ class SDFField(nn.Module):
             index_scale, _ = grid.index_map(device, points.dtype)
             normal = by_point + gather_gradient(cells, index, by_feature) * (index_scale / grid.scene_scale)
         outputs = [geometry[:, :1], normal]
+        condition = (features, normal, geometry[:, 1:])
         if self.color_mlp is not None:
-            view_directions = directions.flatten(0, 1).index_select(0, order)
-            condition = (view_directions, features, normal, geometry[:, 1:])
-            outputs += apply_in_chunks(self._color, self.color_mlp, self._chunk_size(scaled), scaled, *condition)
+            rows = (scaled, directions.flatten(0, 1).index_select(0, order), *condition)
+            outputs += apply_in_chunks(self._color, self.color_mlp, self._chunk_size(scaled), *rows)
+        if self.semantic_mlp is not None:
+            outputs += apply_in_chunks(self._semantic, self.semantic_mlp, self._chunk_size(scaled), scaled, *condition)
+        widths = [values.shape[1] for values in outputs]
         outputs = restore_order(torch.cat(outputs, dim=-1), order).unflatten(0, points.shape[:2])
-        return FieldOutput(outputs[..., 0], outputs[..., 1:4], outputs[..., 4:] if self.color_mlp is not None else None)
+        sdf, normal, *rest = outputs.split(widths, dim=-1)
+        rgb = rest.pop(0) if self.color_mlp is not None else None
+        semantic = rest.pop(0) if self.semantic_mlp is not None else None
+        return FieldOutput(sdf[..., 0], normal, rgb, semantic)
 
     def _chunk_size(self, points: Tensor) -> int | None:
         if self.chunk_size is None:
@@ -235,3 +256,6 @@ class SDFField(nn.Module):
     def _color(self, scaled: Tensor, directions: Tensor, *condition: Tensor) -> tuple[Tensor]:
         color = self.color_mlp(scaled, torch.cat([directions, *condition], dim=-1))
         return (torch.sigmoid(color.to(scaled.dtype)),)
+
+    def _semantic(self, scaled: Tensor, *condition: Tensor) -> tuple[Tensor]:
+        return (F.relu(self.semantic_mlp(scaled, torch.cat(condition, dim=-1)).to(scaled.dtype)),)

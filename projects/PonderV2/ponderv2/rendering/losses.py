@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ponderv2.shapes import Bool, Float
+from ponderv2.shapes import Bool, Float, Int
 
 COLOR_DIFFERENCES = {"l1": torch.abs, "l2": torch.square}
 """The function of a difference of colours that is averaged over the channels, by mode."""
@@ -126,6 +126,34 @@ def occupancy_loss(
     before = t < (depth - margin)[..., None]
     free = _masked_mean(-log_free, before & mask[..., None])
     return (free + _masked_mean(-log_occupied_at_return, mask)) / 2
+
+
+def semantic_loss(
+    logits: Float[Tensor, "b *r k"], target: Int[Tensor, "b *r"], mask: Bool[Tensor, "b *r"]
+) -> Float[Tensor, ""]:
+    """Compute the cross entropy of rendered classes (PonderV2's "semantic", published weight 0.1).
+
+    Each class is in the denominator once. PonderV2's code has the embedding of each ray of the batch there, so that
+    rays of the same class are set against each other and the loss cannot fall below the logarithm of their number; and
+    it averages over all rays of the batch, where this is a mean over samples as every loss here is: a frame without
+    labels counts as 0, and a labeled one pulls as much whatever shares its batch.
+
+    Args:
+        logits: rendered logits of the K classes.
+        target: class of each ray; what is negative does not count.
+        mask: True for rays that count.
+
+    Raises:
+        ValueError: on a CPU, when a class that counts is not below K.
+    """
+    classes = logits.shape[-1]
+    known = mask & (target >= 0)
+    target = torch.where(known, target, torch.zeros_like(target))
+    if target.device.type == "cpu" and int(target.max() if target.numel() else 0) >= classes:
+        raise ValueError(f"semantic: expected classes below {classes}, got {int(target.max())}")
+    # What does not count may be anything, NaN included, and so may its derivative.
+    logits = torch.where(known[..., None], logits, torch.zeros_like(logits))
+    return _masked_mean(-F.log_softmax(logits, dim=-1).gather(-1, target[..., None])[..., 0], known)
 
 
 def _masked_mean(values: Float[Tensor, "b *n"], mask: Bool[Tensor, "b *n"]) -> Float[Tensor, ""]:

@@ -16,6 +16,7 @@ from .losses import (
     free_space_loss,
     occupancy_loss,
     sdf_loss,
+    semantic_loss,
     surface_loss,
 )
 
@@ -32,6 +33,7 @@ class RenderingObjective:
         eikonal: weight of `eikonal_loss`.
         surface: weight of `surface_loss`.
         occupancy: weight of `occupancy_loss`.
+        semantic: weight of `semantic_loss`; published 0.1 (PonderV2's outdoor and indoor variants alike).
         color_mode: "l1" as published; "l2" for the mean square, with a weight some six times as large: at a
             difference of 0.08 the two then pull alike.
         depth_mode: "reference" compares depth divided by opacity, as published; "opacity_aware" puts the light that
@@ -50,6 +52,7 @@ class RenderingObjective:
     eikonal: float = 0.0
     surface: float = 0.0
     occupancy: float = 0.0
+    semantic: float = 0.0
     color_mode: str = "l1"
     depth_mode: str = "reference"
     truncation: float = 1.0
@@ -94,6 +97,7 @@ class RenderingObjective:
         sdf_at_return: Float[Tensor, "b q"] | None = None,
         log_free: Float[Tensor, "b q s"] | None = None,
         log_occupied_at_return: Float[Tensor, "b q"] | None = None,
+        class_logits: Float[Tensor, "b q k"] | None = None,
     ) -> dict[str, Tensor]:
         """Compute the weighted losses of rendered rays.
 
@@ -105,6 +109,7 @@ class RenderingObjective:
             log_free: log-probability that each sample is free; see `needs_occupancy`.
             log_occupied_at_return: log-probability that the place of the LiDAR return of each ray is occupied; see
                 `needs_occupancy`.
+            class_logits: rendered logits of the classes.
 
         Returns:
             Losses by name, `loss_...`, those with a weight alone.
@@ -140,6 +145,13 @@ class RenderingObjective:
             losses["loss_occupancy"] = self.occupancy * occupancy_loss(
                 log_free, log_occupied_at_return, t, depth, measured, truncation
             )
+        if self.semantic > 0:
+            if rays.semantic is None or class_logits is None:
+                raise ValueError(
+                    "semantic > 0 but the rays have no classes: load labels with LoadPointLabels, and set "
+                    "semantic=True in the transform that samples rays"
+                )
+            losses["loss_semantic"] = self.semantic * semantic_loss(class_logits, rays.semantic, measured)
         return losses
 
 

@@ -9,7 +9,7 @@ from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume
 
 from .colliders import BoxCollider, NearFarCollider
-from .compositing import RenderOutput, composite, transmittance_weights
+from .compositing import RenderOutput, composite, render_values, transmittance_weights
 from .samplers import RaySamples
 
 
@@ -18,11 +18,12 @@ class VolumeRenderer(nn.Module):
 
     Inside, lengths are scene units: metres × `VoxelGrid.scene_scale`, isotropic, so the field sees numbers
     of order one at any range. Everything runs in float32 whatever autocast is on around it, the proposals by which the
-    sampler chooses its samples included; but in bfloat16, whose range is that of float32, autocast holds for colours,
-    on which no depth hangs. All rays of all cameras and samples are one program.
+    sampler chooses its samples included; but in bfloat16, whose range is that of float32, autocast holds for colours
+    and semantic features, on which no depth hangs. All rays of all cameras and samples are one program.
 
     Args:
-        field: signed distance, normal and colour of points; it is called, and asked for `sdf`, as `SDFField` is.
+        field: signed distance, normal, colour and semantic features of points; it is called, and asked for `sdf`, as
+            `SDFField` is.
         opacity: opacity model; it is called as `NeuSOpacity` is.
         sampler: chooses the samples along a ray; it is called as `HierarchicalSampler` is.
         collider: chooses the part of a ray that is sampled; `BoxCollider()` unless given.
@@ -97,7 +98,8 @@ class VolumeRenderer(nn.Module):
         t = samples.t / scale
         rgb = None if out.rgb is None else out.rgb.reshape(*shape, 3)
         color, depth, opacity, depth_to_far = composite(weights, t, far, rgb)
-        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t)
+        semantic = None if out.semantic is None else render_values(weights, out.semantic.unflatten(1, shape[1:]))
+        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t, semantic)
 
 
 def _points(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ponderv2.shapes import Bool, Float
+from ponderv2.shapes import Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class RayBatch:
         depth: Euclidean distance to the LiDAR return on the ray; 0 where there is none.
         pixels: pixel (u, v) of the augmented image through which a ray runs.
         rgb: colour of the pixel, RGB in [0, 1]; None when no loss needs colour and no image was decoded.
+        semantic: class of the LiDAR return that gave the ray its depth, int64, -1 where it is not known; None when no
+            labels were loaded.
     """
 
     origins: Float[Tensor, "*n r 3"]
@@ -30,6 +32,7 @@ class RayBatch:
     depth: Float[Tensor, "*n r"]
     pixels: Float[Tensor, "*n r 2"]
     rgb: Float[Tensor, "*n r 3"] | None = None
+    semantic: Int[Tensor, "*n r"] | None = None
 
     @property
     def has_depth(self) -> Bool[Tensor, "*n r"]:
@@ -41,11 +44,11 @@ class RayBatch:
         """Stack the rays of samples to those of a batch.
 
         Raises:
-            ValueError: when some samples have colours and others have none.
+            ValueError: when some samples have colours, or classes, and others have none.
         """
-        with_rgb = {b.rgb is not None for b in batches}
-        if len(with_rgb) > 1:
-            raise ValueError("samples of one batch must all have ray colours, or none")
+        for name, words in (("rgb", "ray colours"), ("semantic", "classes of rays")):
+            if len({getattr(b, name) is not None for b in batches}) > 1:
+                raise ValueError(f"samples of one batch must all have {words}, or none")
         return RayBatch(**{f: torch.stack([getattr(b, f) for b in batches]) for f in _present(batches[0])})
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "RayBatch":

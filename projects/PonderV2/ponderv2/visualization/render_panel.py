@@ -1,4 +1,4 @@
-"""The panel of a rendered sample: real against rendered colour and depth."""
+"""The panel of a rendered sample: real against rendered colour, depth and classes."""
 
 from collections.abc import Sequence
 
@@ -18,16 +18,21 @@ def draw_render_panel(
     returns: Sequence[tuple[Tensor, Tensor]],
     image_size: tuple[int, int],
     max_depth: float = 50.0,
+    palette: Sequence[tuple[int, int, int]] | None = None,
 ) -> np.ndarray:
     """Draw one column for each camera: the real image, the rendered one, the LiDAR returns, the rendered depth.
+
+    Where classes were rendered and have colors, they are the last row.
 
     Args:
         cameras: names of the N cameras.
         fields: what `RenderingPretrainer.render_images` gives for one sample: `image_depth` `[N, h, w]` and, where
-            there is colour, `image` and `target_image` `[N, h, w, 3]`.
+            there is colour, `image` and `target_image` `[N, h, w, 3]`; where there are classes, `image_class`
+            `[N, h, w]`.
         returns: for each camera the pixels (u, v) `[P, 2]` and distances `[P]` in metres of its LiDAR returns.
         image_size: (height, width) of the images that these pixels belong to.
         max_depth: end of the colour scale, metres.
+        palette: color of each class, RGB 0–255.
 
     Returns:
         An RGB picture, uint8 `[H, W, 3]`.
@@ -36,6 +41,9 @@ def draw_render_panel(
     rows = ["LiDAR returns", "rendered depth"]
     if "image" in fields:
         rows = ["real", "rendered", *rows]
+    if "image_class" in fields and palette is not None:
+        rows = [*rows, "rendered classes"]
+        colors = np.array(palette, dtype=np.uint8)
     height, width = image_size
     figure = Figure(figsize=(3.2 * len(order), 3.2 * height / width * len(rows) + 0.6), dpi=100, layout="constrained")
     axes = figure.subplots(len(rows), len(order), squeeze=False)
@@ -56,6 +64,8 @@ def draw_render_panel(
                 axis.scatter(pixels[:, 0], pixels[:, 1], c=distance, s=1.5, linewidths=0, **scale)
             elif name == "rendered depth":
                 drawn = axis.imshow(fields["image_depth"][camera], extent=extent, **scale)
+            elif name == "rendered classes":
+                axis.imshow(colors[fields["image_class"][camera].numpy()], extent=extent, interpolation="nearest")
             else:
                 key = "target_image" if name == "real" else "image"
                 axis.imshow(fields[key][camera].clamp(0, 1), extent=extent)
@@ -63,12 +73,15 @@ def draw_render_panel(
     return figure_to_array(figure)
 
 
-def sample_panel(data: dict, fields: dict[str, Tensor]) -> np.ndarray:
+def sample_panel(
+    data: dict, fields: dict[str, Tensor], palette: Sequence[tuple[int, int, int]] | None = None
+) -> np.ndarray:
     """Draw the panel of the first sample of a preprocessed batch.
 
     Args:
         data: the batch, `{inputs: SensorBatch, data_samples}`.
         fields: what `RenderingPretrainer.render_images` gives for the batch.
+        palette: color of each class, RGB 0–255; None draws no classes.
 
     Returns:
         An RGB picture, uint8 `[H, W, 3]`.
@@ -81,4 +94,4 @@ def sample_panel(data: dict, fields: dict[str, Tensor]) -> np.ndarray:
         returns = list(zip(*visible_returns(points, rig), strict=True))
     size = tuple(int(v) for v in rig.image_size.amax(dim=0))
     first = {name: value[0].cpu() for name, value in fields.items()}
-    return draw_render_panel(data["data_samples"][0].metainfo["cameras"], first, returns, size)
+    return draw_render_panel(data["data_samples"][0].metainfo["cameras"], first, returns, size, palette=palette)

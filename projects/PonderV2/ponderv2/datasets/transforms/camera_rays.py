@@ -8,14 +8,14 @@ from mmcv.transforms import BaseTransform
 from torch import Tensor
 
 from ponderv2.errors import UserError
-from ponderv2.geometry import in_image, rays_through_pixels, sample_image, visible_returns
+from ponderv2.geometry import in_image, rays_through_pixels, sample_image, visible_rows
 from ponderv2.registry import TRANSFORMS
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import RayBatch
 
 from .loading import rig_of
 from .ray_holdout import RaySplit
-from .renderable_returns import RenderableReturns
+from .renderable_returns import RenderableReturns, classes_of_rays, classes_of_returns
 from .sample_generator import sample_generator
 
 
@@ -43,9 +43,12 @@ class SampleCameraRays(BaseTransform):
         split: "train" takes pixels that are not held out, "heldout" those that are, "all" takes both.
         seed: a number makes the choice depend on it and the sample alone; None draws from numpy's global generator,
             see `sample_generator`.
+        semantic: whether rays to LiDAR returns have their classes, which needs `LoadPointLabels`; rays through pixels
+            have none.
 
     Raises:
-        ValueError: on contradictory arguments, and on a sample without cameras.
+        ValueError: on contradictory arguments.
+        UserError: for a sample without cameras, or without labels where rays are to have classes.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class SampleCameraRays(BaseTransform):
         holdout: dict | None = None,
         split: str = "train",
         seed: int | None = None,
+        semantic: bool = False,
     ) -> None:
         self.returns = RenderableReturns(point_cloud_range, radius, max_lag)
         self.rays_per_camera = rays_per_camera
@@ -68,6 +72,7 @@ class SampleCameraRays(BaseTransform):
         self.color = color
         self.split = RaySplit(split, holdout)
         self.seed = seed
+        self.semantic = semantic
 
     def transform(self, results: dict) -> dict:
         if len(results.get("image_sizes", ())) == 0:
@@ -78,8 +83,10 @@ class SampleCameraRays(BaseTransform):
             )
         rng = sample_generator(self.seed, results)
         rig = rig_of(results)
-        pixels, distance = visible_returns(self.returns(results), rig)
-        chosen, depth, valid = [], [], []
+        points, rows = self.returns(results)
+        labels = classes_of_returns(results)[rows] if self.semantic else None
+        seen, pixels, distance = visible_rows(points, rig)
+        chosen, depth, valid, semantic = [], [], [], []
         for camera in range(rig.num_cameras):
             candidates = _CandidatePixels(
                 size=rig.image_size[camera],
@@ -88,16 +95,21 @@ class SampleCameraRays(BaseTransform):
                 sky_region=self.sky_region,
                 split=self.split,
             )
-            choice = self._choose(pixels[camera], distance[camera], candidates, rng)
+            *choice, picked = self._choose(pixels[camera], distance[camera], candidates, rng)
             for values, value in zip((chosen, depth, valid), choice, strict=True):
                 values.append(value)
+            if labels is not None:
+                semantic.append(classes_of_rays(labels, seen[camera][picked], self.rays_per_camera))
         chosen, depth, valid = torch.stack(chosen), torch.stack(depth), torch.stack(valid)
+        semantic = torch.stack(semantic) if labels is not None else None
         origins, directions = rays_through_pixels(chosen, rig.img2lidar)
         rgb = None
         if self.color:
             rgb = torch.stack([_colors(image, uv) for image, uv in zip(results["img"], chosen, strict=True)])
         results["rig"] = rig
-        results["rays"] = RayBatch(origins.float(), directions.float(), valid, depth.float(), chosen.float(), rgb)
+        results["rays"] = RayBatch(
+            origins.float(), directions.float(), valid, depth.float(), chosen.float(), rgb, semantic
+        )
         return results
 
     def _choose(
@@ -106,18 +118,17 @@ class SampleCameraRays(BaseTransform):
         distance: Float[Tensor, "p"],
         candidates: "_CandidatePixels",
         rng: np.random.Generator,
-    ) -> tuple[Float[Tensor, "r 2"], Float[Tensor, "r"], Bool[Tensor, "r"]]:
-        """Choose the rays of one camera: their pixels, depths (0: none) and validity."""
-        usable = candidates.contains(pixels)
-        pixels, distance = pixels[usable], distance[usable]
-        count = min(len(pixels), round(self.rays_per_camera * self.lidar_share))
-        picked = torch.from_numpy(rng.permutation(len(pixels))[:count])
+    ) -> tuple[Float[Tensor, "r 2"], Float[Tensor, "r"], Bool[Tensor, "r"], Int[Tensor, "n"]]:
+        """Choose the rays of one camera: their pixels, depths (0: none), validity; and the returns that they go to."""
+        usable = candidates.contains(pixels).nonzero()[:, 0]
+        count = min(len(usable), round(self.rays_per_camera * self.lidar_share))
+        picked = usable[torch.from_numpy(rng.permutation(len(usable))[:count])]
         # Without a loss of colour a ray without a depth has nothing to say.
         others = candidates.draw(self.rays_per_camera - count if self.color else 0, rng)
         missing = self.rays_per_camera - count - len(others)
         chosen = torch.cat([pixels[picked], others, others.new_zeros(missing, 2)])
         depth = torch.cat([distance[picked], distance.new_zeros(self.rays_per_camera - count)])
-        return chosen, depth, torch.arange(self.rays_per_camera) < self.rays_per_camera - missing
+        return chosen, depth, torch.arange(self.rays_per_camera) < self.rays_per_camera - missing, picked
 
 
 class _CandidatePixels:

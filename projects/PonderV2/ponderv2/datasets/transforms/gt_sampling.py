@@ -186,9 +186,10 @@ class GroundTruthSampling(SwitchableTransform):
             raise ValueError(f"{where}: GroundTruthSampling needs {missing}; load them before")
         if "inverse_map" in results:
             raise ValueError(f"{where}: GroundTruthSampling is for training, and this sample is to be predicted")
-        if "label_fraction" in results and "pts_semantic_mask" in results:
+        if {"label_fraction", "labeled"} & results.keys() and "pts_semantic_mask" in results:
             raise UserError(
-                f"{where}: fraction_by='points' takes labels away that GroundTruthSampling would add; leave one out"
+                f"{where}: fraction_by='points' and keep_unlabeled take labels away that GroundTruthSampling would "
+                "add; leave one out"
             )
         for key in ("lidar_aug", "img_aug"):
             matrices = results.get(key)

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ponderv2.geometry import nearest_per_cell
 from ponderv2.registry import TRANSFORMS
-from ponderv2.shapes import Float
+from ponderv2.shapes import Float, Int
 from ponderv2.structures import RayBatch
 
 from .ray_holdout import RaySplit
-from .renderable_returns import RenderableReturns
+from .renderable_returns import RenderableReturns, classes_of_rays, classes_of_returns
 from .sample_generator import sample_generator
 
 _PANORAMA = (1800, 900)
@@ -39,9 +39,11 @@ class SampleLidarRays(BaseTransform):
         split: "train" takes returns that are not held out, "heldout" those that are, "all" takes both.
         seed: a number makes the choice depend on it and the sample alone; None draws from numpy's global generator,
             see `sample_generator`.
+        semantic: whether rays have the classes of their returns, which needs `LoadPointLabels`.
 
     Raises:
         ValueError: on contradictory arguments.
+        UserError: for a sample without labels, where rays are to have classes.
     """
 
     def __init__(
@@ -53,29 +55,37 @@ class SampleLidarRays(BaseTransform):
         holdout: dict | None = None,
         split: str = "train",
         seed: int | None = None,
+        semantic: bool = False,
     ) -> None:
         self.returns = RenderableReturns(point_cloud_range, radius, max_lag)
         self.num_rays = num_rays
         self.split = RaySplit(split, holdout)
         self.seed = seed
+        self.semantic = semantic
 
     def transform(self, results: dict) -> dict:
         rng = sample_generator(self.seed, results)
         center = torch.from_numpy(results["lidar_aug"][:3, 3])
-        pixels, distance, directions = nearest_in_panorama(self.returns(results) - center)
-        usable = self.split.contains(pixels)
-        pixels, distance, directions = pixels[usable], distance[usable], directions[usable]
+        points, rows = self.returns(results)
+        nearest, *seen = rows_in_panorama(points - center)
+        usable = self.split.contains(seen[0])
+        pixels, distance, directions = (values[usable] for values in seen)
         picked = torch.from_numpy(rng.permutation(len(distance))[: self.num_rays])
         missing = self.num_rays - len(picked)
         # What is missing looks ahead, so that it can be computed and then ignored.
         ahead = directions.new_tensor([0.0, 1.0, 0.0]).expand(missing, 3)
         directions = torch.cat([directions[picked], ahead])
+        semantic = None
+        if self.semantic:
+            picked_rows = rows[nearest][usable][picked]
+            semantic = classes_of_rays(classes_of_returns(results), picked_rows, self.num_rays)[None]
         results["rays"] = RayBatch(
             origins=center.expand_as(directions)[None].float(),
             directions=directions[None].float(),
             valid=(torch.arange(self.num_rays) < len(picked))[None],
             depth=torch.cat([distance[picked], distance.new_zeros(missing)])[None].float(),
             pixels=torch.cat([pixels[picked], pixels.new_zeros(missing, 2)])[None].float(),
+            semantic=semantic,
         )
         return results
 
@@ -92,6 +102,14 @@ def nearest_in_panorama(
         Pixels (u, v) with integers at the centres of cells, u counter-clockwise from -x and v downwards; distances
         in metres; unit directions.
     """
+    _, pixels, distance, directions = rows_in_panorama(rays)
+    return pixels, distance, directions
+
+
+def rows_in_panorama(
+    rays: Float[Tensor, "p 3"],
+) -> tuple[Int[Tensor, "q"], Float[Tensor, "q 2"], Float[Tensor, "q"], Float[Tensor, "q 3"]]:
+    """Find the nearest return in each cell of the panorama: its row in `rays`, and what `nearest_in_panorama` gives."""
     distance = rays.norm(dim=1)
     directions = rays / distance[:, None].clamp(min=1e-9)
     columns, rows = _PANORAMA
@@ -99,4 +117,4 @@ def nearest_in_panorama(
     v = (0.5 - torch.asin(directions[:, 2].clamp(-1, 1)) / math.pi) * rows - 0.5
     cell = torch.floor(v + 0.5).long() * columns + torch.floor(u + 0.5).long() % columns
     nearest = nearest_per_cell(cell, distance)
-    return torch.stack([u, v], dim=1)[nearest], distance[nearest], directions[nearest]
+    return nearest, torch.stack([u, v], dim=1)[nearest], distance[nearest], directions[nearest]

@@ -16,10 +16,11 @@ class LoadPointLabels(BaseTransform):
     """Load the labels of the key frame's points; it comes right after `LoadLidarSweeps`.
 
     The transform adds `pts_semantic_mask` `[P]`, int64: the label 0 to 15 of each row of `points`, `IGNORE_LABEL` for
-    ignored categories, for points of earlier sweeps and, with weak labels (`label_fraction`), for all but the chosen
-    points. For evaluation it adds `original_labels`, those of all points of the key frame's file in its order, and
-    begins the inverse map, by which each of these points gets a prediction. A frame without a file of labels, which
-    the data set lets through for the test set alone, gets the inverse map alone.
+    ignored categories, for points of earlier sweeps, with weak labels (`label_fraction`) for all but the chosen
+    points, and for all points of frames that are used without their labels (`labeled` is False). For evaluation it adds
+    `original_labels`, those of all points of the key frame's file in its order, and begins the inverse map, by which
+    each of these points gets a prediction. A frame without a file of labels, which the data set lets through for the
+    test set alone, gets the inverse map alone.
 
     Args:
         evaluation: whether the frame is predicted and scored rather than trained on.
@@ -40,6 +41,9 @@ class LoadPointLabels(BaseTransform):
             raise ValueError(f"{where}: LoadPointLabels needs the points as LoadLidarSweeps loads them, right before")
         if self.evaluation:
             begin_inverse_map(results)
+        if not results.get("labeled", True):
+            results["pts_semantic_mask"] = np.full(count, IGNORE_LABEL)
+            return results
         path = results.get("pts_semantic_mask_path")
         if path is None and self.evaluation:
             return results

@@ -1,8 +1,11 @@
-"""LiDAR returns that rays can be rendered to."""
+"""LiDAR returns that rays can be rendered to, and their classes."""
 
+import torch
 from torch import Tensor
 
-from ponderv2.shapes import Float
+from ponderv2.datasets.lidarseg_classes import IGNORE_LABEL
+from ponderv2.errors import UserError
+from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
 
 
@@ -22,9 +25,37 @@ class RenderableReturns:
         self.low, self.high = radius
         self.max_lag = max_lag
 
-    def __call__(self, results: dict) -> Float[Tensor, "p 3"]:
-        """Return the points (x, y, z) in metres, augmented LiDAR frame, float64."""
+    def __call__(self, results: dict) -> tuple[Float[Tensor, "p 3"], Int[Tensor, "p"]]:
+        """Return the points (x, y, z) in metres, augmented LiDAR frame, float64, and their rows in `points`."""
         returns = results["points"].tensor
-        points = returns[returns[:, 4] <= self.max_lag, :3].double()
+        recent = (returns[:, 4] <= self.max_lag).nonzero()[:, 0]
+        points = returns[recent, :3].double()
         radius = points[:, :2].norm(dim=1)
-        return points[self.volume.contains(points) & (radius > self.low) & (radius < self.high)]
+        usable = self.volume.contains(points) & (radius > self.low) & (radius < self.high)
+        return points[usable], recent[usable]
+
+
+def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
+    """Return the class of each row of `points`, `IGNORE_LABEL` where it is not known.
+
+    Raises:
+        UserError: the sample has no labels, or of another number of points.
+    """
+    where = results.get("info_name", "sample")
+    if "pts_semantic_mask" not in results:
+        raise UserError(
+            f"{where}: semantic=True, but no labels of points were loaded; put LoadPointLabels right after "
+            "LoadLidarSweeps, in the pipeline of a PonderNuScenesSegDataset"
+        )
+    labels = torch.from_numpy(results["pts_semantic_mask"])
+    if len(labels) != len(results["points"]):
+        raise UserError(
+            f"{where}: {len(labels)} labels of {len(results['points'])} points; a transform that adds or leaves out "
+            "points does not keep pts_semantic_mask"
+        )
+    return labels
+
+
+def classes_of_rays(labels: Int[Tensor, "p"], rows: Int[Tensor, "n"], count: int) -> Int[Tensor, "r"]:
+    """Return the classes of `count` rays, of which the first go to the returns in `rows` and the others to none."""
+    return torch.cat([labels[rows], labels.new_full((count - len(rows),), IGNORE_LABEL)])

@@ -14,7 +14,7 @@ from ponderv2.visualization import sample_panel, save_png
 
 @HOOKS.register_module()
 class RenderPreviewHook(Hook):
-    """Draws real and rendered colour and depth of a validation sample, as a PNG and for TensorBoard.
+    """Draws real and rendered colour, depth and classes of a validation sample, as a PNG and for TensorBoard.
 
     Args:
         interval: iterations between previews; there is always one after the last iteration.
@@ -41,7 +41,7 @@ class RenderPreviewHook(Hook):
         data = model.data_preprocessor(loader.collate_fn([loader.dataset[self.sample]]))
         fields = model.render_images(data["inputs"], self.stride)
         model.train(was_training)
-        panel = sample_panel(data, fields)
+        panel = sample_panel(data, fields, loader.dataset.metainfo.get("palette"))
         path = Path(runner.work_dir) / "previews" / f"iter_{runner.iter + 1:06d}.png"
         save_png(panel, path)
         runner.visualizer.add_image("render", panel, step=runner.iter + 1)
