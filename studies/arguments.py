@@ -90,6 +90,14 @@ def add_segmentation_arguments(parser: argparse.ArgumentParser) -> None:
         help="recipe that makes it; default pretrained=configs/tiny/ponderv2_lidar_unet_synthetic.py. Other names are "
         "compared in the same table, e.g. semantic=PATH",
     )
+    parser.add_argument(
+        "--cells",
+        nargs="+",
+        type=_cell,
+        default=[],
+        metavar="NAME=PROTOCOL:FRACTION",
+        help="try a pre-training in these rows alone, e.g. semantic=finetune:0.1; those not named are tried in all",
+    )
     options = {"nargs": "+", "type": key_value, "default": [], "metavar": "[NAME:]KEY=VALUE"}
     parser.add_argument(
         "--cfg-options", **options, help="changes to the segmentors, of all or of one protocol (finetune:KEY=VALUE)"
@@ -192,3 +200,13 @@ def _named_path(text: str) -> tuple[str, Path]:
             f"got {text!r}"
         )
     return name, Path(path)
+
+
+def _cell(text: str) -> tuple[str, str, float]:
+    name, _, cell = text.partition("=")
+    protocol, _, fraction = cell.partition(":")
+    if not name or protocol not in PROTOCOLS or not fraction:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=PROTOCOL:FRACTION with one of {', '.join(PROTOCOLS)}, got {text!r}"
+        )
+    return name, protocol, share(fraction)

@@ -102,9 +102,18 @@ def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
         of_protocol=of_protocol,
         pretrain_options=pretrain_options,
         of_arm=of_arm,
+        cells=_cells(given.cells),
         dataset_key=given.dataset_key,
         gpus=given.gpus,
     )
+
+
+def _cells(given: Sequence[tuple[str, str, float]]) -> dict[str, tuple[tuple[str, float], ...]]:
+    """Return the protocols and shares of each arm that is named."""
+    found: dict[str, tuple[tuple[str, float], ...]] = {}
+    for arm, protocol, fraction in given:
+        found[arm] = (*found.get(arm, ()), (protocol, fraction))
+    return found
 
 
 def _check_once(option: str, names: Sequence[str]) -> None:

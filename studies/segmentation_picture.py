@@ -22,8 +22,9 @@ def draw(path: Path, rows: Sequence[dict], arms: Sequence[str]) -> None:
     inits = (SCRATCH, *arms)
     width = 0.8 / len(inits)
     for k, init in enumerate(inits):
-        places = [place + (k - (len(inits) - 1) / 2) * width for place in range(len(rows))]
-        sides = [row[init] for row in rows]
+        shown = [(place, row[init]) for place, row in enumerate(rows) if init in row]
+        places = [place + (k - (len(inits) - 1) / 2) * width for place, _ in shown]
+        sides = [side for _, side in shown]
         means = [math.nan if side["mean"] is None else 100 * side["mean"] for side in sides]
         color = "#7a7a7a" if init == SCRATCH else f"C{k - 1}"
         errors = [100 * (side["std"] or 0.0) for side in sides]

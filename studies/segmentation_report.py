@@ -40,7 +40,8 @@ def rows_of(study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], poin
     rows = []
     for protocol in study.protocols:
         for fraction in study.fractions_of(protocol):
-            inits = (SCRATCH, *study.arms)
+            arms = study.arms_of(protocol, fraction)
+            inits = (SCRATCH, *arms)
             found = {i: [done.get(SegmentorRun(protocol, fraction, i, seed)) for seed in study.seeds] for i in inits}
             scores = {i: summarize([f and f["result"][METRIC] for f in found[i]]) for i in inits}
             whole = [all(scores[i].values[k] is not None for i in inits) for k in range(len(study.seeds))]
@@ -52,7 +53,7 @@ def rows_of(study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], poin
                     "classes": _by_class(found[init]),
                     "minutes": [f and f["minutes"] for f in found[init]],
                 }
-            for arm in study.arms:
+            for arm in arms:
                 pairs = pair_differences(scores[SCRATCH], scores[arm])
                 n = sum(value is not None for value in pairs.values)
                 row[arm] |= {"pairs": asdict(pairs), "n": n} | gain_of(scores[SCRATCH], scores[arm])
@@ -84,7 +85,7 @@ def table_of(rows: Sequence[dict], arms: Sequence[str]) -> str:
         names = (row["protocol"], f"{row['fraction']:.0%}", blind)
         known = sum(value is not None for value in row[SCRATCH]["values"])
         table.add_row(*names, SCRATCH, format_side(row[SCRATCH]), "", str(known), "", "", "")
-        for arm in arms:
+        for arm in (arm for arm in arms if arm in row):
             gain, ratio, verdict = format_gain({key: row[arm][key] for key in _GAIN})
             of_arm = (arm, format_side(row[arm]), gain, str(row[arm]["n"]), format_pairs(row[arm]["pairs"]))
             table.add_row("", "", "", *of_arm, ratio, verdict)

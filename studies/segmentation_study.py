@@ -57,10 +57,12 @@ class SegmentationStudy(EncoderStudy):
             of `seeds`, in the same order.
         of_protocol: further changes to the recipe of a protocol.
         of_arm: further changes to the pre-training recipe of an arm. "{seed}" stands for the pre-training seed.
+        cells: protocols and shares that an arm is tried with; arms that it does not name are tried with all.
 
     Raises:
         StudyError: when a list is empty or has duplicates, a fraction is not in (0, 1], an arm has nothing to start
-            from, or the number of pre-training seeds fits neither one for all nor one for each.
+            from, a cell of an arm is not in the study, or the number of pre-training seeds fits neither one for all nor
+            one for each.
     """
 
     protocols: tuple[str, ...]
@@ -69,6 +71,7 @@ class SegmentationStudy(EncoderStudy):
     pretrain_seeds: tuple[int, ...] = ()
     of_protocol: Mapping[str, Sequence[str]] = field(default_factory=dict)
     of_arm: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cells: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lists = {"protocols": self.protocols, "fractions": self.fractions, "seeds": self.seeds}
@@ -92,6 +95,15 @@ class SegmentationStudy(EncoderStudy):
                     f"nothing to start {arm} from: give --pretrained {arm}=ENCODER, or --pretrain-config {arm}=RECIPE"
                 )
 
+        for arm, cells in self.cells.items():
+            for protocol, fraction in cells:
+                if (
+                    arm not in self.arms
+                    or protocol not in self.protocols
+                    or fraction not in self.fractions_of(protocol)
+                ):
+                    raise StudyError(f"--cells {arm}={protocol}:{fraction:g}: the study has no such arm and cell")
+
     @property
     def recipes(self) -> tuple[str, ...]:
         """The protocols."""
@@ -101,6 +113,10 @@ class SegmentationStudy(EncoderStudy):
         """Return the shares of the labelled frames that a protocol is trained on."""
         return self.fractions if protocol == FINETUNE else self.probe_fractions
 
+    def arms_of(self, protocol: str, fraction: float) -> tuple[str, ...]:
+        """Return the arms that are tried with a protocol and share."""
+        return tuple(arm for arm in self.arms if arm not in self.cells or (protocol, fraction) in self.cells[arm])
+
     def runs(self) -> list[SegmentorRun]:
         """Return all trainings; seeds vary slowest, so that an interrupted study has whole pairs of all protocols."""
         return [
@@ -108,7 +124,7 @@ class SegmentationStudy(EncoderStudy):
             for seed in self.seeds
             for protocol in self.protocols
             for fraction in self.fractions_of(protocol)
-            for init in (SCRATCH, *self.arms)
+            for init in (SCRATCH, *self.arms_of(protocol, fraction))
         ]
 
     def encoder_name(self, run: SegmentorRun) -> str | None:

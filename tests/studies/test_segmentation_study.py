@@ -14,6 +14,7 @@ from tests.factories.training_runs import DETECTOR, PRETRAINING, Training, write
 
 CELLS = [("linear_probe", 1.0), ("decoder_probe", 1.0), ("finetune", 0.01), ("finetune", 0.1)]
 TRAINED = "\ntrain_cfg = dict(max_iters=7)\n"
+RECIPE = "pretraining.py"
 POINTS = {"mIoU": 0.3, "classes": {"car": 0.2}, "most_frequent": {"class": "driveable_surface", "mIoU": 0.03}}
 
 
@@ -74,6 +75,19 @@ def main(repository, recipes, training, monkeypatch):
         return code, json.loads(written.read_text()) if written.is_file() else {}
 
     return run
+
+
+def test_an_arm_may_be_tried_in_some_cells_alone(main, recipes, training, capsys):
+    words = ("--pretrain-config", f"pretrained={recipes / RECIPE}", f"semantic={recipes / RECIPE}")
+    _, content = main(*words, "--cells", "semantic=finetune:0.1")
+    by_cell = {(row["protocol"], row["fraction"]): row for row in content["rows"]}
+    assert [cell for cell in CELLS if "semantic" in by_cell[cell]] == [("finetune", 0.1)]
+    assert all("pretrained" in row and row["n"] == 2 for row in content["rows"])
+    # Two seeds of four cells from scratch and pre-trained, the arm in one cell, and two pre-trainings.
+    assert len(training.commands) == 2 * (2 * 4 + 1) + 2
+    code, _ = main(*words, "--cells", "semantic=finetune:0.5")
+    assert code == 2
+    assert "--cells semantic=finetune:0.5: the study has no such arm" in capsys.readouterr().err
 
 
 def test_each_cell_has_a_baseline_and_every_arm_for_each_seed(make_study, training):
