@@ -166,6 +166,15 @@ def add_baseline_arguments(parser: argparse.ArgumentParser) -> None:
         default=1000,
         help="of everything after them, of the head where the encoder is frozen (default %(default)s)",
     )
+    paths = {"nargs": "+", "type": _pair, "default": [], "metavar": "MODALITY=PATH"}
+    parser.add_argument(
+        "--config",
+        **paths,
+        help="detector recipe with a warm-up of the head; default configs/tiny/center_MODALITY_synthetic_head_first.py",
+    )
+    parser.add_argument(
+        "--pretrained", **paths, help="encoder that everything trained on all labels starts from; default from scratch"
+    )
     parser.add_argument(
         "--cfg-options", nargs="+", type=key_value, default=[], metavar="KEY=VALUE", help="changes to the detectors"
     )

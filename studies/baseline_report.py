@@ -28,7 +28,7 @@ FIRST = "camera"
 SENSORS = ("camera", "lidar")
 ALL = 1.0
 """Share of the labels of everything trained, and so of what is compared with it."""
-_COMPARED = ("fraction", "labelled_frames", "scored_frames", "steps", "options")
+_COMPARED = ("recipe", "fraction", "labelled_frames", "scored_frames", "steps", "options")
 """What two detectors have to share for a ratio of their scores to mean anything."""
 _PATIENCE = 60.0
 """Seconds that another process is given to write its part, which takes it some milliseconds."""

@@ -1,11 +1,11 @@
 """Blind baselines: what is reached on a data set with little or no looking, beside what a trained detector reaches."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
+from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN, SCRATCH
 from .baseline_report import (
     add_to_baselines,
     data_identity,
@@ -19,9 +19,10 @@ from .kept_points import frames_of_run, kept_point_scores
 from .points_alone import points_entry
 from .processes import launch
 from .quiet import messages_from
-from .runs import Launcher, run_jobs
+from .recipe_parts import paths_by_modality
+from .runs import Launcher, file_hash, run_jobs
 from .transfer_constants import constant_scores
-from .transfer_study import CONSTANT, FROZEN, DetectorRun, TransferStudy
+from .transfer_study import CONSTANT, FROZEN, PRETRAINED, DetectorRun, TransferStudy
 
 _LOWEST_SHOWN = 40
 """Messages of mmengine from errors on."""
@@ -42,6 +43,8 @@ class BlindBaselines:
         head_steps: steps in which the head alone is trained.
         full_steps: steps after them: of everything in a detector that is trained, of the head where it is frozen.
         options: changes to the detector recipes, as `key=value`.
+        configs: detector recipes with a warm-up of the head, by sensor; default those of CenterPoint's head.
+        pretrained: encoders that everything trained starts from, by sensor; sensors without one start from scratch.
     """
 
     root: Path
@@ -54,9 +57,11 @@ class BlindBaselines:
     head_steps: int
     full_steps: int
     options: tuple[str, ...] = ()
+    configs: Mapping[str, Path] = field(default_factory=dict)
+    pretrained: Mapping[str, Path] = field(default_factory=dict)
 
     def study(self, modalities: Sequence[str], fractions: Sequence[float]) -> TransferStudy:
-        """Return a transfer study whose baselines these are; nothing in it is pre-trained.
+        """Return a transfer study whose baselines these are.
 
         Raises:
             StudyError: a list is empty or has duplicates.
@@ -69,7 +74,8 @@ class BlindBaselines:
             modalities=tuple(modalities),
             fractions=tuple(fractions),
             seeds=self.seeds,
-            configs={m: tiny / f"uvtr_{m}_synthetic_head_first.py" for m in modalities},
+            configs={m: tiny / f"center_{m}_synthetic_head_first.py" for m in modalities} | dict(self.configs),
+            pretrained=self.pretrained,
             pretrain_configs={m: tiny / f"ponderv2_{m}_synthetic.py" for m in modalities},
             options=(*self._schedule(), *self.options),
         )
@@ -119,6 +125,8 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
         head_steps=given.head_steps,
         full_steps=given.full_steps,
         options=tuple(given.cfg_options),
+        configs=paths_by_modality("--config", given.config, given.modalities),
+        pretrained=paths_by_modality("--pretrained", given.pretrained, given.modalities),
     )
     identity = data_identity(given.data_root)
     content = read_baselines(given.json, identity)
@@ -126,8 +134,8 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
     steps = {
         CONSTANT_PART: lambda: (_constant(baselines), {}),
         POINTS: lambda: (_points(baselines, identity), {}),
-        RANDOM_FROZEN: lambda: _detectors(baselines, FROZEN, baselines.frozen_fractions, launcher),
-        ALL_LABELS: lambda: _detectors(baselines, "scratch", (1.0,), launcher),
+        RANDOM_FROZEN: lambda: _detectors(baselines, RANDOM_FROZEN, launcher),
+        ALL_LABELS: lambda: _detectors(baselines, ALL_LABELS, launcher),
     }
     failures: dict[str, str] = {}
     for part, step in steps.items():
@@ -143,22 +151,37 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
     return 1 if failures else 0
 
 
+def _runs_of(baselines: BlindBaselines, part: str) -> list[DetectorRun]:
+    """Return the trainings of a part; what is trained on all labels starts from an encoder where one is given."""
+    fractions = (1.0,) if part == ALL_LABELS else baselines.frozen_fractions
+    return [
+        DetectorRun(modality, fraction, _start(baselines, part, modality), seed)
+        for seed in baselines.seeds
+        for modality in baselines.modalities
+        for fraction in fractions
+    ]
+
+
+def _start(baselines: BlindBaselines, part: str, modality: str) -> str:
+    if part == RANDOM_FROZEN:
+        return FROZEN
+    return PRETRAINED if modality in baselines.pretrained else SCRATCH
+
+
 def _check(baselines: BlindBaselines, parts: Sequence[str]) -> None:
     """Build what the first step of each training that has no result needs."""
-    for part, init, fractions in (
-        (RANDOM_FROZEN, FROZEN, baselines.frozen_fractions),
-        (ALL_LABELS, "scratch", (1.0,)),
-    ):
+    for part in (RANDOM_FROZEN, ALL_LABELS):
         if part not in parts:
             continue
-        study = baselines.study(baselines.modalities, fractions)
-        runs = [run for run in study.runs() if run.init == init]
-        waiting = [run for run in runs if study.training(run, None).finished() is None]
+        runs = _runs_of(baselines, part)
+        study = baselines.study(baselines.modalities, tuple(dict.fromkeys(run.fraction for run in runs)))
+        waiting = [run for run in runs if study.training(run, study.encoder_of(run.modality)).finished() is None]
         for modality in baselines.modalities:
             first = next((run for run in waiting if run.modality == modality), None)
             if first is not None:
+                config = study.config_to_train(first, study.encoder_of(modality))
                 with messages_from(_LOWEST_SHOWN):
-                    build_first_step(study.config_to_train(first, None), study.configs[modality])
+                    build_first_step(config, study.configs[modality])
 
 
 def _constant(baselines: BlindBaselines) -> dict:
@@ -173,27 +196,29 @@ def _constant(baselines: BlindBaselines) -> dict:
     return entries[0] | ({"with_all_labels": entries[1]} if len(entries) > 1 else {})
 
 
-def _detectors(
-    baselines: BlindBaselines, init: str, fractions: Sequence[float], launcher: Launcher
-) -> tuple[dict, dict[str, str]]:
-    study = baselines.study(baselines.modalities, fractions)
-    jobs = {run: study.training(run, None) for run in study.runs() if run.init == init}
+def _detectors(baselines: BlindBaselines, part: str, launcher: Launcher) -> tuple[dict, dict[str, str]]:
+    runs = _runs_of(baselines, part)
+    study = baselines.study(baselines.modalities, tuple(dict.fromkeys(run.fraction for run in runs)))
+    jobs = {run: study.training(run, study.encoder_of(run.modality)) for run in runs}
     results, failures = run_jobs(list(jobs.values()), 1, launcher)
     done = {run: results[job.name] for run, job in jobs.items() if job.name in results}
     entries: dict[tuple[str, float], dict] = {}
-    for fraction in fractions:
-        counts = _counts(baselines, fraction)
-        for modality in baselines.modalities:
-            found = [done.get(DetectorRun(modality, fraction, init, seed)) for seed in baselines.seeds]
-            if not any(found):
-                continue
-            about = {
-                "steps": {"head": baselines.head_steps, "then": baselines.full_steps},
-                "minutes": [run and run["minutes"] for run in found],
-                "options": list(baselines.options),
-            }
-            scores = [run and run["result"] for run in found]
-            entries[modality, fraction] = detector_entry(scores, baselines.seeds) | counts | about
+    for modality, fraction in dict.fromkeys((run.modality, run.fraction) for run in runs):
+        start = _start(baselines, part, modality)
+        found = [done.get(DetectorRun(modality, fraction, start, seed)) for seed in baselines.seeds]
+        if not any(found):
+            continue
+        about = {
+            "recipe": study.configs[modality].name,
+            "start": start,
+            "steps": {"head": baselines.head_steps, "then": baselines.full_steps},
+            "minutes": [run and run["minutes"] for run in found],
+            "options": list(baselines.options),
+        }
+        if start == PRETRAINED:
+            about["encoder_sha256"] = file_hash(baselines.pretrained[modality])
+        scores = [run and run["result"] for run in found]
+        entries[modality, fraction] = detector_entry(scores, baselines.seeds) | _counts(baselines, fraction) | about
     return detector_part(entries), failures
 
 

@@ -1,6 +1,6 @@
 """Parts of a recipe, by what they are and where they stand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -14,6 +14,24 @@ def type_name(part: Mapping) -> str:
     """Return the name of the class that a part of a recipe builds, without its module; "" where it names none."""
     kind = part.get("type", "")
     return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+
+
+def paths_by_modality(option: str, pairs: Sequence[tuple[str, Path]], modalities: Sequence[str]) -> dict[str, Path]:
+    """Return the paths of an option `MODALITY=PATH` by modality.
+
+    Raises:
+        StudyError: there is a path for a modality that is not compared, or two for one that is.
+    """
+    named = [modality for modality, _ in pairs]
+    for modality, path in pairs:
+        if modality not in modalities:
+            raise StudyError(
+                f"{option} {modality}={path}: the study does not compare {modality}; add it to --modalities "
+                f"({' '.join(modalities)}), or leave the option out"
+            )
+        if named.count(modality) > 1:
+            raise StudyError(f"{option}: expected one path for {modality}, got {named.count(modality)}")
+    return dict(pairs)
 
 
 def hooks_of(config: Config, name: str) -> list[int]:

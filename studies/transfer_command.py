@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .arguments import MODALITIES
 from .processes import launch
-from .runs import Launcher, StudyError
+from .recipe_parts import paths_by_modality
+from .runs import Launcher
 from .study_checks import check_study
 from .transfer_constants import constant_scores
 from .transfer_picture import draw
@@ -28,8 +29,15 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
     Raises:
         UserError: the study cannot be run; nothing was trained then.
     """
-    _check_pairs(given)
     tiny = root / "configs" / "tiny"
+    configs, pretrained, pretrain_configs = (
+        paths_by_modality(option, pairs, given.modalities)
+        for option, pairs in (
+            ("--config", given.config),
+            ("--pretrained", given.pretrained),
+            ("--pretrain-config", given.pretrain_config),
+        )
+    )
     study = TransferStudy(
         train_tool=root / "tools" / "train.py",
         data_root=given.data_root,
@@ -37,9 +45,9 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
         modalities=tuple(given.modalities),
         fractions=tuple(given.fractions),
         seeds=tuple(given.seeds),
-        configs={m: tiny / f"uvtr_{m}_synthetic.py" for m in MODALITIES} | dict(given.config),
-        pretrained=dict(given.pretrained),
-        pretrain_configs={m: tiny / f"ponderv2_{m}_synthetic.py" for m in MODALITIES} | dict(given.pretrain_config),
+        configs={m: tiny / f"uvtr_{m}_synthetic.py" for m in MODALITIES} | configs,
+        pretrained=pretrained,
+        pretrain_configs={m: tiny / f"ponderv2_{m}_synthetic.py" for m in MODALITIES} | pretrain_configs,
         options=tuple(given.cfg_options),
         pretrain_options=tuple(given.pretrain_options),
         dataset_key=given.dataset_key,
@@ -49,28 +57,6 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
     constants = constant_scores(study)
     results, failures = study.run(given.jobs, launcher)
     return report(study, results, constants, failures)
-
-
-def _check_pairs(given: argparse.Namespace) -> None:
-    """Refuse paths that the study would not use.
-
-    Raises:
-        StudyError: an option has a path for a modality that is not compared, or two for one that is.
-    """
-    for option, pairs in (
-        ("--config", given.config),
-        ("--pretrained", given.pretrained),
-        ("--pretrain-config", given.pretrain_config),
-    ):
-        named = [modality for modality, _ in pairs]
-        for modality, path in pairs:
-            if modality not in given.modalities:
-                raise StudyError(
-                    f"{option} {modality}={path}: the study does not compare {modality}; add it to --modalities "
-                    f"({' '.join(given.modalities)}), or leave the option out"
-                )
-            if named.count(modality) > 1:
-                raise StudyError(f"{option}: expected one path for {modality}, got {named.count(modality)}")
 
 
 def report(study: TransferStudy, results: dict, constants: dict, failures: dict[str, str]) -> int:

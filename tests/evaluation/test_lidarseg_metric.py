@@ -150,5 +150,5 @@ def test_arguments_that_do_not_fit_and_missing_files_are_refused_before_anything
     with pytest.raises(ValueError, match=r"none\.pkl of LidarSegMetric does not exist"):
         LidarSegMetric(str(root), "none.pkl", submission_dir=str(tmp_path)).dataset_meta = dataset.metainfo
     (tmp_path / INFOS).write_bytes(b"")
-    with pytest.raises(ValueError, match=r"v1\.0-mini/category\.json is missing"):
+    with pytest.raises(ValueError, match=r"v1\.0-mini/category\.json and 12 more tables are missing"):
         LidarSegMetric(str(tmp_path), INFOS, submission_dir=str(tmp_path)).dataset_meta = dataset.metainfo
