@@ -1,8 +1,8 @@
 """BEVFormer's encoders without history, at their three sizes, and its head.
 
 Published are ResNet-101s with deformable convolutions that start from FCOS3D, for base and small; here they have plain
-convolutions and start from ImageNet-1k, as published for tiny. Four points of each pillar are projected, at the
-published heights.
+convolutions, and start from rendering or from ImageNet-1k, as published for tiny. Four points of each pillar are
+projected, at the published heights.
 """
 
 from mmdet.models.necks import FPN
@@ -13,7 +13,8 @@ from ponderv2.lifting import DeformableLift
 
 range_51m = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
 _resnet50 = dict(type=PonderResNet, depth=50, out_indices=(3,), frozen_stages=1, weights="microsoft/resnet-50")
-_resnet101 = dict(_resnet50, depth=101, weights="microsoft/resnet-101", grad_checkpointing=True)
+_resnet101 = dict(_resnet50, depth=101, weights=None, grad_checkpointing=True)
+imagenet_resnet101 = "microsoft/resnet-101"
 _one_map = dict(type=FPN, in_channels=[2048], out_channels=256, num_outs=1)
 _pillars = dict(
     type=DeformableLift,
@@ -54,6 +55,21 @@ bevformer_base = dict(
     ),
     neck_strides=(8, 16, 32, 64),
     lift=dict(_pillars, size=(200, 200, 1), num_layers=6, num_levels=4, grad_checkpointing=True),
+)
+# Rendering needs a volume with height: backbone and neck of base, a query for each cell of the ablation's volume.
+bevformer_pretraining = dict(
+    bevformer_base,
+    grid=dict(point_cloud_range=range_51m, size=(128, 128, 5)),
+    img_backbone=dict(_resnet101, out_indices=(1, 2, 3), weights=imagenet_resnet101),
+    lift=dict(
+        type=DeformableLift,
+        channels=256,
+        size=(128, 128, 5),
+        num_points=2,
+        self_attention=False,
+        ffn_channels=None,
+        grad_checkpointing=True,
+    ),
 )
 bevformer_head = dict(
     type=UVTRHead,

@@ -3,13 +3,13 @@
 Hardware: 8 A100, one frame each (published setting: 8 GPUs), 84,408 iterations; neither memory nor time measured yet.
 Aims at: 44.8 NDS / 37.5 mAP on nuScenes val (published as BEVFormer-S, ResNet-101 with deformable convolutions from
 FCOS3D; no config of it was released, and users got 39.2 / 30.6, BEVFormer#53). With history, published: 51.7 / 41.6.
-Starts from ImageNet-1k; there is no other start yet.
+Starts from backbone and neck of `pretrain/ponderv2_camera_r101_bevformer_vs0p1_4xb1_12e_nuscenes`.
 """
 
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.bevformer import bevformer_base, bevformer_head, range_51m
+    from .._base_.bevformer import bevformer_base, bevformer_head, imagenet_resnet101, range_51m
     from .._base_.nuscenes import boxes_dataset, eval_loader, grid_mask, in_range, load_boxes, load_cameras, pack
     from .._base_.nuscenes import photometric, train_loader
     from .._base_.runtime import *
@@ -25,9 +25,15 @@ from ponderv2.models import SensorPreprocessor, VolumeDetector
 model = dict(
     type=VolumeDetector,
     data_preprocessor=dict(type=SensorPreprocessor),
+    init_cfg=dict(
+        checkpoint="work_dirs/ponderv2_camera_r101_bevformer_vs0p1_4xb1_12e_nuscenes/encoder.safetensors",
+        parts=("img_backbone", "img_neck"),
+    ),
     encoder=bevformer_base,
     head=bevformer_head,
 )
+# The baseline, `--scratch`: ImageNet weights of the backbone alone, as those of the pre-training.
+scratch = {"model.init_cfg": None, "model.encoder.img_backbone.weights": imagenet_resnet101}
 
 # Data
 in_51m = dict(in_range, point_cloud_range=range_51m)

@@ -2,7 +2,8 @@
 
 Hardware: 8 A100, one frame each (published setting: 8 GPUs), 84,408 iterations; neither memory nor time measured yet.
 No published row without history; with history, published: 47.9 / 37.0 NDS / mAP on nuScenes val.
-Starts from ImageNet-1k; there is no other start yet. `bevformer_static_base_r101_8xb1_24e_nuscenes` at another size.
+Starts from the backbone of `pretrain/ponderv2_camera_r101_bevformer_vs0p1_4xb1_12e_nuscenes`; its neck has one map.
+Otherwise `bevformer_static_base_r101_8xb1_24e_nuscenes` at another size.
 """
 
 from mmengine.config import read_base
@@ -13,7 +14,7 @@ with read_base():
 
 from ponderv2.datasets import MultiViewResizeCropFlipRotate
 
-model = dict(model, encoder=bevformer_small)
+model = dict(model, init_cfg=dict(model.init_cfg, parts=("img_backbone",)), encoder=bevformer_small)
 
 # Data: the smaller images are evaluated, too.
 shrink = dict(type=MultiViewResizeCropFlipRotate, resize=(0.8, 0.8))

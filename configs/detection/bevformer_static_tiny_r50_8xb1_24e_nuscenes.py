@@ -2,7 +2,8 @@
 
 Hardware: 8 A100, one frame each (published setting: 8 GPUs), 84,408 iterations; neither memory nor time measured yet.
 No published row without history; with history, published: 35.4 / 25.2 NDS / mAP on nuScenes val.
-Starts from ImageNet-1k; there is no other start yet. `bevformer_static_base_r101_8xb1_24e_nuscenes` at another size.
+Starts from ImageNet-1k: there is no pre-training of a ResNet-50 yet, and `--scratch` changes nothing. Otherwise
+`bevformer_static_base_r101_8xb1_24e_nuscenes` at another size.
 """
 
 from mmengine.config import read_base
@@ -13,7 +14,8 @@ with read_base():
 
 from ponderv2.datasets import MultiViewResizeCropFlipRotate
 
-model = dict(model, encoder=bevformer_tiny)
+model = dict(model, init_cfg=None, encoder=bevformer_tiny)
+scratch = {}
 
 # Data: the smaller images are evaluated, too.
 shrink = dict(type=MultiViewResizeCropFlipRotate, resize=(0.5, 0.5))

@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
 DETECTORS = [p for p in RECIPES if p.stem.startswith(("uvtr_", "center_"))]
 SEGMENTORS = [p for p in RECIPES if p.stem.startswith("lidarseg_")]
-# They start from image weights, not from a pre-training.
+# They start from the image backbone of a pre-training, or from image weights.
 BEVFORMERS = [p for p in RECIPES if p.stem.startswith("bevformer_")]
 PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
@@ -186,6 +186,17 @@ def test_what_a_detector_starts_from_covers_its_encoder_but_for_what_it_says_is_
         assert any(k.startswith(part) for k in own)
 
 
+@pytest.mark.parametrize("path", [p for p in BEVFORMERS if "_r50_" not in p.stem], ids=lambda p: p.stem)
+def test_bevformer_starts_from_parts_of_a_pre_training_that_cover_its_own(path):
+    config = _load(path)
+    own, start = _encoder_shapes(config), _start_of(config, path, False)
+    for part in config.model.init_cfg.parts:
+        names = {k for k in (*own, *start) if k.split(".")[0] == part}
+        assert names
+        assert {k: own.get(k) for k in names} == {k: start.get(k) for k in names}
+    assert _load(path, scratch=True).model.init_cfg is None
+
+
 def _frames(config: Config) -> dict:
     """Which key frames a recipe trains on."""
     train = config.train_dataloader.dataset
@@ -225,7 +236,11 @@ def test_pre_training_starts_from_spark_and_a_camera_baseline_from_imagenet():
             assert backbone.weights is None
             assert load_config(path, scratch=True).model.encoder.img_backbone.weights == "facebook/convnext-small-224"
         elif path in BEVFORMERS and path.parent.name == "detection":
-            assert backbone.weights == ("microsoft/resnet-50" if "_r50_" in path.stem else "microsoft/resnet-101")
+            assert backbone.weights == ("microsoft/resnet-50" if "_r50_" in path.stem else None)
+            started = load_config(path, scratch=True).model.encoder.img_backbone.weights
+            assert started == f"microsoft/resnet-{'50' if '_r50_' in path.stem else '101'}"
+        elif path in PRETRAINING and "_r101_" in path.stem:
+            assert backbone.weights == "microsoft/resnet-101"
         elif backbone is not None:
             # Detectors start from checkpoints; tiny backbones are too small for anyone's weights.
             assert backbone.get("weights") is None
