@@ -115,7 +115,15 @@ def test_recipe_builds_with_an_optimiser_whose_keys_all_match(path):
         assert any(key in name for name in names), f"{key} matches no parameter"
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def _is_variant(path: Path) -> bool:
+    """Whether a recipe stands on another one, which is written out as itself."""
+    return any("_base_" not in base.parts for base in _bases(path))
+
+
+WRITTEN = [pytest.param(p, marks=pytest.mark.slow if _is_variant(p) else (), id=p.stem) for p in RECIPES]
+
+
+@pytest.mark.parametrize("path", WRITTEN)
 def test_recipe_survives_writing_and_reading(path, tmp_path):
     config = _load(path)
     for kind, written in (("whole", config), ("resolved", resolved_recipe(config))):
