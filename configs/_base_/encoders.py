@@ -17,7 +17,7 @@ from ponderv2.encoders import (
     SimpleDepth,
     VoxelUNet,
 )
-from ponderv2.lifting import PullLift, SplatLift
+from ponderv2.lifting import DeformableLift, PullLift, SplatLift
 
 # Where the image backbone starts (docs/model_zoo.md says where the files come from): pre-training without labels, from
 # SparK; baselines from supervised ImageNet-1k, in transformers' copy of the file that the published configs name.
@@ -47,6 +47,40 @@ camera_pull_51m = dict(
     channels=128,
 )
 camera_pull_51m_finetuned = dict(camera_pull_51m, img_backbone=dict(convnext_small, weights=None), num_convs=3)
+
+# The same with the lifts of PonderV2's table 18. BEVDet and BEVDepth splat from strides 16 and 32. No config of them
+# was published; BEVDet is said to have a step of 16 pixels and 64 bins of a metre (UniPAD#9).
+_two_levels = dict(
+    camera_pull_51m,
+    img_backbone=dict(convnext_small, out_indices=(2, 3)),
+    img_neck=dict(type=FPN, in_channels=[384, 768], out_channels=128, num_outs=2),
+    neck_strides=(16, 32),
+)
+camera_bevdet_51m = dict(_two_levels, lift=dict(type=SplatLift, depth_range=(0.0, 64.0)))
+camera_bevdepth_51m = dict(
+    _two_levels,
+    depth_net=dict(type=DepthNet, in_channels=128, num_bins=118, camera_aware=True),
+    lift=dict(type=SplatLift, depth_range=(1.0, 60.0)),
+)
+# A query for every cell, one layer of attention to the images alone, two points in each of four maps.
+camera_bevformer_51m = dict(
+    camera_pull_51m,
+    depth_net=None,
+    lift=dict(
+        type=DeformableLift,
+        channels=128,
+        size=(128, 128, 5),
+        num_points=2,
+        self_attention=False,
+        ffn_channels=None,
+    ),
+)
+_finetuned_two_levels = dict(img_backbone=dict(convnext_small, out_indices=(2, 3), weights=None), num_convs=3)
+camera_bevdet_51m_finetuned = dict(camera_bevdet_51m, **_finetuned_two_levels)
+camera_bevdepth_51m_finetuned = dict(camera_bevdepth_51m, **_finetuned_two_levels, depth_loss=dict(weight=1.0))
+camera_bevformer_51m_finetuned = dict(
+    camera_bevformer_51m, img_backbone=dict(convnext_small, weights=None), num_convs=3
+)
 
 # The same in the volume of the LiDAR
 camera_pull_54m = dict(

@@ -14,6 +14,7 @@ from ponderv2.encoders import (
     SECOND3D,
     SECOND3DFPN,
     CameraEncoder,
+    DepthNet,
     FusionEncoder,
     HeightKeepingSparseEncoder,
     LidarEncoder,
@@ -21,7 +22,7 @@ from ponderv2.encoders import (
     SimpleDepth,
 )
 from ponderv2.heads import BEVCenterHead, RenderHead, UVTRHead
-from ponderv2.lifting import PullLift
+from ponderv2.lifting import DeformableLift, PullLift, SplatLift
 from ponderv2.rendering import HierarchicalSampler, VolSDFOpacity
 
 channels = 32
@@ -33,18 +34,19 @@ fine_grid = dict(point_cloud_range=point_cloud_range, size=(144, 144, 8))
 coarse_grid = dict(point_cloud_range=point_cloud_range, size=(108, 108, 8))
 
 # Encoders, on cells of 1 m
+tiny_convnext = dict(
+    type=PonderConvNeXt,
+    depths=(1, 1, 2),
+    channels=(32, 64, 128),
+    out_indices=(0, 2),
+    drop_path_rate=0.0,
+    layer_scale=0.1,
+    frozen_stages=-1,
+)
 tiny_camera_encoder = dict(
     type=CameraEncoder,
     grid=coarse_grid,
-    img_backbone=dict(
-        type=PonderConvNeXt,
-        depths=(1, 1, 2),
-        channels=(32, 64, 128),
-        out_indices=(0, 2),
-        drop_path_rate=0.0,
-        layer_scale=0.1,
-        frozen_stages=-1,
-    ),
+    img_backbone=tiny_convnext,
     img_neck=dict(type=FPN, in_channels=[32, 128], out_channels=channels, num_outs=2),
     neck_strides=(4, 16),
     depth_net=dict(type=SimpleDepth, in_channels=channels, num_bins=64),
@@ -52,6 +54,60 @@ tiny_camera_encoder = dict(
     channels=channels,
     num_convs=1,
     norm_cfg=sample_norm,
+)
+# The same with other lifts: BEVDet and BEVDepth splat from strides 8 and 16, BEVFormer asks for each cell.
+tiny_bevdet_encoder = dict(
+    tiny_camera_encoder,
+    img_backbone=dict(tiny_convnext, out_indices=(1, 2)),
+    img_neck=dict(type=FPN, in_channels=[64, 128], out_channels=channels, num_outs=2),
+    neck_strides=(8, 16),
+    lift=dict(type=SplatLift, depth_range=(0.0, 64.0)),
+)
+tiny_bevdepth_encoder = dict(
+    tiny_bevdet_encoder,
+    depth_net=dict(
+        type=DepthNet,
+        in_channels=channels,
+        num_bins=64,
+        channels=channels,
+        pyramid_channels=16,
+        num_blocks=1,
+        norm_cfg=dict(type="GN", num_groups=8),
+        camera_aware=True,
+    ),
+)
+tiny_bevformer_encoder = dict(
+    tiny_camera_encoder,
+    depth_net=None,
+    lift=dict(
+        type=DeformableLift,
+        channels=channels,
+        size=(108, 108, 8),
+        num_levels=2,
+        num_heads=4,
+        num_points=2,
+        self_attention=False,
+        ffn_channels=None,
+    ),
+)
+# BEVFormer without history: two layers of pillars of 2 m
+tiny_bevformer_detector = dict(
+    tiny_camera_encoder,
+    grid=dict(point_cloud_range=point_cloud_range, size=(54, 54, 1)),
+    img_neck=dict(type=FPN, in_channels=[32, 128], out_channels=64, num_outs=2),
+    depth_net=None,
+    lift=dict(
+        type=DeformableLift,
+        channels=64,
+        size=(54, 54, 1),
+        reference_heights=(1 / 16, 17 / 48, 31 / 48, 15 / 16),
+        num_layers=2,
+        num_levels=2,
+        num_points=8,
+        ffn_channels=128,
+    ),
+    channels=64,
+    num_convs=0,
 )
 tiny_lidar_encoder = dict(
     type=LidarEncoder,
@@ -92,6 +148,15 @@ tiny_camera_render_head = dict(tiny_lidar_render_head, opacity=dict(type=VolSDFO
 # has it learns much more slowly. Not all tiny encoders end with a normed convolution, as published ones do.
 tiny_detection_head = dict(
     type=UVTRHead, in_channels=channels, channels=128, num_classes=10, num_queries=200, num_layers=3, volume_norm=True
+)
+tiny_bevformer_head = dict(
+    type=UVTRHead,
+    in_channels=64,
+    num_classes=10,
+    num_queries=200,
+    num_layers=3,
+    cross_attention="deformable",
+    code_weights=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.2, 0.2),
 )
 # CenterPoint's. All classes share the branches, which cost six times as much in the published groups, and the loss is
 # divided by all boxes of a frame: of some groups a frame has none. Cells are wider than people, and the one beside a

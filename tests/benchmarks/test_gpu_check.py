@@ -87,6 +87,7 @@ def test_parts_go_from_right_to_fast_and_take_every_recipe_that_is_trained(repos
 def test_every_file_with_a_gpu_test_has_a_level(repository):
     files = gpu_tests.marked_files()
     assert "tests/lifting/test_splat.py" in files["torch"]
+    assert "tests/lifting/test_deformable.py" in files["mmcv"]
     assert "tests/compat/test_spconv_cpu.py" in files["spconv"]
     assert "tests/models/test_host_synchronizations.py" in files["mmcv"]
     marked = [p for p in (repository / "tests").rglob("test_*.py") if "pytest.mark.gpu" in p.read_text()]

@@ -9,6 +9,8 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from ponderv2.checkpoints import export_encoder, load_encoder_weights, read_encoder_weights
+from ponderv2.errors import UserError
+from ponderv2.lifting import DeformableLift
 from ponderv2.models import VolumeDetector
 from ponderv2.registry import MODELS
 from tests.factories.camera_models import model_config
@@ -76,6 +78,26 @@ def test_a_part_that_does_not_exist_cannot_start_new(pretrained):
         load_encoder_weights(_Detector(_encoder()), folder / "iter_1.pth", new=("view_trans",))
 
 
+def test_image_backbone_and_neck_alone_go_to_an_encoder_with_another_lift(pretrained):
+    source, folder = pretrained
+    lift = dict(type=DeformableLift, channels=8, size=(24, 24, 1), num_levels=2, num_heads=2)
+    grid = dict(model_config()["encoder"]["grid"], size=(24, 24, 1))
+    detector = _Detector(_encoder(depth_net=None, lift=lift, grid=grid))
+    before = {k: v.clone() for k, v in detector.encoder.state_dict().items()}
+    taken = ("img_backbone", "img_neck")
+    load_encoder_weights(detector, folder / "encoder.safetensors", parts=taken)
+    for name, value in detector.encoder.state_dict().items():
+        expected = source.encoder.state_dict() if name.split(".")[0] in taken else before
+        assert torch.equal(value, expected[name]), name
+    for parts, new, match in (
+        (("lift",), (), "the file has no part 'lift', only depth_net, img_backbone, img_neck, input_proj"),
+        (("img_back",), (), "the encoder has no part 'img_back', only"),
+        (taken, ("lift",), "does not go with parts"),
+    ):
+        with pytest.raises(UserError, match=match):
+            load_encoder_weights(detector, folder / "encoder.safetensors", new=new, parts=parts)
+
+
 def test_another_encoder_is_refused_with_the_first_key_that_differs(pretrained):
     _, folder = pretrained
     wider = model_config()["encoder"]
@@ -108,5 +130,5 @@ def test_a_detector_loads_its_encoder_when_its_weights_are_initialized(pretraine
 
 def test_init_cfg_names_the_keys_it_does_not_know():
     model = model_config()
-    with pytest.raises(ValueError, match="checkpoint, new and head, got"):
+    with pytest.raises(ValueError, match="checkpoint, new, parts and head, got"):
         VolumeDetector(model["encoder"], head=dict(type=L1Loss), init_cfg=dict(type="Pretrained", path="a"))

@@ -16,7 +16,7 @@ from ponderv2.checkpoints import export_encoder, read_header
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PackSensorInputs, PonderNuScenesDataset
 from ponderv2.encoders import DepthNet
 from ponderv2.engine import load_config
-from ponderv2.lifting import SplatLift
+from ponderv2.lifting import DeformableLift, SplatLift
 from ponderv2.registry import DATASETS, MODELS
 from tests.factories.camera_models import model_config
 from tests.factories.keyframe import INFO_NAME
@@ -43,16 +43,26 @@ for path in sorted(Path("encoders").iterdir()):
 def _splat_model_config() -> dict:
     model = model_config()
     model["encoder"] |= dict(
-        depth_net=dict(type=DepthNet, in_channels=8, num_bins=16, channels=8, pyramid_channels=8, num_blocks=1),
+        depth_net=dict(
+            type=DepthNet, in_channels=8, num_bins=16, channels=8, pyramid_channels=8, num_blocks=1, camera_aware=True
+        ),
         lift=dict(type=SplatLift, depth_range=(1.0, 32.0)),
         num_convs=1,
     )
     return model
 
 
+def _deformable_model_config() -> dict:
+    model = model_config()
+    lift = dict(type=DeformableLift, channels=8, size=(24, 24, 4), num_levels=2, num_heads=2, num_points=2)
+    model["encoder"] |= dict(depth_net=None, lift=lift)
+    return model
+
+
 MODELS_TO_EXPORT = {
     "camera": model_config,
     "camera_splat": _splat_model_config,
+    "camera_deformable": _deformable_model_config,
     "lidar": lidar_model_config,
     "lidar_unet": lambda: lidar_model_config(unet_encoder_config()),
     "fusion": fusion_model_config,

@@ -16,6 +16,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
 DETECTORS = [p for p in RECIPES if p.stem.startswith(("uvtr_", "center_"))]
 SEGMENTORS = [p for p in RECIPES if p.stem.startswith("lidarseg_")]
+# They start from the image backbone of a pre-training, or from image weights.
+BEVFORMERS = [p for p in RECIPES if p.stem.startswith("bevformer_")]
 PRETRAINING = [p for p in RECIPES if p.stem.startswith("ponderv2_")]
 
 
@@ -30,7 +32,7 @@ def _build(config: dict) -> nn.Module:
 
 
 def test_every_recipe_is_one_of_pre_training_detection_or_segmentation():
-    assert set(DETECTORS) | set(SEGMENTORS) | set(PRETRAINING) == set(RECIPES)
+    assert set(DETECTORS) | set(BEVFORMERS) | set(SEGMENTORS) | set(PRETRAINING) == set(RECIPES)
     assert len([p for p in SEGMENTORS if p.parent.name == "segmentation"]) >= 9
     assert len([p for p in PRETRAINING if p.parent.name == "pretrain"]) >= 6
     assert len([p for p in DETECTORS if p.parent.name == "detection"]) >= 9
@@ -113,7 +115,15 @@ def test_recipe_builds_with_an_optimiser_whose_keys_all_match(path):
         assert any(key in name for name in names), f"{key} matches no parameter"
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def _is_variant(path: Path) -> bool:
+    """Whether a recipe stands on another one, which is written out as itself."""
+    return any("_base_" not in base.parts for base in _bases(path))
+
+
+WRITTEN = [pytest.param(p, marks=pytest.mark.slow if _is_variant(p) else (), id=p.stem) for p in RECIPES]
+
+
+@pytest.mark.parametrize("path", WRITTEN)
 def test_recipe_survives_writing_and_reading(path, tmp_path):
     config = _load(path)
     for kind, written in (("whole", config), ("resolved", resolved_recipe(config))):
@@ -184,6 +194,17 @@ def test_what_a_detector_starts_from_covers_its_encoder_but_for_what_it_says_is_
         assert any(k.startswith(part) for k in own)
 
 
+@pytest.mark.parametrize("path", [p for p in BEVFORMERS if "_r50_" not in p.stem], ids=lambda p: p.stem)
+def test_bevformer_starts_from_parts_of_a_pre_training_that_cover_its_own(path):
+    config = _load(path)
+    own, start = _encoder_shapes(config), _start_of(config, path, False)
+    for part in config.model.init_cfg.parts:
+        names = {k for k in (*own, *start) if k.split(".")[0] == part}
+        assert names
+        assert {k: own.get(k) for k in names} == {k: start.get(k) for k in names}
+    assert _load(path, scratch=True).model.init_cfg is None
+
+
 def _frames(config: Config) -> dict:
     """Which key frames a recipe trains on."""
     train = config.train_dataloader.dataset
@@ -222,6 +243,12 @@ def test_pre_training_starts_from_spark_and_a_camera_baseline_from_imagenet():
         elif "camera_convnext" in path.stem:
             assert backbone.weights is None
             assert load_config(path, scratch=True).model.encoder.img_backbone.weights == "facebook/convnext-small-224"
+        elif path in BEVFORMERS and path.parent.name == "detection":
+            assert backbone.weights == ("microsoft/resnet-50" if "_r50_" in path.stem else None)
+            started = load_config(path, scratch=True).model.encoder.img_backbone.weights
+            assert started == f"microsoft/resnet-{'50' if '_r50_' in path.stem else '101'}"
+        elif path in PRETRAINING and "_r101_" in path.stem:
+            assert backbone.weights == "microsoft/resnet-101"
         elif backbone is not None:
             # Detectors start from checkpoints; tiny backbones are too small for anyone's weights.
             assert backbone.get("weights") is None
@@ -277,7 +304,18 @@ def test_a_center_head_lies_on_the_grid_of_its_encoder(path):
     assert config.model.head.grid == config.model.encoder.grid
 
 
-@pytest.mark.parametrize("path", DETECTORS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_deformable_lift_has_a_query_for_each_cell_and_an_embedding_for_each_map(path):
+    encoder = _load(path).model.encoder
+    encoder = encoder.get("camera", encoder)
+    if "size" not in encoder.get("lift", {}):
+        return
+    assert encoder.lift.size == encoder.grid.size
+    assert encoder.lift.get("num_levels", 4) == len(encoder.neck_strides)
+    assert encoder.lift.channels == encoder.channels
+
+
+@pytest.mark.parametrize("path", DETECTORS + BEVFORMERS, ids=lambda p: p.stem)
 def test_a_detector_drops_boxes_outside_its_volume_and_is_scored_on_other_frames(path):
     config = _load(path)
     encoder = config.model.encoder

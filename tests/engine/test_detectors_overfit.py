@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STEPS = {"uvtr_camera": 400, "uvtr_lidar": 300, "uvtr_fusion": 300, "center_camera": 300, "center_lidar": 200}
+STEPS |= {"bevformer_camera": 400, "center_camera_bevdet": 300, "center_camera_bevformer": 300}
 
 
 @pytest.fixture(scope="module")

@@ -97,11 +97,13 @@ def test_the_order_of_cameras_does_not_matter():
     torch.testing.assert_close(swapped, PullLift((0.0, 8.0))(features, depths, STRIDES, rig, GRID))
 
 
-def test_a_batch_of_two_is_two_batches_of_one():
+def test_a_batch_of_two_calibrations_is_two_batches_of_one():
+    rigs = [small_rig(turn=0.31), small_rig(turn=-0.8, center=(1.0, 0.2, 0.1), size=(48, 80))]
+    fields = {k: torch.cat([getattr(r, k) for r in rigs]) for k in vars(rigs[0]) if k != "padded_size"}
     (features, depths), lift = _float32(_maps(batch=2)), PullLift((0.0, 8.0))
-    both = lift(features, depths, STRIDES, small_rig(batch=2), GRID)
-    for b in range(2):
-        one = lift([f[b : b + 1] for f in features], [d[b : b + 1] for d in depths], STRIDES, small_rig(), GRID)
+    both = lift(features, depths, STRIDES, CameraRig(**fields, padded_size=PADDED), GRID)
+    for b, rig in enumerate(rigs):
+        one = lift([f[b : b + 1] for f in features], [d[b : b + 1] for d in depths], STRIDES, rig, GRID)
         torch.testing.assert_close(both[b : b + 1], one)
 
 

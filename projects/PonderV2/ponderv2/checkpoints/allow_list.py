@@ -19,7 +19,7 @@ PARTS: dict[str, dict[str, str]] = {
     "img_backbone": {"PonderConvNeXt": _ENCODERS, "PonderResNet": _ENCODERS},
     "img_neck": {"FPN": "mmdet.models.necks"},
     "depth_net": {"SimpleDepth": _ENCODERS, "DepthNet": _ENCODERS},
-    "lift": {"PullLift": "ponderv2.lifting", "SplatLift": "ponderv2.lifting"},
+    "lift": dict.fromkeys(("PullLift", "SplatLift", "DeformableLift"), "ponderv2.lifting"),
     "pts_middle_encoder": {"HeightKeepingSparseEncoder": _ENCODERS, "VoxelUNet": _ENCODERS, "VoxelMinkUNet": _ENCODERS},
     "pts_backbone": {"SECOND3D": _ENCODERS},
     "pts_neck": {"SECOND3DFPN": _ENCODERS},
@@ -64,7 +64,7 @@ The first two name weights to start from, which a file with weights does not nee
 the network; the last one changes no number.
 """
 
-COUNTS = frozenset({"blocks", "depths", "num_blocks", "num_convs", "num_outs"})
+COUNTS = frozenset({"blocks", "depths", "num_blocks", "num_convs", "num_layers", "num_outs"})
 """Settings that say how many layers are built. No tensor's shape bounds them before they are built."""
 
 MAX_COUNT = 64

@@ -16,7 +16,9 @@ from .encoder_file import read_encoder_weights
 PREFIX = "encoder."
 
 
-def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] = ()) -> None:
+def load_encoder_weights(
+    model: nn.Module, path: Path | str, new: Sequence[str] = (), parts: Sequence[str] | None = None
+) -> None:
     """Load the encoder of a checkpoint into `model.encoder`, and log which part of it the checkpoint covers.
 
     Args:
@@ -24,12 +26,19 @@ def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] 
         path: an exported `encoder.safetensors`, or a checkpoint or work dir of any model with an encoder.
         new: parts of the encoder that may be missing and then start new, as `("convs",)` for the convolutions that
             published fine-tuning puts after the lift.
+        parts: parts that are taken, as `("img_backbone", "img_neck")` for another view transform; the others start new,
+            and what else the file has is left out. None takes all.
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: the file's encoder does not cover this one; nothing is loaded then.
+        UserError: the file's encoder does not cover this one, or the parts of it that are taken; nothing is loaded
+            then.
     """
     weights = read_encoder_weights(Path(path))
+    if parts is not None:
+        if new:
+            raise UserError(f"new: {tuple(new)} does not go with parts, which say what does not start new")
+        weights, new = _of_parts(model.encoder, weights, tuple(parts))
     table, wrong = compare_encoder(model, weights, new)
     console = Console(width=100)
     with console.capture() as capture:
@@ -38,6 +47,18 @@ def load_encoder_weights(model: nn.Module, path: Path | str, new: Sequence[str] 
     if wrong:
         raise UserError(f"{path} does not cover this model's encoder, nothing was loaded: " + "; ".join(wrong))
     model.load_state_dict({PREFIX + k: v for k, v in weights.items()}, strict=False)
+
+
+def _of_parts(
+    encoder: nn.Module, weights: Mapping[str, Tensor], parts: tuple[str, ...]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the weights of some parts, and the names of the other parts of the encoder."""
+    own, given = ({name.split(".")[0] for name in names} for names in (encoder.state_dict(), weights))
+    for part in parts:
+        for known, where in ((own, "the encoder has"), (given, "the file has")):
+            if part not in known:
+                raise UserError(f"parts: {where} no part {part!r}, only {', '.join(sorted(known))}")
+    return {k: v for k, v in weights.items() if k.split(".")[0] in parts}, sorted(own - set(parts))
 
 
 def compare_encoder(

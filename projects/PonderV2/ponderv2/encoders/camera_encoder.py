@@ -25,7 +25,8 @@ class CameraEncoder(BaseModule):
             centered.
         img_neck: config of a module that turns these maps into maps with `channels` channels, such as mmdet's FPN.
         neck_strides: width of a cell of each map of the neck, pixels.
-        depth_net: config of a module that turns maps into depth probabilities.
+        depth_net: config of a module that turns maps, and the rig where it is aware of the cameras, into depth
+            probabilities; None for a lift that does not read depths.
         lift: config of a module that turns maps and depth probabilities into a volume.
         channels: channels of the volume.
         num_convs: number of 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
@@ -40,6 +41,7 @@ class CameraEncoder(BaseModule):
     Raises:
         ValueError: when `neck_offsets` are not as many as `neck_strides`, not given and not to be found, or given for a
             grid with the published placement.
+        UserError: when there is a depth network that the lift does not read, or none that it reads.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class CameraEncoder(BaseModule):
         img_backbone: dict,
         img_neck: dict,
         neck_strides: tuple[int, ...],
-        depth_net: dict,
+        depth_net: dict | None,
         lift: dict,
         channels: int,
         num_convs: int = 0,
@@ -64,8 +66,13 @@ class CameraEncoder(BaseModule):
         self.img_neck = MODELS.build(img_neck)
         self.neck_offsets = self._offsets(neck_offsets)
         self.input_proj = nn.Conv2d(channels, channels, 1)
-        self.depth_net = MODELS.build(depth_net)
+        self.depth_net = None if depth_net is None else MODELS.build(depth_net)
         self.lift = MODELS.build(lift)
+        if self.lift.reads_depths != (depth_net is not None):
+            wanted = "a depth network" if self.lift.reads_depths else "None, because it does not read depths"
+            raise UserError(f"depth_net: {type(self.lift).__name__} wants {wanted}")
+        if depth_loss is not None and depth_net is None:
+            raise UserError(f"depth_loss: {type(self.lift).__name__} has no depths to supervise; expected None")
         self.channels = channels
         self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
         self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss, grid=self.grid)
@@ -82,8 +89,9 @@ class CameraEncoder(BaseModule):
                 map a stride.
         """
         maps = self.image_maps(batch, masking)
-        shape = maps[0].shape[:2]
-        depths = [self.depth_net(m.flatten(0, 1)).unflatten(0, shape) for m in maps]
+        shape, depths = maps[0].shape[:2], None
+        if self.depth_net is not None:
+            depths = [self.depth_net(m.flatten(0, 1), batch.rig).unflatten(0, shape) for m in maps]
         losses = {}
         if self.depth_loss is not None and self.training:
             # Another name than that of the rendered depth.

@@ -30,6 +30,8 @@ class PullLift(nn.Module):
             twice are twice as large.
     """
 
+    reads_depths = True
+
     def __init__(self, depth_range: tuple[float, float] = (0.0, 64.0), average_hits: bool = False) -> None:
         super().__init__()
         self.depth_range = tuple(depth_range)
@@ -250,7 +252,16 @@ def _corners(pairs: Pairs, size: tuple[int, int], places: MapCells) -> tuple[Int
 
 
 def pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: Float[Tensor, "bn v"]) -> Pairs:
-    """Put the cells that each view sees side by side. The largest number of them is all that the host waits for."""
+    """Put the cells that each view sees side by side."""
+    cell, valid = seen_cells(seen)
+    return Pairs(cell, pixels.gather(1, cell[..., None].expand(-1, -1, 2)), depth.gather(1, cell), valid)
+
+
+def seen_cells(seen: Bool[Tensor, "bn v"]) -> tuple[Int[Tensor, "bn p"], Bool[Tensor, "bn p"]]:
+    """Return the cells that each view sees, and which entries are valid: views with fewer are filled up with cell 0.
+
+    The largest number of them is all that the host waits for.
+    """
     views, cells = seen.shape
     counts = seen.sum(dim=1)
     # At least one entry, so that a sample no camera of which sees a cell is nothing special.
@@ -259,5 +270,4 @@ def pair_up(seen: Bool[Tensor, "bn v"], pixels: Float[Tensor, "bn v 2"], depth: 
     place = (seen.cumsum(dim=1) - 1).where(seen, most)
     padded = place.new_zeros(views, most + 1)
     padded = padded.scatter_(1, place, torch.arange(cells, device=seen.device).expand(views, -1))[:, :most]
-    valid = torch.arange(most, device=seen.device) < counts[:, None]
-    return Pairs(padded, pixels.gather(1, padded[..., None].expand(-1, -1, 2)), depth.gather(1, padded), valid)
+    return padded, torch.arange(most, device=seen.device) < counts[:, None]

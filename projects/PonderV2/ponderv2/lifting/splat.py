@@ -31,6 +31,8 @@ class SplatLift(nn.Module):
         ValueError: when the range is empty or starts behind the camera.
     """
 
+    reads_depths = True
+
     def __init__(self, depth_range: tuple[float, float] = (1.0, 60.0), average_hits: bool = False) -> None:
         super().__init__()
         low, high = depth_range

@@ -21,8 +21,9 @@ class FinetunedModel(BaseModel):
         encoder: config of an encoder, which turns a `SensorBatch` into an `EncoderOutput`.
         head: config of the head.
         data_preprocessor: config of the preprocessor.
-        init_cfg: `dict(checkpoint=..., new=(...))`, the weights that the encoder starts from, see
-            `load_encoder_weights`. None trains from scratch, with an image backbone's own weights if it has any.
+        init_cfg: `dict(checkpoint=..., new=(...))` or `dict(checkpoint=..., parts=(...))`, the weights that the encoder
+            or parts of it start from, see `load_encoder_weights`. None trains from scratch, with an image backbone's
+            own weights if it has any.
         freeze_encoder: whether the encoder keeps its weights, and the running statistics of its norms.
         trained_parts: parts of a frozen encoder that are trained all the same, by what their names begin with.
 
@@ -41,8 +42,10 @@ class FinetunedModel(BaseModel):
         trained_parts: Sequence[str] = (),
     ) -> None:
         name = type(self).__name__
-        if init_cfg is not None and not {"checkpoint"} <= set(init_cfg) <= {"checkpoint", "new", "head"}:
-            raise ValueError(f"{name}: init_cfg: expected the keys checkpoint, new and head, got {sorted(init_cfg)}")
+        if init_cfg is not None and not {"checkpoint"} <= set(init_cfg) <= {"checkpoint", "new", "parts", "head"}:
+            raise ValueError(
+                f"{name}: init_cfg: expected the keys checkpoint, new, parts and head, got {sorted(init_cfg)}"
+            )
         if trained_parts and not freeze_encoder:
             raise UserError(f"{name}: trained_parts={tuple(trained_parts)} needs freeze_encoder=True")
         super().__init__(data_preprocessor)
@@ -124,7 +127,8 @@ class FinetunedModel(BaseModel):
         super().init_weights()
         if self.pretrained is not None:
             try:
-                load_encoder_weights(self, self.pretrained["checkpoint"], self.pretrained.get("new", ()))
+                taken = self.pretrained.get("new", ()), self.pretrained.get("parts")
+                load_encoder_weights(self, self.pretrained["checkpoint"], *taken)
                 if self.pretrained.get("head", False):
                     self._load_head(self.pretrained["checkpoint"])
             except FileNotFoundError as error:

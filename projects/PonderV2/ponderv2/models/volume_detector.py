@@ -22,8 +22,8 @@ class VolumeDetector(FinetunedModel):
             those of pre-training.
         head: config of a `UVTRHead` or a `BEVCenterHead`.
         data_preprocessor: config of the preprocessor.
-        init_cfg: `dict(checkpoint=..., new=(...), head=False)`, the weights that the encoder starts from, see
-            `load_encoder_weights`, and whether the head starts from them as well, which is published for fusion
+        init_cfg: `dict(checkpoint=..., new=(...), parts=None, head=False)`, the weights that the encoder starts from,
+            see `load_encoder_weights`, and whether the head starts from them as well, which is published for fusion
             detectors (tools/merge_checkpoints.py takes it from the LiDAR detector). None trains from scratch, with an
             image backbone's own weights if it has any.
         freeze_encoder: whether the head is trained alone; the encoder then also keeps the running statistics of its

@@ -9,6 +9,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
+from ponderv2.structures import CameraRig
+
+from .camera_gate import CameraGate
 
 
 @MODELS.register_module()
@@ -24,8 +27,8 @@ class SimpleDepth(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, num_bins, 1)
 
-    def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        """Compute the probabilities of the depth bins, which sum to 1."""
+    def forward(self, features: Float[Tensor, "n c h w"], rig: CameraRig | None = None) -> Float[Tensor, "n d h w"]:
+        """Compute the probabilities of the depth bins, which sum to 1; the rig is not used."""
         return self.conv(features).softmax(dim=1)
 
 
@@ -34,7 +37,7 @@ class DepthNet(BaseModule):
     """Predicts depth with a wide receptive field, as in UniPAD's final models ("ComplexDepth", after BEVDepth).
 
     It applies a 3×3 convolution, residual blocks, atrous spatial pyramid pooling, a 1×1 convolution to the bins and a
-    softmax. Unlike BEVDepth's network it does not get the intrinsics.
+    softmax. Unlike BEVDepth's network it does not get the intrinsics, unless it is `camera_aware`.
 
     Args:
         in_channels: channels of the feature map.
@@ -45,6 +48,8 @@ class DepthNet(BaseModule):
         num_blocks: number of residual blocks, published 3.
         dropout: rate of the dropout after the pyramid, published 0.5.
         norm_cfg: config of all norms, in mmcv's terms; published BN.
+        camera_aware: whether calibration and augmentation of the camera weight the channels before the blocks, see
+            `CameraGate`; published by BEVDepth, and not by UniPAD.
     """
 
     def __init__(
@@ -57,19 +62,32 @@ class DepthNet(BaseModule):
         num_blocks: int = 3,
         dropout: float = 0.5,
         norm_cfg: dict | None = None,
+        camera_aware: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         norm_cfg = norm_cfg or dict(type="BN")
+        self.camera_gate = CameraGate(channels) if camera_aware else None
         self.reduce = ConvModule(in_channels, channels, 3, padding=1, norm_cfg=norm_cfg)
         self.blocks = nn.Sequential(*(BasicBlock(channels, channels, norm_cfg=norm_cfg) for _ in range(num_blocks)))
         self.pyramid = AtrousPyramid(channels, pyramid_channels, channels, dilations, norm_cfg)
         self.dropout = nn.Dropout(dropout)
         self.bins = nn.Conv2d(channels, num_bins, 1)
 
-    def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        """Compute the probabilities of the depth bins, which sum to 1."""
-        features = self.dropout(self.pyramid(self.blocks(self.reduce(features))))
+    def forward(self, features: Float[Tensor, "n c h w"], rig: CameraRig | None = None) -> Float[Tensor, "n d h w"]:
+        """Compute the probabilities of the depth bins, which sum to 1.
+
+        Args:
+            features: maps of all cameras, sample by sample.
+            rig: cameras of the batch; a network that is not camera-aware does not use it.
+
+        Raises:
+            ValueError: when the network is camera-aware, and there is no rig of as many cameras as maps.
+        """
+        features = self.reduce(features)
+        if self.camera_gate is not None:
+            features = self.camera_gate(features, rig)
+        features = self.dropout(self.pyramid(self.blocks(features)))
         return self.bins(features).softmax(dim=1)
 
 

@@ -16,6 +16,7 @@ from ponderv2.shapes import Bool, Float
 from ponderv2.structures import FeatureVolume
 
 from .box_code import CENTER, CODE_SIZE
+from .deformable_layer import DeformableDecoderLayer
 
 # References are kept off the ends of the range, where the sigmoid has no slope: logits of 1e-5 and 1 - 1e-5.
 REFERENCE_EPS = 1e-5
@@ -59,6 +60,11 @@ class UVTRDecoder(nn.Module):
         ffn_channels: hidden channels of the feed-forward nets; published 512.
         dropout: probability of dropout; published 0.1.
         with_iou: whether each layer has a third branch, which predicts the overlap of its box with the true one.
+        cross_attention: "sample" reads the volume at one point, as UVTR does; "deformable" around it, in a volume of
+            one cell in height, as BEVFormer does.
+
+    Raises:
+        ValueError: when `cross_attention` is neither, or the volume has other channels than deformable attention.
     """
 
     def __init__(
@@ -71,10 +77,15 @@ class UVTRDecoder(nn.Module):
         ffn_channels: int = 512,
         dropout: float = 0.1,
         with_iou: bool = False,
+        cross_attention: str = "sample",
     ) -> None:
         super().__init__()
+        kinds = {"sample": UVTRDecoderLayer, "deformable": DeformableDecoderLayer}
+        if cross_attention not in kinds:
+            raise ValueError(f"cross_attention: expected 'sample' or 'deformable', got {cross_attention!r}")
+        layer = kinds[cross_attention]
         self.layers = nn.ModuleList(
-            UVTRDecoderLayer(in_channels, channels, num_heads, ffn_channels, dropout) for _ in range(num_layers)
+            layer(in_channels, channels, num_heads, ffn_channels, dropout) for _ in range(num_layers)
         )
         self.cls_branches = nn.ModuleList(_branch(channels, num_classes, nn.LayerNorm) for _ in range(num_layers))
         for branch in self.cls_branches:

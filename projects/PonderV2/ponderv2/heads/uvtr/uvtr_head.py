@@ -33,6 +33,9 @@ class UVTRHead(BaseModule):
     `code_weights=(2, 2, 1, 1, 1, 1, 1, 1, 0.2, 0.2)`. LiDAR and fusion add `decoding=dict(use_iou=True)`, and some of
     their published configs `nms=dict(barrier=0.2, motorcycle=0.2, traffic_cone=0.2)` in `decoding`.
 
+    BEVFormer's head is `cross_attention="deformable"` with `code_weights=(1, 1, 1, 1, 1, 1, 1, 1, 0.2, 0.2)`, on a
+    volume of one cell in height.
+
     The head computes in float32 under autocast, too. References are fractions of the range of the volume's grid.
 
     Args:
@@ -44,6 +47,7 @@ class UVTRHead(BaseModule):
         num_heads: heads of its self-attention.
         ffn_channels: hidden channels of its feed-forward nets.
         dropout: probability of its dropout.
+        cross_attention: how its layers read the volume, "sample" or "deformable", see `UVTRDecoder`.
         volume_norm: whether every channel of the volume gets mean 0 and variance 1 over its cells before it is read,
             without learned weights. It is meant for encoders that end without a norm, such as a pull lift with
             `num_convs=0`: their features may be twenty times smaller than the queries, which then learn to do without
@@ -72,6 +76,7 @@ class UVTRHead(BaseModule):
         num_heads: int = 8,
         ffn_channels: int = 512,
         dropout: float = 0.1,
+        cross_attention: str = "sample",
         volume_norm: bool = False,
         query_init: str = "embedding",
         denoising: dict | None = None,
@@ -102,7 +107,15 @@ class UVTRHead(BaseModule):
         queries = EmbeddedQueries if query_init == "embedding" else ReferenceQueries
         self.queries = queries(num_queries, channels)
         self.decoder = UVTRDecoder(
-            in_channels, channels, num_classes, num_layers, num_heads, ffn_channels, dropout, with_iou=iou_weight > 0
+            in_channels,
+            channels,
+            num_classes,
+            num_layers,
+            num_heads,
+            ffn_channels,
+            dropout,
+            with_iou=iou_weight > 0,
+            cross_attention=cross_attention,
         )
         self.denoising = None if denoising is None else Denoising(**denoising)
         self.losses = DetectionLoss(cls_weight, bbox_weight, iou_weight, code_weights)

@@ -1,0 +1,63 @@
+"""The tiny recipes of the lifts of BEVDet, BEVDepth and BEVFormer take a real step, on small grids and images."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+
+from ponderv2.engine import load_config
+from ponderv2.registry import DATASETS, MODELS
+
+TINY = Path(__file__).parents[2] / "configs" / "tiny"
+LIFTS = ("bevdet", "bevdepth", "bevformer")
+# Their first step cannot move positions: these choose offsets and weights alone, by layers that start at zero.
+AT_FIRST_IDLE = ("encoder.lift.position.",)
+
+
+def _small(recipe: str, root: Path) -> tuple[torch.nn.Module, dict]:
+    """The model of a recipe in training mode, without weights to start from, and a batch of two frames."""
+    config = load_config(TINY / f"{recipe}_synthetic.py", root)
+    model = config.model
+    size = (20, 20, 1 if recipe == "bevformer_camera" else 4)
+    model.encoder.grid.size = size
+    if "size" in model.encoder.lift:
+        model.encoder.lift.size = size
+    if "grid" in model.head:
+        model.head.grid.size = size
+    if "init_cfg" in model:
+        model.init_cfg = None
+    model = MODELS.build(model)
+    model.init_weights()
+    frames = DATASETS.build(config.train_dataloader.dataset)
+    return model.train(), model.data_preprocessor(pseudo_collate([frames[0], frames[1]]), True)
+
+
+def _silent(model: torch.nn.Module, batch: dict) -> tuple[dict, list[str]]:
+    losses = model(**batch, mode="loss")
+    model.parse_losses(losses)[0].backward()
+    trained = {n: p.grad for n, p in model.named_parameters() if p.requires_grad}
+    assert all(grad is None or grad.isfinite().all() for grad in trained.values())
+    return losses, [n for n, grad in trained.items() if grad is None or not grad.abs().sum() > 0]
+
+
+@pytest.mark.parametrize("lift", LIFTS)
+def test_pre_training_reaches_every_parameter_of_the_encoder(lift, streets):
+    losses, silent = _silent(*_small(f"ponderv2_camera_{lift}", streets))
+    assert "loss_lift_depth" not in losses
+    assert [name for name in silent if name.startswith("encoder.")] == []
+
+
+@pytest.mark.parametrize("lift", LIFTS)
+def test_fine_tuning_reaches_every_parameter_and_depths_are_supervised_for_bevdepth_alone(lift, streets):
+    losses, silent = _silent(*_small(f"center_camera_{lift}", streets))
+    assert ("loss_lift_depth" in losses) == (lift == "bevdepth")
+    assert silent == []
+
+
+def test_bevformer_without_history_trains_and_predicts(streets):
+    model, batch = _small("bevformer_camera", streets)
+    _, silent = _silent(model, batch)
+    assert [name for name in silent if name.startswith("encoder.") and not name.startswith(AT_FIRST_IDLE)] == []
+    predicted = model.eval()(**batch, mode="predict")
+    assert [len(sample.pred_instances_3d.scores_3d) > 0 for sample in predicted] == [True, True]
