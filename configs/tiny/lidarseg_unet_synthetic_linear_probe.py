@@ -17,5 +17,5 @@ train_dataloader = dict(train_dataloader, dataset=unaugmented)
 
 # Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
 max_iters = 800
-param_scheduler = [dict(type=OneCycleLR, eta_max=4e-3, total_steps=max_iters, pct_start=0.15, by_epoch=False)]
+param_scheduler = [dict(type=OneCycleLR, eta_max=4e-2, total_steps=max_iters, pct_start=0.15, by_epoch=False)]
 train_cfg = dict(type=IterBasedTrainLoop, max_iters=max_iters, val_interval=max_iters)
