@@ -107,7 +107,7 @@ def test_its_commands_are_understood(card, repository, tmp_path, monkeypatch):
     (tmp_path / "work_dirs" / "mine").mkdir(parents=True)
     (tmp_path / "configs").symlink_to(repository / "configs")
     commands = [line for block in re.findall(r"```bash\n(.*?)```", card, re.DOTALL) for line in block.splitlines()]
-    assert len(commands) == 7
+    assert len(commands) == 8
     for line in commands:
         python, tool, *words = shlex.split(line)
         assert python == ".venv/bin/python"
