@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from ponderv2.checkpoints import checkpoint_to_resume
 from ponderv2.command_line.run_tool import USER
 from ponderv2.datasets.prepare.atomic_files import write_atomically
 from ponderv2.engine.hooks.progress import last_progress
@@ -80,7 +81,7 @@ class Job:
 
     def resumes(self) -> bool:
         """Tell whether an interrupted training left a checkpoint to resume from."""
-        return (self.folder / "last_checkpoint").is_file()
+        return checkpoint_to_resume(self.folder) is not None
 
 
 def differences(found: dict, expected: dict) -> str:

@@ -14,7 +14,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2 import compat
-from ponderv2.checkpoints import check_covering, resolve_checkpoint
+from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
@@ -277,7 +277,13 @@ def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:
             f"--resume: {work_dir} has no last_checkpoint to go on from; name a checkpoint, or leave out --resume to "
             "start anew"
         )
-    return resolve_checkpoint(work_dir)
+    found = checkpoint_to_resume(work_dir)
+    if found is None:
+        raise UserError(f"--resume: {work_dir} has no whole checkpoint to go on from; leave out --resume to start anew")
+    named = Path((work_dir / "last_checkpoint").read_text().strip()).name
+    if named != found.name and _is_first_rank():
+        print(f"{work_dir}/last_checkpoint names {named or 'nothing'}, which does not exist: goes on from {found.name}")
+    return found
 
 
 def _model(runner: Runner) -> torch.nn.Module:
