@@ -19,6 +19,8 @@ from ponderv2.errors import UserError
 from .processes import end_processes, ended_by_signals, launch
 
 SETTINGS, RESULT, LOG = "settings.json", "result.json", "log.txt"
+LOCK = ".study.lock"
+"""Name of the lock file of a study's folder."""
 _TAIL = 16384
 _PATIENCE = 10.0
 """Seconds between asking a process to end and killing it."""
@@ -156,6 +158,12 @@ def _end(jobs: Sequence[Future]) -> None:
 
 def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
     """Start or resume a job; return its result, or None and the last lines of its output."""
+    # It may have waited for hours, in which something else finished it.
+    try:
+        if (done := job.finished()) is not None:
+            return done, ""
+    except StudyError as error:
+        return None, f"  {error}"
     job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.folder / SETTINGS, {"settings": job.settings})
     log, start = job.folder / LOG, time.monotonic()

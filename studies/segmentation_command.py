@@ -5,12 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ponderv2.folder_lock import folder_lock
+
 from .arguments import DECODER_PROBE, FINETUNE, LINEAR_PROBE, POINTS, SCRATCH
 from .baseline_report import data_identity
 from .kept_points import frames_of_run, kept_point_scores
 from .points_alone import points_entry
 from .processes import launch
-from .runs import Launcher, StudyError
+from .runs import LOCK, Launcher, StudyError
 from .segmentation_picture import draw
 from .segmentation_report import describe_sample, rows_of, steps_of, table_of, write_report
 from .segmentation_study import SegmentationStudy, SegmentorRun
@@ -37,10 +39,15 @@ def run_segmentation_study(given: argparse.Namespace, root: Path, launcher: Laun
         The exit code: 0 done, 1 some run failed.
 
     Raises:
-        UserError: the study cannot be run; nothing was trained then.
+        UserError: the study cannot be run, or another one runs in its folder; nothing was trained then.
     """
     study = study_of(given, root)
     check_study(study)
+    with folder_lock(study.out, LOCK, "running a study", "--out"):
+        return _run(given, study, launcher)
+
+
+def _run(given: argparse.Namespace, study: SegmentationStudy, launcher: Launcher) -> int:
     identity = data_identity(study.data_root)
     points = _points(study, given.points_alone, identity)
     done, failures = study.run_trainings(given.jobs, launcher)
