@@ -59,6 +59,7 @@ def _run(given: argparse.Namespace, study: SegmentationStudy, launcher: Launcher
         "options": list(given.cfg_options),
         "pretrain_options": list(given.pretrain_options),
         "pretrainings": _pretrainings(study),
+        "gpus": study.gpus,
         "failed": sorted(failures),
     }
     written, picture = given.json or study.out / "study.json", study.out / "study.png"

@@ -85,6 +85,7 @@ def report(study: TransferStudy, results: dict, constants: dict, failures: dict[
         "configs": {m: str(study.configs[m]) for m in study.modalities},
         "options": list(study.options),
         "pretrain_options": list(study.pretrain_options),
+        "gpus": study.gpus,
         "pretrained": {m: str(study.pretrained.get(m, "made by the study")) for m in study.modalities},
         "failed": sorted(failures),
     } | ({"earlier": earlier} if earlier else {})
