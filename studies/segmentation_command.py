@@ -151,13 +151,13 @@ def _options(
     return tuple(of_all), of_one
 
 
-def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[float, dict]:
-    """Return what the classifier of single points scores with each share of the labels."""
+def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[tuple[str, float], dict]:
+    """Return what the classifier of single points scores with the frames of each protocol and share of the labels."""
     seeds = {"no": (), "first-seed": study.seeds[:1], "every-seed": study.seeds}[which]
     found = {}
-    protocols = {f: protocol for protocol in study.protocols for f in study.fractions_of(protocol)}
-    for fraction, protocol in protocols.items() if seeds else ():
-        print(f"points alone, {fraction:.0%} of the labelled frames", flush=True)
+    cells = [(protocol, f) for protocol in study.protocols for f in study.fractions_of(protocol)]
+    for protocol, fraction in cells if seeds else ():
+        print(f"points alone, {protocol}, {fraction:.0%} of the labelled frames", flush=True)
         scores = kept_point_scores(
             study.out / POINTS,
             study.data_root,
@@ -166,7 +166,7 @@ def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[float,
             seeds,
             lambda seed, p=protocol, f=fraction: frames_of_run(study, SegmentorRun(p, f, SCRATCH, seed)),
         )
-        found[fraction] = points_entry(scores, fraction, seeds)
+        found[protocol, fraction] = points_entry(scores, fraction, seeds)
     return found
 
 
