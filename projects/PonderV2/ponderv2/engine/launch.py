@@ -194,6 +194,10 @@ def _place(config: Config, args: argparse.Namespace, name: str) -> None:
     allow_tf32(config.get("env_cfg", {}).get("tf32", True))
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
+    for evaluator in (config.get("val_evaluator"), config.get("test_evaluator")):
+        for metric in evaluator if isinstance(evaluator, list | tuple) else [evaluator or {}]:
+            if isinstance(metric.get("submission_dir"), str):
+                metric["submission_dir"] = metric["submission_dir"].replace("{work_dir}", config.work_dir)
     set_loaders(config)
     if not torch.cuda.is_available() and args.launcher != "none":
         config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
