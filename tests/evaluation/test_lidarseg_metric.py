@@ -160,6 +160,8 @@ def test_an_archive_is_replaced_by_a_whole_one_that_the_devkit_accepts(root, dat
         with pytest.raises(KeyboardInterrupt):
             evaluate(LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path)), dataset, predicted(dataset))
     assert archive.read_bytes() == before
+    (tmp_path / ".lidarseg_submission.zip.1.unfinished").write_bytes(b"of one that was killed")
+    evaluate(LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path)), dataset, predicted(dataset))
     assert not list(tmp_path.glob(".*"))
 
 

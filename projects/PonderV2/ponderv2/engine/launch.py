@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from ponderv2 import compat
 from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
+from ponderv2.datasets.prepare.atomic_files import remove_unfinished
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.folder_lock import folder_lock
@@ -88,6 +89,8 @@ def train(args: argparse.Namespace) -> None:
         if _is_first_rank():
             lock = folder_lock(Path(config.work_dir), ".train.lock", "training", "--work-dir")
             stack.enter_context(lock)
+            # Of a training that was killed while it wrote a checkpoint.
+            remove_unfinished(Path(config.work_dir))
             _tell_of_earlier_run(config)
         with recipe_errors(args.config, "cannot be built", args.cfg_options):
             runner = BuildingRunner.from_cfg(config)

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 
 from ponderv2.datasets.data_files import read_point_file
 from ponderv2.datasets.lidarseg_classes import LIDARSEG_CLASSES
+from ponderv2.datasets.prepare.atomic_files import remove_unfinished
 from ponderv2.datasets.prepare.nuscenes_tables import open_tables
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError
@@ -170,6 +171,7 @@ class LidarSegMetric(SplitMetric):
                 option = "test_evaluator.submission_dir"
                 lock = folder_lock(self.submission_dir, ".submission.lock", "writing a submission", option)
                 self._lock.enter_context(lock)
+                remove_unfinished(self.submission_dir)
             self._submission = LidarSegSubmission(self.submission_dir, split, self.sensors)
         if self._submission.split != split:
             raise UserError(
