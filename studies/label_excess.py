@@ -34,16 +34,18 @@ class Labels:
         return len(self.frames - other.frames if inside else self.frames)
 
 
-def labels_of(dataset: Dataset) -> Labels:
-    """Return the labels of points of a training set; those of boxes do not count."""
+def labels_of(dataset: Dataset) -> Labels | None:
+    """Return the labels of points of a training set; None for a set without any, whatever boxes it has."""
     if not isinstance(dataset, PonderNuScenesSegDataset):
-        return Labels(frozenset())
+        return None
     share = dataset.label_fraction
     return Labels(frozenset(dataset.labeled_tokens()), None if share is None else (share["fraction"], share["seed"]))
 
 
-def label_excess(study: EncoderStudy, name: str, known: dict[tuple, Labels]) -> str | None:
+def label_excess(study: EncoderStudy, name: str, known: dict[tuple, Labels | None]) -> str | None:
     """Say which runs have fewer labels than the pre-training that they start from, and what to do; None if none has.
+
+    Compared are labels of points: detectors, which have boxes, are not.
 
     Args:
         study: the study, whose recipes and data are there.
@@ -53,7 +55,7 @@ def label_excess(study: EncoderStudy, name: str, known: dict[tuple, Labels]) -> 
     config = study.pretraining_config(name)
     path, _ = study.pretraining_recipe(name)
     seen = _labels_at(study, config, innermost_dataset(config.train_dataloader)[1])
-    if not seen.frames:
+    if seen is None:
         return None
     found: list[tuple[Run, int]] = []
     for run in (run for run in study.runs() if study.encoder_name(run) == name):
@@ -61,7 +63,8 @@ def label_excess(study: EncoderStudy, name: str, known: dict[tuple, Labels]) -> 
         if key not in known:
             of_run, place = study.config_of(run)
             known[key] = _labels_at(study, of_run, dataset_at(of_run, place, study.configs[run.recipe]))
-        if beyond := seen.beyond(known[key]):
+        own = known[key]
+        if own is not None and (beyond := seen.beyond(own)):
             found.append((run, beyond))
     if not found:
         return None
@@ -76,6 +79,6 @@ def label_excess(study: EncoderStudy, name: str, known: dict[tuple, Labels]) -> 
     )
 
 
-def _labels_at(study: EncoderStudy, config: Config, part: ConfigDict) -> Labels:
+def _labels_at(study: EncoderStudy, config: Config, part: ConfigDict) -> Labels | None:
     set_data_root(config, str(study.data_root))
     return labels_of(DATASETS.build(part | {"pipeline": []}))

@@ -166,7 +166,7 @@ def _check_fractions(study: EncoderStudy, recipe: str, dataset: ConfigDict, prob
 
 
 def _check_labels(study: EncoderStudy, made: list[str], problems: Problems) -> None:
-    known: dict[tuple, Labels] = {}
+    known: dict[tuple, Labels | None] = {}
     for name in made:
         with problems.noted(str(study.pretraining_recipe(name)[0])):
             if excess := label_excess(study, name, known):
