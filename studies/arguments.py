@@ -23,7 +23,7 @@ CONSTANT_PART, RANDOM_FROZEN, ALL_LABELS, POINTS = "constant", "random_frozen", 
 LINEAR_PROBE, DECODER_PROBE, FINETUNE = "linear_probe", "decoder_probe", "finetune"
 PROTOCOLS = (LINEAR_PROBE, DECODER_PROBE, FINETUNE)
 """How a segmentor is trained on an encoder: a classifier alone, the decoder of a U-Net as well, or everything."""
-TAKEN = (SCRATCH, "protocol", "fraction", "metric", "n", "steps")
+TAKEN = (SCRATCH, "protocol", "fraction", "metric", "n", "recipe", "steps")
 """Keys of a row of a segmentation study that are no pre-training."""
 BASELINES = (CONSTANT_PART, POINTS, RANDOM_FROZEN, ALL_LABELS)
 """Parts of the blind baselines, in the order in which they are run."""

@@ -160,6 +160,7 @@ class EncoderStudy(ABC):
         """Return the job of a pre-training."""
         (path, options), config = self.pretraining_recipe(name), self.pretraining_config(name)
         settings = {"recipe": path.name, "recipe_sha256": _text_hash(config)} | self.data_hashes(config)
+        settings |= self._processes()
         return Job(self._pretrain_folder(name), self._command(path, options), settings, _exported_encoder)
 
     def pretraining_config(self, name: str) -> Config:
@@ -198,6 +199,7 @@ class EncoderStudy(ABC):
             "init": run.init,
             "checkpoint_sha256": None if self.encoder_name(run) is None else file_hash(encoder),
         } | self.data_hashes(config)
+        settings |= self._processes()
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, self.result_of)
 
     def recipe_options(self, recipe: str) -> tuple[str, ...]:
@@ -239,6 +241,10 @@ class EncoderStudy(ABC):
     def missing_info_files(self, config: Config) -> list[str]:
         """Return the info files of a recipe that the folder of the data does not have."""
         return [name for name in _info_files(config) if not (self.data_root / name).is_file()]
+
+    def _processes(self) -> dict[str, int]:
+        """Return the number of GPUs as a setting, as it changes the batch; nothing for one, the number of most runs."""
+        return {"gpus": self.gpus} if self.gpus > 1 else {}
 
     def _all_options(self, run: Run, encoder: Path | None, config: Config, key: str) -> list[str]:
         return [*self._options_of(run, key), *self.start_of(run, encoder, config)]

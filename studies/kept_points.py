@@ -1,5 +1,6 @@
 """Scores of a classifier of single points for the labelled frames of trainings, each computed once."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,12 +21,21 @@ _LOWEST_SHOWN = 40
 
 
 def frames_of_run(study: EncoderStudy, run: Run) -> tuple[list[str], list[str]]:
-    """Return the tokens of the labelled key frames of a training, and of the frames that it is scored on."""
+    """Return the tokens of the labelled key frames of a training, and of the frames that it is scored on.
+
+    Raises:
+        StudyError: it has labels of a share of the points, and the classifier would have all of them.
+    """
     config, key = study.config_of(run)
     set_data_root(config, str(study.data_root))
     parts = dataset_at(config, key, Path(config.filename)), innermost_dataset(config.val_dataloader)[1]
     with messages_from(_LOWEST_SHOWN):
         sets = [DATASETS.build(part | {"pipeline": []}) for part in parts]
+    if getattr(sets[0], "label_fraction", None) is not None:
+        raise StudyError(
+            f"points alone: {config.filename} is trained with labels of a share of the points (fraction_by='points'), "
+            "the classifier of points would have all labels of its frames; leave it out with --points-alone no"
+        )
     labelled, scored = ([frames.get_data_info(k)["token"] for k in range(len(frames))] for frames in sets)
     return labelled, scored
 
@@ -38,7 +48,7 @@ def kept_point_scores(
     seeds: Sequence[int],
     frames: Callable[[int], tuple[list[str], list[str]]],
 ) -> list[dict]:
-    """Score the classifier of points for each seed; what was scored before is taken from a folder.
+    """Score the classifier of points for each seed; what was scored before with the same frames is taken from a folder.
 
     Args:
         folder: folder of the scores.
@@ -54,17 +64,24 @@ def kept_point_scores(
     found = []
     nuscenes = None
     for seed in seeds:
-        path = folder / f"{fraction:g}_seed{seed}.json"
-        settings = {"data": identity, "fraction": fraction, "seed": seed, "fit": FIT}
+        parts = frames(seed)
+        chosen = {name: _hash(tokens) for name, tokens in zip(("labelled", "scored"), parts, strict=True)}
+        settings = {"data": identity, "fraction": fraction, "seed": seed, "fit": FIT, "frames": chosen}
+        # Protocols may have other frames of the same share.
+        path = folder / f"{fraction:g}_seed{seed}_{chosen['labelled'][:8]}_{chosen['scored'][:8]}.json"
         kept = read_json(path) if path.is_file() else None
         if kept is None or kept.get("settings") != settings:
             if nuscenes is None:
                 nuscenes = _open(data_root)
-            kept = {"settings": settings, "result": score_points(nuscenes, *frames(seed), seed)}
+            kept = {"settings": settings, "result": score_points(nuscenes, *parts, seed)}
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, kept)
         found.append(kept["result"])
     return found
+
+
+def _hash(tokens: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(tokens)).encode()).hexdigest()
 
 
 def _open(data_root: Path) -> NuScenes:

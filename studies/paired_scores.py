@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 FORMULA = (
-    "gain = mean(pretrained) - mean(scratch); beyond two standard deviations: gain > 2 * sqrt((s1² + s2²) / 2), "
-    "with s1 and s2 the standard deviations over seeds (n - 1) of the two: the size of an effect, not a test of one"
+    "gain = mean(pretrained) - mean(scratch), of the seeds with both; beyond two standard deviations: "
+    "gain > 2 * sqrt((s1² + s2²) / 2), with s1 and s2 the standard deviations over these seeds (n - 1): the size of an "
+    "effect, not a test of one"
 )
 
 
@@ -41,12 +42,14 @@ def pair_differences(scratch: Summary, pretrained: Summary) -> Summary:
 
 
 def gain_of(scratch: Summary, pretrained: Summary) -> dict:
-    """Return the gain of the means, and how it compares with the spread over seeds.
+    """Return the gain of the means, and how it compares with the spread over seeds, of the seeds that both sides have.
 
-    `gain` is None when a side has no score. `spread` is the pooled standard deviation, and `gain_in_spreads` the gain
+    `gain` is None when there is no such seed. `spread` is the pooled standard deviation, and `gain_in_spreads` the gain
     divided by it (None with fewer than two seeds or without any spread). `beyond_two` is the verdict of `FORMULA`.
     """
     gain = spread = in_spreads = beyond = None
+    pairs = [pair for pair in zip(scratch.values, pretrained.values, strict=True) if None not in pair]
+    scratch, pretrained = summarize([pair[0] for pair in pairs]), summarize([pair[1] for pair in pairs])
     if scratch.mean is not None and pretrained.mean is not None:
         gain = pretrained.mean - scratch.mean
     if gain is not None and scratch.std is not None and pretrained.std is not None:

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from ponderv2.checkpoints import checkpoint_to_resume
 from ponderv2.command_line.run_tool import USER
 from ponderv2.datasets.prepare.atomic_files import write_atomically
 from ponderv2.engine.hooks.progress import last_progress
@@ -18,6 +19,8 @@ from ponderv2.errors import UserError
 from .processes import end_processes, ended_by_signals, launch
 
 SETTINGS, RESULT, LOG = "settings.json", "result.json", "log.txt"
+LOCK = ".study.lock"
+"""Name of the lock file of a study's folder."""
 _TAIL = 16384
 _PATIENCE = 10.0
 """Seconds between asking a process to end and killing it."""
@@ -80,7 +83,7 @@ class Job:
 
     def resumes(self) -> bool:
         """Tell whether an interrupted training left a checkpoint to resume from."""
-        return (self.folder / "last_checkpoint").is_file()
+        return checkpoint_to_resume(self.folder) is not None
 
 
 def differences(found: dict, expected: dict) -> str:
@@ -155,6 +158,12 @@ def _end(jobs: Sequence[Future]) -> None:
 
 def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
     """Start or resume a job; return its result, or None and the last lines of its output."""
+    # It may have waited for hours, in which something else finished it.
+    try:
+        if (done := job.finished()) is not None:
+            return done, ""
+    except StudyError as error:
+        return None, f"  {error}"
     job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.folder / SETTINGS, {"settings": job.settings})
     log, start = job.folder / LOG, time.monotonic()

@@ -5,12 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ponderv2.folder_lock import folder_lock
+
 from .arguments import DECODER_PROBE, FINETUNE, LINEAR_PROBE, POINTS, SCRATCH
 from .baseline_report import data_identity
 from .kept_points import frames_of_run, kept_point_scores
 from .points_alone import points_entry
 from .processes import launch
-from .runs import Launcher, StudyError
+from .runs import LOCK, Launcher, StudyError
 from .segmentation_picture import draw
 from .segmentation_report import describe_sample, rows_of, steps_of, table_of, write_report
 from .segmentation_study import SegmentationStudy, SegmentorRun
@@ -37,10 +39,15 @@ def run_segmentation_study(given: argparse.Namespace, root: Path, launcher: Laun
         The exit code: 0 done, 1 some run failed.
 
     Raises:
-        UserError: the study cannot be run; nothing was trained then.
+        UserError: the study cannot be run, or another one runs in its folder; nothing was trained then.
     """
     study = study_of(given, root)
     check_study(study)
+    with folder_lock(study.out, LOCK, "running a study", "--out"):
+        return _run(given, study, launcher)
+
+
+def _run(given: argparse.Namespace, study: SegmentationStudy, launcher: Launcher) -> int:
     identity = data_identity(study.data_root)
     points = _points(study, given.points_alone, identity)
     done, failures = study.run_trainings(given.jobs, launcher)
@@ -52,6 +59,7 @@ def run_segmentation_study(given: argparse.Namespace, root: Path, launcher: Laun
         "options": list(given.cfg_options),
         "pretrain_options": list(given.pretrain_options),
         "pretrainings": _pretrainings(study),
+        "gpus": study.gpus,
         "failed": sorted(failures),
     }
     written, picture = given.json or study.out / "study.json", study.out / "study.png"
@@ -143,13 +151,13 @@ def _options(
     return tuple(of_all), of_one
 
 
-def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[float, dict]:
-    """Return what the classifier of single points scores with each share of the labels."""
+def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[tuple[str, float], dict]:
+    """Return what the classifier of single points scores with the frames of each protocol and share of the labels."""
     seeds = {"no": (), "first-seed": study.seeds[:1], "every-seed": study.seeds}[which]
     found = {}
-    protocols = {f: protocol for protocol in study.protocols for f in study.fractions_of(protocol)}
-    for fraction, protocol in protocols.items() if seeds else ():
-        print(f"points alone, {fraction:.0%} of the labelled frames", flush=True)
+    cells = [(protocol, f) for protocol in study.protocols for f in study.fractions_of(protocol)]
+    for protocol, fraction in cells if seeds else ():
+        print(f"points alone, {protocol}, {fraction:.0%} of the labelled frames", flush=True)
         scores = kept_point_scores(
             study.out / POINTS,
             study.data_root,
@@ -158,7 +166,7 @@ def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[float,
             seeds,
             lambda seed, p=protocol, f=fraction: frames_of_run(study, SegmentorRun(p, f, SCRATCH, seed)),
         )
-        found[fraction] = points_entry(scores, fraction, seeds)
+        found[protocol, fraction] = points_entry(scores, fraction, seeds)
     return found
 
 

@@ -23,7 +23,9 @@ from .segmentation_study import METRIC, SegmentationStudy, SegmentorRun, class_i
 _GAIN = ("gain", "spread", "gain_in_spreads", "beyond_two")
 
 
-def rows_of(study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], points: Mapping[float, dict]) -> list[dict]:
+def rows_of(
+    study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], points: Mapping[tuple[str, float], dict]
+) -> list[dict]:
     """Return a row for each protocol and share of the labelled frames; scores are from 0 to 1.
 
     `scratch` and each pre-training by its name have `mean`, `std` and `values` by seed of the mIoU, `classes` with the
@@ -35,7 +37,7 @@ def rows_of(study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], poin
     Args:
         study: the study.
         done: finished runs with `result` and `minutes`.
-        points: scores of the classifier of single points by share of the labels, see `points_entry`.
+        points: scores of the classifier of single points by protocol and share of the labels, see `points_entry`.
     """
     rows = []
     for protocol in study.protocols:
@@ -57,8 +59,8 @@ def rows_of(study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], poin
                 pairs = pair_differences(scores[SCRATCH], scores[arm])
                 n = sum(value is not None for value in pairs.values)
                 row[arm] |= {"pairs": asdict(pairs), "n": n} | gain_of(scores[SCRATCH], scores[arm])
-            if fraction in points:
-                blind = points[fraction]
+            if (protocol, fraction) in points:
+                blind = points[protocol, fraction]
                 row[POINTS] = {"mean": blind[METRIC], **{k: blind[k] for k in ("std", "values", "seeds", "classes")}}
             rows.append(row)
     return rows

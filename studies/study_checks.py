@@ -20,6 +20,7 @@ from ponderv2.registry import DATASETS, METRICS, MODELS
 
 from .encoder_study import EncoderStudy
 from .first_step import build_first_step
+from .label_excess import Labels, label_excess
 from .quiet import messages_from
 from .recipe_parts import dataset_at, hooks_of
 from .runs import StudyError
@@ -67,7 +68,9 @@ def check_study(study: EncoderStudy) -> None:
     validation, so that info files, sensors' files and the ground-truth database are there. The official metric finds
     its tables, earlier runs in the folder have the same settings, and the folder can be written. For a recipe where
     nothing was found so far, all else is built that its trainings build before their first step: hooks, loops,
-    optimiser, schedulers. It takes about as long as trainings take to start.
+    optimiser, schedulers. It takes about as long as trainings take to start. At last, a pre-training that sees
+    labels of points sees none that a run which starts from it lacks, finished runs included; of encoders that are given
+    nobody knows.
 
     Args:
         study: the study; recipes without anything left to run are not checked.
@@ -87,6 +90,8 @@ def check_study(study: EncoderStudy) -> None:
             weights = {name: _check_pretraining(study, name, problems) for name in made}
             for recipe in study.recipes:
                 _check_recipe(study, recipe, weights, problems)
+            if not problems.lines:
+                _check_labels(study, made, problems)
     if len(problems.lines) == 1:
         raise StudyError(f"the study cannot be run, nothing was started: {problems.lines[0]}")
     if problems.lines:
@@ -158,6 +163,14 @@ def _check_fractions(study: EncoderStudy, recipe: str, dataset: ConfigDict, prob
                 f"--fractions {fraction:g} of the {frames} training frames of {study.data_root} are none; expected at "
                 f"least {1 / frames:.2g}"
             )
+
+
+def _check_labels(study: EncoderStudy, made: list[str], problems: Problems) -> None:
+    known: dict[tuple, Labels | None] = {}
+    for name in made:
+        with problems.noted(str(study.pretraining_recipe(name)[0])):
+            if excess := label_excess(study, name, known):
+                problems.add(excess)
 
 
 def _check_start(

@@ -4,10 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from ponderv2.folder_lock import folder_lock
+
 from .arguments import MODALITIES
 from .processes import launch
 from .recipe_parts import paths_by_modality
-from .runs import Launcher
+from .runs import LOCK, Launcher
 from .study_checks import check_study
 from .transfer_constants import constant_scores
 from .transfer_picture import draw
@@ -27,7 +29,7 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
         The exit code: 0 done, 1 some run failed.
 
     Raises:
-        UserError: the study cannot be run; nothing was trained then.
+        UserError: the study cannot be run, or another one runs in its folder; nothing was trained then.
     """
     tiny = root / "configs" / "tiny"
     configs, pretrained, pretrain_configs = (
@@ -54,9 +56,10 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
         gpus=given.gpus,
     )
     check_study(study)
-    constants = constant_scores(study)
-    results, failures = study.run(given.jobs, launcher)
-    return report(study, results, constants, failures)
+    with folder_lock(study.out, LOCK, "running a study", "--out"):
+        constants = constant_scores(study)
+        results, failures = study.run(given.jobs, launcher)
+        return report(study, results, constants, failures)
 
 
 def report(study: TransferStudy, results: dict, constants: dict, failures: dict[str, str]) -> int:
@@ -82,6 +85,7 @@ def report(study: TransferStudy, results: dict, constants: dict, failures: dict[
         "configs": {m: str(study.configs[m]) for m in study.modalities},
         "options": list(study.options),
         "pretrain_options": list(study.pretrain_options),
+        "gpus": study.gpus,
         "pretrained": {m: str(study.pretrained.get(m, "made by the study")) for m in study.modalities},
         "failed": sorted(failures),
     } | ({"earlier": earlier} if earlier else {})

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from .runs import StudyError
+
 METRICS = ("mAP", "NDS")
 """What studies compare. mAP leads: half of NDS are errors of the boxes that were found, which blind guesses share."""
 
@@ -22,6 +24,9 @@ def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = 
         work_dir: work dir of the training.
         prefix: what the keys of its scores begin with.
         metrics: scores that every validation has.
+
+    Raises:
+        StudyError: a line of a log that is not its last is damaged.
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not logs:
@@ -29,7 +34,7 @@ def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = 
     by_step: dict[str, dict] = {}
     for log in logs:
         step, last = 0, None
-        for line in map(json.loads, filter(str.strip, log.read_text().splitlines())):
+        for line in _lines_of(log):
             step = line.get("iter", step)
             if all(prefix + name in line for name in metrics):
                 last = str(step)
@@ -38,3 +43,20 @@ def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = 
         return None
     score = by_step.pop(last)
     return score | ({"earlier": by_step} if by_step else {})
+
+
+def _lines_of(log: Path) -> list[dict]:
+    """Read the lines of a log. The last one may be cut, by a kill or a full disk: it says nothing then.
+
+    Raises:
+        StudyError: another line is damaged.
+    """
+    texts = [text for text in log.read_text(errors="replace").splitlines() if text.strip()]
+    lines = []
+    for number, text in enumerate(texts, 1):
+        try:
+            lines.append(json.loads(text))
+        except ValueError as error:
+            if number < len(texts):
+                raise StudyError(f"{log}, line {number}: expected JSON, got {text[:40]!r}") from error
+    return lines

@@ -64,7 +64,7 @@ test_evaluator = dict(
     type=LidarSegMetric,
     data_root="data/nuscenes",
     ann_file="nuscenes_infos_val.pkl",
-    submission_dir="work_dirs/lidarseg_fusion_submission",
+    submission_dir="{work_dir}/submission",
     sensors=("camera", "lidar"),
 )
 

@@ -60,7 +60,7 @@ test_evaluator = dict(
     type=LidarSegMetric,
     data_root="data/nuscenes",
     ann_file="nuscenes_infos_val.pkl",
-    submission_dir="work_dirs/lidarseg_submission",
+    submission_dir="{work_dir}/submission",
 )
 
 # Schedule: one cycle; the rate is `eta_max`, which takes the place of `lr`. The baseline clips no gradients.

@@ -23,5 +23,5 @@ test_evaluator = dict(
     type=LidarSegMetric,
     data_root="data/nuscenes",
     ann_file="nuscenes_infos_test.pkl",
-    submission_dir="work_dirs/lidarseg_submission_test",
+    submission_dir="{work_dir}/submission",
 )

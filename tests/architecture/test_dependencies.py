@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "heads": _STACK | {"rendering", "encoders"},
     "checkpoints": _STACK,
     "models": _STACK | {"masking", "rendering", "encoders", "heads", "checkpoints"},
-    "evaluation": _STACK | {"rendering", "datasets"},
+    "evaluation": _STACK | {"folder_lock", "rendering", "datasets"},
     "engine": _STACK
     | {"devices", "folder_lock", "progress_bar", "datasets", "evaluation", "visualization", "checkpoints", "models"},
 }

@@ -1,10 +1,12 @@
 """Finding checkpoints, and loading only what fits."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
 
-from ponderv2.checkpoints import load_weights, resolve_checkpoint
+from ponderv2.checkpoints import checkpoint_to_resume, load_weights, resolve_checkpoint
 
 
 def _save(model, path):
@@ -29,6 +31,23 @@ def test_a_work_dir_that_was_moved_still_resolves(tmp_path):
 def test_no_checkpoint_names_the_path(tmp_path):
     with pytest.raises(FileNotFoundError, match="last_checkpoint"):
         resolve_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("named", ["iter_9.pth", ""])
+def test_a_training_goes_on_from_the_newest_whole_checkpoint_where_the_named_one_is_gone(tmp_path, named):
+    for k, name in enumerate(("iter_2.pth", "iter_1.pth", "iter_10.pth")):
+        _save(nn.Linear(1, 1), tmp_path / name)
+        os.utime(tmp_path / name, (k, k))
+    cut = tmp_path / "iter_10.pth"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    assert checkpoint_to_resume(tmp_path) is None
+    (tmp_path / "last_checkpoint").write_text(named)
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_1.pth"
+    (tmp_path / "last_checkpoint").write_text("iter_2.pth")
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_2.pth"
+    for path in tmp_path.glob("*.pth"):
+        path.unlink()
+    assert checkpoint_to_resume(tmp_path) is None
 
 
 def test_weights_of_the_same_recipe_load(tmp_path):

@@ -171,6 +171,23 @@ def test_a_frame_tells_the_classes_of_its_points(labeled_root):
     assert (labels == LIDARSEG_CLASSES.index("car")).sum() == CAR_POINTS
 
 
+def test_a_frame_tells_only_the_classes_of_its_weak_labels(labeled_root):
+    weak = {"fraction": 0.001, "fraction_by": "points"}
+    found = [set(labels[labels != IGNORE_LABEL].tolist()) for labels in labels_of(labeled_root, **weak)]
+    frames = dataset(labeled_root, **weak)
+    assert [frames.get_cat_ids(k) for k in range(len(frames))] == found
+    assert found[0] < dataset(labeled_root).get_cat_ids(0)
+
+
+def test_labeled_tokens_are_those_of_the_fraction(labeled_root):
+    every = [f"frame {k}" for k in range(4)]
+    assert dataset(labeled_root).labeled_tokens() == every
+    assert dataset(labeled_root, fraction=0.1, fraction_by="points").labeled_tokens() == every
+    half = dataset(labeled_root, fraction=0.5)
+    assert half.labeled_tokens() == [half[k]["token"] for k in range(2)]
+    assert dataset(labeled_root, fraction=0.5, keep_unlabeled=True).labeled_tokens() == half.labeled_tokens()
+
+
 def test_the_augmentation_of_the_public_baseline_keeps_labels_with_their_points(labeled_root):
     plain = dataset(labeled_root, (LoadLidarSweeps(), LoadPointLabels(), PackSensorInputs()))[0]
     by_intensity = dict(

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from ponderv2.engine import load_config, parse_options, train, training_config
 from ponderv2.engine.held_log import BuildingRunner
-from ponderv2.engine.launch import _tell_of_earlier_run
+from ponderv2.engine.launch import _checkpoint_to_resume, _place, _tell_of_earlier_run
 from ponderv2.errors import UserError
 from tests.factories.tool_scripts import load_tool
 
@@ -104,3 +105,23 @@ def test_an_earlier_run_in_the_work_dir_is_told_of(repository, tmp_path, capsys)
     args = arguments(repository, "train", TINY, "--work-dir", tmp_path, "--resume")
     _tell_of_earlier_run(training_config(args))
     assert capsys.readouterr().out == ""
+
+
+def test_a_training_whose_last_checkpoint_is_gone_says_where_it_goes_on(tmp_path, capsys):
+    torch.save({}, tmp_path / "iter_1.pth")
+    (tmp_path / "last_checkpoint").write_text("iter_2.pth")
+    assert _checkpoint_to_resume("auto", tmp_path) == tmp_path / "iter_1.pth"
+    said = capsys.readouterr().out
+    assert said == f"{tmp_path}/last_checkpoint names iter_2.pth, which does not exist: goes on from iter_1.pth\n"
+    (tmp_path / "iter_1.pth").unlink()
+    with pytest.raises(UserError, match=r"has no whole checkpoint to go on from; leave out --resume to start anew"):
+        _checkpoint_to_resume("auto", tmp_path)
+
+
+def test_a_submission_goes_into_the_work_dir(tmp_path):
+    metric = {"type": "LidarSegMetric", "submission_dir": "{work_dir}/submission"}
+    for evaluator in (metric, [metric]):
+        config = Config({"test_evaluator": evaluator, "test_dataloader": {}, "work_dir": str(tmp_path)})
+        _place(config, argparse.Namespace(launcher="none", work_dir=None), "recipe")
+        (placed,) = config.test_evaluator if isinstance(evaluator, list) else [config.test_evaluator]
+        assert placed.submission_dir == f"{tmp_path}/submission"

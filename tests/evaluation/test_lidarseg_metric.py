@@ -2,6 +2,9 @@
 
 import json
 import logging
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +16,9 @@ from nuscenes.eval.lidarseg.evaluate import LidarSegEval
 from nuscenes.eval.lidarseg.validate_submission import validate_submission
 
 from ponderv2.datasets import LoadLidarSweeps, LoadPointLabels, PackSensorInputs, PonderNuScenesSegDataset
+from ponderv2.errors import UserError
 from ponderv2.evaluation import LidarSegMetric
+from ponderv2.folder_lock import FolderInUseError
 from tests.factories.lidarseg_tables import write_labeled_set
 
 PIPELINE = [dict(type=LoadLidarSweeps), dict(type=LoadPointLabels, evaluation=True), dict(type=PackSensorInputs)]
@@ -109,6 +114,68 @@ def test_a_submission_without_every_sample_is_refused_unless_it_is_partial(root,
     assert evaluate(metric, dataset, samples)["lidarseg/official_mIoU"] == 1.0
 
 
+def test_two_evaluations_do_not_write_into_one_folder(root, dataset, tmp_path):
+    """The other process holds the lock of the folder as an evaluation does."""
+    metric = LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path))
+    program = (
+        "import sys, pathlib; from ponderv2.folder_lock import folder_lock\n"
+        "with folder_lock(pathlib.Path(sys.argv[1]), '.submission.lock', 'writing a submission', 'x'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(
+            FolderInUseError, match=r"is writing a submission in .*give another test_evaluator\.submission"
+        ):
+            evaluate(metric, dataset, predicted(dataset))
+        assert not (tmp_path / "results").exists()
+        other.stdin.close()
+    assert evaluate(metric, dataset, predicted(dataset))["lidarseg/official_mIoU"] == 1.0
+    assert not (tmp_path / ".submission.lock").exists()
+
+
+def test_an_archive_is_replaced_by_a_whole_one_that_the_devkit_accepts(root, dataset, tmp_path, monkeypatch):
+    evaluate(LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path)), dataset, predicted(dataset))
+    archive = tmp_path / "lidarseg_submission.zip"
+    before = archive.read_bytes()
+
+    def refuses(*_):
+        raise AssertionError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ponderv2.evaluation.lidarseg_submission.validate_submission", refuses)
+        with pytest.raises(ValueError, match=r"the devkit's check refuses the submission .*: no"):
+            evaluate(LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path)), dataset, predicted(dataset, True))
+    assert archive.read_bytes() == before
+    read, left = Path.read_bytes, iter(range(3))
+
+    def interrupted(path):
+        if path.suffix == ".bin" and next(left, None) is None:
+            raise KeyboardInterrupt
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path)), dataset, predicted(dataset))
+    assert archive.read_bytes() == before
+    (tmp_path / ".lidarseg_submission.zip.1.unfinished").write_bytes(b"of one that was killed")
+    evaluate(LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path)), dataset, predicted(dataset))
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["v1.0-mini/lidarseg.json", "lidarseg/v1.0-mini"])
+def test_a_submission_without_the_tables_of_lidarseg_is_refused_before_anything_is_predicted(
+    name, root, dataset, tmp_path
+):
+    lacking = tmp_path / "set"
+    shutil.copytree(root, lacking)
+    (lacking / name).rename(tmp_path / "away")
+    with pytest.raises(UserError, match=rf"{name} is missing: a submission is checked with the tables of"):
+        LidarSegMetric(str(lacking), INFOS, submission_dir=str(tmp_path)).dataset_meta = dataset.metainfo
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -149,6 +216,8 @@ def test_arguments_that_do_not_fit_and_missing_files_are_refused_before_anything
         LidarSegMetric(submission_dir=str(tmp_path))
     with pytest.raises(ValueError, match=r"none\.pkl of LidarSegMetric does not exist"):
         LidarSegMetric(str(root), "none.pkl", submission_dir=str(tmp_path)).dataset_meta = dataset.metainfo
+    with pytest.raises(ValueError, match=r"submission_dir is '{work_dir}/x', which tools/train\.py and tools/test\.py"):
+        LidarSegMetric(str(root), INFOS, submission_dir="{work_dir}/x")
     (tmp_path / INFOS).write_bytes(b"")
     with pytest.raises(ValueError, match=r"v1\.0-mini/category\.json and 12 more tables are missing"):
         LidarSegMetric(str(tmp_path), INFOS, submission_dir=str(tmp_path)).dataset_meta = dataset.metainfo

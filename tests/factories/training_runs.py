@@ -38,6 +38,7 @@ class Training:
             with log.open("a") as file:
                 file.write("ValueError: out of luck\n")
             if self.leaves_checkpoint:
+                (work_dir / "iter_2.pth").touch()
                 (work_dir / "last_checkpoint").write_text("iter_2.pth")
             return 1
         if work_dir.parent.name == "pretrain":

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from studies.runs import LOG, Job, StudyError, run_jobs
+from studies.runs import LOG, RESULT, Job, StudyError, run_jobs, write_json
 
 LINE = "iter 120/360  loss 2.31  0.82 s/it  time left 3:17"
 
@@ -38,6 +38,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path, name, text):
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(text)
+    (folder / "iter_2.pth").touch()
     (folder / "last_checkpoint").write_text("iter_2.pth")
     job = Job(folder, (), {"seed": 0}, lambda folder: None)
     with pytest.raises(StudyError) as found:
@@ -61,3 +62,32 @@ def test_a_failed_training_ends_with_what_its_tool_said_or_with_its_last_lines(t
     assert len(before) == lines
     assert f"  {said}" in before
     assert last == f"  (exit code {code}; all of it in {tmp_path / 'one' / LOG})"
+
+
+def test_what_was_finished_while_it_waited_is_not_run_again(tmp_path):
+    first, second = (Job(tmp_path / "runs" / name, (), {"seed": 0}, lambda folder: {"mIoU": 0.3}) for name in "ab")
+    started = []
+
+    def launcher(command, log, environment):
+        started.append(log.parent.name)
+        second.folder.mkdir()
+        write_json(second.folder / RESULT, {"settings": {"seed": 0}, "result": {"mIoU": 0.5}, "minutes": 1.0})
+        return 0
+
+    results, failures = run_jobs([first, second], 1, launcher)
+    assert (started, failures) == (["a"], {})
+    assert results["runs/b"]["result"] == {"mIoU": 0.5}
+
+
+def test_a_training_whose_only_checkpoint_is_gone_starts_anew(tmp_path):
+    """Killed between the removal of the old checkpoint and the new one, as mmengine's own hook does it."""
+    folder, commands = tmp_path / "runs" / "one", []
+    folder.mkdir(parents=True)
+    (folder / "last_checkpoint").write_text(str(folder / "iter_100.pth"))
+
+    def launcher(command, log, environment):
+        commands.append(command)
+        return 0
+
+    _, failures = run_jobs([Job(folder, (), {}, lambda folder: {"mIoU": 0.4})], 1, launcher)
+    assert (failures, len(commands), "--resume" in commands[0]) == ({}, 1, False)

@@ -1,12 +1,14 @@
 """The segmentation study with factory trainings."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
 from ponderv2.command_line import run_tool
-from studies.arguments import add_segmentation_arguments
+from studies.arguments import POINTS as POINTS_ALONE
+from studies.arguments import TAKEN, _named_path, add_segmentation_arguments
 from studies.runs import StudyError
 from studies.segmentation_command import run_segmentation_study
 from studies.segmentation_study import SegmentationStudy, SegmentorRun
@@ -88,6 +90,38 @@ def test_an_arm_may_be_tried_in_some_cells_alone(main, recipes, training, capsys
     code, _ = main(*words, "--cells", "semantic=finetune:0.5")
     assert code == 2
     assert "--cells semantic=finetune:0.5: the study has no such arm" in capsys.readouterr().err
+
+
+def test_no_arm_is_named_as_another_key_of_a_row(main):
+    _, content = main()
+    (*_, row) = content["rows"]
+    assert set(row) - {"pretrained"} <= {*TAKEN, POINTS_ALONE}
+    for name in TAKEN:
+        with pytest.raises(argparse.ArgumentTypeError, match=f"none of .*{name}"):
+            _named_path(f"{name}=encoder.safetensors")
+
+
+def test_two_studies_do_not_share_a_folder(main, recipes, monkeypatch, capsys):
+    def other(descriptor, flags):
+        raise BlockingIOError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.lockf", other)
+        code, content = main()
+    assert (code, content) == (2, {})
+    assert f"is running a study in {recipes / 'out'} already" in capsys.readouterr().err
+    assert main()[0] == 0
+
+
+def test_the_number_of_gpus_is_a_setting_unless_it_is_one(make_study, recipes):
+    one, two = make_study(), make_study(gpus=2)
+    run = SegmentorRun("finetune", 0.1, "scratch", 0)
+    for jobs in (
+        (one.training(run, None), two.training(run, None)),
+        (one.pretraining("pretrained"), two.pretraining("pretrained")),
+    ):
+        assert "gpus" not in jobs[0].settings
+        assert jobs[1].settings == jobs[0].settings | {"gpus": 2}
 
 
 def test_each_cell_has_a_baseline_and_every_arm_for_each_seed(make_study, training):

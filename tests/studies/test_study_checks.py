@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from ponderv2.checkpoints import export_encoder
+from ponderv2.datasets import choose_fraction
 from ponderv2.engine import load_config, parse_options
 from ponderv2.registry import MODELS
+from studies.kept_points import frames_of_run
+from studies.label_excess import Labels, label_excess
 from studies.runs import StudyError
-from studies.segmentation_study import SegmentationStudy
+from studies.segmentation_study import SegmentationStudy, SegmentorRun
 from studies.study_checks import check_study
 from studies.transfer_study import DetectorRun, TransferStudy
 
@@ -136,6 +139,51 @@ def test_segmentation_needs_labels_frames_and_an_encoder_that_fits(make_segmenta
     study = make_segmentation_study(protocols=("finetune",), arms=("pretrained",), fractions=(0.1, 1.0))
     (line,) = _problems(study)
     assert line.startswith(f"--fractions 0.1 of the 2 training frames of {study.data_root} are none")
+
+
+def test_a_pre_training_that_sees_more_labels_than_its_runs_is_refused(make_segmentation_study, repository):
+    recipe = repository / "configs" / "tiny" / "ponderv2_lidar_unet_semantic_synthetic.py"
+    changes = {"protocols": ("finetune",), "arms": ("semantic",), "pretrain_configs": {"semantic": recipe}}
+    every = {"semantic": ("train_dataloader.dataset.fraction=1.0",)}
+    (line,) = _problems(make_segmentation_study(of_arm=every, fractions=(0.5, 1.0), **changes))
+    assert (
+        f"{recipe}: the pre-training semantic sees labels of 1 key frames that finetune with 0.5 of the labels" in line
+    )
+    assert "seed 0 does not have; try it with its own share alone, --cells semantic=finetune:FRACTION" in line
+    # Of the two frames, some other seed takes the other one.
+    own = {"semantic": ("train_dataloader.dataset.fraction=0.5", "train_dataloader.dataset.fraction_seed={seed}")}
+    tokens, _ = frames_of_run(make_segmentation_study(), SegmentorRun("finetune", 1.0, "scratch", 0))
+    frames = [{"token": token} for token in tokens]
+    chosen = [choose_fraction(frames, 0.5, seed=seed) for seed in range(30)]
+    other = next(seed for seed in range(30) if chosen[seed] != chosen[0])
+    for seed, excess in ((0, False), (other, True)):
+        study = make_segmentation_study(of_arm=own, pretrain_seeds=(seed,), **changes)
+        assert (label_excess(study, f"semantic_seed{seed}", {}) is not None) == excess
+    cells = {"semantic": (("finetune", 1.0),)}
+    study = make_segmentation_study(of_arm=every, fractions=(0.5, 1.0), cells=cells, **changes)
+    assert label_excess(study, "semantic", {}) is None
+
+
+def test_weak_labels_lie_inside_those_of_larger_shares_and_the_same_seed():
+    frames, whole = frozenset("abc"), Labels(frozenset("abc"))
+    assert Labels(frames, (0.1, 0)).beyond(whole) == 0
+    assert Labels(frozenset("abcd"), (0.1, 0)).beyond(whole) == 1
+    assert whole.beyond(Labels(frames, (0.1, 0))) == 3
+    assert [Labels(frames, share).beyond(Labels(frames, (0.1, 0))) for share in ((0.1, 0), (0.2, 0), (0.1, 1))] == [
+        0,
+        3,
+        3,
+    ]
+
+
+def test_weak_labels_have_no_classifier_of_points(make_segmentation_study):
+    run = SegmentorRun("finetune", 0.5, "scratch", 0)
+    assert [len(tokens) for tokens in frames_of_run(make_segmentation_study(), run)] == [1, 2]
+    weak = {"finetune": ("train_dataloader.dataset.fraction_by=points",)}
+    with pytest.raises(
+        StudyError, match=r"lidarseg_unet_synthetic\.py is trained with labels of a share of the points"
+    ):
+        frames_of_run(make_segmentation_study(of_protocol=weak), run)
 
 
 def test_all_problems_are_listed_together_a_line_each(make_study, partial_streets, tmp_path):

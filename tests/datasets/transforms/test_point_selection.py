@@ -143,6 +143,27 @@ def test_a_size_that_is_none_is_refused(wrong):
         GridSampling(wrong)
 
 
-def test_cells_too_many_to_count_are_refused():
-    with pytest.raises(UserError, match="too far for cells of 1e-09 m"):
-        grid_cells(np.array([[0.0, 0, 0], [100.0, 100, 100]]), 1e-9)
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e30])
+@pytest.mark.parametrize("evaluation", [False, True])
+def test_one_stray_point_changes_nothing_for_the_others(far, evaluation):
+    points = cloud(0)
+    stray = np.array([*points, [far, far, far, 0, 0]])
+    keys, place = grid_cells(points[:, :3], 0.05)
+    with_stray, placed = grid_cells(stray[:, :3], 0.05)
+    np.testing.assert_array_equal(np.argsort(with_stray[:-1], kind="stable"), np.argsort(keys, kind="stable"))
+    np.testing.assert_array_equal(with_stray[:-1, None] == with_stray[:-1], keys[:, None] == keys)
+    np.testing.assert_array_equal(placed[:-1], place)
+    results = GridSampling(0.5)(a_sample(stray, evaluation=evaluation))
+    if evaluation:
+        inverse = complete_inverse_map(results)
+        assert len(inverse) == len(stray)
+        assert 0 <= inverse.min() <= inverse.max() < len(results["points"])
+
+
+def test_of_a_sweep_that_is_out_of_range_the_nearest_point_predicts_all():
+    far = cloud(0) + np.array([500, 0, 0, 0, 0])
+    results = LidarRangeFilter(RANGE)(a_sample(far, evaluation=True))
+    assert rows(results)[0, 0] == far[:, 0].min().astype(np.float32)
+    assert complete_inverse_map(results).tolist() == [0] * len(far)
+    with pytest.raises(UserError, match=r"none of .* points is left"):
+        LidarRangeFilter(RANGE)(a_sample(far))

@@ -1,5 +1,6 @@
 """Finding, checking and loading checkpoints."""
 
+import zipfile
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -31,6 +32,22 @@ def resolve_checkpoint(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist")
     return path
+
+
+def checkpoint_to_resume(work_dir: Path) -> Path | None:
+    """Return the checkpoint that an interrupted training goes on from, None where it left none.
+
+    It is the one that `last_checkpoint` names, or the newest whole one where that does not exist: mmengine writes the
+    file after the checkpoint, and deletes earlier ones before it.
+    """
+    if not (work_dir / "last_checkpoint").is_file():
+        return None
+    try:
+        return resolve_checkpoint(work_dir)
+    except FileNotFoundError:
+        # `torch.save` writes an archive, whose end is what a cut file lacks.
+        found = [path for kind in ("iter", "epoch") for path in work_dir.glob(f"{kind}_*.pth")]
+        return max(filter(zipfile.is_zipfile, found), key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.dataset import force_full_init
 
 from ponderv2.errors import UserError
 from ponderv2.registry import DATASETS
@@ -14,7 +15,7 @@ from .detection_dataset import check_categories_of_boxes
 from .frame_list import FrameList
 from .frame_store import InstanceColumns
 from .info_file import InfoFileError
-from .label_fractions import check_fraction
+from .label_fractions import check_fraction, choose_points
 from .lidarseg_classes import IGNORE_LABEL, LIDARSEG_CLASSES, LIDARSEG_PALETTE, class_labels
 from .nuscenes_constants import DETECTION_CLASSES
 from .nuscenes_dataset import PonderNuScenesDataset
@@ -174,9 +175,18 @@ class PonderNuScenesSegDataset(PonderNuScenesDataset):
         return _BOX_LABELS[labels[labels < len(_BOX_LABELS)]]
 
     def get_cat_ids(self, idx: int) -> set[int]:
-        """Return the classes of the points of a key frame; its labels are read for that."""
+        """Return the classes of the points of a key frame that have a label in training; its labels are read for it."""
         info = self.get_data_info(idx)
         if not info.get("labeled", True):
             return set()
         labels = class_labels(read_label_file(info["pts_semantic_mask_path"]))
-        return set(np.unique(labels[labels != IGNORE_LABEL]).tolist())
+        labeled = labels != IGNORE_LABEL
+        if share := info.get("label_fraction"):
+            labeled = choose_points(labeled, share["fraction"], info["token"], share["seed"])
+        return set(np.unique(labels[labeled]).tolist())
+
+    @force_full_init
+    def labeled_tokens(self) -> list[str]:
+        """Return the token of each key frame whose labels, or a share of them, are in the fraction."""
+        tokens = self.data_list.tokens()
+        return tokens if not self.keep_unlabeled or self.fraction == 1 else [t for t in tokens if t in self._labeled]

@@ -1,9 +1,20 @@
-"""A runner whose messages wait until everything is built, so that an error of a recipe does not follow its dump."""
+"""A runner whose messages wait until everything is built, so that an error of a recipe does not follow its dump.
+
+Its checkpoints come whole or not at all.
+"""
 
 import logging
+from pathlib import Path
 
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+
+from ponderv2.datasets.prepare.atomic_files import put_in_place, sync, unfinished_path
+from ponderv2.registry import HOOKS
+
+from .hooks import SafeCheckpointHook
 
 
 class _Held(logging.Filter):
@@ -23,7 +34,8 @@ class _Held(logging.Filter):
 class BuildingRunner(Runner):
     """mmengine's runner, which tells the terminal of the environment, the recipe and the hooks when `tell` is called.
 
-    The file of the log has every message at once. Warnings are shown at once, too.
+    The file of the log has every message at once. Warnings are shown at once, too. A kill at any moment leaves a
+    checkpoint to resume from, once there was one.
     """
 
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
@@ -42,3 +54,40 @@ class BuildingRunner(Runner):
             for record in held.records:
                 handler.handle(record)
         self._held = []
+
+    def register_hook(self, hook: Hook | dict, priority: int | str | None = None) -> None:
+        """Register a hook as mmengine does, `SafeCheckpointHook` in the place of its `CheckpointHook`."""
+        if isinstance(hook, dict) and _hook_class(hook.get("type")) is CheckpointHook:
+            hook = dict(hook, type=SafeCheckpointHook)
+        super().register_hook(hook, priority)
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """Write a checkpoint as mmengine does, under another name until it is whole where the folder is a local one."""
+        options = (file_client_args, save_optimizer, save_param_scheduler, meta, by_epoch, backend_args)
+        if file_client_args is not None or backend_args is not None or "://" in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *options)
+            return
+        path = Path(out_dir, filename)
+        unfinished = unfinished_path(path)
+        try:
+            super().save_checkpoint(out_dir, unfinished.name, *options)
+            if is_main_process():
+                sync(unfinished)
+                put_in_place(unfinished, path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def _hook_class(kind: type | str | None) -> type | None:
+    return HOOKS.get(kind) if isinstance(kind, str) else kind

@@ -14,8 +14,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2 import compat
-from ponderv2.checkpoints import check_covering, resolve_checkpoint
+from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
+from ponderv2.datasets.prepare.atomic_files import remove_unfinished
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.folder_lock import folder_lock
@@ -88,6 +89,8 @@ def train(args: argparse.Namespace) -> None:
         if _is_first_rank():
             lock = folder_lock(Path(config.work_dir), ".train.lock", "training", "--work-dir")
             stack.enter_context(lock)
+            # Of a training that was killed while it wrote a checkpoint.
+            remove_unfinished(Path(config.work_dir))
             _tell_of_earlier_run(config)
         with recipe_errors(args.config, "cannot be built", args.cfg_options):
             runner = BuildingRunner.from_cfg(config)
@@ -194,6 +197,10 @@ def _place(config: Config, args: argparse.Namespace, name: str) -> None:
     allow_tf32(config.get("env_cfg", {}).get("tf32", True))
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or config.get("work_dir") or Path("work_dirs") / name)
+    for evaluator in (config.get("val_evaluator"), config.get("test_evaluator")):
+        for metric in evaluator if isinstance(evaluator, list | tuple) else [evaluator or {}]:
+            if isinstance(metric.get("submission_dir"), str):
+                metric["submission_dir"] = metric["submission_dir"].replace("{work_dir}", config.work_dir)
     set_loaders(config)
     if not torch.cuda.is_available() and args.launcher != "none":
         config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
@@ -277,7 +284,13 @@ def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:
             f"--resume: {work_dir} has no last_checkpoint to go on from; name a checkpoint, or leave out --resume to "
             "start anew"
         )
-    return resolve_checkpoint(work_dir)
+    found = checkpoint_to_resume(work_dir)
+    if found is None:
+        raise UserError(f"--resume: {work_dir} has no whole checkpoint to go on from; leave out --resume to start anew")
+    named = Path((work_dir / "last_checkpoint").read_text().strip()).name
+    if named != found.name and _is_first_rank():
+        print(f"{work_dir}/last_checkpoint names {named or 'nothing'}, which does not exist: goes on from {found.name}")
+    return found
 
 
 def _model(runner: Runner) -> torch.nn.Module:

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import numpy as np
+from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 
 from ponderv2.datasets.data_files import read_point_file
 from ponderv2.datasets.lidarseg_classes import LIDARSEG_CLASSES
+from ponderv2.datasets.prepare.atomic_files import remove_unfinished
 from ponderv2.datasets.prepare.nuscenes_tables import open_tables
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError
+from ponderv2.folder_lock import folder_lock
 from ponderv2.registry import METRICS
 from ponderv2.shapes import Int
 
@@ -28,22 +32,25 @@ class LidarSegMetric(SplitMetric):
     validated while training. Keys have the prefix "lidarseg"; `save_best="lidarseg/mIoU"` works. A table of classes and
     ranges goes to the log. Samples that are predicted twice, as in padded distributed evaluation, count once.
 
-    With `submission_dir` the labels are also written as a submission, zipped, checked by the devkit and, where labels
-    are public, scored by it: `official_mIoU`, `official_fwIoU`.
+    With `submission_dir` the labels are also written as a submission, checked by the devkit, zipped and, where labels
+    are public, scored by it: `official_mIoU`, `official_fwIoU`. One evaluation at a time writes into the folder.
 
     Args:
         data_root: folder of the tables (`v1.0-…/`) and of the info file; for a submission.
         ann_file: info file of the evaluated data set, relative to `data_root`; for a submission.
         ranges: distances from the sensor in the plane, metres, that part the ranges.
-        submission_dir: folder that takes `results/`, `lidarseg_submission.zip` and `metrics_summary.json`.
+        submission_dir: folder that takes `results/`, `lidarseg_submission.zip` and `metrics_summary.json`. The tools
+            put their work dir in the place of "{work_dir}".
         sensors: sensors that the model uses, which the submission declares: some of `SENSORS`.
         partial: whether a submission may lack samples of the split, for numbers that are not official.
         collect_device: device on which ranks collect results, see mmengine's `BaseMetric`.
         prefix: prefix of the keys, see mmengine's `BaseMetric`.
 
     Raises:
-        UserError: arguments do not fit; a sample has no prediction, labels or token, or not one prediction for each
-            point; at the end, samples of the split have no prediction or the devkit refuses the submission.
+        UserError: arguments do not fit; when it is told a data set, the tables of a submission are missing, those of
+            nuScenes-lidarseg too; a sample has no prediction, labels or token, or not one prediction for each point; at
+            the end, samples of the split have no prediction or the devkit refuses the submission.
+        FolderInUseError: another evaluation writes into `submission_dir`.
     """
 
     default_prefix = "lidarseg"
@@ -66,7 +73,13 @@ class LidarSegMetric(SplitMetric):
         if submission_dir is not None and (data_root is None or ann_file is None):
             raise UserError("LidarSegMetric: submission_dir needs data_root and ann_file")
         self.ranges = tuple(ranges)
+        if "{work_dir}" in str(submission_dir):
+            raise UserError(
+                f"LidarSegMetric: submission_dir is {submission_dir!r}, which tools/train.py and tools/test.py "
+                "complete; expected the path of a folder"
+            )
         self._submission: LidarSegSubmission | None = None
+        self._lock = ExitStack()
 
     @property
     def reads_files(self) -> bool:
@@ -118,9 +131,22 @@ class LidarSegMetric(SplitMetric):
                 scores["all"].fwiou,
             )
         if self.submission_dir is not None:
-            metrics |= self._finish({token: lidar_token for token, (lidar_token, _) in by_token.items()})
+            with self._lock:
+                metrics |= self._finish({token: lidar_token for token, (lidar_token, _) in by_token.items()})
             (self.submission_dir / "metrics_summary.json").write_text(json.dumps(metrics, indent=2) + "\n")
         return metrics
+
+    def _check_files(self, version: str | None) -> None:
+        super()._check_files(version)
+        if not self.reads_tables_of(version):
+            return
+        # The devkit's check has its classes from the one and lists the other, also for v1.0-test without any labels.
+        for path in (self.data_root / version / "lidarseg.json", self.data_root / "lidarseg" / version):
+            if not path.exists():
+                raise UserError(
+                    f"{path} is missing: {self.needs_tables} of nuScenes-lidarseg {version}; unpack nuScenes-lidarseg "
+                    "into the data set's folder, or set submission_dir=None"
+                )
 
     def _matrices(
         self, sample: dict, labels: Int[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]
@@ -140,6 +166,12 @@ class LidarSegMetric(SplitMetric):
     def _write(self, sample: dict, predictions: Int[np.ndarray, "n"]) -> None:
         split = self._split_of(sample)
         if self._submission is None:
+            # The processes of one evaluation write into the folder together.
+            if is_main_process():
+                option = "test_evaluator.submission_dir"
+                lock = folder_lock(self.submission_dir, ".submission.lock", "writing a submission", option)
+                self._lock.enter_context(lock)
+                remove_unfinished(self.submission_dir)
             self._submission = LidarSegSubmission(self.submission_dir, split, self.sensors)
         if self._submission.split != split:
             raise UserError(
@@ -174,14 +206,14 @@ class LidarSegMetric(SplitMetric):
                 f"{missing[0]}: a submission needs every sample. Evaluate the whole split, or set partial=True for "
                 "numbers that are not official"
             )
-        path = submission.zip(lidar_tokens.values())
         if missing:
             logger.warning("a submission without %d samples of %s: it is not official", len(missing), submission.split)
         elif not has_whole_split(tables, submission.split):
             logger.warning("the tables lack scenes of %s, so the devkit cannot check the submission", submission.split)
         else:
             check_submission(tables, submission.results, submission.split)
-            logger.info("the devkit accepts the submission %s", path)
+            logger.info("the devkit accepts the submission %s", submission.results)
+        logger.info("for the evaluation server: %s", submission.zip(lidar_tokens.values()))
         if not getattr(tables, "lidarseg", None) or self._version == TEST_VERSION:
             return {}
         found = SampleSegEval(tables, submission.results, submission.split, sorted(lidar_tokens)).evaluate()

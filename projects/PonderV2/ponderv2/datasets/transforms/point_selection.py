@@ -17,13 +17,14 @@ from .inverse_map import keep_points
 class LidarRangeFilter(BaseTransform):
     """Leave out points outside of a range, half-open as that of `voxelize`, with their labels.
 
-    Where there is an inverse map, an original point that is left out is predicted as the nearest one that is kept.
+    Where there is an inverse map, an original point that is left out is predicted as the nearest one that is kept, and
+    of a sweep that is all out of range the point nearest to the range is kept.
 
     Args:
         point_cloud_range: lower x, y, z and upper x, y, z in metres, in the augmented LiDAR frame.
 
     Raises:
-        UserError: the range is none; or, for a sample, no point is left.
+        UserError: the range is none; or, for a sample without an inverse map, no point is left.
     """
 
     def __init__(self, point_cloud_range: Sequence[float]) -> None:
@@ -34,6 +35,9 @@ class LidarRangeFilter(BaseTransform):
     def transform(self, results: dict) -> dict:
         points = results["points"].tensor[:, :3]
         inside = ((points >= self.lower) & (points < self.upper)).all(dim=1).numpy()
+        if "inverse_map" in results and len(points) and not inside.any():
+            beyond = (points - points.clamp(self.lower, self.upper)).double().norm(dim=1)
+            inside[int(beyond.argmin())] = True
         keep_points(results, np.flatnonzero(inside), np.where(inside, np.cumsum(inside) - 1, -1))
         return results
 
@@ -52,7 +56,7 @@ class GridSampling(BaseTransform):
         cell_size: length of the edges of a cell, metres.
 
     Raises:
-        UserError: the size is not positive; or points are too far apart for such cells.
+        UserError: the size is not positive.
     """
 
     def __init__(self, cell_size: float = 0.05) -> None:
@@ -83,9 +87,6 @@ def grid_cells(
 
     Returns:
         A number for each point, at least 0 and equal for points of one cell; and its place in the cell, 0 to 1.
-
-    Raises:
-        UserError: there would be 2⁶³ cells or more.
     """
     scaled = points / cell_size
     cells = np.floor(scaled)
@@ -93,7 +94,8 @@ def grid_cells(
     cells -= cells.min(axis=0, initial=0.0)
     counts = cells.max(axis=0, initial=0.0) + 1
     if counts.prod() >= 2.0**63:
-        raise UserError(f"cell_size: points span {(counts * cell_size).tolist()} m, too far for cells of {cell_size} m")
+        # One stray point is enough: numbered are the cells that have points, in the same order.
+        return np.unique(cells[:, ::-1], axis=0, return_inverse=True)[1].reshape(-1), place
     x, y, z = cells.astype(np.int64).T
     nx, ny, _ = counts.astype(np.int64)
     return (z * ny + y) * nx + x, place

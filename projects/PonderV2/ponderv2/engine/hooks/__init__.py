@@ -7,6 +7,7 @@ from .gathered_losses import GatheredRuntimeInfoHook
 from .kept_options import KeptOptionsHook
 from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
+from .resumable_checkpoint import SafeCheckpointHook
 from .segmentation_preview import SegmentationPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
@@ -18,6 +19,7 @@ __all__ = [
     "KeptOptionsHook",
     "ProgressHook",
     "RenderPreviewHook",
+    "SafeCheckpointHook",
     "SegmentationPreviewHook",
     "UnfreezeEncoderHook",
 ]

@@ -1,0 +1,105 @@
+"""A kill at any moment leaves a checkpoint to resume from."""
+
+import pytest
+import torch
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from torch import nn
+
+from ponderv2.checkpoints import checkpoint_to_resume
+from ponderv2.engine.held_log import BuildingRunner
+from ponderv2.engine.hooks import SafeCheckpointHook
+
+
+class _Killed(BaseException):
+    """Not an exception that anything would catch."""
+
+
+class _Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs, data_samples=None, mode="loss"):
+        return {"loss": (self.weight - 1) ** 2}
+
+    def train_step(self, data, optim_wrapper):
+        loss = (self.weight - 1) ** 2
+        optim_wrapper.update_params(loss)
+        return {"loss": loss.detach()}
+
+
+def _runner(folder, steps, kind, kept=1, resume=False) -> BuildingRunner:
+    return BuildingRunner(
+        _Model(),
+        str(folder),
+        train_dataloader=dict(
+            dataset=[0.0] * 10, batch_size=1, num_workers=0, sampler=dict(type="InfiniteSampler", shuffle=False)
+        ),
+        train_cfg=dict(by_epoch=False, max_iters=steps),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        default_hooks=dict(checkpoint=dict(type=kind, by_epoch=False, interval=1, max_keep_ckpts=kept)),
+        resume=resume,
+        load_from=str(checkpoint_to_resume(folder)) if resume else None,
+        experiment_name=f"{folder.name}_{steps}_{resume}",
+        default_scope="mmengine",
+        log_level="ERROR",
+    )
+
+
+def _names(folder) -> set[str]:
+    return {path.name for path in folder.glob("*.pth*")} | {path.name for path in folder.glob(".*")}
+
+
+@pytest.mark.parametrize("kind", [CheckpointHook, "CheckpointHook", "mmengine.hooks.CheckpointHook"])
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, kind, monkeypatch):
+    runner = _runner(tmp_path, 3, kind)
+    assert [type(hook) for hook in runner.hooks if isinstance(hook, CheckpointHook)] == [SafeCheckpointHook]
+    save = torch.save
+
+    def killed(checkpoint, file):
+        if checkpoint["meta"]["iter"] == 2:
+            file.write(b"half of it")
+            raise _Killed
+        save(checkpoint, file)
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(_Killed):
+        runner.train()
+    assert _names(tmp_path) == {"iter_1.pth"}
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_1.pth"
+    monkeypatch.setattr(torch, "save", save)
+    _runner(tmp_path, 4, kind, resume=True).train()
+    assert _names(tmp_path) == {"iter_4.pth"}
+
+
+def test_a_kill_before_the_name_of_the_last_checkpoint_is_written_goes_on_from_the_newest(tmp_path, monkeypatch):
+    runner = _runner(tmp_path, 3, CheckpointHook, kept=2)
+    save = BuildingRunner.save_checkpoint
+
+    def killed(self, *args, **kwargs):
+        save(self, *args, **kwargs)
+        if self.iter == 2:
+            raise _Killed
+
+    monkeypatch.setattr(BuildingRunner, "save_checkpoint", killed)
+    with pytest.raises(_Killed):
+        runner.train()
+    assert _names(tmp_path) == {"iter_1.pth", "iter_2.pth", "iter_3.pth"}
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_2.pth"
+    monkeypatch.setattr(BuildingRunner, "save_checkpoint", save)
+    _runner(tmp_path, 5, CheckpointHook, kept=2, resume=True).train()
+    assert _names(tmp_path) == {"iter_4.pth", "iter_5.pth"}
+
+
+def test_as_many_checkpoints_stay_as_mmengine_keeps(tmp_path):
+    for kept in (-1, 1, 2):
+        ours, theirs = tmp_path / f"ours{kept}", tmp_path / f"theirs{kept}"
+        for folder in (ours, theirs):
+            runner = _runner(folder, 4, CheckpointHook, kept)
+            if folder == theirs:
+                runner._hooks = [h for h in runner.hooks if not isinstance(h, CheckpointHook)]
+                hook = CheckpointHook(by_epoch=False, interval=1, max_keep_ckpts=kept)
+                Runner.register_hook(runner, hook)
+            runner.train()
+        assert _names(ours) == _names(theirs)
