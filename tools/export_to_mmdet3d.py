@@ -14,7 +14,9 @@ from ponderv2.command_line import existing_file, run_tool, writable_checkpoint
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this tool."""
     parser.add_argument(
-        "encoder", type=existing_file("encoder"), help="encoder.safetensors, of a pre-training or tools/export_encoder.py"
+        "encoder",
+        type=existing_file("encoder"),
+        help="encoder.safetensors, of a pre-training or of tools/export_encoder.py",
     )
     parser.add_argument("out", type=Path, help="checkpoint to write, .pth")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")

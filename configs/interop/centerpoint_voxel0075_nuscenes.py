@@ -1,7 +1,7 @@
 """mmdet3d's CenterPoint, 0.075 m voxels, from the sparse encoder of a pre-training: nothing but mmdet3d is needed.
 
-mmdet3d's `SparseEncoder` takes no `init_cfg` of its own, so the detector has it; what `tools/export_to_mmdet3d.py` wrote
-covers all of that encoder but its last layer, and backbone, neck and head start new. Schedule and data are those of
+mmdet3d's `SparseEncoder` takes no `init_cfg` of its own, so the detector has it. What `tools/export_to_mmdet3d.py`
+wrote covers all of that encoder but its last layer; backbone, neck and head start new. Schedule and data are those of
 mmdet3d's config; neither memory nor score measured yet.
 """
 

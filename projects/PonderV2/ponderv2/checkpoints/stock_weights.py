@@ -87,7 +87,8 @@ def stock_weights(weights: Mapping[str, Tensor], config: Mapping) -> StockWeight
         sensor, _, inner = name.partition(".")
         place = config.get(sensor) if sensor in ("camera", "lidar") else None
         part, _, rest = (inner if place else name).partition(".")
-        kind = ((place or config).get(part) or {}).get("type")
+        setting = (place or config).get(part)
+        kind = setting.get("type") if isinstance(setting, Mapping) else None
         if kind not in _MODULES:
             reason = NO_COUNTERPART.get(part, f"mmdet3d has no {kind}")
             left_out[f"{sensor}.{part}" if place else part] = reason
