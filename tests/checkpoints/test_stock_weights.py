@@ -186,6 +186,8 @@ def test_a_fusion_encoder_has_the_parts_of_both_and_a_sparse_unet_none(tmp_path,
     checkpoint = exported(MODELS.build(config), config, tmp_path)
     names = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert {name.split(".")[0] for name in names} == {"img_backbone", "img_neck", "pts_middle_encoder"}
+    # Of one residual block a stage, and the strided convolution after it.
+    assert "pts_middle_encoder.encoder_layers.encoder_layer1.1.0.weight" in names
     assert "left out: camera.input_proj, a convolution after the neck" in capsys.readouterr().out
     config = lidar_model_config(unet_encoder_config())["encoder"]
     export_encoder(MODELS.build(config), tmp_path / "encoder.safetensors", config, model_config()["data_preprocessor"])

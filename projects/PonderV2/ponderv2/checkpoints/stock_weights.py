@@ -101,6 +101,7 @@ def stock_weights(weights: Mapping[str, Tensor], config: Mapping) -> StockWeight
             left_out[name] = _PROJECTION
             continue
         modules[part] = module
+        renamed = renamed.replace("BLOCKS", str(setting.get("blocks", 2)))
         found[f"{part}.{renamed}"] = _spconv1(value) if part == "pts_middle_encoder" else value.clone()
     return StockWeights(found, modules, left_out)
 
@@ -170,9 +171,9 @@ _SPARSE: Rules = (
             f"encoder_layers.encoder_layer{int(m[1]) + 1}.{m[2]}.{'bn' if m[3] == 'norm' else 'conv'}{m[4]}.{m[5]}"
         ),
     ),
-    # The third of a stage, after two residual blocks.
-    (r"down\.(\d+)\.conv\.(\w+)", lambda m: f"encoder_layers.encoder_layer{int(m[1]) + 1}.2.0.{m[2]}"),
-    (r"down\.(\d+)\.norm\.(\w+)", lambda m: f"encoder_layers.encoder_layer{int(m[1]) + 1}.2.1.{m[2]}"),
+    # The last of a stage, after its residual blocks.
+    (r"down\.(\d+)\.conv\.(\w+)", lambda m: f"encoder_layers.encoder_layer{int(m[1]) + 1}.BLOCKS.0.{m[2]}"),
+    (r"down\.(\d+)\.norm\.(\w+)", lambda m: f"encoder_layers.encoder_layer{int(m[1]) + 1}.BLOCKS.1.{m[2]}"),
     (r"project(_norm)?\.(\w+)", lambda m: ""),
 )
 _AS_IT_IS: Rules = ((r".*", lambda m: m[0]),)
