@@ -1,5 +1,8 @@
 """Stock models of mmdet3d load an exported encoder by `init_cfg` alone, and their modules compute what ours do."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -195,3 +198,36 @@ def test_a_fusion_encoder_has_the_parts_of_both_and_a_sparse_unet_none(tmp_path,
     assert tool.main([str(tmp_path / "encoder.safetensors"), str(tmp_path / "other.pth")]) == 2
     assert "no part of its LidarEncoder is one of mmdet3d's" in capsys.readouterr().err
     assert not (tmp_path / "other.pth").exists()
+
+
+ALONE = """
+import sys
+import torch
+import mmdet3d.models
+from mmdet3d.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+path, checkpoint = sys.argv[1:]
+init_default_scope("mmdet3d")
+config = Config.fromfile(path)
+config.merge_from_dict({"model.backbone.depth": 50, "model.neck.out_channels": 8, "model.bbox_head.in_channels": 8})
+for part in (config.model.backbone, config.model.neck):
+    part.init_cfg.checkpoint = checkpoint
+model = MODELS.build(config.model)
+model.init_weights()
+weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+own = model.backbone.state_dict()
+print(sum(torch.equal(value, weights[f"img_backbone.{name}"]) for name, value in own.items()), len(own))
+assert not [name for name in sys.modules if name.startswith("ponderv2")]
+"""
+
+
+@pytest.mark.slow
+def test_a_process_without_this_package_loads_it(tmp_path):
+    checkpoint = exported(MODELS.build(camera_config()), camera_config(), tmp_path)
+    arguments = [sys.executable, "-c", ALONE, str(INTEROP / "fcos3d_r101_nuscenes.py"), str(checkpoint)]
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(arguments, cwd=tmp_path, env=outside, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split()[-2:] == ["318", "318"]

@@ -53,7 +53,8 @@ def test_the_lift_reads_what_the_published_encoder_reads(weights):
         16, GRID.size, HEIGHTS, num_layers=2, num_levels=2, num_cameras=6, ffn_channels=24, dropout=0.0
     ).eval()
     parts(weights, lift, "encoder.lift")
-    rig = ring(size=(96, 160))
+    # No reference point is within half a pixel of an edge, where the published code counts from the pixels' edges.
+    rig = ring(size=(96, 160), center=(0.37, -0.23, 0.31))
     fields = {k: getattr(rig, k)[None] for k in vars(rig) if k != "padded_size"}
     rig = CameraRig(**fields, padded_size=rig.padded_size)
     maps = [torch.randn(1, 6, 16, 12, 20), torch.randn(1, 6, 16, 6, 10)]
