@@ -14,7 +14,7 @@ from ponderv2.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Those of `interop` are mmdet3d's own, which its tools run: tests/checkpoints/test_stock_weights.py.
-RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if not {"_base_", "interop"} & set(p.parts))
+RECIPES = sorted(p for p in CONFIGS.rglob("*.py") if p.relative_to(CONFIGS).parts[0] not in ("_base_", "interop"))
 DETECTORS = [p for p in RECIPES if p.stem.startswith(("uvtr_", "center_"))]
 SEGMENTORS = [p for p in RECIPES if p.stem.startswith("lidarseg_")]
 # They start from the image backbone of a pre-training, or from image weights.

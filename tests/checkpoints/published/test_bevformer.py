@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ponderv2.checkpoints import stock_weights
+from ponderv2.checkpoints import load_weights, stock_weights
 from ponderv2.checkpoints.published import (
     CLASSES,
     PUBLISHED_CLASSES,
@@ -15,7 +15,7 @@ from ponderv2.checkpoints.published import (
 )
 from ponderv2.checkpoints.published.bevformer import split_planes
 from ponderv2.checkpoints.published.bevformer_names import rename
-from ponderv2.engine import load_config
+from ponderv2.engine import load_config, parse_options
 from ponderv2.engine.convert import convert, model_shapes
 from ponderv2.errors import UserError
 from ponderv2.heads import UVTRHead
@@ -26,6 +26,7 @@ from tests.factories import published_bevformer as published
 from tests.factories.camera_ring import ring
 from tests.factories.image_backbones import DEPTHS, RESNET, build
 from tests.factories.published_layout import random_weights
+from tests.factories.tool_scripts import load_tool
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 RANGE = (-16.0, -12.0, -5.0, 16.0, 12.0, 3.0)
@@ -54,7 +55,7 @@ def test_the_lift_reads_what_the_published_encoder_reads(weights):
     ).eval()
     parts(weights, lift, "encoder.lift")
     # No reference point is within half a pixel of an edge, where the published code counts from the pixels' edges.
-    rig = ring(size=(96, 160), center=(0.37, -0.23, 0.31))
+    rig = ring(size=(96, 160), center=(0.37, -0.23, 0.6))
     fields = {k: getattr(rig, k)[None] for k in vars(rig) if k != "padded_size"}
     rig = CameraRig(**fields, padded_size=rig.padded_size)
     maps = [torch.randn(1, 6, 16, 12, 20), torch.randn(1, 6, 16, 6, 10)]
@@ -152,3 +153,43 @@ def test_a_size_that_is_another_one_is_refused_and_so_is_a_detector_of_others(tm
     torch.save({"state_dict": {"img_backbone.conv1.weight": torch.ones(1)}}, tmp_path / "uvtr.pth")
     with pytest.raises(UserError, match=r"--from bevformer-base expects pts_bbox_head\.bev_embedding\.weight"):
         read_published(tmp_path / "uvtr.pth", "bevformer-base")
+
+
+SMALL = (
+    "model.init_cfg=None",
+    "model.encoder.grid.size=(6,5,1)",
+    "model.encoder.channels=16",
+    f"model.encoder.img_backbone.depths={DEPTHS}",
+    f"model.encoder.img_backbone.channels={RESNET}",
+    "model.encoder.img_backbone.stem_channels=8",
+    "model.encoder.img_neck.in_channels=[40]",
+    "model.encoder.img_neck.out_channels=16",
+    "model.encoder.lift.channels=16",
+    "model.encoder.lift.size=(6,5,1)",
+    "model.encoder.lift.num_layers=2",
+    "model.encoder.lift.ffn_channels=24",
+    "model.head.in_channels=16",
+    "model.head.num_queries=9",
+    "model.head.num_layers=2",
+    "model.head.ffn_channels=24",
+)
+"""BEVFormer-tiny's recipe at the size of a published detector of the tests."""
+
+
+def test_the_tool_writes_a_checkpoint_of_the_recipe_and_says_what_it_leaves_out(tmp_path, capsys):
+    shapes = published.resnet(8, DEPTHS, RESNET) | published.fpn((40,), 16)
+    shapes |= published.transformer(16, (5, 6), 1, (2, 2), 9, 24)
+    torch.save({"state_dict": random_weights(shapes)}, tmp_path / "published.pth")
+    options = [option.replace(" ", "") for option in SMALL]
+    recipe = CONFIGS / recipe_of("bevformer-tiny")[0]
+    arguments = [tmp_path / "published.pth", tmp_path / "out.pth", "--from", "bevformer-tiny", "--config", recipe]
+    tool = load_tool(CONFIGS.parent, "convert_checkpoint")
+    assert tool.main([str(argument) for argument in [*arguments, "--cfg-options", *options]]) == 0
+    shown = capsys.readouterr().out
+    assert "not needed: pts_bbox_head.transformer.can_bus_mlp.0.weight and 5 more, of the car's signals" in shown
+    assert "of the volume of the frame before, which the recipe's model does not read" in shown
+    assert "model.encoder.neck_offsets=" in shown
+    model = MODELS.build(load_config(recipe, options=parse_options(options)).model)
+    load_weights(model, tmp_path / "out.pth")
+    kept = torch.load(tmp_path / "out.pth", weights_only=True)["meta"]["options"]
+    assert "model.encoder.neck_offsets=(16.0,)" in kept
