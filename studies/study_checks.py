@@ -186,7 +186,8 @@ def _check_start(
         config.model.init_cfg.checkpoint = str(study.encoder_of(name))
         model = MODELS.build(config.model)
         if weights is not None:
-            _, wrong = compare_encoder(model, weights, config.model.init_cfg.get("new", ()))
+            start = config.model.init_cfg
+            _, wrong = compare_encoder(model, weights, start.get("new", ()), start.get("parts"))
             if wrong:
                 made, _ = study.pretraining_recipe(name)
                 problems.add(f"the encoder of {made} does not cover that of {path}: {'; '.join(wrong)}")

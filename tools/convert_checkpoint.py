@@ -8,7 +8,11 @@ from pathlib import Path
 from ponderv2.command_line import existing_file, run_tool, writable_checkpoint
 
 RECIPES = Path(__file__).parents[1] / "configs"
-KINDS = ("unipad-camera", "unipad-lidar", "unipad-fusion", "uvtr-camera", "uvtr-lidar", "uvtr-fusion")
+KINDS = (
+    *("unipad-camera", "unipad-lidar", "unipad-fusion"),
+    *("uvtr-camera", "uvtr-lidar", "uvtr-fusion"),
+    *("bevformer-tiny", "bevformer-small", "bevformer-base"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         type=existing_file("checkpoint"),
-        help="checkpoint of UniPAD or UVTR, of a detector or a pre-training; nothing of it is run",
+        help="checkpoint of UniPAD or UVTR, of a detector or a pre-training, or of BEVFormer; nothing of it is run",
     )
     parser.add_argument("out", type=Path, help="checkpoint to write, .pth; of the recipe that the tool names")
     parser.add_argument(
@@ -24,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="kind",
         choices=KINDS,
         required=True,
-        help="who published it, and for which sensors; uvtr-camera and uvtr-fusion are always refused: their "
-        "ResNets have deformable convolutions, which are not here",
+        help="who published it, for which sensors or of which size; uvtr-camera and uvtr-fusion are always refused, "
+        "and so are bevformer-small and -base as published: their ResNets have deformable convolutions, which are not "
+        "here",
     )
     parser.add_argument(
         "--config", type=existing_file("recipe"), help="recipe of the model, instead of the one that the weights tell"

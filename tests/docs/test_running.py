@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from ponderv2.engine import load_config, parse_options
 from synthetic_nuscenes.output.benchmarks import BENCHMARKS
@@ -39,6 +40,9 @@ class Route:
     def run(self, line: str) -> None:
         program, *words = shlex.split(line)
         self.processes = 1
+        if "/.mim/" in line:
+            self._stock(words, line)
+            return
         if program == ".venv/bin/torchrun":
             assert words[0] == "--nproc-per-node"
             self.processes, words = int(words[1]), words[2:]
@@ -61,6 +65,20 @@ class Route:
             self.make(words[words.index("-O") + 1])
         else:
             assert (program, words) == (".venv/bin/pip", ["install", "gdown"])
+
+    def _stock(self, words: list[str], line: str) -> None:
+        """A tool of mmdet3d on one of its own configs, which starts from an exported encoder."""
+        tool, recipe = words
+        assert (REPOSITORY / tool).is_file(), line
+        model = Config.fromfile(REPOSITORY / recipe).model
+        starts = [part.get("init_cfg") or {} for part in (model, model.get("backbone", {}), model.get("neck", {}))]
+        checkpoints = {start["checkpoint"] for start in starts if "checkpoint" in start}
+        assert len(checkpoints) == 1
+        self.expect(*checkpoints, line)
+
+    def export_to_mmdet3d(self, given: argparse.Namespace, line: str) -> None:
+        self.expect(given.encoder, line)
+        self.make(given.out)
 
     def _read(self, given: argparse.Namespace, line: str) -> object:
         config = load_config(

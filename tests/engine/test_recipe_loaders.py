@@ -46,6 +46,8 @@ def test_samplers_have_the_seed_of_the_recipe_where_processes_have_their_own():
 
 def test_every_recipe_differs_by_process_synchronizes_buffers_and_looks_for_fast_convolutions(repository):
     for path in sorted((repository / "configs").glob("[!_]*/*.py")):
+        if path.parent.name == "interop":
+            continue
         config = load_config(path)
         assert config.randomness.diff_rank_seed, path
         assert config.default_hooks.sync_buffers.type.__name__ == "SyncBuffersHook", path

@@ -98,6 +98,24 @@ def test_a_study_that_can_be_run_passes(make_study):
     assert not make_study().out.exists()
 
 
+def test_a_recipe_that_takes_parts_of_a_pre_training_passes_and_one_that_they_do_not_fit_does_not(
+    make_study, repository
+):
+    tiny = repository / "configs" / "tiny"
+    recipes = {
+        "modalities": ("camera",),
+        "pretrained": {},
+        "configs": {"camera": tiny / "bevformer_camera_synthetic.py"},
+        "pretrain_configs": {"camera": tiny / "ponderv2_camera_bevformer_synthetic.py"},
+        "options": (),
+    }
+    check_study(make_study(**recipes, pretrain_options=()))
+    deeper = "model.encoder.img_backbone.depths=(1,1,3)"
+    (line,) = _problems(make_study(**recipes, pretrain_options=(deeper,)))
+    assert "ponderv2_camera_bevformer_synthetic.py does not cover that of" in line
+    assert "img_backbone" in line
+
+
 @pytest.fixture
 def make_segmentation_study(repository, streets, tmp_path):
     """A segmentation study that makes two encoders first and can be run; arguments change it."""

@@ -33,6 +33,13 @@ BAD: BadInputs = {
         (["{pretrain_recipe}", "{detector_checkpoint}", *EXPORT[2:]], r"detector\.pth is not of this recipe"),
         (["{parts}", "{pretrain_checkpoint}"], r"tiny\.py has no model, so there is nothing to export"),
     ],
+    "export_to_mmdet3d": [
+        (["{encoder}"], r"the following arguments are required: out"),
+        (["{nowhere}.safetensors", "{out}/stock.pth"], r"encoder .*nowhere\.safetensors does not exist"),
+        (["{encoder}", "{out}/stock.safetensors"], r"OUT .*stock\.safetensors: expected a file \*\.pth"),
+        (["{encoder}", "{foreign_checkpoint}"], r"foreign\.pth: is there already; give --overwrite"),
+        (["{detector_checkpoint}", "{out}/stock.pth"], r"detector\.pth: no whole safetensors file"),
+    ],
     "convert_checkpoint": [
         (CONVERT[:2], r"the following arguments are required: --from"),
         ([*CONVERT[:3], "ponder"], r"--from: invalid choice: 'ponder'"),

@@ -11,6 +11,7 @@ from .encoder_weights import compare_encoder, load_encoder_weights
 from .export import export_encoder
 from .head_weights import head_weights_of, load_head_weights, read_head_weights
 from .loaded_encoder import EncoderReport, LoadedEncoder, load_encoder
+from .stock_weights import StockWeights, stock_weights, write_stock_checkpoint
 from .writing import weights_hash, write_checkpoint
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "EncoderHeader",
     "EncoderReport",
     "LoadedEncoder",
+    "StockWeights",
     "check_covering",
     "checkpoint_to_resume",
     "compare",
@@ -38,6 +40,8 @@ __all__ = [
     "read_header",
     "resolve_checkpoint",
     "shortcomings",
+    "stock_weights",
     "weights_hash",
     "write_checkpoint",
+    "write_stock_checkpoint",
 ]

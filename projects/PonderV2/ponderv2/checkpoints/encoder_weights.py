@@ -35,24 +35,25 @@ def load_encoder_weights(
             then.
     """
     weights = read_encoder_weights(Path(path))
-    if parts is not None:
-        if new:
-            raise UserError(f"new: {tuple(new)} does not go with parts, which say what does not start new")
-        weights, new = _of_parts(model.encoder, weights, tuple(parts))
-    table, wrong = compare_encoder(model, weights, new)
+    table, wrong = compare_encoder(model, weights, new, parts)
     console = Console(width=100)
     with console.capture() as capture:
         console.print(table)
     MMLogger.get_current_instance().info("encoder from %s\n%s", path, capture.get())
     if wrong:
         raise UserError(f"{path} does not cover this model's encoder, nothing was loaded: " + "; ".join(wrong))
-    model.load_state_dict({PREFIX + k: v for k, v in weights.items()}, strict=False)
+    taken, _ = _taken(model.encoder, weights, new, parts)
+    model.load_state_dict({PREFIX + k: v for k, v in taken.items()}, strict=False)
 
 
-def _of_parts(
-    encoder: nn.Module, weights: Mapping[str, Tensor], parts: tuple[str, ...]
+def _taken(
+    encoder: nn.Module, weights: Mapping[str, Tensor], new: Sequence[str], parts: Sequence[str] | None
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the weights of some parts, and the names of the other parts of the encoder."""
+    """Return the weights that the encoder takes, and the parts of it that start new."""
+    if parts is None:
+        return dict(weights), list(new)
+    if new:
+        raise UserError(f"new: {tuple(new)} does not go with parts, which say what does not start new")
     own, given = ({name.split(".")[0] for name in names} for names in (encoder.state_dict(), weights))
     for part in parts:
         for known, where in ((own, "the encoder has"), (given, "the file has")):
@@ -62,7 +63,7 @@ def _of_parts(
 
 
 def compare_encoder(
-    model: nn.Module, weights: Mapping[str, Tensor], new: Sequence[str] = ()
+    model: nn.Module, weights: Mapping[str, Tensor], new: Sequence[str] = (), parts: Sequence[str] | None = None
 ) -> tuple[Table, list[str]]:
     """Compare the encoder of a model with weights; nothing is loaded.
 
@@ -70,13 +71,16 @@ def compare_encoder(
         model: has an `encoder`.
         weights: weights of an encoder by name, without a prefix.
         new: parts of the model's encoder that may be missing.
+        parts: parts that are compared; the others may be missing, and what else the weights have does not count. None
+            compares all.
 
     Returns:
         A table to print, and in words what keeps the weights from covering the encoder; no words where they cover it.
 
     Raises:
-        UserError: `new` names a part that the encoder does not have.
+        UserError: `new` or `parts` names a part that the encoder, or the weights, do not have, or both are given.
     """
+    weights, new = _taken(model.encoder, weights, new, parts)
     weights = {PREFIX + k: v for k, v in weights.items()}
     own = model.state_dict()
     new = tuple(PREFIX + part for part in new)

@@ -8,7 +8,15 @@ from rich.console import Console
 from torch import Tensor
 
 from ponderv2.checkpoints import coverage_table, write_checkpoint
-from ponderv2.checkpoints.published import Conversion, convert_published, fitting_recipe, read_published
+from ponderv2.checkpoints.published import (
+    Conversion,
+    Fit,
+    convert_bevformer,
+    convert_published,
+    fitting_recipe,
+    read_published,
+    recipe_of,
+)
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 
@@ -47,12 +55,14 @@ def convert(
     """
     published = read_published(source, kind)
     _check_maker(published.weights, kind, source)
-    fit = fitting_recipe(published.weights)
+    bevformer = kind.startswith("bevformer-")
+    fit = Fit(*recipe_of(kind)) if bevformer else fitting_recipe(published.weights)
     options = fit.placement | (fit.head if recipe is None else {}) | dict(options or {})
     recipe = recipe or recipes / fit.recipe
     own = model_shapes(recipe, options)
     try:
-        conversion = convert_published(published.weights, own, str(source), published.classes)
+        change = convert_bevformer if bevformer else convert_published
+        conversion = change(published.weights, own, str(source), published.classes)
     except UserError as error:
         raise UserError(f"{error}; it was taken for {recipe}, --config names another recipe") from error
     _print_parts(own, conversion)

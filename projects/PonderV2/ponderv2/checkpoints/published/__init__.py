@@ -1,5 +1,6 @@
-"""Checkpoints that UniPAD and UVTR published, with mmdet3d 0.17: read, renamed and laid out for the models here."""
+"""Checkpoints that UniPAD, UVTR and BEVFormer published: read, renamed and laid out for the models here."""
 
+from .bevformer import convert_bevformer, recipe_of
 from .conversion import Conversion, convert_published
 from .fitting_recipe import Fit, fitting_recipe
 from .published_file import KINDS, PublishedFile, read_published
@@ -12,7 +13,9 @@ __all__ = [
     "Conversion",
     "Fit",
     "PublishedFile",
+    "convert_bevformer",
     "convert_published",
     "fitting_recipe",
     "read_published",
+    "recipe_of",
 ]

@@ -77,9 +77,32 @@ def convert_published(
             raise UserError(f"{where}: {origin[name]} and {key} of its state_dict are both {name} here; expected one")
         else:
             named[name], origin[name] = value, key
-    weights = change_layouts(named, classes)
-    found = compare(dict(own), weights)
-    left_over += [origin.get(name, name) for name in found.unexpected]
+    return fitted(own, change_layouts(named, classes), origin, left_over, unused, where)
+
+
+def fitted(
+    own: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    origin: Mapping[str, str],
+    left_over: Sequence[str],
+    unused: dict[str, str],
+    where: str,
+) -> Conversion:
+    """Return weights that were renamed and laid out, if they are exactly those of the model.
+
+    Args:
+        own: state dict of the model; shapes are enough.
+        weights: weights by their names here.
+        origin: published names by names here, for messages.
+        left_over: published names that are called nothing here.
+        unused: published names that no weight comes from, and why.
+        where: name of the published weights in error messages.
+
+    Raises:
+        UserError: as `convert_published`.
+    """
+    found = compare(dict(own), dict(weights))
+    left_over = [*left_over, *(origin.get(name, name) for name in found.unexpected)]
     wrong = {
         "left over": left_over,
         "missing": found.missing,

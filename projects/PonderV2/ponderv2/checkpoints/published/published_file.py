@@ -18,8 +18,8 @@ KINDS = {
     f"{maker}-{name}": sensors
     for maker in ("unipad", "uvtr")
     for name, sensors in (("camera", ("camera",)), ("lidar", ("lidar",)), ("fusion", ("camera", "lidar")))
-}
-"""Who published a checkpoint and for which sensors, and the sensors whose encoders it holds."""
+} | {f"bevformer-{size}": ("camera",) for size in ("tiny", "small", "base")}
+"""Who published a checkpoint and for which sensors, or of which size, and the sensors whose encoders it holds."""
 
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -94,14 +94,21 @@ def _check_sensors(path: Path, weights: Mapping[str, Tensor], kind: str) -> None
     if not found:
         raise UserError(
             f"{path}: no key of its state_dict starts with {' or '.join(SENSORS.values())}, the first is "
-            f"{next(iter(weights))}; expected a checkpoint as UniPAD and UVTR publish them, of mmdet3d 0.17"
+            f"{next(iter(weights))}; expected a checkpoint as UniPAD, UVTR and BEVFormer publish them, of mmdet3d 0.17"
         )
     if found != KINDS[kind]:
         key = next(name for name in weights if any(name.startswith(SENSORS[sensor]) for sensor in found))
         raise UserError(
             f"{path}: --from {kind} expects {_words(KINDS[kind])}, the file holds {_words(found)}, the first key {key}"
         )
-    if "img_backbone.conv1.weight" in weights:
+    bevformer = "pts_bbox_head.bev_embedding.weight" in weights
+    if kind.startswith("bevformer-") != bevformer:
+        expected = "expects" if kind.startswith("bevformer-") else "expects no"
+        raise UserError(
+            f"{path}: --from {kind} {expected} pts_bbox_head.bev_embedding.weight in its state_dict, which BEVFormer's "
+            f"detectors have; the first key is {next(iter(weights))}"
+        )
+    if "img_backbone.conv1.weight" in weights and not bevformer:
         raise UserError(
             f"{path}: img_backbone.conv1.weight is of a ResNet, and only a ConvNeXt can be converted: the ResNets that "
             "were published have deformable convolutions, which the backbones here have not"
