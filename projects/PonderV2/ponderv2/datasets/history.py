@@ -26,7 +26,7 @@ def lidar_pose(info: Mapping) -> Float[np.ndarray, "4 4"] | None:
     return np.array(info["ego2global"], dtype=np.float64) @ np.array(lidar["lidar2ego"], dtype=np.float64)
 
 
-def choose_history(earlier: list[int], count: int, draw: bool) -> list[int]:
+def choose_history(earlier: list, count: int, draw: bool) -> list:
     """Choose which earlier frames of the scene a sample has.
 
     Args:
