@@ -8,12 +8,21 @@ one is kept.
 from mmengine.config import read_base
 
 with read_base():
-    from .bevformer_camera_synthetic import *
+    from .._base_.tiny import tiny_bevformer_detector, tiny_bevformer_head
+    from .uvtr_camera_synthetic import *
 
 from ponderv2.engine import SceneSampler
 from ponderv2.models import TemporalDetector
 
-model = dict(model, type=TemporalDetector, encoder=dict(model.encoder, lift=dict(model.encoder.lift, history=True)))
+model = dict(
+    model,
+    type=TemporalDetector,
+    init_cfg=dict(
+        checkpoint="work_dirs/ponderv2_camera_bevformer_synthetic/encoder.safetensors", parts=("img_backbone",)
+    ),
+    encoder=dict(tiny_bevformer_detector, lift=dict(tiny_bevformer_detector.lift, history=True)),
+    head=tiny_bevformer_head,
+)
 
 # Data
 train_dataloader = dict(train_dataloader, dataset=dict(train_dataloader.dataset, history=2, draw_history=True))
