@@ -1,11 +1,11 @@
 """Sampling for evaluation in the order of time: a process has whole scenes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from itertools import groupby
 
 from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from ponderv2.errors import UserError
 
@@ -26,7 +26,7 @@ class SceneSampler(Sampler):
         UserError: when the data set does not tell its scenes, or a scene's frames do not follow each other.
     """
 
-    def __init__(self, dataset: Dataset, seed: int | None = None) -> None:
+    def __init__(self, dataset: Sized, seed: int | None = None) -> None:
         rank, world_size = get_dist_info()
         if not hasattr(dataset, "scene_tokens"):
             raise UserError(f"SceneSampler: {type(dataset).__name__} does not tell the scenes of its frames")
