@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -19,7 +20,7 @@ def _small(recipe: str, root: Path) -> tuple[torch.nn.Module, dict]:
     """The model of a recipe in training mode, without weights to start from, and a batch of two frames."""
     config = load_config(TINY / f"{recipe}_synthetic.py", root)
     model = config.model
-    size = (20, 20, 1 if recipe == "bevformer_camera" else 4)
+    size = (20, 20, 1 if recipe in ("bevformer_camera", "bevformer_temporal_camera") else 4)
     model.encoder.grid.size = size
     if "size" in model.encoder.lift:
         model.encoder.lift.size = size
@@ -55,8 +56,12 @@ def test_fine_tuning_reaches_every_parameter_and_depths_are_supervised_for_bevde
     assert silent == []
 
 
-def test_bevformer_without_history_trains_and_predicts(streets):
-    model, batch = _small("bevformer_camera", streets)
+@pytest.mark.parametrize("recipe", ["bevformer_camera", "bevformer_temporal_camera"])
+def test_bevformer_trains_and_predicts_without_history_and_with(recipe, streets):
+    np.random.seed(0)
+    model, batch = _small(recipe, streets)
+    # The first frame has none before it, the second one or, where that is left out, none.
+    assert [frame.exists.tolist() for frame in batch["inputs"].history] == [[False, True]] * ("temporal" in recipe)
     _, silent = _silent(model, batch)
     assert [name for name in silent if name.startswith("encoder.") and not name.startswith(AT_FIRST_IDLE)] == []
     predicted = model.eval()(**batch, mode="predict")

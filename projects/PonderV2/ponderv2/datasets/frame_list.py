@@ -71,6 +71,18 @@ class FrameList(Sequence):
         """Return the token of the scene of each frame, empty where it has none."""
         return self._texts([store.scene_tokens for store in self.stores])
 
+    def earlier_in_scene(self, index: int, count: int) -> list[dict]:
+        """Decode and parse up to `count` frames before one in its scene and file, the oldest first.
+
+        They need not be in the list.
+
+        Raises:
+            InfoFileError: the file does not tell which scene a frame is of.
+        """
+        store, place = self._locate(index)
+        places = store.earlier_in_scene(place, count)
+        return [self.parse(store.frame(earlier) | {"info_file": store.path.name}) for earlier in places]
+
     def first_of_each_layout(self) -> list[int]:
         """Return the index of the first frame with each set of keys, in the order of the list."""
         offsets = np.cumsum([0, *(int(store.layouts.max(initial=-1)) + 1 for store in self.stores)])

@@ -77,6 +77,8 @@ class FrameStore:
         self.timestamps: Float[np.ndarray, "n"] = arrays["timestamps"]
         self.layouts: Int[np.ndarray, "n"] = arrays["layouts"]
         self.tokens, self.scene_tokens = (_texts(arrays[name]) for name in ("tokens", "scene_tokens"))
+        # Place of the frame before each in its scene, found when it is first asked for.
+        self._before: Int[np.ndarray, "n"] | None = None
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -107,6 +109,27 @@ class FrameStore:
     def first_of_each_layout(self) -> list[int]:
         """Return the place of the first frame with each set of keys."""
         return np.unique(self.layouts, return_index=True)[1].tolist()
+
+    def earlier_in_scene(self, place: int, count: int) -> list[int]:
+        """Return the places of up to `count` key frames before one in its scene, the oldest first.
+
+        Raises:
+            InfoFileError: a key frame of the file has no scene.
+        """
+        if self._before is None:
+            if (self.scene_tokens == b"").any():
+                raise InfoFileError(
+                    f"info file {self.path}: key frames have no scene_token, so none has an earlier one; make it with "
+                    "tools/create_data.py"
+                )
+            order = np.lexsort((self.timestamps, self.scene_tokens))
+            same = self.scene_tokens[order[1:]] == self.scene_tokens[order[:-1]]
+            self._before = np.full(len(self), -1)
+            self._before[order[1:]] = np.where(same, order[:-1], -1)
+        places: list[int] = []
+        while len(places) < count and (place := int(self._before[place])) >= 0:
+            places.append(place)
+        return places[::-1]
 
     def instances(self, place: int | None = None) -> InstanceColumns:
         """Return the columns of the objects of the frame at a place, or of all frames."""

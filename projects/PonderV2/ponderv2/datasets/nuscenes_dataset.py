@@ -14,6 +14,7 @@ from ponderv2.shapes import Bool, Int
 
 from .frame_list import FrameList
 from .frame_store import FrameStore, InstanceColumns, open_frame_store
+from .history import POSE, SHARED_KEYS, choose_history, lidar_pose, pack_history
 from .info_file import InfoFileError
 from .label_fractions import choose_fraction
 from .nuscenes_constants import CAMERAS, LIDAR
@@ -39,14 +40,20 @@ class PonderNuScenesDataset(NuScenesDataset):
         fraction: share of the frames or scenes that is used, see `choose_fraction`; before `load_interval`.
         fraction_by: unit of the fraction, "frames" or "scenes".
         fraction_seed: seed of the choice.
+        history: number of earlier key frames of the scene whose images a sample has as well, as `history` of its
+            inputs, a `FrameQueue`; fewer at the start of a scene. They go through the same pipeline, each with draws of
+            its own, but for the augmentation of the scene, which is that of the sample (`SHARED_KEYS`). They are of the
+            whole info file, also where the data set uses a part of it: nothing is read of their labels.
+        draw_history: whether one of the last `history + 1` frames is left out at random, see `choose_history`; never in
+            `test_mode`.
         test_mode: whether the pipeline gets no annotations, as in mmdet3d.
         **kwargs: arguments of `NuScenesDataset`; `serialize_data` changes nothing.
 
     Raises:
         InfoFileError: an info file is damaged, of another format or without key frames, or one of several is of
             another version; a key frame lacks what is needed.
-        UserError: `load_interval` is no whole number of at least 1; or a transform cannot tell which key frames it
-            takes from.
+        UserError: `load_interval` is no whole number of at least 1, `history` none of at least 0; or a transform cannot
+            tell which key frames it takes from.
     """
 
     def __init__(
@@ -58,9 +65,14 @@ class PonderNuScenesDataset(NuScenesDataset):
         fraction: float = 1.0,
         fraction_by: str = "frames",
         fraction_seed: int = 0,
+        history: int = 0,
+        draw_history: bool = False,
         test_mode: bool = False,
         **kwargs,
     ) -> None:
+        if not isinstance(history, int) or history < 0:
+            raise UserError(f"history: expected a whole number of at least 0, got {history!r}")
+        self.history, self.draw_history = history, draw_history
         if not isinstance(load_interval, int) or load_interval < 1:
             raise UserError(f"load_interval: expected a whole number of at least 1, got {load_interval!r}")
         self.load_interval = load_interval
@@ -145,6 +157,33 @@ class PonderNuScenesDataset(NuScenesDataset):
             info[PART] = True
         return info
 
+    @force_full_init
+    def scene_tokens(self) -> list[str]:
+        """Return the token of the scene of each key frame, without decoding any; empty where the file lacks it."""
+        if isinstance(self.data_list, FrameList):
+            return self.data_list.scene_tokens()
+        return [frame.get("scene_token") or "" for frame in self.data_list]
+
+    def prepare_data(self, index: int) -> dict | None:
+        """Run a key frame through the pipeline, and earlier ones of its scene where the data set has a history."""
+        example = super().prepare_data(index)
+        if example is None or not self.history:
+            return example
+        if not isinstance(self.data_list, FrameList):
+            raise UserError(f"history: {type(self).__name__} has made a list of key frames of its own, without scenes")
+        draw = self.draw_history and not self.test_mode
+        infos = self.data_list.earlier_in_scene(index, self.history + draw)
+        shared = {key: example["data_samples"].get(key) for key in SHARED_KEYS if key in example["data_samples"]}
+        past = [self._prepare_earlier(info | shared) for info in choose_history(infos, self.history, draw)]
+        example["inputs"]["history"] = pack_history(example, past)
+        return example
+
+    def _prepare_earlier(self, info: dict) -> dict:
+        info |= {"box_type_3d": self.box_type_3d, "box_mode_3d": self.box_mode_3d}
+        if self._uses_part:
+            info[PART] = True
+        return self.pipeline(info)
+
     def parse_data_info(self, info: dict) -> dict:
         """Parse a key frame as mmdet3d does, on a copy (it joins paths in place), with errors that name the key."""
         info = dict(info)
@@ -175,6 +214,9 @@ class PonderNuScenesDataset(NuScenesDataset):
             )
         info.setdefault("instances", [])
         info["info_name"] = where
+        pose = lidar_pose(info)
+        if pose is not None:
+            info[POSE] = pose
         return super().parse_data_info(info)
 
     def parse_ann_info(self, info: dict) -> dict:

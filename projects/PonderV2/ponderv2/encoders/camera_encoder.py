@@ -7,16 +7,20 @@ from torch import Tensor, nn
 from ponderv2.errors import UserError
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
-from ponderv2.structures import EncoderOutput, FeatureVolume, SensorBatch, VoxelGrid
+from ponderv2.structures import EncoderOutput, FeatureVolume, PastVolume, SensorBatch, VoxelGrid
 
 from .blocks import conv3d_block
 from .image.depth_supervision import DepthSupervision
 from .image.map_offsets import neck_map_offsets
+from .past_volumes import encode_history
 
 
 @MODELS.register_module()
 class CameraEncoder(BaseModule):
     """Runs an image backbone, a neck, a depth network and a lift (UniPAD §3.1; PonderV2 §4.2).
+
+    A lift with `reads_history`, as `DeformableLift(history=True)`, also reads the volume of the frame before. It is
+    computed from the `history` of the batch, see `encode_history`, or handed over by who has kept it.
 
     Args:
         grid: arguments of the `VoxelGrid` that the encoder fills.
@@ -41,7 +45,8 @@ class CameraEncoder(BaseModule):
     Raises:
         ValueError: when `neck_offsets` are not as many as `neck_strides`, not given and not to be found, or given for a
             grid with the published placement.
-        UserError: when there is a depth network that the lift does not read, or none that it reads.
+        UserError: when there is a depth network that the lift does not read, or none that it reads; or convolutions
+            after a lift that reads the volume of the frame before.
     """
 
     def __init__(
@@ -73,21 +78,34 @@ class CameraEncoder(BaseModule):
             raise UserError(f"depth_net: {type(self.lift).__name__} wants {wanted}")
         if depth_loss is not None and depth_net is None:
             raise UserError(f"depth_loss: {type(self.lift).__name__} has no depths to supervise; expected None")
+        self.reads_history = getattr(self.lift, "reads_history", False)
+        if self.reads_history and num_convs:
+            raise UserError(f"num_convs: the lift reads the volume of the frame before; expected 0, got {num_convs}")
         self.channels = channels
         self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
         self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss, grid=self.grid)
 
-    def forward(self, batch: SensorBatch, masking: InputMasking | None = None) -> EncoderOutput:
+    def forward(
+        self, batch: SensorBatch, masking: InputMasking | None = None, past: PastVolume | None = None
+    ) -> EncoderOutput:
         """Encode a batch.
 
         Args:
             batch: sensor data with `images` and `rig`; for a `depth_loss` in training also with `points`.
-            masking: says which part of the input is hidden; None hides nothing.
+            masking: says which part of the input is hidden; None hides nothing. Earlier frames are never masked.
+            past: volume of the frame before, in the place of the current one; None computes it from the batch's
+                `history`, if there is any.
 
         Raises:
             ValueError: when the batch has no images, no points for a `depth_loss`, or the neck does not give one
                 map a stride.
+            UserError: when there are earlier frames that the lift does not read.
         """
+        if (batch.history or past is not None) and not self.reads_history:
+            name = type(self.lift).__name__
+            raise UserError(f"CameraEncoder: {name} does not read earlier frames; leave out history")
+        if past is None and batch.history:
+            past = encode_history(self, batch)
         maps = self.image_maps(batch, masking)
         shape, depths = maps[0].shape[:2], None
         if self.depth_net is not None:
@@ -98,7 +116,8 @@ class CameraEncoder(BaseModule):
             losses["loss_lift_depth"] = self.depth_loss(
                 depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range, self.neck_offsets
             )
-        data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets)
+        earlier = {} if past is None else {"past": past}
+        data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets, **earlier)
         for conv in self.convs:
             data = conv(data)
         return EncoderOutput(FeatureVolume(data, self.grid), losses)

@@ -17,6 +17,7 @@ from .recipe_datasets import innermost_dataset, set_data_root
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
 from .resolved_recipe import resolved_recipe
+from .scene_sampler import SceneSampler
 from .test_time_augmentation import with_tta
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "PrecisionOptimWrapper",
     "ProgressHook",
     "RenderPreviewHook",
+    "SceneSampler",
     "SegmentationPreviewHook",
     "UnfreezeEncoderHook",
     "allow_tf32",

@@ -22,6 +22,7 @@ from .points_in_boxes import points_in_box, to_box_frame
 from .projection import MIN_DEPTH, compose_rig, in_image, project, transform_points
 from .row_sums import add_to_rows, sum_rows
 from .visibility import nearest_per_cell, visible_returns, visible_rows
+from .volume_motion import frame_motion, move_volume
 
 __all__ = [
     "MIN_DEPTH",
@@ -29,6 +30,7 @@ __all__ = [
     "box_corners",
     "compose_rig",
     "flip_matrix",
+    "frame_motion",
     "gather_image_features",
     "image_affine",
     "image_crop",
@@ -37,6 +39,7 @@ __all__ = [
     "image_rotate",
     "in_image",
     "lattice_rays",
+    "move_volume",
     "nearest_per_cell",
     "points_in_box",
     "project",

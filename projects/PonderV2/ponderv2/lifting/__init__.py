@@ -2,7 +2,8 @@
 
 `lift(features, depths, strides, rig, grid, offsets) -> [B, C, Z, Y, X]`, where `features` and `depths` are lists over
 levels. `strides` and `offsets` say where the cells of each level lie in the image, `grid` which cells are filled. A
-lift that does not use depths says so in `reads_depths`.
+lift that does not use depths says so in `reads_depths`; one with `reads_history` also takes `past`, the volume of the
+frame before.
 """
 
 from typing import TYPE_CHECKING

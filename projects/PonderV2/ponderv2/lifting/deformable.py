@@ -13,21 +13,22 @@ from torch.utils.checkpoint import checkpoint
 from ponderv2.errors import UserError
 from ponderv2.geometry import MIN_DEPTH, in_image, project
 from ponderv2.shapes import Bool, Float
-from ponderv2.structures import CameraRig, MapCells, VoxelGrid, cells_of_levels, constant
+from ponderv2.structures import CameraRig, MapCells, PastVolume, VoxelGrid, cells_of_levels, constant
 
 from .deformable_attention import Hits, ImageCrossAttention, ImageTokens
 from .pull import seen_cells
+from .temporal_attention import NUM_POINTS, TemporalSelfAttention, attend_to_plane
 
 
 class DeformableLift(BaseModule):
-    """Reads images into cells by deformable attention: BEVFormer's encoder without history, or voxels as in UniPAD.
+    """Reads images into cells by deformable attention: BEVFormer's encoder, or voxels as in UniPAD.
 
     Every cell has a learned query. Its reference points, at some heights in the cell, are projected into all views, and
     the query samples the maps around them in the views that see one, see `ImageCrossAttention`. A layer is
     self-attention over the cells of each height, cross-attention to the images and a feed-forward net, with a norm
     after each (BEVFormer §3.2). With one cell in height and four reference points it is BEVFormer's encoder of pillars,
-    whose temporal self-attention is plain self-attention where there is no history; with one reference point, one
-    layer, and neither self-attention nor feed-forward net it is UniPAD's "Uni3DCrossAttn".
+    with `history` the temporal one; with one reference point, one layer, and neither self-attention nor feed-forward
+    net it is UniPAD's "Uni3DCrossAttn".
 
     A cell that no view sees keeps what layers make of its query alone: no feature of an image, and not zero. Depths are
     not used, so a camera encoder with this lift has no depth network. The lift computes in float32 under autocast:
@@ -48,9 +49,12 @@ class DeformableLift(BaseModule):
             fits.
         dropout: probability of all dropouts; published 0.1.
         grad_checkpointing: whether layers are computed again in the backward pass, which saves most of the memory.
+        history: whether cells also attend to the volume of the frame before, see `TemporalSelfAttention`.
+        missing_history: what stands for that at the start of a scene, "left_out" or, published, "current".
 
     Raises:
-        ValueError: when numbers do not fit together, or a reference height is not in its cell.
+        ValueError: when numbers do not fit together, a reference height is not in its cell, or there is a history but
+            no self-attention.
     """
 
     reads_depths = False
@@ -69,6 +73,8 @@ class DeformableLift(BaseModule):
         num_cameras: int | None = None,
         dropout: float = 0.1,
         grad_checkpointing: bool = False,
+        history: bool = False,
+        missing_history: str = "left_out",
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -80,7 +86,10 @@ class DeformableLift(BaseModule):
             raise ValueError(f"size: expected 3 positive cell counts (nx, ny, nz), got {self.size}")
         if not self.reference_heights or not all(0 <= height <= 1 for height in self.reference_heights):
             raise ValueError(f"reference_heights: expected fractions in [0, 1], got {self.reference_heights}")
+        if history and not self_attention:
+            raise ValueError("history: cells attend to the frame before in their self-attention, and there is none")
         nx, ny, nz = self.size
+        self.reads_history = history
         self.num_levels = num_levels
         self.grad_checkpointing = grad_checkpointing
         self.queries = nn.Embedding(nz * ny * nx, channels)
@@ -92,8 +101,7 @@ class DeformableLift(BaseModule):
                 self.size,
                 ImageCrossAttention(channels, num_heads, num_levels, num_points, len(self.reference_heights), dropout),
                 channels,
-                num_heads,
-                self_attention,
+                _self_attention(channels, num_heads, dropout, history, missing_history) if self_attention else None,
                 ffn_channels,
                 dropout,
             )
@@ -109,6 +117,7 @@ class DeformableLift(BaseModule):
         rig: CameraRig,
         grid: VoxelGrid,
         offsets: tuple[float, ...] | None = None,
+        past: PastVolume | None = None,
     ) -> Float[Tensor, "b c z y x"]:
         """Lift the features of all cameras and levels.
 
@@ -119,12 +128,16 @@ class DeformableLift(BaseModule):
             rig: cameras of the batch.
             grid: cells that are filled.
             offsets: pixel on which the first cell of each level is centered; None for `(stride - 1) / 2`.
+            past: the volume of the frame before; None where no sample has one.
 
         Raises:
             UserError: when the grid, the number of maps or that of cameras is another one than the lift was built for,
-                or the grid has the published placement, which is that of the other lifts.
+                the grid has the published placement, which is that of the other lifts, or there is a frame before and
+                the lift was built without history.
         """
         self._check(features, grid)
+        if past is not None and not self.reads_history:
+            raise UserError("DeformableLift: there is a frame before; expected history=True of a lift that reads it")
         device, batch = features[0].device, len(features[0])
         dtype = torch.promote_types(features[0].dtype, torch.float32)
         with torch.autocast(device_type=device.type, enabled=False):
@@ -136,11 +149,14 @@ class DeformableLift(BaseModule):
             queries = self.queries.weight.expand(batch, -1, -1)
             if not self.self_attention:
                 queries = (queries.unflatten(1, (grid.size[2], -1)) + position).flatten(1, 2)
+            earlier = exists = None
+            if past is not None:
+                earlier, exists = past.volume.data.to(dtype).flatten(2).transpose(1, 2), past.exists
             for layer in self.layers:
                 if self.grad_checkpointing and torch.is_grad_enabled():
-                    queries = checkpoint(layer, queries, position, tokens, hits, use_reentrant=False)
+                    queries = checkpoint(layer, queries, position, tokens, hits, earlier, exists, use_reentrant=False)
                 else:
-                    queries = layer(queries, position, tokens, hits)
+                    queries = layer(queries, position, tokens, hits, earlier, exists)
             return queries.transpose(1, 2).unflatten(2, grid.shape)
 
     def _check(self, features: list[Tensor], grid: VoxelGrid) -> None:
@@ -195,8 +211,7 @@ class DeformableLayer(BaseModule):
         size: number of cells (nx, ny, nz).
         cross_attention: the attention to the images.
         channels: channels of the queries.
-        num_heads: heads of the self-attention.
-        self_attention: whether there is one.
+        self_attention: the attention to the cells of the same height; None for none.
         ffn_channels: hidden channels of the feed-forward net; None for none.
         dropout: probability of dropout.
     """
@@ -206,26 +221,27 @@ class DeformableLayer(BaseModule):
         size: tuple[int, int, int],
         cross_attention: ImageCrossAttention,
         channels: int,
-        num_heads: int,
-        self_attention: bool,
+        self_attention: MultiScaleDeformableAttention | None,
         ffn_channels: int | None,
         dropout: float,
     ) -> None:
         super().__init__()
         self.size = size
-        self.self_attn = self.ffn = None
-        if self_attention:
-            self.self_attn = MultiScaleDeformableAttention(
-                channels, num_heads, num_levels=1, num_points=4, dropout=dropout, batch_first=True
-            )
+        self.self_attn, self.ffn = self_attention, None
         self.cross_attn = cross_attention
         if ffn_channels is not None:
             self.ffn = FFN(channels, ffn_channels, ffn_drop=dropout, act_cfg=dict(type="ReLU", inplace=True))
-        parts = 1 + (self_attention is True) + (ffn_channels is not None)
+        parts = 1 + (self_attention is not None) + (ffn_channels is not None)
         self.norms = ModuleList(nn.LayerNorm(channels) for _ in range(parts))
 
     def forward(
-        self, queries: Float[Tensor, "b v c"], position: Float[Tensor, "1 p c"], tokens: ImageTokens, hits: Hits
+        self,
+        queries: Float[Tensor, "b v c"],
+        position: Float[Tensor, "1 p c"],
+        tokens: ImageTokens,
+        hits: Hits,
+        past: Float[Tensor, "b v c"] | None = None,
+        exists: Bool[Tensor, "b"] | None = None,
     ) -> Float[Tensor, "b v c"]:
         """Return the new queries.
 
@@ -234,26 +250,35 @@ class DeformableLayer(BaseModule):
             position: positional embeddings of the cells of a height; the self-attention adds them.
             tokens: features of all views.
             hits: the cells that each view sees.
+            past: features of the cells in the frame before, which a temporal self-attention reads; None for none.
+            exists: which samples have a frame before.
         """
         norms = iter(self.norms)
         if self.self_attn is not None:
-            queries = next(norms)(self._attend_to_plane(queries, position))
+            queries = next(norms)(self._attend_to_planes(queries, position, past, exists))
         queries = next(norms)(queries + self.cross_attn(queries, tokens, hits))
         return queries if self.ffn is None else next(norms)(self.ffn(queries))
 
-    def _attend_to_plane(self, queries: Tensor, position: Tensor) -> Float[Tensor, "b v c"]:
-        nx, ny, _ = self.size
+    def _attend_to_planes(
+        self, queries: Tensor, position: Tensor, past: Tensor | None, exists: Tensor | None
+    ) -> Float[Tensor, "b v c"]:
+        nx, ny, nz = self.size
         planes = queries.reshape(-1, ny * nx, queries.shape[-1])
-        y, x = ((torch.arange(n, device=queries.device, dtype=queries.dtype) + 0.5) / n for n in (ny, nx))
-        places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(1, -1, 1, 2)
-        attended = self.self_attn(
-            planes,
-            query_pos=position,
-            reference_points=places.expand(len(planes), -1, -1, -1),
-            spatial_shapes=constant((ny, nx), queries.device, torch.long)[None],
-            level_start_index=constant((0,), queries.device, torch.long),
-        )
-        return attended.view_as(queries)
+        if not isinstance(self.self_attn, TemporalSelfAttention):
+            return attend_to_plane(self.self_attn, planes, position, (ny, nx)).view_as(queries)
+        if past is not None:
+            past, exists = past.reshape(planes.shape), exists.repeat_interleave(nz)
+        return self.self_attn(planes, position, (ny, nx), past, exists).view_as(queries)
+
+
+def _self_attention(
+    channels: int, num_heads: int, dropout: float, history: bool, missing: str
+) -> MultiScaleDeformableAttention:
+    if history:
+        return TemporalSelfAttention(channels, num_heads, dropout, missing)
+    return MultiScaleDeformableAttention(
+        channels, num_heads, num_levels=1, num_points=NUM_POINTS, dropout=dropout, batch_first=True
+    )
 
 
 def _in_padding(cells: MapCells, size: tuple[int, int], rig: CameraRig) -> Bool[Tensor, "b n h w"]:

@@ -6,6 +6,7 @@ from .lidar_segmentor import LidarSegmentor
 from .preprocessor import SensorPreprocessor
 from .rendering_pretrainer import RenderingPretrainer
 from .segmentation_tta import SegmentationTTAModel
+from .temporal_detector import TemporalDetector
 from .volume_detector import VolumeDetector
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "RenderingPretrainer",
     "SegmentationTTAModel",
     "SensorPreprocessor",
+    "TemporalDetector",
     "VolumeDetector",
     "undo_augmentation",
 ]

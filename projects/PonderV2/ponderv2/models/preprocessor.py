@@ -10,7 +10,7 @@ from torch import Tensor
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
-from ponderv2.structures import CameraRig, RayBatch, SensorBatch
+from ponderv2.structures import CameraRig, FrameQueue, PastBatch, RayBatch, SensorBatch
 
 
 @MODELS.register_module()
@@ -45,29 +45,56 @@ class SensorPreprocessor(BaseDataPreprocessor):
         images, rig = None, None
         padded = None
         if "img" in inputs:
-            images = self._normalize(inputs["img"])
+            earlier = [frame.images for queue in inputs.get("history", ()) for frame in queue.frames]
+            size = self._padded_size([sample.shape[-2:] for sample in (*inputs["img"], *earlier)])
+            images = self._normalize(inputs["img"], size)
             padded = tuple(images.shape[-2:])
         if "rig" in inputs:
             padded = padded or self._padded_size([r.padded_size for r in inputs["rig"]])
             rig = CameraRig.stack(inputs["rig"], padded).to(self.device, torch.float32, self._non_blocking)
         points = [self._move(p) for p in inputs["points"]] if "points" in inputs else None
         rays = self._rays(inputs["rays"]) if "rays" in inputs else None
-        return {"inputs": SensorBatch(rig, images, points, rays), "data_samples": data.get("data_samples")}
+        history = self._history(inputs["history"], images, rig) if "history" in inputs else ()
+        return {"inputs": SensorBatch(rig, images, points, rays, history), "data_samples": data.get("data_samples")}
 
     def to_rgb(self, images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
         """Undo the normalisation, to RGB in [0, 1]; padding becomes the mean colour."""
         return ((images * self.std + self.mean) / 255).clamp(0, 1)
 
-    def _normalize(self, samples: list[Tensor]) -> Float[Tensor, "b n 3 h w"]:
+    def _normalize(self, samples: list[Tensor], size: tuple[int, int]) -> Float[Tensor, "b n 3 h w"]:
         counts = {s.shape[0] for s in samples}
         if len(counts) > 1:
             raise UserError(f"samples of one batch have different numbers of cameras: {sorted(counts)}")
-        height, width = self._padded_size([s.shape[-2:] for s in samples])
+        height, width = size
         batch = []
         for sample in samples:
             image = (self._move(sample).float() - self.mean) / self.std
             batch.append(F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])))
         return torch.stack(batch)
+
+    def _history(self, queues: list[FrameQueue], images: Tensor, rig: CameraRig) -> tuple[PastBatch, ...]:
+        """Align the queues of the samples at their ends; the current frame stands where a sample has fewer."""
+        if images is None or rig is None:
+            raise UserError("history: the batch has no images of the current frame")
+        length, size = max(len(queue.frames) for queue in queues), tuple(images.shape[-2:])
+        batches = []
+        for back in range(length, 0, -1):
+            frames = [queue.frames[-back] if len(queue.frames) >= back else None for queue in queues]
+            pictures, rigs, motions = [], [], []
+            for b, frame in enumerate(frames):
+                if frame is None:
+                    pictures.append(images[b])
+                    rigs.append(CameraRig.stack([rig.at(b)], size))
+                    motions.append(torch.eye(4, device=self.device))
+                    continue
+                pictures.append(self._normalize([frame.images], size)[0])
+                own = CameraRig.stack([frame.rig], size)
+                rigs.append(own.to(self.device, torch.float32, self._non_blocking))
+                motions.append(self._move(frame.motion.float()))
+            together = CameraRig.stack([own.at(0) for own in rigs], size)
+            exists = torch.tensor([frame is not None for frame in frames])
+            batches.append(PastBatch(torch.stack(pictures), together, torch.stack(motions), self._move(exists)))
+        return tuple(batches)
 
     def _move(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, non_blocking=self._non_blocking)

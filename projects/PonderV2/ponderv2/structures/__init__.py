@@ -8,6 +8,7 @@ from .camera_rig import CameraRig
 from .constant_tensors import constant
 from .encoder_output import EncoderOutput, ImageFeatures
 from .feature_volume import FeatureVolume
+from .frame_history import FrameQueue, PastBatch, PastFrame, PastVolume
 from .map_cells import MapCells, cells_of_levels, lead_of
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
@@ -19,8 +20,12 @@ __all__ = [
     "CameraRig",
     "EncoderOutput",
     "FeatureVolume",
+    "FrameQueue",
     "ImageFeatures",
     "MapCells",
+    "PastBatch",
+    "PastFrame",
+    "PastVolume",
     "PointPlaces",
     "RayBatch",
     "SensorBatch",

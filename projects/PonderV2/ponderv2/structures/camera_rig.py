@@ -48,7 +48,11 @@ class CameraRig:
 
     def first(self) -> "CameraRig":
         """Take the rig of the first sample of a batch."""
-        return CameraRig(**{f: getattr(self, f)[0] for f in _TENSORS}, padded_size=self.padded_size)
+        return self.at(0)
+
+    def at(self, index: int) -> "CameraRig":
+        """Take the rig of one sample of a batch."""
+        return CameraRig(**{f: getattr(self, f)[index] for f in _TENSORS}, padded_size=self.padded_size)
 
     @staticmethod
     def stack(rigs: "list[CameraRig]", padded_size: tuple[int, int]) -> "CameraRig":

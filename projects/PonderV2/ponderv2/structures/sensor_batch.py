@@ -7,6 +7,7 @@ from torch import Tensor
 from ponderv2.shapes import Float
 
 from .camera_rig import CameraRig
+from .frame_history import PastBatch
 from .ray_batch import RayBatch
 
 
@@ -20,12 +21,23 @@ class SensorBatch:
         points: one point cloud `[P, 5]` for each sample, (x, y, z, intensity, time lag) in the augmented LiDAR frame;
             None when none were loaded.
         rays: rays with the colours and depths that rendering is compared with; None outside pre-training.
+        history: earlier key frames for a temporal encoder, the oldest first.
     """
 
     rig: CameraRig | None = None
     images: Float[Tensor, "b n 3 h w"] | None = None
     points: list[Tensor] | None = None
     rays: RayBatch | None = None
+    history: tuple[PastBatch, ...] = ()
+
+    def sample(self, index: int) -> "SensorBatch":
+        """Take one sample, without rays and history, as a batch of its own."""
+        rig = None
+        if self.rig is not None:
+            rig = CameraRig.stack([self.rig.at(index)], self.rig.padded_size)
+        images = None if self.images is None else self.images[index : index + 1]
+        points = None if self.points is None else self.points[index : index + 1]
+        return SensorBatch(rig, images, points)
 
     @property
     def batch_size(self) -> int:

@@ -16,6 +16,8 @@ META_KEYS = (
     "sample_idx",
     "token",
     "timestamp",
+    "scene_token",
+    "lidar2global",
     "lidar_path",
     "lidar_token",
     "cameras",
