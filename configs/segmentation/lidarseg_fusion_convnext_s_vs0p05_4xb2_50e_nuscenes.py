@@ -15,11 +15,11 @@ with read_base():
     from .._base_.segmentation import jitter, labels_dataset, load_labels, load_labels_to_score
     from .._base_.segmentation import running_score, sample_grid, segmentation_unet, turn_half
 
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import OneCycleLR
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
-from ponderv2.engine import CheckedOptimWrapperConstructor
+from ponderv2.engine import CheckedOptimWrapperConstructor, PrecisionOptimWrapper
 from ponderv2.encoders import PointFusionEncoder
 from ponderv2.evaluation import LidarSegMetric
 from ponderv2.heads import PointSegmentationHead
@@ -71,7 +71,8 @@ test_evaluator = dict(
 # Schedule: one cycle; the rate is `eta_max`, which takes the place of `lr`. Half of the rate of the LiDAR alone (ours).
 max_epochs = 50
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=PrecisionOptimWrapper,
+    precision="auto",  # bfloat16 where the device is fast in it, as an A100 is
     constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=1e-3, weight_decay=5e-3),
 )

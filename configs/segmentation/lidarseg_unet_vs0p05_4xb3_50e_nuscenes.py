@@ -16,11 +16,11 @@ with read_base():
     from .._base_.segmentation import running_score, sample_grid, segmentation_unet, turn_half
     from .._base_.tta_segmentation import tta_model, tta_passes
 
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import OneCycleLR
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
-from ponderv2.engine import CheckedOptimWrapperConstructor
+from ponderv2.engine import CheckedOptimWrapperConstructor, PrecisionOptimWrapper
 from ponderv2.evaluation import LidarSegMetric
 from ponderv2.models import LidarSegmentor, SensorPreprocessor
 
@@ -66,7 +66,8 @@ test_evaluator = dict(
 # Schedule: one cycle; the rate is `eta_max`, which takes the place of `lr`. The baseline clips no gradients.
 max_epochs = 50
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=PrecisionOptimWrapper,
+    precision="auto",  # bfloat16 where the device is fast in it, as an A100 is
     constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=2e-3, weight_decay=5e-3),
 )

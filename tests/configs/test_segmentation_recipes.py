@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from ponderv2.datasets import GridSampling, LoadPointLabels
-from ponderv2.engine import load_config, resolved_recipe, with_tta
+from ponderv2.engine import PrecisionOptimWrapper, load_config, resolved_recipe, with_tta
 from ponderv2.models import SegmentationTTAModel
 from tests.configs.test_configs import CONFIGS, PRETRAINING, SEGMENTORS, _build, _encoder_shapes, _load
 
@@ -64,6 +64,15 @@ def test_a_segmentor_is_scored_at_every_point_of_other_frames(path):
         assert labels.get("evaluation", False) == evaluation
         grids = [step.cell_size for step in dataset.pipeline if step["type"] is GridSampling]
         assert grids == ([0.05] if path.parent.name == "segmentation" else [])
+
+
+def test_full_size_recipes_train_in_the_precision_that_the_device_is_fast_in_and_tiny_ones_in_float32():
+    for path in SEGMENTORS:
+        wrapper = _load(path).optim_wrapper
+        full_size = path.parent.name == "segmentation"
+        assert (wrapper.type is PrecisionOptimWrapper, wrapper.get("precision")) == (
+            (True, "auto") if full_size else (False, None)
+        ), path.stem
 
 
 def test_a_linear_probe_trains_a_linear_classifier_and_a_decoder_probe_the_way_up():
