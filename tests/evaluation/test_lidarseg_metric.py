@@ -13,6 +13,7 @@ from nuscenes.eval.lidarseg.evaluate import LidarSegEval
 from nuscenes.eval.lidarseg.validate_submission import validate_submission
 
 from ponderv2.datasets import LoadLidarSweeps, LoadPointLabels, PackSensorInputs, PonderNuScenesSegDataset
+from ponderv2.errors import UserError
 from ponderv2.evaluation import LidarSegMetric
 from tests.factories.lidarseg_tables import write_labeled_set
 
@@ -107,6 +108,15 @@ def test_a_submission_without_every_sample_is_refused_unless_it_is_partial(root,
         evaluate(LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path)), dataset, samples)
     metric = LidarSegMetric(str(root), INFOS, submission_dir=str(tmp_path), partial=True)
     assert evaluate(metric, dataset, samples)["lidarseg/official_mIoU"] == 1.0
+
+
+def test_a_part_of_a_split_is_refused_before_anything_is_predicted_and_names_the_option(root, tmp_path):
+    part = PonderNuScenesSegDataset(str(root), INFOS, pipeline=PIPELINE, test_mode=True, load_interval=2)
+    whole = {"submission_dir": str(tmp_path / "submission")}
+    with pytest.raises(UserError, match=r"3 of the 6 samples of mini_val .*--cfg-options test_evaluator\.partial=True"):
+        LidarSegMetric(str(root), INFOS, **whole).dataset_meta = part.metainfo
+    LidarSegMetric(str(root), INFOS, partial=True, **whole).dataset_meta = part.metainfo
+    LidarSegMetric(str(root), INFOS).dataset_meta = part.metainfo
 
 
 @pytest.mark.parametrize(
