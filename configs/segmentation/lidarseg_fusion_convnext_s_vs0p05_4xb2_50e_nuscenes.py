@@ -4,6 +4,8 @@ Hardware: 4 GPUs, two samples each, 50 epochs, about 175,800 iterations; neither
 published row: it shows what pre-training of the cameras is worth for segmentation. Starts from the pre-trained encoders
 of `ponderv2_camera_convnext_s_pull_vs0p075_4xb1_12e_nuscenes` and `ponderv2_lidar_unet_vs0p1_4xb4_24e_nuscenes`, which
 tools/merge_checkpoints.py merges with this recipe; `--scratch` starts from ImageNet. Images are not augmented.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base

@@ -5,6 +5,8 @@ measured yet. Aims at: 79.4 mIoU on nuScenes-lidarseg val (published, PonderV2, 
 scratch (published, Pointcept's SpUNet, whose schedule and augmentation these are).
 Starts from `pretrain/ponderv2_lidar_unet_vs0p1_4xb4_24e_nuscenes`, on voxels of 0.1 m; its weights fit key by key.
 `tools/test.py --tta` tests with ten augmentations, as published.
+
+Loss: cross entropy.
 """
 
 from mmengine.config import read_base

@@ -3,6 +3,8 @@
 Minutes on 2 CPU cores. Features of images are gathered at the points. The encoders are those of
 `ponderv2_camera_synthetic` and `ponderv2_lidar_unet_synthetic`, merged by tools/merge_checkpoints.py with this
 recipe; `--scratch` trains the baseline.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base
