@@ -16,6 +16,7 @@ with read_base():
     from .._base_.runtime import *
     from .._base_.segmentation import jitter, labels_dataset, load_labels, load_labels_to_score
     from .._base_.segmentation import running_score, sample_grid, segmentation_unet, turn_half
+    from .._base_.tta_segmentation import tta_model, tta_passes
 
 from mmengine.optim import OneCycleLR
 from mmengine.runner import EpochBasedTrainLoop
@@ -61,6 +62,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+tta_pipeline = [load_cameras, load_sweep, load_labels_to_score, *tta_passes]
 val_evaluator = running_score
 test_evaluator = dict(
     type=LidarSegMetric,

@@ -14,6 +14,7 @@ from .picture import color_handle, figure_to_array, order_of, title_of
 
 OPAQUE = 0.5
 """Opacity from which a pixel shows a class; what is more than half transparent has none."""
+_TRUE = "true classes\nof the returns"
 
 
 def draw_render_panel(
@@ -51,7 +52,7 @@ def draw_render_panel(
     if "image" in fields:
         rows = ["real", "rendered", *rows]
     if "image_class" in fields and palette is not None:
-        rows = [*rows, *(["true classes"] if labels is not None else []), "rendered classes"]
+        rows = [*rows, *([_TRUE] if labels is not None else []), "rendered classes"]
         colors = np.array(palette) / 255
     height, width = image_size
     figure = Figure(figsize=(3.2 * len(order), 3.2 * height / width * len(rows) + 0.6), dpi=100, layout="constrained")
@@ -73,7 +74,7 @@ def draw_render_panel(
                 axis.scatter(pixels[:, 0], pixels[:, 1], c=distance, s=1.5, linewidths=0, **scale)
             elif name == "rendered depth":
                 drawn = axis.imshow(fields["image_depth"][camera], extent=extent, **scale)
-            elif name == "true classes":
+            elif name == _TRUE:
                 known = labels[camera] >= 0
                 pixels = returns[camera][0][known]
                 axis.set_aspect("equal")
