@@ -70,7 +70,7 @@ def _draw_points(axis: Axes, places: np.ndarray, colors: np.ndarray, reach: floa
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     axis.set_facecolor(_BACKGROUND)
     axis.scatter(places[:, 0], places[:, 1], c=colors, s=1.2, linewidths=0)
-    axis.plot(0.0, 0.0, marker="+", color="black")
+    axis.plot(0.0, 0.0, marker="+", color="#606060")
 
 
 def _kind(wrong: np.ndarray, labeled: np.ndarray) -> np.ndarray:
