@@ -33,7 +33,7 @@ def test_a_training_that_ends_before_its_cycle_has_one_line_with_the_setting_to_
 
 
 def test_schedules_that_were_made_from_epochs_are_told_of_by_their_end_all_in_one_line(capsys):
-    kept = {"begin": 0, "by_epoch": True, "convert_to_iter_based": True, "epoch_length": 100}
+    kept = {"begin": 0, "by_epoch": True, "epoch_length": 100}
     cycle = OneCycleLR.build_iter_from_epoch(_optimizer(), eta_max=0.1, end=3, **kept)
     rising = LinearLR.build_iter_from_epoch(_optimizer(), start_factor=0.5, end=2, **kept)
     _check(cycle, rising)
