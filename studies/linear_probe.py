@@ -30,7 +30,7 @@ from ponderv2.devices import usable_device
 from ponderv2.engine import load_config, parse_options, recipe_errors
 from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
-from ponderv2.models import VolumeDetector
+from ponderv2.models import LidarSegmentor, VolumeDetector
 from ponderv2.registry import DATASETS, MODELS
 from ponderv2.shapes import Float, Int
 from ponderv2.structures import VoxelGrid
@@ -246,7 +246,11 @@ def _check_detector(config: Config, path: Path) -> None:
         kind = MODELS.get(kind) if isinstance(kind, str) else kind
     # A class that the registry does not know is told of by building it.
     if isinstance(kind, type) and not issubclass(kind, VolumeDetector):
-        raise UserError(f"{path}: expected the recipe of a detector, found a {kind.__name__}")
+        raise UserError(
+            f"{path}: expected the recipe of a detector, found a {kind.__name__}"
+            + "; segmentors are probed by training configs/*/lidarseg_*_linear_probe.py with tools/train.py, and "
+            "compared by tools/segmentation_study.py" * issubclass(kind, LidarSegmentor)
+        )
 
 
 def print_results(results: Sequence[ProbeResult], console: Console) -> None:

@@ -4,7 +4,8 @@ python tools/linear_probe.py RECIPE --data-root DIR --encoders scratch WORK/enco
 
 RECIPE is the recipe of a detector. The classifier is fitted to its training frames and scored on its validation frames;
 no encoder is trained, so it takes about a minute. It does not replace tools/transfer_study.py: a detector also uses
-neighbouring cells and trains the encoder, which this score leaves out.
+neighbouring cells and trains the encoder, which this score leaves out. Segmentors have linear probes of their own:
+configs/*/lidarseg_*_linear_probe.py, which tools/train.py trains and tools/segmentation_study.py compares.
 
 Exit code: 0 done, 2 the input cannot be used.
 """

@@ -17,12 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this tool."""
     add_recipe_arguments(parser)
     parser.add_argument(
-        "checkpoint", type=existing_path("checkpoint"), help="checkpoint, work_dir/last_checkpoint, or the work dir"
+        "checkpoint",
+        type=existing_path("checkpoint"),
+        help="checkpoint, work_dir/last_checkpoint, or the work dir; of a baseline that is <config name>_scratch",
     )
-    add_launch_arguments(parser)
+    add_launch_arguments(parser, "scores and logs; default work_dirs/<config name>")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation, of a recipe that has it")
     parser.add_argument(
-        "--draw", type=Path, metavar="DIR", help="pictures of boxes, or of classes of points, in the first frames"
+        "--draw", type=Path, metavar="DIR", help="pictures of boxes, or of classes of points, in the first four frames"
     )
 
 

@@ -4,6 +4,8 @@ Hardware: 4 GPUs, two samples each, 50 epochs, about 175,800 iterations; neither
 published row: it shows what pre-training of the cameras is worth for segmentation. Starts from the pre-trained encoders
 of `ponderv2_camera_convnext_s_pull_vs0p075_4xb1_12e_nuscenes` and `ponderv2_lidar_unet_vs0p1_4xb4_24e_nuscenes`, which
 tools/merge_checkpoints.py merges with this recipe; `--scratch` starts from ImageNet. Images are not augmented.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base
@@ -14,12 +16,13 @@ with read_base():
     from .._base_.runtime import *
     from .._base_.segmentation import jitter, labels_dataset, load_labels, load_labels_to_score
     from .._base_.segmentation import running_score, sample_grid, segmentation_unet, turn_half
+    from .._base_.tta_segmentation import tta_model, tta_passes
 
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import OneCycleLR
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
-from ponderv2.engine import CheckedOptimWrapperConstructor
+from ponderv2.engine import CheckedOptimWrapperConstructor, PrecisionOptimWrapper
 from ponderv2.encoders import PointFusionEncoder
 from ponderv2.evaluation import LidarSegMetric
 from ponderv2.heads import PointSegmentationHead
@@ -59,6 +62,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+tta_pipeline = [load_cameras, load_sweep, load_labels_to_score, *tta_passes]
 val_evaluator = running_score
 test_evaluator = dict(
     type=LidarSegMetric,
@@ -71,7 +75,8 @@ test_evaluator = dict(
 # Schedule: one cycle; the rate is `eta_max`, which takes the place of `lr`. Half of the rate of the LiDAR alone (ours).
 max_epochs = 50
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=PrecisionOptimWrapper,
+    precision="auto",  # bfloat16 where the device is fast in it, as an A100 is
     constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=1e-3, weight_decay=5e-3),
 )

@@ -5,6 +5,8 @@ measured yet. Aims at: 79.4 mIoU on nuScenes-lidarseg val (published, PonderV2, 
 scratch (published, Pointcept's SpUNet, whose schedule and augmentation these are).
 Starts from `pretrain/ponderv2_lidar_unet_vs0p1_4xb4_24e_nuscenes`, on voxels of 0.1 m; its weights fit key by key.
 `tools/test.py --tta` tests with ten augmentations, as published.
+
+Loss: cross entropy.
 """
 
 from mmengine.config import read_base
@@ -16,11 +18,11 @@ with read_base():
     from .._base_.segmentation import running_score, sample_grid, segmentation_unet, turn_half
     from .._base_.tta_segmentation import tta_model, tta_passes
 
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import OneCycleLR
 from mmengine.runner import EpochBasedTrainLoop
 from torch.optim import AdamW
 
-from ponderv2.engine import CheckedOptimWrapperConstructor
+from ponderv2.engine import CheckedOptimWrapperConstructor, PrecisionOptimWrapper
 from ponderv2.evaluation import LidarSegMetric
 from ponderv2.models import LidarSegmentor, SensorPreprocessor
 
@@ -66,7 +68,8 @@ test_evaluator = dict(
 # Schedule: one cycle; the rate is `eta_max`, which takes the place of `lr`. The baseline clips no gradients.
 max_epochs = 50
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=PrecisionOptimWrapper,
+    precision="auto",  # bfloat16 where the device is fast in it, as an A100 is
     constructor=CheckedOptimWrapperConstructor,
     optimizer=dict(type=AdamW, lr=2e-3, weight_decay=5e-3),
 )

@@ -3,6 +3,8 @@
 Hardware: as there, a tenth as long. Aims at: 65.0 mIoU (published, OLIVINE with MinkUNet-34) against 56.2 from
 scratch (published, MinkUNet-34); nothing is published for rendering with this many labels. The Lovász loss is that of
 the works with few labels (SLidR); the schedule is ours.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base

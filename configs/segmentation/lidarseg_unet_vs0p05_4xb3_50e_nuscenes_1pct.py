@@ -3,6 +3,8 @@
 Hardware: as there, about 2,400 iterations. Aims at: 50.6 mIoU (published, OLIVINE with MinkUNet-34) against 30.3 from
 scratch (published, MinkUNet-34); nothing is published for rendering with this few labels. The Lovász loss is that of
 the works with few labels (SLidR); 100 epochs are ours.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base

@@ -2,6 +2,8 @@
 
 Hardware: as fine-tuning, less memory. No published row for this encoder; the protocol is that of Sonata, whose
 encoder has no way up. `--scratch` probes a way down that knows nothing.
+
+Loss: cross entropy.
 """
 
 from mmengine.config import read_base

@@ -4,6 +4,8 @@ Hardware: as fine-tuning, less memory. Published linear probes: random 8.1, SLid
 (all MinkUNet-34), ScaLR 67.8 (WaffleIron-48-768); none of rendering. `--scratch` probes an encoder that knows
 nothing. Features are normed by their channel, so that their scale does not count; the rate is that of the recipe with
 all labels.
+
+Loss: cross entropy and Lovász. Fine-tuning with all labels has cross entropy alone.
 """
 
 from mmengine.config import read_base

@@ -2,6 +2,8 @@
 
 Hardware: as the recipe with all labels. No published row for this encoder. The Lovász loss is that of the works with
 few labels (SLidR); the rest is that of the recipe with all labels.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base

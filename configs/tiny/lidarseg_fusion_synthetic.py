@@ -3,6 +3,8 @@
 Minutes on 2 CPU cores. Features of images are gathered at the points. The encoders are those of
 `ponderv2_camera_synthetic` and `ponderv2_lidar_unet_synthetic`, merged by tools/merge_checkpoints.py with this
 recipe; `--scratch` trains the baseline.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base
@@ -13,6 +15,7 @@ with read_base():
     from .._base_.segmentation import load_labels, load_labels_to_score, synthetic_labels_dataset
     from .._base_.segmentation import running_score, tiny_voxel_encoder
     from .._base_.tiny import one_checkpoint, tiny_camera_encoder, tiny_eval_loader, tiny_train_loader
+    from .._base_.tta_segmentation import tta_model, tta_passes
 
 from mmengine.optim import OneCycleLR, OptimWrapper
 from mmengine.runner import IterBasedTrainLoop
@@ -52,6 +55,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+tta_pipeline = [load_cameras, load_sweep, load_labels_to_score, *tta_passes]
 val_evaluator = running_score
 test_evaluator = dict(
     type=LidarSegMetric,

@@ -5,6 +5,8 @@ baseline. A test writes a submission beside the scores, checked and scored by th
 
 `--data-root` is a folder that tools/make_synthetic_nuscenes.py and tools/create_data.py have filled. Scored are all
 points of the scenes of its validation split, none of which is trained on.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base

@@ -1,6 +1,8 @@
 """LiDAR segmentation, tiny, linear probe of the frozen encoder: `lidarseg_unet_synthetic` without augmentation.
 
 Minutes on 2 CPU cores: each training frame is encoded once. `--scratch` probes an encoder that knows nothing.
+
+Loss: cross entropy and Lovász.
 """
 
 from mmengine.config import read_base

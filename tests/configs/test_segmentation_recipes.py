@@ -1,5 +1,6 @@
 """Recipes of segmentation: what they start from, what they train, what they are scored on, and their schedules."""
 
+import ast
 import math
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import torch
 from mmengine.config import Config
 
 from ponderv2.datasets import GridSampling, LoadPointLabels
-from ponderv2.engine import load_config, resolved_recipe, with_tta
+from ponderv2.engine import PrecisionOptimWrapper, load_config, resolved_recipe, with_tta
+from ponderv2.errors import UserError
 from ponderv2.models import SegmentationTTAModel
 from tests.configs.test_configs import CONFIGS, PRETRAINING, SEGMENTORS, _build, _encoder_shapes, _load
 
@@ -66,6 +68,23 @@ def test_a_segmentor_is_scored_at_every_point_of_other_frames(path):
         assert grids == ([0.05] if path.parent.name == "segmentation" else [])
 
 
+def test_full_size_recipes_train_in_the_precision_that_the_device_is_fast_in_and_tiny_ones_in_float32():
+    for path in SEGMENTORS:
+        wrapper = _load(path).optim_wrapper
+        full_size = path.parent.name == "segmentation"
+        assert (wrapper.type is PrecisionOptimWrapper, wrapper.get("precision")) == (
+            (True, "auto") if full_size else (False, None)
+        ), path.stem
+
+
+@pytest.mark.parametrize("path", SEGMENTORS, ids=lambda p: p.stem)
+def test_a_recipe_says_with_which_loss_it_trains(path):
+    losses = _build(_load(path).model).head.losses
+    assert (losses.cross_entropy, losses.lovasz) in ((1, 0), (1, 1))
+    said = "Loss: cross entropy and Lovász." if losses.lovasz else "Loss: cross entropy."
+    assert f"\n{said}" in ast.get_docstring(ast.parse(path.read_text()))
+
+
 def test_a_linear_probe_trains_a_linear_classifier_and_a_decoder_probe_the_way_up():
     for folder in ("segmentation/lidarseg_unet_vs0p05_4xb3_50e_nuscenes", "tiny/lidarseg_unet_synthetic"):
         linear, decoder = (
@@ -108,6 +127,16 @@ def test_the_published_schedule_peaks_at_4_percent_and_ends_at_a_thousandth():
     assert config.auto_scale_lr.base_batch_size == 12
     rotation = next(step for step in config.train_dataloader.dataset.pipeline if "rotation" in step).rotation
     assert rotation == pytest.approx((-math.pi, math.pi))
+
+
+@pytest.mark.parametrize("name", ["tiny/lidarseg_fusion_synthetic", "tiny/uvtr_fusion_synthetic"])
+def test_a_recipe_without_augmentation_of_tests_names_the_parts_for_its_kind_of_model(name):
+    config = load_config(CONFIGS / f"{name}.py")
+    for key in ("tta_model", "tta_pipeline"):
+        config.pop(key, None)
+    kind = "segmentation" if "lidarseg" in name else "detection"
+    with pytest.raises(UserError, match=rf"has no tta_model and no tta_pipeline; add _base_/tta_{kind}\.py"):
+        with_tta(config)
 
 
 def test_the_published_augmentation_of_tests_has_five_scales_with_and_without_both_flips():

@@ -1,6 +1,7 @@
 """The commands of docs/running.md are complete: each is understood, and each start was made by a command above it."""
 
 import argparse
+import inspect
 import re
 import shlex
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from ponderv2.checkpoints import export_encoder
+from ponderv2.datasets import LIDARSEG_CLASSES
 from ponderv2.engine import load_config, parse_options
+from ponderv2.registry import MODELS
 from synthetic_nuscenes.output.benchmarks import BENCHMARKS
 from tests.docs.test_readme import SHORTER, blocks
 from tests.factories.tool_scripts import load_tool
@@ -144,7 +148,17 @@ class Route:
         self.expect(Path(dataset.data_root, dataset.ann_file), line)
         assert not given.tta or "tta_pipeline" in config
         if "submission_dir" in config.test_evaluator:
-            self.make(Path(config.test_evaluator.submission_dir, "results_nusc.json"))
+            name = "lidarseg_submission.zip" if "lidarseg" in given.config.stem else "results_nusc.json"
+            folder = config.test_evaluator.submission_dir.replace("{work_dir}", f"work_dirs/{given.config.stem}")
+            self.make(Path(folder, name))
+
+    def segmentation_study(self, given: argparse.Namespace, line: str) -> None:
+        for protocol, path in given.config:
+            assert protocol in path.stem or protocol == "finetune"
+            assert Path(path).is_file(), path
+        for _, path in given.pretrained:
+            self.expect(path, line)
+        self.make(given.json)
 
     def render(self, given: argparse.Namespace, line: str) -> None:
         self._read(given, line)
@@ -173,9 +187,13 @@ def route(tmp_path_factory: pytest.TempPathFactory) -> Route:
 def test_each_command_is_understood_and_starts_from_what_one_above_it_makes(route):
     assert (route.folder / "work_dirs/submission/results_nusc.json").is_file()
     assert (route.folder / "work_dirs/submission_synthetic/results_nusc.json").is_file()
-    # Every published detector is on the way, and so is its baseline or its test recipe.
+    archives = [str(path.relative_to(route.folder)) for path in route.folder.rglob("lidarseg_submission.zip")]
+    assert any("_test" in name for name in archives)
+    assert any("synthetic" in name for name in archives)
+    # Every published detector and segmentor is on the way, and so is its baseline or its test recipe.
     trained = {Path(word).stem for line in COMMANDS if "tools/train.py" in line for word in shlex.split(line)}
-    assert {path.stem for path in (REPOSITORY / "configs/detection").glob("*.py")} <= trained
+    for folder in ("detection", "segmentation"):
+        assert {path.stem for path in (REPOSITORY / "configs" / folder).glob("*.py")} <= trained
 
 
 def test_the_batch_is_the_one_that_the_rate_is_for_or_both_are_scaled(route):
@@ -199,12 +217,49 @@ def test_what_it_says_on_the_way_is_so():
             part = part[name]
 
 
+def test_each_setting_of_segmentation_is_one_of_its_recipes_and_their_models_are_built_with_it():
+    table = TEXT[TEXT.index("| setting | what it does |") :].split("\n\n")[0]
+    changes = [
+        change for line in table.splitlines()[2:] for change in re.findall(r"`([\w.]+=\S+?)`", line.split("|")[1])
+    ]
+    assert len(changes) > 15
+    recipe = REPOSITORY / "configs/segmentation/lidarseg_unet_vs0p05_4xb3_50e_nuscenes.py"
+    config = load_config(recipe, options=parse_options(changes))
+    loss = MODELS.build(config.model.head).losses
+    assert loss.class_weights == (1,) * len(LIDARSEG_CLASSES)
+    (order,) = re.findall(r"`LIDARSEG_CLASSES`: ([^|]+) \|", table)
+    assert tuple(order.split(", ")) == LIDARSEG_CLASSES
+    for part in (config.test_evaluator, config.train_dataloader.dataset):
+        assert set(part) - {"type"} <= _arguments(part.type)
+
+
+def test_an_encoder_of_segmentation_gives_features_of_points(tmp_path, monkeypatch):
+    (snippet,) = blocks(TEXT, "python")
+    config = load_config(REPOSITORY / "configs/tiny/ponderv2_lidar_unet_synthetic.py")
+    monkeypatch.chdir(tmp_path)
+    encoder = MODELS.build(config.model.encoder)
+    file = Path("work_dirs/ponderv2_lidar_unet_synthetic/encoder.safetensors")
+    file.parent.mkdir(parents=True)
+    export_encoder(encoder, file, config.model.encoder, config.model.data_preprocessor)
+    namespace: dict = {}
+    exec(snippet, namespace)
+    assert namespace["features"].shape == (5000, 32)
+    assert namespace["places"].found.float().mean() > 0.9
+
+
+def _arguments(kind: type) -> set[str]:
+    """Names of the arguments of a class and of those that it hands them on to."""
+    return {name for part in kind.__mro__ for name in inspect.signature(part.__init__).parameters}
+
+
 @pytest.mark.slow
 def test_the_route_on_the_cpu_runs(tmp_path):
     for name in ("tools", "configs"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
-    lines = blocks(TEXT, "bash")[-1].splitlines()
-    assert len(lines) == 12
+    lines = [line for block in blocks(TEXT, "bash")[-2:] for line in block.splitlines()]
+    assert len(lines) == 24
+    # Studies have tests of their own; a short one would say nothing of this one.
+    lines = [line for line in lines if "segmentation_study.py" not in line]
     for line in lines:
         done = subprocess.run(shorter(line), cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

@@ -104,10 +104,11 @@ def test_its_numbers_of_blind_baselines_are_those_that_were_measured(card, repos
 def test_its_commands_are_understood(card, repository, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data" / "streets-v1").mkdir(parents=True)
-    (tmp_path / "work_dirs" / "mine").mkdir(parents=True)
+    for name in ("mine", "mine_segmentation"):
+        (tmp_path / "work_dirs" / name).mkdir(parents=True)
     (tmp_path / "configs").symlink_to(repository / "configs")
     commands = [line for block in re.findall(r"```bash\n(.*?)```", card, re.DOTALL) for line in block.splitlines()]
-    assert len(commands) == 8
+    assert len(commands) == 10
     for line in commands:
         python, tool, *words = shlex.split(line)
         assert python == ".venv/bin/python"

@@ -176,6 +176,15 @@ def test_a_submission_without_the_tables_of_lidarseg_is_refused_before_anything_
         LidarSegMetric(str(lacking), INFOS, submission_dir=str(tmp_path)).dataset_meta = dataset.metainfo
 
 
+def test_a_part_of_a_split_is_refused_before_anything_is_predicted_and_names_the_option(root, tmp_path):
+    part = PonderNuScenesSegDataset(str(root), INFOS, pipeline=PIPELINE, test_mode=True, load_interval=2)
+    whole = {"submission_dir": str(tmp_path / "submission")}
+    with pytest.raises(UserError, match=r"3 of the 6 samples of mini_val .*--cfg-options test_evaluator\.partial=True"):
+        LidarSegMetric(str(root), INFOS, **whole).dataset_meta = part.metainfo
+    LidarSegMetric(str(root), INFOS, partial=True, **whole).dataset_meta = part.metainfo
+    LidarSegMetric(str(root), INFOS).dataset_meta = part.metainfo
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -19,6 +19,7 @@ from tests.factories.lidar_models import (
     lidar_model_config,
     unet_encoder_config,
 )
+from tests.factories.segmentation_models import mink_segmentor, segmentor, sweeps
 
 
 def fusion_detector_config() -> dict:
@@ -52,6 +53,22 @@ def losses_of(model: nn.Module, batch: dict, half: bool) -> dict[str, torch.Tens
     torch.manual_seed(1)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         return model(**copy.deepcopy(batch), mode="loss")
+
+
+@pytest.mark.parametrize("build", [segmentor, mink_segmentor], ids=["unet", "mink_unet"])
+def test_a_segmentor_has_logits_and_losses_in_float32_and_its_gradients_are_finite(build):
+    model = build().train()
+    batch = sweeps(5, 6)
+    full, half = (losses_of(model, batch, half) for half in (False, True))
+    assert full.keys() == half.keys() == {"loss_cross_entropy", "loss_lovasz"}
+    for key, value in half.items():
+        assert value.dtype == torch.float32, key
+        torch.testing.assert_close(value, full[key], rtol=0.1, atol=0.02)
+    seen = []
+    model.head.classifier.register_forward_hook(lambda _, given, out: seen.extend([given[0].dtype, out.dtype]))
+    sum(losses_of(model, batch, True).values()).backward()
+    assert set(seen) == {torch.float32}
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -7,8 +7,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 
 from ponderv2.datasets import LoadLidarSweeps, LoadPointLabels, PonderNuScenesSegDataset
-from ponderv2.engine import load_config
+from ponderv2.engine import load_config, with_tta
+from ponderv2.geometry import project
 from ponderv2.models import LidarSegmentor, SegmentationTTAModel, SensorPreprocessor
+from ponderv2.registry import DATASETS, MODELS
 from tests.factories.lidarseg import write_labeled_frames
 from tests.factories.segmentation_models import segmentor
 
@@ -63,6 +65,28 @@ def test_a_segmentor_is_averaged_over_its_passes(repository, tmp_path):
     torch.testing.assert_close(merged.pred_pts_seg.pts_seg_logits.exp(), mean)
     assert torch.equal(merged.pred_pts_seg.pts_semantic_mask, mean.argmax(dim=1))
     assert isinstance(model, LidarSegmentor)
+
+
+def test_with_cameras_a_point_is_seen_in_the_same_pixel_in_every_pass(repository, streets):
+    config = with_tta(load_config(repository / "configs/tiny/lidarseg_fusion_synthetic.py", streets))
+    dataset = config.test_dataloader.dataset
+    augmentations, *rest = dataset.pipeline[-1].transforms
+    # As it is, and the largest with both flips.
+    dataset.pipeline[-1].transforms = [[augmentations[4], augmentations[-1]], *rest]
+    batch = pseudo_collate([DATASETS.build(dataset)[0]])
+    pixels = []
+    for one in _split(batch):
+        points, rig = one["inputs"]["points"][:, :3].double(), one["inputs"]["rig"]
+        seen, depth = project(points.expand(6, -1, -1), rig.lidar2img)
+        seen[depth < 1] = float("nan")
+        pixels.append(seen[:, one["data_samples"].inverse_map])
+    # Cells of the grid keep other points of their own, a few centimeters away.
+    distance = (pixels[0] - pixels[1]).norm(dim=-1)
+    assert distance.nanmedian() < 0.5
+    model = MODELS.build(config.model).eval()
+    (merged,) = SegmentationTTAModel(model).test_step(batch)
+    assert len(merged.pred_pts_seg.pts_semantic_mask) == len(merged.eval_ann_info["pts_semantic_mask"])
+    assert torch.isfinite(merged.pred_pts_seg.pts_seg_logits).all()
 
 
 def _split(batch: dict) -> list[dict]:

@@ -46,7 +46,12 @@ BAD: BadInputs = {
         ([*PROBE[:-1], "{foreign_checkpoint}", "--cfg-options", COARSE], r"foreign\.pth does not cover this model's"),
         ([*PROBE[:-1], "scrach"], r"checkpoint scrach does not exist; did you mean scratch\?"),
         ([*PROBE, "{nowhere}.safetensors"], r"checkpoint .*nowhere\.safetensors does not exist$"),
-        (["{pretrain_recipe}", *PROBE[1:]], r"expected the recipe of a detector, found a RenderingPretrainer"),
+        (["{pretrain_recipe}", *PROBE[1:]], r"expected the recipe of a detector, found a RenderingPretrainer$"),
+        (
+            ["{tiny}/lidarseg_unet_synthetic.py", *PROBE[1:]],
+            r"found a LidarSegmentor; segmentors are probed by training .*lidarseg_\*_linear_probe\.py .*"
+            r"tools/segmentation_study\.py",
+        ),
         ([*PROBE, "--seed", "-1"], r"--seed: expected a whole number of at least 0"),
         ([*PROBE[:2], "{no_infos}", *PROBE[3:], "--cfg-options", COARSE], r"_train\.pkl does not exist"),
     ],

@@ -35,6 +35,16 @@ def predictions(runner, scores: list[float]) -> list[Det3DDataSample]:
     return samples
 
 
+@pytest.mark.parametrize("frames", [1, 99])
+def test_the_end_of_a_test_says_how_many_pictures_there_are_and_where(runner, tmp_path, capsys, frames):
+    hook = DetectionPreviewHook(str(tmp_path), frames=frames)
+    hook.before_test(runner)
+    samples = predictions(runner, [])[:1]
+    hook.after_test_iter(runner, 0, outputs=samples)
+    hook.after_test(runner)
+    assert capsys.readouterr().out == f"1 pictures of boxes in {tmp_path}\n"
+
+
 def test_the_first_frames_are_drawn_and_no_more(runner, tmp_path):
     hook = DetectionPreviewHook(str(tmp_path), frames=1)
     hook.before_test(runner)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -136,12 +137,36 @@ def test_an_evaluation_ends_with_its_scores_and_a_test_with_their_file(tmp_path,
             return {"NDS": 0.125, "mAP": 1 / 3} | {f"class{k}_AP": 0.0 for k in range(10)}
 
     runner = run(tmp_path, [1.0], seconds=5, metrics=[Constant()])
-    assert "val  NDS 0.125  mAP 0.3333  class0_AP 0" in capsys.readouterr().out
+    assert "val  NDS 0.125  mAP 0.3333\n" in capsys.readouterr().out
     runner.test()
     out = capsys.readouterr().out
-    assert "test  NDS 0.125  mAP 0.3333  class0_AP 0" in out
+    assert "test  NDS 0.125  mAP 0.3333\n" in out
     written = Path(out.splitlines()[-1].removeprefix("scores: "))
     assert json.loads(written.read_text())["nuscenes/NDS"] == 0.125
+
+
+@pytest.mark.parametrize(
+    ("metrics", "line"),
+    [
+        (
+            {"mIoU": 0.5, "fwIoU": 0.75, "accuracy": 0.9}
+            | {f"c{k}_IoU": 0.1 for k in range(16)}
+            | {"official_mIoU": 0.5},
+            "mIoU 0.5  fwIoU 0.75  accuracy 0.9  official_mIoU 0.5",
+        ),
+        (
+            {"psnr": 20.0, "guess_psnr": 15.0, "abs_rel": 0.25, "rmse": 3.0, "delta1": 0.5, "guess_abs_rel": 0.5}
+            | {"semantic_accuracy": 0.5, "semantic_miou": 0.25, "guess_semantic_miou": 0.0625},
+            "psnr 20  guess_psnr 15  abs_rel 0.25  guess_abs_rel 0.5  semantic_miou 0.25  guess_semantic_miou 0.0625",
+        ),
+        ({f"other{k}": k for k in range(9)}, "  ".join(f"other{k} {k}" for k in range(7))),
+    ],
+    ids=["segmentation", "rendering", "unknown"],
+)
+def test_the_main_scores_are_told_whatever_their_place_among_all(capsys, metrics, line):
+    runner = SimpleNamespace(log_dir="nowhere", timestamp="0")
+    ProgressHook().after_val_epoch(runner, {f"prefix/{name}": value for name, value in metrics.items()})
+    assert capsys.readouterr().out == f"val  {line}\n"
 
 
 def test_epochs_are_named_and_the_time_left_is_that_of_all_of_them(tmp_path, capsys):

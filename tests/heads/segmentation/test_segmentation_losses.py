@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ponderv2.errors import UserError
+from ponderv2.heads import PointSegmentationHead
 from ponderv2.heads.segmentation import SegmentationLoss
 
 
@@ -57,3 +59,25 @@ def test_weights_that_leave_nothing_are_refused():
         SegmentationLoss(0, 0)
     with pytest.raises(ValueError, match="at least 0"):
         SegmentationLoss(1, -1)
+
+
+def test_labels_that_all_weigh_nothing_give_a_loss_of_0_that_can_be_differentiated():
+    logits, labels = torch.randn(5, 4, requires_grad=True), torch.tensor([1, 1, -1, 2, 1])
+    loss = SegmentationLoss(1.0, 0.0, (1.0, 0.0, 0.0, 1.0))(logits, labels)["loss_cross_entropy"]
+    assert loss.item() == 0
+    loss.backward()
+    assert torch.equal(logits.grad, torch.zeros(5, 4))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ((1.0,) * 15, "expected 16 numbers, one for each class .*LIDARSEG_CLASSES.*, got 15"),
+        ((1.0,) * 15 + (-2.0,), r"at least 0 that are not all 0, got \[-2.0\]"),
+        ((1.0,) * 15 + (float("nan"),), r"finite numbers .* got \[nan\]"),
+        ((0.0,) * 16, "not all 0"),
+    ],
+)
+def test_weights_of_classes_that_do_not_fit_are_refused_when_the_head_is_built(weights, message):
+    with pytest.raises(UserError, match=message):
+        PointSegmentationHead(in_channels=4, loss=dict(class_weights=weights))

@@ -33,13 +33,16 @@ def add_scratch_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scratch", action="store_true", help="the recipe's baseline without pre-training")
 
 
-def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add where a runner works and in how many processes: `work_dir`, `launcher`."""
+def add_launch_arguments(
+    parser: argparse.ArgumentParser,
+    work_dir: str = "logs and checkpoints; default work_dirs/<config name>, of a baseline <config name>_scratch",
+) -> None:
+    """Add where a runner works, with what the help says of that, and in how many processes: `work_dir`, `launcher`."""
     parser.add_argument(
         "--work-dir",
         type=Path,
         metavar="DIR",
-        help="logs and checkpoints; default work_dirs/<config name>, of a baseline <config name>_scratch",
+        help=work_dir,
     )
     parser.add_argument(
         "--launcher",

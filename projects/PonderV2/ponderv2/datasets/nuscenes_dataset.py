@@ -278,6 +278,9 @@ class PonderNuScenesDataset(NuScenesDataset):
         frames = self.data_list
         every = isinstance(frames, FrameList) and frames.holds_all
         self._uses_part = not every
+        if self.test_mode and isinstance(frames, FrameList):
+            # A metric knows from them, before anything is predicted, whether a whole split is evaluated.
+            self._metainfo["tokens"] = tuple(frames.tokens())
         transforms = [t for t in transforms_of(self.pipeline) if isinstance(t, UsesFrames)]
         if not transforms:
             return

@@ -32,6 +32,7 @@ from .recipe_errors import must_have, recipe_errors
 from .recipe_loaders import set_loaders
 from .recipe_options import change_recipe, parse_options
 from .resuming import check_resumable
+from .schedule_checks import check_schedules
 from .test_time_augmentation import with_tta
 
 _LAUNCHERS = {
@@ -163,8 +164,7 @@ def prepare_training(runner: Runner, recipe: Path, changes: Sequence[str] = ()) 
         if runner.param_schedulers is not None:
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
         runner.val_loop  # noqa: B018
-    for place, scheduler in enumerate(runner.param_schedulers or []):
-        _check_cycle(scheduler, place, runner, recipe)
+    check_schedules(runner, recipe)
 
 
 def build_tester(args: argparse.Namespace) -> BuildingRunner:
@@ -260,20 +260,6 @@ def _tell_of_batch(runner: Runner) -> None:
         f"rates are those of {base}; auto_scale_lr.enable=True in --cfg-options scales them",
         flush=True,
     )
-
-
-def _check_cycle(scheduler: object, place: int, runner: Runner, recipe: Path) -> None:
-    """Refuse a one-cycle schedule that is over before the training is, where torch and mmengine fail late."""
-    total = getattr(scheduler, "total_steps", None)
-    if total is None:
-        return
-    length = runner.max_epochs if scheduler.by_epoch else runner.max_iters
-    steps = min(scheduler.end, length) - scheduler.begin
-    if steps > total:
-        raise UserError(
-            f"recipe {recipe}: param_scheduler[{place}].total_steps is {total}, but the training has {steps} steps for "
-            "it; a change of train_cfg.max_iters wants total_steps changed as well, or end set"
-        )
 
 
 def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:

@@ -3,7 +3,7 @@
 import argparse
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -57,7 +57,7 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     results = []
     with progress_bar(total, "rendering", "sample") as progress:
         for data in itertools.islice(_single_samples(loader), total):
-            results.append(_render_sample(model, data, args, len(results), loader.dataset.metainfo.get("palette")))
+            results.append(_render_sample(model, data, args, len(results), loader.dataset.metainfo))
             progress.update()
     metrics = summarize(results)
     (args.out / "metrics.json").write_text(json.dumps(metrics | {"samples": len(results)}, indent=2) + "\n")
@@ -104,15 +104,15 @@ def _single_samples(loader: DataLoader) -> Iterator[dict]:
 
 
 @torch.no_grad()
-def _render_sample(
-    model: nn.Module, data: dict, args: argparse.Namespace, index: int, palette: Sequence[tuple[int, int, int]] | None
-) -> dict:
+def _render_sample(model: nn.Module, data: dict, args: argparse.Namespace, index: int, meta: Mapping) -> dict:
     data = model.data_preprocessor(data)
     inputs = data["inputs"]
     volume = model.encode(inputs)
     sample = model.predict(inputs, data["data_samples"], volume)[0].to_dict()
     fields = model.render_images(inputs, args.stride, volume)
-    save_png(sample_panel(data, fields, palette), args.out / f"panel_{index:04d}.png")
+    save_png(
+        sample_panel(data, fields, meta.get("palette"), meta.get("classes", ())), args.out / f"panel_{index:04d}.png"
+    )
     if args.mesh:
         mesh = extract_mesh(model.head.renderer, model.head.project(volume), args.mesh_step)
         mesh.export(args.out / f"mesh_{index:04d}.ply")

@@ -16,13 +16,17 @@ def with_tta(config: Config) -> Config:
         config: the recipe.
 
     Raises:
-        ValueError: when the recipe has no `tta_model` or no `tta_pipeline`, see `configs/_base_/tta_detection.py`.
+        ValueError: when the recipe has no `tta_model` or no `tta_pipeline`, see `configs/_base_/tta_detection.py`
+            and `tta_segmentation.py`.
     """
     missing = [key for key in ("tta_model", "tta_pipeline") if key not in config]
     if missing:
+        kind = config.get("model", {}).get("type", "")
+        segments = (kind if isinstance(kind, str) else kind.__name__).endswith("Segmentor")
         raise UserError(
             f"--tta: {config.filename or 'the recipe'} has no {' and no '.join(missing)}; add "
-            "_base_/tta_detection.py to its bases and see there for what a recipe sets"
+            f"_base_/tta_{'segmentation' if segments else 'detection'}.py to its bases and see there for what a recipe "
+            "sets"
         )
     config = copy.deepcopy(config)
     config.test_dataloader.dataset.pipeline = config.tta_pipeline

@@ -22,6 +22,7 @@ from .lidarseg_submission import LidarSegSubmission, SampleSegEval, check_submis
 from .nuscenes_score import split_tokens
 from .segmentation_score import SegmentationScore, confusion_matrix, range_names, score_table
 from .split_metric import TEST_VERSION, SplitMetric
+from .whole_split import check_whole_split, incomplete_split
 
 
 @METRICS.register_module()
@@ -85,6 +86,11 @@ class LidarSegMetric(SplitMetric):
     def reads_files(self) -> bool:
         """Whether the info file and the tables are needed: for a submission."""
         return self.submission_dir is not None
+
+    def check_tokens(self, tokens: Sequence[str] | None, version: str | None) -> None:
+        """Refuse a part of a split before any of it is predicted."""
+        if tokens is not None and not self.partial and self.reads_tables_of(version):
+            check_whole_split(tokens, self.data_root, version)
 
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Count the points of each sample and, for a submission, write their labels."""
@@ -201,11 +207,7 @@ class LidarSegMetric(SplitMetric):
         expected = split_tokens(tables, submission.split)
         missing = sorted(expected - set(lidar_tokens))
         if missing and not self.partial:
-            raise UserError(
-                f"{len(missing)} of the {len(expected)} samples of {submission.split} have no prediction, the first "
-                f"{missing[0]}: a submission needs every sample. Evaluate the whole split, or set partial=True for "
-                "numbers that are not official"
-            )
+            raise incomplete_split(missing, len(expected), submission.split)
         if missing:
             logger.warning("a submission without %d samples of %s: it is not official", len(missing), submission.split)
         elif not has_whole_split(tables, submission.split):

@@ -1,6 +1,7 @@
 """What metrics of a nuScenes split share: their files, the checks of these, and that padded samples count once."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.evaluator import BaseMetric
@@ -66,6 +67,7 @@ class SplitMetric(BaseMetric):
         self._dataset_meta = meta
         if self.reads_files:
             self._check_files(meta.get("version"))
+            self.check_tokens(meta.get("tokens"), meta.get("version"))
 
     @property
     def reads_files(self) -> bool:
@@ -83,6 +85,9 @@ class SplitMetric(BaseMetric):
     def reads_tables_of(self, version: str | None) -> bool:
         """Whether the tables of a version of nuScenes are needed."""
         return version in SPLITS
+
+    def check_tokens(self, tokens: Sequence[str] | None, version: str | None) -> None:
+        """Check the samples of the evaluated data set, where it tells them, before any of them is predicted."""
 
     def check_frames(self, frames: FramesByToken) -> None:
         """Check the key frames of the info file before the first of them is used."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 _LEFT_TO_RIGHT = (
@@ -34,6 +35,11 @@ def figure_to_array(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def color_handle(color: str | Sequence[float], name: str) -> Line2D:
+    """Return what a legend shows for a color."""
+    return Line2D([], [], marker="o", linestyle="", color=color, label=name)
 
 
 def save_png(picture: np.ndarray, path: Path) -> None:

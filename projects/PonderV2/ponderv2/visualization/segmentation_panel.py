@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ponderv2.shapes import Float, Int
 
-from .picture import figure_to_array
+from .picture import color_handle, figure_to_array
 
-_RIGHT, _WRONG, _UNLABELED = "#3d4852", "#ff4d4d", "#20262c"
-_BACKGROUND = "#101418"
+# No class has the color of the ground, of an error or of a missing label; the darkest classes are purple and blue.
+_RIGHT, _WRONG, _UNLABELED = "#8fc1e8", "#000000", "#d3d7db"
+_BACKGROUND = "#ffffff"
 
 
 def draw_segmentation_panel(
@@ -27,8 +27,8 @@ def draw_segmentation_panel(
 ) -> np.ndarray:
     """Draw the points of a sweep three times from above: by true class, by predicted class, and where these differ.
 
-    Higher points cover lower ones. Points without a label are dark in the first and the third view; in the second they
-    have the color of what was predicted.
+    Higher points cover lower ones in each view alike, so that errors are not shown larger than they are. Points without
+    label are pale in the first and the third view; in the second they have the color of what was predicted.
 
     Args:
         points: points, metres; the first two columns are x and y, the third is z.
@@ -56,13 +56,11 @@ def draw_segmentation_panel(
     )
     figure = Figure(figsize=(16.0, 6.3), dpi=100, layout="constrained")
     for axis, (name, color) in zip(figure.subplots(1, 3), views, strict=True):
-        # Errors are what one looks for: they are drawn last.
-        last = np.argsort(wrong, kind="stable") if name.startswith("error") else slice(None)
-        _draw_points(axis, places[last], color[last], reach)
+        _draw_points(axis, places, color, reach)
         axis.set_title(name, fontsize=11)
     occurring = [k for k in range(len(classes)) if (truth == k).any() or (predicted == k).any()]
-    handles = [_handle(colors[k], classes[k].replace("_", " ")) for k in occurring]
-    handles += [_handle(_WRONG, "wrong"), _handle(_UNLABELED, "no label")]
+    handles = [color_handle(colors[k], classes[k].replace("_", " ")) for k in occurring]
+    handles += [color_handle(_RIGHT, "right"), color_handle(_WRONG, "wrong"), color_handle(_UNLABELED, "no label")]
     figure.legend(handles=handles, loc="outside lower center", ncols=9, fontsize=9, frameon=False)
     figure.suptitle(title, fontsize=11)
     return figure_to_array(figure)
@@ -72,16 +70,12 @@ def _draw_points(axis: Axes, places: np.ndarray, colors: np.ndarray, reach: floa
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
     axis.set_facecolor(_BACKGROUND)
     axis.scatter(places[:, 0], places[:, 1], c=colors, s=1.2, linewidths=0)
-    axis.plot(0.0, 0.0, marker="+", color="white")
+    axis.plot(0.0, 0.0, marker="+", color="#606060")
 
 
 def _kind(wrong: np.ndarray, labeled: np.ndarray) -> np.ndarray:
     """Return 0 for points that are right, 1 for wrong ones, 2 for those without a label."""
     return np.where(labeled, wrong, 2)
-
-
-def _handle(color: str | tuple, name: str) -> Line2D:
-    return Line2D([], [], marker="o", linestyle="", color=color, label=name)
 
 
 def _rgb(text: str) -> tuple[float, float, float]:

@@ -8,7 +8,6 @@ import numpy as np
 from mmdet3d.structures import Det3DDataSample
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ponderv2.visualization import save_png
@@ -19,7 +18,7 @@ class FirstFramesHook(Hook):
 
     Attributes:
         prefix: beginning of the files' names.
-        subject: what the pictures show, for the log.
+        subject: what the pictures show, for the line at the end of the test.
 
     Args:
         folder: folder that takes the pictures.
@@ -49,9 +48,10 @@ class FirstFramesHook(Hook):
     ) -> None:
         if not is_main_process():
             return
-        before = self._drawn
         for sample in outputs[: max(0, self.frames - self._drawn)]:
             save_png(self.picture(sample, runner), self.folder / f"{self.prefix}_{self._drawn:04d}.png")
             self._drawn += 1
-        if before < self._drawn == self.frames:
-            MMLogger.get_current_instance().info("%d pictures of %s in %s", self.frames, self.subject, self.folder)
+
+    def after_test(self, runner: Runner) -> None:
+        if is_main_process():
+            print(f"{self._drawn} pictures of {self.subject} in {self.folder}", flush=True)

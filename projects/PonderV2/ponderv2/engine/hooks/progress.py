@@ -14,8 +14,15 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from ponderv2.registry import HOOKS
 
 _WINDOW = 60.0
+_HEADLINES = (
+    *("NDS", "mAP", "mATE", "mASE", "mAOE", "mAVE", "mAAE"),
+    *("mIoU", "fwIoU", "accuracy", "official_mIoU", "official_fwIoU"),
+    *("psnr", "guess_psnr", "abs_rel", "guess_abs_rel", "semantic_miou", "guess_semantic_miou"),
+)
+"""Scores in the line after an evaluation, in this order: of detection, of segmentation, and of rendering, each beside
+what guessing reaches."""
 _SHOWN = 7
-"""Number of scores in the line after an evaluation: those of nuScenes' detection without the classes."""
+"""Number of scores there of a metric that has none of these."""
 _LINE = re.compile(r"^(?:epoch \d+/\d+  )?(?:iter|val|test) \d+/\d+  .*time left .*$", re.MULTILINE)
 
 
@@ -28,7 +35,7 @@ class ProgressHook(Hook):
     `LoggerHook` logs by iterations, and fifty of them are a minute or an hour, depending on the model and the machine.
     The first and the last iteration always have a line. The loss is the mean of the total loss since the line before;
     the pace is that of the last minute. The time left is that of the whole training, without validations. Only the
-    main process prints. An evaluation ends with its first scores, whatever the level of the log, and a test with the
+    main process prints. An evaluation ends with its main scores, whatever the level of the log, and a test with the
     file that has all of them.
 
     Args:
@@ -112,9 +119,11 @@ def last_progress(text: str) -> str | None:
 
 
 def _tell_scores(what: str, metrics: dict[str, float] | None) -> None:
-    shown = list((metrics or {}).items())[:_SHOWN]
+    named = [(name.rpartition("/")[2], value) for name, value in (metrics or {}).items()]
+    main = [(name, value) for headline in _HEADLINES for name, value in named if name == headline]
+    shown = main or named[:_SHOWN]
     if shown:
-        _print(f"{what}  " + "  ".join(f"{name.rpartition('/')[2]} {value:.4g}" for name, value in shown))
+        _print(f"{what}  " + "  ".join(f"{name} {value:.4g}" for name, value in shown))
 
 
 class _Pace:

@@ -41,7 +41,8 @@ class RenderPreviewHook(Hook):
         data = model.data_preprocessor(loader.collate_fn([loader.dataset[self.sample]]))
         fields = model.render_images(data["inputs"], self.stride)
         model.train(was_training)
-        panel = sample_panel(data, fields, loader.dataset.metainfo.get("palette"))
+        meta = loader.dataset.metainfo
+        panel = sample_panel(data, fields, meta.get("palette"), meta.get("classes", ()))
         path = Path(runner.work_dir) / "previews" / f"iter_{runner.iter + 1:06d}.png"
         save_png(panel, path)
         runner.visualizer.add_image("render", panel, step=runner.iter + 1)

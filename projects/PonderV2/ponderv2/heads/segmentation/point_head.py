@@ -22,7 +22,8 @@ class PointSegmentationHead(BaseModule):
 
     An encoder without features of voxels, such as `CameraEncoder`, is read from its volume, trilinearly at the point;
     maps of images that an encoder hands on (`PointFusionEncoder`) are gathered at the pixels of the point. A point
-    outside the range of the voxels, or in a cell without any, has a feature of zeros.
+    outside the range of the voxels, or in a cell without any, has a feature of zeros. The head computes in float32
+    under autocast, too.
 
     Args:
         in_channels: channels of the features of a voxel, or of the volume.
@@ -32,7 +33,10 @@ class PointSegmentationHead(BaseModule):
         use_offset: whether the offset counts; without, points of a voxel are all alike.
         norm_features: whether features are batch-normed first, without learned scales. A linear probe of a frozen
             encoder then does not depend on their scale.
-        loss: arguments of `SegmentationLoss`.
+        loss: arguments of `SegmentationLoss`, but for `num_classes`.
+
+    Raises:
+        UserError: the loss does not fit, such as weights for another number of classes.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class PointSegmentationHead(BaseModule):
                 nn.ReLU(),
                 nn.Linear(hidden_channels, num_classes),
             )
-        self.losses = SegmentationLoss(**(loss or {}))
+        self.losses = SegmentationLoss(**(loss or {}), num_classes=num_classes)
 
     def forward(
         self, encoded: EncoderOutput, points: Sequence[Tensor], rig: CameraRig | None = None
@@ -79,10 +83,11 @@ class PointSegmentationHead(BaseModule):
         features, offsets = self._around(encoded, points)
         if self.image_channels:
             features = torch.cat([features, self._of_images(encoded, points, rig)], dim=1)
-        features = self.norm(features.float())
-        if self.use_offset:
-            features = torch.cat([features, offsets.to(features.dtype)], dim=1)
-        return self.classifier(features)
+        with torch.autocast(features.device.type, enabled=False):
+            features = self.norm(features.float())
+            if self.use_offset:
+                features = torch.cat([features, offsets.float()], dim=1)
+            return self.classifier(features)
 
     def loss(
         self,
@@ -92,7 +97,9 @@ class PointSegmentationHead(BaseModule):
         rig: CameraRig | None = None,
     ) -> dict[str, Tensor]:
         """Compute the losses of `SegmentationLoss`; arguments as in `forward`, labels of all points of the batch."""
-        return self.losses(self(encoded, points, rig), labels)
+        logits = self(encoded, points, rig)
+        with torch.autocast(logits.device.type, enabled=False):
+            return self.losses(logits, labels)
 
     def _around(
         self, encoded: EncoderOutput, points: Sequence[Tensor]
