@@ -153,13 +153,16 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
 
 def _runs_of(baselines: BlindBaselines, part: str) -> list[DetectorRun]:
     """Return the trainings of a part; what is trained on all labels starts from an encoder where one is given."""
-    fractions = (1.0,) if part == ALL_LABELS else baselines.frozen_fractions
     return [
         DetectorRun(modality, fraction, _start(baselines, part, modality), seed)
         for seed in baselines.seeds
         for modality in baselines.modalities
-        for fraction in fractions
+        for fraction in _fractions(baselines, part)
     ]
+
+
+def _fractions(baselines: BlindBaselines, part: str) -> tuple[float, ...]:
+    return (1.0,) if part == ALL_LABELS else baselines.frozen_fractions
 
 
 def _start(baselines: BlindBaselines, part: str, modality: str) -> str:
@@ -174,7 +177,7 @@ def _check(baselines: BlindBaselines, parts: Sequence[str]) -> None:
         if part not in parts:
             continue
         runs = _runs_of(baselines, part)
-        study = baselines.study(baselines.modalities, tuple(dict.fromkeys(run.fraction for run in runs)))
+        study = baselines.study(baselines.modalities, _fractions(baselines, part))
         waiting = [run for run in runs if study.training(run, study.encoder_of(run.modality)).finished() is None]
         for modality in baselines.modalities:
             first = next((run for run in waiting if run.modality == modality), None)
@@ -198,7 +201,7 @@ def _constant(baselines: BlindBaselines) -> dict:
 
 def _detectors(baselines: BlindBaselines, part: str, launcher: Launcher) -> tuple[dict, dict[str, str]]:
     runs = _runs_of(baselines, part)
-    study = baselines.study(baselines.modalities, tuple(dict.fromkeys(run.fraction for run in runs)))
+    study = baselines.study(baselines.modalities, _fractions(baselines, part))
     jobs = {run: study.training(run, study.encoder_of(run.modality)) for run in runs}
     results, failures = run_jobs(list(jobs.values()), 1, launcher)
     done = {run: results[job.name] for run, job in jobs.items() if job.name in results}

@@ -10,9 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from ponderv2.atomic_files import write_atomically
 from ponderv2.checkpoints import checkpoint_to_resume
 from ponderv2.command_line.run_tool import USER
-from ponderv2.datasets.prepare.atomic_files import write_atomically
 from ponderv2.engine.hooks.progress import last_progress
 from ponderv2.errors import UserError
 

@@ -76,7 +76,7 @@ def ray_batch() -> RayBatch:
     every = torch.ones(1, RAYS, dtype=torch.bool)
     depth, rgb = 2 + 40 * torch.rand(1, RAYS), torch.rand(1, RAYS, 3)
     flat = RayBatch(origins, directions, every, depth, torch.zeros(1, RAYS, 2), rgb)
-    return RayBatch(**{name: value[:, None] for name, value in vars(flat).items()})
+    return RayBatch(**{name: None if value is None else value[:, None] for name, value in vars(flat).items()})
 
 
 def camera_config(depth_net: dict, lift: type = PullLift) -> dict:

@@ -16,6 +16,7 @@ ROOMS: dict[str, set[str]] = {
     "shapes": set(),
     "devices": {"errors"},
     "folder_lock": {"errors"},
+    "atomic_files": set(),
     "progress_bar": {"errors"},
     "structures": {"errors", "shapes"},
     "geometry": {"errors", "shapes", "structures"},
@@ -25,15 +26,16 @@ ROOMS: dict[str, set[str]] = {
     "rendering": _BASE,
     "masking": _BASE,
     "lifting": _STACK,
-    "datasets": _STACK | {"folder_lock", "progress_bar"},
+    "datasets": _STACK | {"folder_lock", "atomic_files", "progress_bar"},
     "visualization": _BASE,
     "encoders": _STACK | {"masking", "lifting"},
     "heads": _STACK | {"rendering", "encoders"},
     "checkpoints": _STACK,
     "models": _STACK | {"masking", "rendering", "encoders", "heads", "checkpoints"},
-    "evaluation": _STACK | {"folder_lock", "rendering", "datasets"},
+    "evaluation": _STACK | {"folder_lock", "atomic_files", "rendering", "datasets"},
     "engine": _STACK
-    | {"devices", "folder_lock", "progress_bar", "datasets", "evaluation", "visualization", "checkpoints", "models"},
+    | {"devices", "folder_lock", "atomic_files", "progress_bar"}
+    | {"datasets", "evaluation", "visualization", "checkpoints", "models"},
 }
 """Every folder or module of `ponderv2`, and which of those above it it may import."""
 

@@ -1,11 +1,12 @@
 """Schedules that are longer than the training are told of, once; shorter ones of one cycle are refused."""
 
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from mmengine.optim import LinearLR, OneCycleLR
+from mmengine.runner import Runner
 
 from ponderv2.engine.schedule_checks import check_schedules
 from ponderv2.errors import UserError
@@ -16,7 +17,7 @@ def _optimizer() -> torch.optim.Optimizer:
 
 
 def _check(*schedulers, iters: int = 300, epochs: int = 3, rank: int = 0) -> None:
-    runner = SimpleNamespace(param_schedulers=list(schedulers), max_iters=iters, max_epochs=epochs, rank=rank)
+    runner = Mock(spec=Runner, param_schedulers=list(schedulers), max_iters=iters, max_epochs=epochs, rank=rank)
     check_schedules(runner, Path("recipe.py"))
 
 

@@ -24,7 +24,10 @@ BAD: BadInputs = {
         ),
         ([*STUDY, "--config", "lidar=a.py", "lidar=b.py"], r"--config: expected one path for lidar, got 2"),
         ([*STUDY, "--config", "radar=x.py"], r"expected MODALITY=PATH with one of camera, lidar, fusion"),
-        ([*STUDY, "--pretrained", "camera={nowhere}.pth"], r"nothing was started: .*nowhere\.pth does not exist"),
+        (
+            [*STUDY, "--fractions", "1", "--pretrained", "camera={nowhere}.pth"],
+            r"nothing was started: .*nowhere\.pth does not exist",
+        ),
         ([*STUDY, "--cfg-options", "max_iters"], r"expected KEY=VALUE, got 'max_iters'"),
         ([*STUDY[:2], "--out", "{file}"], r"--out .*file\.txt: expected a folder, found a file"),
         (["--data-root", "{nowhere}", *STUDY[2:]], r"--data-root: folder .*nowhere does not exist"),
@@ -33,7 +36,7 @@ BAD: BadInputs = {
         ([*STUDY, "--protocols", "probe"], r"--protocols: invalid choice: 'probe'"),
         ([*STUDY, "--json", "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
         (
-            [*STUDY, "--protocols", "finetune", "--pretrained", "pretrained={nowhere}.pth"],
+            [*STUDY, "--protocols", "finetune", "--fractions", "1", "--pretrained", "pretrained={nowhere}.pth"],
             r"nothing was started: .*nowhere\.pth does not exist",
         ),
     ],

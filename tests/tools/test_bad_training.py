@@ -106,7 +106,7 @@ BAD: BadInputs = {
                 "model.init_cfg.checkpoint={detector_checkpoint}",
                 "model.init_cfg.heads=1",
             ],
-            r"init_cfg: expected the keys checkpoint, new and head",
+            r"init_cfg: expected the keys checkpoint, new, parts and head",
         ),
         (
             [*TRAIN, "--cfg-options", COARSE, "model.init_cfg.checkpoint={foreign_checkpoint}"],

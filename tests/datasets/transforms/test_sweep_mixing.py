@@ -210,7 +210,7 @@ def test_points_near_the_bottom_of_a_box_may_be_of_the_ground_and_get_no_label(l
 
 def test_weak_labels_are_not_filled_up_by_sampled_objects(labeled_root, sampling):
     frames = dataset(labeled_root, (*LOAD, with_boxes, sampling), fraction=0.1, fraction_by="points")
-    with pytest.raises(UserError, match="takes labels away that GroundTruthSampling would add"):
+    with pytest.raises(UserError, match="take labels away that GroundTruthSampling would add"):
         frames[0]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -164,7 +164,7 @@ def test_an_evaluation_ends_with_its_scores_and_a_test_with_their_file(tmp_path,
     ids=["segmentation", "rendering", "unknown"],
 )
 def test_the_main_scores_are_told_whatever_their_place_among_all(capsys, metrics, line):
-    runner = SimpleNamespace(log_dir="nowhere", timestamp="0")
+    runner = Mock(spec=Runner, log_dir="nowhere", timestamp="0")
     ProgressHook().after_val_epoch(runner, {f"prefix/{name}": value for name, value in metrics.items()})
     assert capsys.readouterr().out == f"val  {line}\n"
 

@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from ponderv2.datasets.prepare.atomic_files import put_in_place, sync, unfinished_path
+from ponderv2.atomic_files import put_in_place, sync, unfinished_path
 from ponderv2.registry import HOOKS
 
 from .hooks import SafeCheckpointHook

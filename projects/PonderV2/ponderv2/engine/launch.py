@@ -14,9 +14,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2 import compat
+from ponderv2.atomic_files import remove_unfinished
 from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
-from ponderv2.datasets.prepare.atomic_files import remove_unfinished
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.folder_lock import folder_lock

@@ -8,9 +8,9 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 
+from ponderv2.atomic_files import remove_unfinished
 from ponderv2.datasets.data_files import read_point_file
 from ponderv2.datasets.lidarseg_classes import LIDARSEG_CLASSES
-from ponderv2.datasets.prepare.atomic_files import remove_unfinished
 from ponderv2.datasets.prepare.nuscenes_tables import open_tables
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError

@@ -11,7 +11,7 @@ from nuscenes.eval.lidarseg.evaluate import LidarSegEval
 from nuscenes.eval.lidarseg.utils import ConfusionMatrix, LidarsegClassMapper
 from nuscenes.eval.lidarseg.validate_submission import validate_submission
 
-from ponderv2.datasets.prepare.atomic_files import put_in_place, sync, unfinished_path
+from ponderv2.atomic_files import put_in_place, sync, unfinished_path
 from ponderv2.datasets.splits import scenes_of
 from ponderv2.errors import UserError
 from ponderv2.shapes import Int

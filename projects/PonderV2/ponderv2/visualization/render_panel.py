@@ -86,7 +86,9 @@ def draw_render_panel(
                 axis.imshow(fields[key][camera].clamp(0, 1), extent=extent)
     figure.colorbar(drawn, ax=axes, label="distance (m)", shrink=0.5, pad=0.01)
     if "rendered classes" in rows and classes:
-        handles = [color_handle(color, name.replace("_", " ")) for color, name in zip(colors, classes, strict=True)]
+        handles = [
+            color_handle(tuple(color), name.replace("_", " ")) for color, name in zip(colors, classes, strict=True)
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=9, frameon=False)
     return figure_to_array(figure)
 

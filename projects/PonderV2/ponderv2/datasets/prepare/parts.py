@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ponderv2.atomic_files import remove_unfinished, write_atomically
 from ponderv2.datasets.info_file import read_plain_pickle
 from ponderv2.progress_bar import progress_bar
 
-from .atomic_files import remove_unfinished, write_atomically
 from .nuscenes_tables import PreparationError
 from .worker_pool import run_in_processes
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .atomic_files import (
+from ponderv2.atomic_files import (
     named_errors,
     put_in_place,
     remove,
@@ -17,6 +17,7 @@ from .atomic_files import (
     unfinished_path,
     write_atomically,
 )
+
 from .nuscenes_tables import PreparationError
 
 _HASH = re.compile("[0-9a-f]{16,}")

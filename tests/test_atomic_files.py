@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ponderv2.datasets.prepare.atomic_files import put_in_place, restore, write_atomically
+from ponderv2.atomic_files import put_in_place, restore, write_atomically
 from tests.factories.processes import files_limited_to
 
 
