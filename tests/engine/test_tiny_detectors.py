@@ -87,7 +87,7 @@ def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, 
 
 
 # What two sensors show the third shows, too; UVTR's with cameras is also trained by the README's commands.
-SLOW = ("center_camera", "uvtr_camera")
+SLOW = {"center_camera", "uvtr_fusion"}
 
 
 @pytest.mark.parametrize("detector", [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in DETECTORS])
