@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmdet3d.models.backbones import MinkUNetBackbone
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from ponderv2.checkpoints import export_encoder, stock_weights
@@ -24,6 +25,13 @@ from tests.factories.tool_scripts import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
 INTEROP = REPOSITORY / "configs" / "interop"
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    """Names are those of mmdet3d, whatever scope a runner of an earlier test has left."""
+    with DefaultScope.overwrite_default_scope("mmdet3d"):
+        yield
 
 
 def varied(module: nn.Module) -> nn.Module:
