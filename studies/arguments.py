@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ponderv2.command_line import (
@@ -188,17 +189,18 @@ def _seed(text: str) -> int:
 
 
 def _pair(text: str) -> tuple[str, Path]:
-    modality, equals, path = text.partition("=")
-    if modality not in MODALITIES or not equals or not path:
-        raise argparse.ArgumentTypeError(f"expected MODALITY=PATH with one of {', '.join(MODALITIES)}, got {text!r}")
-    return modality, Path(path)
+    return _path_of(text, "MODALITY", MODALITIES)
 
 
 def _protocol_path(text: str) -> tuple[str, Path]:
-    protocol, equals, path = text.partition("=")
-    if protocol not in PROTOCOLS or not equals or not path:
-        raise argparse.ArgumentTypeError(f"expected PROTOCOL=PATH with one of {', '.join(PROTOCOLS)}, got {text!r}")
-    return protocol, Path(path)
+    return _path_of(text, "PROTOCOL", PROTOCOLS)
+
+
+def _path_of(text: str, kind: str, names: Sequence[str]) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if name not in names or not equals or not path:
+        raise argparse.ArgumentTypeError(f"expected {kind}=PATH with one of {', '.join(names)}, got {text!r}")
+    return name, Path(path)
 
 
 def _named_path(text: str) -> tuple[str, Path]:

@@ -22,15 +22,25 @@ def paths_by_modality(option: str, pairs: Sequence[tuple[str, Path]], modalities
     Raises:
         StudyError: there is a path for a modality that is not compared, or two for one that is.
     """
-    named = [modality for modality, _ in pairs]
     for modality, path in pairs:
         if modality not in modalities:
             raise StudyError(
                 f"{option} {modality}={path}: the study does not compare {modality}; add it to --modalities "
                 f"({' '.join(modalities)}), or leave the option out"
             )
-        if named.count(modality) > 1:
-            raise StudyError(f"{option}: expected one path for {modality}, got {named.count(modality)}")
+    return paths_by_name(option, pairs)
+
+
+def paths_by_name(option: str, pairs: Sequence[tuple[str, Path]]) -> dict[str, Path]:
+    """Return the paths of an option `NAME=PATH` by name.
+
+    Raises:
+        StudyError: there are two for one name.
+    """
+    named = [name for name, _ in pairs]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise StudyError(f"{option}: expected one path for {twice}, got {named.count(twice)}")
     return dict(pairs)
 
 

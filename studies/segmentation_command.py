@@ -12,6 +12,7 @@ from .baseline_report import data_identity
 from .kept_points import frames_of_run, kept_point_scores
 from .points_alone import points_entry
 from .processes import launch
+from .recipe_parts import paths_by_name
 from .runs import LOCK, Launcher, StudyError
 from .segmentation_picture import draw
 from .segmentation_report import describe_sample, rows_of, steps_of, table_of, write_report
@@ -78,9 +79,9 @@ def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
         StudyError: lists or names do not fit.
     """
     tiny = root / "configs" / "tiny"
-    for option in ("config", "pretrained", "pretrain_config"):
-        _check_once(f"--{option.replace('_', '-')}", [name for name, _ in getattr(given, option)])
-    pretrained, recipes = dict(given.pretrained), dict(given.pretrain_config)
+    configs = paths_by_name("--config", given.config)
+    pretrained = paths_by_name("--pretrained", given.pretrained)
+    recipes = paths_by_name("--pretrain-config", given.pretrain_config)
     both = sorted(set(pretrained) & set(recipes))
     if both:
         raise StudyError(f"--pretrained and --pretrain-config both name {both[0]}; expected one of them")
@@ -88,7 +89,7 @@ def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
         recipes = {PRETRAINED: tiny / PRETRAINING} | recipes
     arms = tuple(sorted({*pretrained, *recipes}, key=lambda name: (name != PRETRAINED, name)))
     protocols = tuple(given.protocols)
-    for protocol, path in given.config:
+    for protocol, path in configs.items():
         if protocol not in protocols:
             raise StudyError(f"--config {protocol}={path}: the study does not train {protocol}; add it to --protocols")
     options, of_protocol = _options("--cfg-options", given.cfg_options, protocols)
@@ -103,7 +104,7 @@ def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
         probe_fractions=tuple(given.probe_fractions),
         seeds=tuple(given.seeds),
         pretrain_seeds=tuple(given.pretrain_seeds),
-        configs={name: tiny / file for name, file in RECIPES.items()} | dict(given.config),
+        configs={name: tiny / file for name, file in RECIPES.items()} | configs,
         pretrained=pretrained,
         pretrain_configs=recipes,
         options=options,
@@ -122,12 +123,6 @@ def _cells(given: Sequence[tuple[str, str, float]]) -> dict[str, tuple[tuple[str
     for arm, protocol, fraction in given:
         found[arm] = (*found.get(arm, ()), (protocol, fraction))
     return found
-
-
-def _check_once(option: str, names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise StudyError(f"{option}: expected one path for {name}, got {names.count(name)}")
 
 
 def _options(

@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "visualization": _BASE,
     "encoders": _STACK | {"masking", "lifting"},
     "heads": _STACK | {"rendering", "encoders"},
-    "checkpoints": _STACK,
+    "checkpoints": _STACK | {"atomic_files"},
     "models": _STACK | {"masking", "rendering", "encoders", "heads", "checkpoints"},
     "evaluation": _STACK | {"folder_lock", "atomic_files", "rendering", "datasets"},
     "engine": _STACK

@@ -23,22 +23,31 @@ def unfinished_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.unfinished")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that there is never half of it under its name; an earlier one stays until then.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the block a file to write, which takes the place of `path` in one step, or is gone when the block fails.
+
+    There is never half of a file under the name; an earlier one stays until then.
 
     Raises:
-        OSError: the file cannot be written; the error has its name, and nothing is left over.
+        OSError: the file cannot be written; the error has its name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = unfinished_path(path)
     try:
         with named_errors(path):
-            unfinished.write_bytes(content)
+            yield unfinished
             sync(unfinished)
             os.replace(unfinished, path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write the content of a file, see `replacing`."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def sync(path: Path) -> None:

@@ -11,12 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ponderv2.atomic_files import replacing
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.errors import UserError
 
 from .allow_list import MAX_HEADER_CHARACTERS
 from .checkpoint_files import resolve_checkpoint
-from .writing import replacing, weights_hash
+from .writing import weights_hash
 
 FORMAT = "ponderv2.encoder.v2"
 
@@ -72,8 +73,8 @@ class EncoderHeader:
 
 def write_encoder(path: Path, weights: dict[str, Tensor], header: EncoderHeader) -> None:
     """Write weights and header, replacing `path` in one step."""
-    with replacing(path) as part:
-        save_file(weights, part, metadata=header.to_metadata())
+    with replacing(path) as unfinished:
+        save_file(weights, unfinished, metadata=header.to_metadata())
 
 
 def read_header(path: Path) -> tuple[EncoderHeader, dict[str, Tensor]]:

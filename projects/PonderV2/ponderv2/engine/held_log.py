@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from ponderv2.atomic_files import put_in_place, sync, unfinished_path
+from ponderv2.atomic_files import replacing
 from ponderv2.registry import HOOKS
 
 from .hooks import SafeCheckpointHook
@@ -74,19 +74,13 @@ class BuildingRunner(Runner):
     ) -> None:
         """Write a checkpoint as mmengine does, under another name until it is whole where the folder is a local one."""
         options = (file_client_args, save_optimizer, save_param_scheduler, meta, by_epoch, backend_args)
-        if file_client_args is not None or backend_args is not None or "://" in str(out_dir):
+        elsewhere = file_client_args is not None or backend_args is not None or "://" in str(out_dir)
+        # The main process alone writes.
+        if elsewhere or not is_main_process():
             super().save_checkpoint(out_dir, filename, *options)
             return
-        path = Path(out_dir, filename)
-        unfinished = unfinished_path(path)
-        try:
+        with replacing(Path(out_dir, filename)) as unfinished:
             super().save_checkpoint(out_dir, unfinished.name, *options)
-            if is_main_process():
-                sync(unfinished)
-                put_in_place(unfinished, path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
 
 
 def _hook_class(kind: type | str | None) -> type | None:

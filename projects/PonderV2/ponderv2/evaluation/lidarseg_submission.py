@@ -11,7 +11,7 @@ from nuscenes.eval.lidarseg.evaluate import LidarSegEval
 from nuscenes.eval.lidarseg.utils import ConfusionMatrix, LidarsegClassMapper
 from nuscenes.eval.lidarseg.validate_submission import validate_submission
 
-from ponderv2.atomic_files import put_in_place, sync, unfinished_path
+from ponderv2.atomic_files import replacing
 from ponderv2.datasets.splits import scenes_of
 from ponderv2.errors import UserError
 from ponderv2.shapes import Int
@@ -56,17 +56,10 @@ class LidarSegSubmission:
         An earlier file stays until the new one is whole.
         """
         path = self.folder / ARCHIVE
-        unfinished = unfinished_path(path)
-        try:
-            with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-                for file in [self.description, *(self.path(token) for token in sorted(lidar_tokens))]:
-                    entry = zipfile.ZipInfo(str(file.relative_to(self.results)))
-                    archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
-            sync(unfinished)
-            put_in_place(unfinished, path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in [self.description, *(self.path(token) for token in sorted(lidar_tokens))]:
+                entry = zipfile.ZipInfo(str(file.relative_to(self.results)))
+                archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
         return path
 
 
