@@ -1,4 +1,4 @@
-"""LiDAR returns that rays can be rendered to, and their classes."""
+"""LiDAR returns that rays can be rendered to, their classes and intensities."""
 
 import torch
 from torch import Tensor
@@ -59,3 +59,12 @@ def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
 def classes_of_rays(labels: Int[Tensor, "p"], rows: Int[Tensor, "n"], count: int) -> Int[Tensor, "r"]:
     """Return the classes of `count` rays, of which the first go to the returns in `rows` and the others to none."""
     return torch.cat([labels[rows], labels.new_full((count - len(rows),), IGNORE_LABEL)])
+
+
+def intensities_of_rays(results: dict, rows: Int[Tensor, "n"], count: int) -> Float[Tensor, "r"]:
+    """Return the intensities in [0, 1] of `count` rays, of which the first go to the returns in `rows` of `points`.
+
+    nuScenes counts intensities from 0 to 255. Rays to no return have 0.
+    """
+    intensities = results["points"].tensor[rows, 3].float() / 255
+    return torch.cat([intensities, intensities.new_zeros(count - len(rows))])
