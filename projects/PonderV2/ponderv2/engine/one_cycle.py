@@ -22,4 +22,4 @@ class GroupOneCycleLR(OneCycleLR):
         if isinstance(param, list | tuple):
             return values
         base = getattr(optimizer, "optimizer", optimizer).defaults["lr"]
-        return [value * group["lr"] / base for value, group in zip(values, optimizer.param_groups, strict=True)]
+        return [value * (group["lr"] / base) for value, group in zip(values, optimizer.param_groups, strict=True)]
