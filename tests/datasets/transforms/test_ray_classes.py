@@ -73,7 +73,7 @@ def test_a_ray_has_the_intensity_of_the_return_that_it_ends_at(dataset, sampler)
     ends = (rays.origins + rays.depth[..., None] * rays.directions)[rays.has_depth].double()
     points = results["points"].tensor
     nearest = torch.cdist(ends, points[:, :3].double()).argmin(dim=1)
-    expected = points[nearest, 3] / 255
+    expected = (points[nearest, 3] / 255).sqrt()
     assert expected.std() > 0.01
     assert torch.equal(rays.intensity[rays.has_depth], expected)
     assert not rays.intensity[~rays.has_depth].any()

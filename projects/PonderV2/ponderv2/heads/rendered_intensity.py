@@ -8,7 +8,7 @@ from ponderv2.shapes import Float
 
 
 class RenderedIntensity(nn.Module):
-    """Makes the intensity in [0, 1] of the return of a ray from rendered semantic features.
+    """Makes the intensity of the return of a ray, as `RayBatch` has it, from rendered semantic features.
 
     How much of a pulse comes back depends on what it hits, so that features which tell intensities apart tell
     materials apart, and that without labels. A linear layer after rendering, as in `RenderedClasses`, and a sigmoid.

@@ -24,8 +24,8 @@ class RayBatch:
         rgb: colour of the pixel, RGB in [0, 1]; None when no loss needs colour and no image was decoded.
         semantic: class of the LiDAR return that gave the ray its depth, int64, -1 where it is not known; None when no
             labels were loaded.
-        intensity: intensity in [0, 1] of the LiDAR return that gave the ray its depth, 0 where there is none; None when
-            no loss needs it.
+        intensity: square root of the intensity in [0, 1] of the LiDAR return that gave the ray its depth, 0 where there
+            is none; None when no loss needs it.
     """
 
     origins: Float[Tensor, "*n r 3"]

@@ -62,9 +62,11 @@ def classes_of_rays(labels: Int[Tensor, "p"], rows: Int[Tensor, "n"], count: int
 
 
 def intensities_of_rays(results: dict, rows: Int[Tensor, "n"], count: int) -> Float[Tensor, "r"]:
-    """Return the intensities in [0, 1] of `count` rays, of which the first go to the returns in `rows` of `points`.
+    """Return the intensities of `count` rays, of which the first go to the returns in `rows` of `points`.
 
-    nuScenes counts intensities from 0 to 255. Rays to no return have 0.
+    They are square roots of intensities in [0, 1], which nuScenes counts from 0 to 255. Most are below a tenth, where
+    the root has more to tell one ground from another: asphalt and pavement with 0.02 and 0.06 of the whole are 0.14 and
+    0.24 then. Rays to no return have 0.
     """
-    intensities = results["points"].tensor[rows, 3].float() / 255
+    intensities = (results["points"].tensor[rows, 3].float() / 255).sqrt()
     return torch.cat([intensities, intensities.new_zeros(count - len(rows))])
