@@ -2,7 +2,8 @@
 
 A quarter of an hour on a CPU core. As `ponderv2_lidar_synthetic`, of which it is the like with another encoder: held
 out is the whole validation split. The intensities of returns are rendered as well and half of the sweep is hidden,
-which gives features that tell more classes apart (docs/benchmarks.md). `lidarseg_unet_synthetic` starts from its encoder.
+which gives features that tell more classes apart (docs/benchmarks.md). `lidarseg_unet_synthetic` starts from its
+encoder.
 """
 
 from mmengine.config import read_base
