@@ -1,10 +1,14 @@
 """A training of milliseconds that draws everywhere, interrupted and resumed in this process."""
 
+import os
 import random
+import signal
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.hooks import Hook
@@ -14,6 +18,7 @@ from torch import Tensor, nn
 from ponderv2.checkpoints import checkpoint_to_resume
 from ponderv2.datasets import SwitchableTransform
 from ponderv2.engine.held_log import BuildingRunner
+from ponderv2.engine.stop_signals import REQUEUE
 
 EPOCHS, FRAMES, BATCH = 4, 10, 2
 STEPS = EPOCHS * FRAMES // BATCH
@@ -49,19 +54,22 @@ class KilledError(BaseException):
 
 
 class Recorder(Hook):
-    """Keeps the losses, and kills the training after one of its iterations."""
+    """Keeps the losses, and kills the training after one of its iterations, or stops it by a signal."""
 
     priority = "VERY_LOW"
 
-    def __init__(self, losses: dict[int, float], kill_after: int | None) -> None:
-        self.losses, self.kill_after = losses, kill_after
+    def __init__(self, losses: dict[int, float], kill_after: int | None, stop: signal.Signals | None) -> None:
+        self.losses, self.kill_after, self.stop = losses, kill_after, stop
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         loss = outputs["loss"].item()
         # What is trained again after a kill has the same loss again.
         assert self.losses.setdefault(runner.iter, loss) == loss
-        if runner.iter + 1 == self.kill_after:
+        if runner.iter + 1 != self.kill_after:
+            return
+        if self.stop is None:
             raise KilledError
+        os.kill(os.getpid(), self.stop)
 
 
 def train(
@@ -73,18 +81,27 @@ def train(
     hooks: Sequence[dict] = (),
     loader: dict | None = None,
     optim_wrapper: dict | None = None,
+    stop: signal.Signals | None = None,
 ) -> tuple[dict[int, float], dict]:
-    """Train, killed after these iterations and resumed; returns the losses by iteration and the last checkpoint."""
+    """Train, killed after these iterations and resumed; returns the losses by iteration and the last checkpoint.
+
+    With `stop` a signal takes the place of the kills.
+    """
     losses: dict[int, float] = {}
     for part, kill in enumerate([*kills, None]):
         runner = runner_of(folder, part, by_epoch, workers, interval, loader or {}, optim_wrapper or {}, hooks)
-        runner.register_hook(Recorder(losses, kill))
-        try:
+        runner.register_hook(Recorder(losses, kill, stop))
+        with nullcontext() if kill is None else pytest.raises(ended_by(stop)) as ended:
             runner.train()
-        except KilledError:
-            assert kill is not None
+        if kill is not None and isinstance(ended.value, SystemExit):
+            assert ended.value.code == REQUEUE
         runner.train_dataloader._iterator = None
     return losses, torch.load(checkpoint_to_resume(folder), weights_only=False)
+
+
+def ended_by(stop: signal.Signals | None) -> type[BaseException]:
+    """Return what ends a training that is killed, or gets a signal."""
+    return {None: KilledError, signal.SIGINT: KeyboardInterrupt}.get(stop, SystemExit)
 
 
 def runner_of(
@@ -99,7 +116,7 @@ def runner_of(
         Model(),
         str(folder),
         train_dataloader=dict(
-            dataset=dict(type=Frames, pipeline=[Noise()]),
+            dataset=dict(type=Frames, pipeline=[Noise()], serialize_data=False),
             batch_size=BATCH,
             num_workers=workers,
             persistent_workers=workers > 0,

@@ -10,11 +10,10 @@ from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
 from .resumable_checkpoint import SafeCheckpointHook
 from .segmentation_preview import SegmentationPreviewHook
-from .stop_on_signal import INTERRUPTED, StopOnSignalHook
+from .stop_on_signal import StopOnSignalHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
-    "INTERRUPTED",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",

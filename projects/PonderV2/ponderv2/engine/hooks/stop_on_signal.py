@@ -8,10 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ponderv2.atomic_files import write_atomically
+from ponderv2.checkpoints import INTERRUPTED
 from ponderv2.engine.stop_signals import StopSignals, end_after
-
-INTERRUPTED = "interrupted.pth"
-"""Name of the checkpoint; the next one that the recipe asks for takes its place."""
 
 
 class StopOnSignalHook(Hook):
