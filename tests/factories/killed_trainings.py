@@ -11,11 +11,9 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler, RepeatDataset
 
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
-from ponderv2.datasets import GroundTruthSampling
-from ponderv2.engine import DisableTransformsHook, load_config, resolved_recipe
+from ponderv2.engine import load_config, resolved_recipe
 from tests.factories.gt_database import gt_object, write_gt_database
 
 ROOT = Path(__file__).parents[2]
@@ -50,15 +48,20 @@ def tiny_recipe(kind: str, streets: Path, folder: Path) -> Path:
 
 def _sample_objects(config: Config, folder: Path) -> None:
     """Train by epochs of six iterations, with sampled objects in the first two."""
+    # Classes by name: a recipe cannot be written with the classes themselves.
     cars = [gt_object("car", (8.0 * k - 30, 20.0 * (-1) ** k, 0.0, 4, 2, 1.5, 0.1 * k)) for k in range(8)]
     write_gt_database(folder / "database", cars)
     dataset = config.train_dataloader.dataset
-    sampling = dict(type=GroundTruthSampling, data_root=str(folder), database="database", groups={"car": 4})
+    sampling = dict(
+        type="ponderv2.datasets.GroundTruthSampling", data_root=str(folder), database="database", groups={"car": 4}
+    )
     dataset.pipeline = [*dataset.pipeline[:2], sampling, *dataset.pipeline[2:]]
-    config.train_dataloader.dataset = dict(type=RepeatDataset, dataset=dataset, times=3)
-    config.train_dataloader.sampler = dict(type=DefaultSampler, shuffle=True)
+    config.train_dataloader.dataset = dict(type="mmengine.dataset.RepeatDataset", dataset=dataset, times=3)
+    config.train_dataloader.sampler = dict(type="mmengine.dataset.DefaultSampler", shuffle=True)
     config.train_cfg = dict(by_epoch=True, max_epochs=STEPS // 6, val_interval=STEPS)
-    config.custom_hooks = [dict(type=DisableTransformsHook, after=2, transforms=["GroundTruthSampling"])]
+    config.custom_hooks = [
+        dict(type="ponderv2.engine.DisableTransformsHook", after=2, transforms=["GroundTruthSampling"])
+    ]
 
 
 def train(recipe: Path, work_dir: Path, kills: Sequence[int] = ()) -> None:
