@@ -60,9 +60,8 @@ def _surprises(runner: Runner, checkpoint: dict, path: Path) -> list[str]:
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     unit, length = ("epoch", runner.max_epochs) if by_epoch else ("iter", runner.max_iters)
     if meta.get(unit, 0) >= length:
-        lines.append(
-            f"{path} is at {unit} {meta[unit]} of {length} already: nothing is trained, its last validation is repeated"
-        )
+        done = f"{path} is at {unit} {meta[unit]} of {length} already"
+        lines.append(f"{done}: nothing is trained, its last validation is repeated")
     if runner.cfg.get("randomness", {}).get("seed") is None:
         lines.append("the recipe has no randomness.seed: what is drawn at random is not that of an undisturbed run")
     for ours, theirs in zip(runner.param_schedulers or [], checkpoint.get("param_schedulers") or [], strict=False):
