@@ -75,20 +75,19 @@ def test_a_signal_to_all_processes_waits_for_the_iteration(tmp_path):
     assert checkpoint_to_resume(work_dir) == work_dir / INTERRUPTED
 
 
-@pytest.mark.parametrize("by_epoch", [True, False])
-def test_of_two_processes_each_goes_on_with_its_own_state(tmp_path, by_epoch):
+def test_of_two_processes_each_goes_on_with_its_own_state(tmp_path):
     """One of them gets the signals, and both stop after the same iteration."""
     errors = [tmp_path / f"errors_{rank}.txt" for rank in range(2)]
     with (
-        forked(partial(_check_rank, tmp_path, 0, by_epoch), errors[0]) as first,
-        forked(partial(_check_rank, tmp_path, 1, by_epoch), errors[1]) as second,
+        forked(partial(_check_rank, tmp_path, 0), errors[0]) as first,
+        forked(partial(_check_rank, tmp_path, 1), errors[1]) as second,
     ):
         first.join(120)
         second.join(20)
     assert (first.exitcode, second.exitcode) == (0, 0), "".join(path.read_text() for path in errors)
 
 
-def _check_rank(folder: Path, rank: int, by_epoch: bool) -> None:
+def _check_rank(folder: Path, rank: int) -> None:
     os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": "2"}
     distributed.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
     install_cpu_distributed()
@@ -97,7 +96,6 @@ def _check_rank(folder: Path, rank: int, by_epoch: bool) -> None:
         (2, 6, 9),
         signal.SIGTERM,
         sends=rank == 1,
-        by_epoch=by_epoch,
         launcher="pytorch",
         randomness=dict(seed=3, diff_rank_seed=True),
         optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.05), accumulative_counts=2),

@@ -1,4 +1,4 @@
-"""Recipes that are killed at ten iterations, one process after another, end as the undisturbed training."""
+"""Recipes whose processes are killed at ten iterations, one after another, end as the undisturbed training."""
 
 import random
 
