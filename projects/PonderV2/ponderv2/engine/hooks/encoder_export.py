@@ -41,9 +41,8 @@ class EncoderExportHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Write the file, and log its hash."""
         path = Path(runner.work_dir) / self.filename
-        model = _exported_model(runner)
         digest = export_encoder(
-            model.encoder,
+            _exported_encoder(runner),
             path,
             runner.cfg.model.encoder,
             _preprocessor(runner.cfg),
@@ -53,12 +52,13 @@ class EncoderExportHook(Hook):
         MMLogger.get_current_instance().info("encoder written to %s, sha256 %s", path, digest[:16])
 
 
-def _exported_model(runner: Runner) -> nn.Module:
-    """Return the model whose weights are those of a checkpoint: the average where an `EMAHook` makes one."""
+def _exported_encoder(runner: Runner) -> nn.Module:
+    """Return the encoder whose weights are those of a checkpoint: the average where an `EMAHook` makes one."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
-            return hook.ema_model.module
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+            return hook.ema_model.module.encoder
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.encoder
 
 
 def _preprocessor(config: Config) -> dict:
