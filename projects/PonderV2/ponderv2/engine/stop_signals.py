@@ -1,0 +1,75 @@
+"""Signals that ask a training to write a checkpoint and end, and the exit code that says it can go on."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import all_reduce, get_world_size
+
+REQUEUE = os.EX_TEMPFAIL
+"""Exit code 75 of a training that a signal ended: its checkpoint is written, `--resume` goes on. After Ctrl-C it is 130
+as always; 0 is a training that is done, anything else a fault, which would be met again."""
+
+STOP_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+"""Signals that end a training after the iteration it is in: of Slurm's `--signal=USR1@SECONDS`, of the end of a time
+limit, `scancel` and preemption, and of Ctrl-C."""
+
+
+class StopSignals:
+    """Notes stop signals while a training listens, until the end of an iteration asks for them.
+
+    A second Ctrl-C ends the training at once, as without this class.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._reduced: torch.Tensor | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Note signals in the block. What is ignored, as by a shell for its jobs in the background, stays ignored."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._note) for number in heard}
+        self._interrupt = before.get(signal.SIGINT)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == self.received == signal.SIGINT and callable(self._interrupt):
+            self._interrupt(number, frame)
+        self.received = number
+
+    def agreed(self) -> int:
+        """Return the signal after which all processes stop here, 0 where there is none; all ask after each iteration.
+
+        Processes get a signal in different iterations. Each asks what was received anywhere up to the iteration before:
+        that is on the device already, so that no one waits for it.
+        """
+        if get_world_size() == 1:
+            return self.received
+        reduced, self._reduced = self._reduced, torch.tensor(self.received, device=get_device())
+        all_reduce(self._reduced, op="max")
+        return 0 if reduced is None else int(reduced)
+
+
+def end_after(number: int) -> None:
+    """End the process as a signal asks, after the checkpoint was written.
+
+    Raises:
+        KeyboardInterrupt: for Ctrl-C.
+        SystemExit: with `REQUEUE` for other signals.
+    """
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(REQUEUE)
