@@ -1,8 +1,9 @@
 # Sourced by slurm_train.sh, slurm_test.sh and slurm_study.sh, inside a job of sbatch.
 # PYTHON names another interpreter than that of .venv.
 
-# What a training ends with that was asked to stop and has left a checkpoint to go on from (ponderv2.engine).
-STOPPED=85
+# What a training ends with that was asked to stop and has left a checkpoint to go on from
+# (ponderv2.engine.stop_signals.REQUEUE).
+STOPPED=75
 
 prepare_job() {
   if [[ -z ${SLURM_JOB_ID:-} ]]; then
@@ -23,16 +24,17 @@ prepare_job() {
 
 # run_step COMMAND...: run a command in all tasks and end with its exit code, or have the job requeued.
 #
-# `sbatch --signal=B:USR1@SECONDS` tells this shell that the limit of time comes. It asks the tasks to stop (SIGTERM) and
-# waits for their checkpoint. Only the limit has a job requeued from here: one that is cancelled stays so, and one that is
+# `sbatch --signal=B:USR1@SECONDS` tells this shell that the limit of time comes. It asks the tasks to stop, by the same
+# signal, and waits for their checkpoint. Only the limit has a job requeued from here: one that is cancelled stays so, and one that is
 # pre-empted or loses a node is requeued by SLURM itself.
 run_step() {
   local asked=no step code=0
   # One of an array has a number of its own, but that of the last one stands for them all.
   local job=$SLURM_JOB_ID
   [[ -z ${SLURM_ARRAY_JOB_ID:-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-  # `kill` of srun would kill the tasks; scancel signals them.
-  trap 'asked=yes; echo "slurm job: the limit of time comes, asks for a checkpoint"; scancel --signal=TERM "$job"' USR1
+  # `kill` of srun would kill the tasks; scancel signals them, and all their processes with them: SIGTERM would end those
+  # that load data, and the training would fail before it has stopped.
+  trap 'asked=yes; echo "slurm job: the limit of time comes, asks for a checkpoint"; scancel --signal=USR1 "$job"' USR1
   # The tasks get it as well, and are waited for.
   trap ':' TERM
   # A rank that is lost ends the others, which would wait for it in a collective.

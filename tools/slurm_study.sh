@@ -35,7 +35,7 @@ if [[ -z $out ]]; then
   echo "slurm_study.sh: --out: expected the folder of the study" >&2
   exit 2
 fi
-# A study that is asked to end asks its trainings, and ends as a shell's command does.
-STOPPED=$((128 + 15))
+# A study that is asked to stop waits for its trainings, and ends as one that a signal has ended.
+STOPPED=$((128 + 10))
 # Of two, the last one counts.
 run_step "$PYTHON" -u "tools/$1.py" "${@:2}" --seeds "$seed" --out "$out/seed_$seed"

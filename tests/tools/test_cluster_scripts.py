@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ponderv2.engine.stop_signals import REQUEUE
 from tests.factories.processes import wait_for
 
 RECIPE = "configs/tiny/ponderv2_camera_synthetic.py"
@@ -139,9 +140,9 @@ def test_only_a_job_that_was_requeued_resumes_by_itself(repository, tmp_path, ca
 @pytest.mark.parametrize(
     ("script", "arguments", "code", "job", "name"),
     [
-        ("slurm_train", [RECIPE], 85, JOB, "7"),
-        ("slurm_train", [RECIPE], 85, ONE_OF_AN_ARRAY, "8_2"),
-        ("slurm_study", ["transfer_study", "--out=o"], 143, ONE_OF_AN_ARRAY, "8_2"),
+        ("slurm_train", [RECIPE], 75, JOB, "7"),
+        ("slurm_train", [RECIPE], 75, ONE_OF_AN_ARRAY, "8_2"),
+        ("slurm_study", ["transfer_study", "--out=o"], 138, ONE_OF_AN_ARRAY, "8_2"),
     ],
 )
 def test_before_the_limit_of_time_the_tasks_are_asked_to_stop_and_the_job_is_requeued(
@@ -156,10 +157,10 @@ def test_before_the_limit_of_time_the_tasks_are_asked_to_stop_and_the_job_is_req
     process.send_signal(signal.SIGUSR1)
     process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
-    assert calls().splitlines()[-2:] == [f"scancel --signal=TERM {name}", f"scontrol requeue {name}"]
+    assert calls().splitlines()[-2:] == [f"scancel --signal=USR1 {name}", f"scontrol requeue {name}"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 85), (signal.SIGUSR1, 1), (signal.SIGUSR1, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 1), (signal.SIGUSR1, 0)])
 def test_a_job_that_is_cancelled_fails_or_is_done_is_not_requeued(repository, tmp_path, programs, calls, number, code):
     write_program(programs / "python", f"while ! test -e {tmp_path}/asked; do sleep 0.02; done; exit {code}")
     process = start(repository, "slurm_train", RECIPE, **JOB)
@@ -172,6 +173,10 @@ def test_a_job_that_is_cancelled_fails_or_is_done_is_not_requeued(repository, tm
     process.communicate(timeout=30)
     assert process.returncode == code
     assert "scontrol" not in calls()
+
+
+def test_the_exit_code_that_has_a_job_requeued_is_that_of_a_stopped_training(repository):
+    assert f"\nSTOPPED={REQUEUE}\n" in (repository / "tools" / "slurm_job.sh").read_text()
 
 
 @pytest.mark.usefixtures("programs")

@@ -30,9 +30,11 @@ class RenderableReturns:
         returns = results["points"].tensor
         recent = (returns[:, 4] <= self.max_lag).nonzero()[:, 0]
         points = returns[recent, :3].double()
+        inside = self.volume.contains(points)
+        points, rows = points[inside], recent[inside]
         radius = points[:, :2].norm(dim=1)
-        usable = self.volume.contains(points) & (radius > self.low) & (radius < self.high)
-        return points[usable], recent[usable]
+        usable = (radius > self.low) & (radius < self.high)
+        return points[usable], rows[usable]
 
 
 def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
