@@ -34,7 +34,12 @@ def sample_colors(image: UInt8[np.ndarray, "h w 3"], pixels: Float[Tensor, "r 2"
     near = place.floor()
     (right, below), (left, above) = (place - near).unbind(1), (1 - (place - near)).unbind(1)
     far = (near + 1).minimum(size - 1)
-    corners = ((near, near, left * above), (far, near, right * above), (near, far, left * below), (far, far, right * below))
+    corners = (
+        (near, near, left * above),
+        (far, near, right * above),
+        (near, far, left * below),
+        (far, far, right * below),
+    )
     flat, total = torch.from_numpy(image).flatten(0, 1), pixels.new_zeros(len(pixels), 3)
     for column, row, weight in corners:
         total += flat[row[:, 1].long() * image.shape[1] + column[:, 0].long()] * weight[:, None]

@@ -80,11 +80,11 @@ class PackSensorInputs(BaseTransform):
 
 
 def _planes(images: list[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "n 3 h w"]:
-    """Stack images channel by channel; OpenCV takes channels apart ten times as fast as numpy transposes."""
+    """Stack images channel by channel; OpenCV takes channels apart in a tenth of the time in which numpy transposes."""
     planes = np.empty((len(images), 3, *images[0].shape[:2]), dtype=np.uint8)
     for image, channels in zip(images, planes, strict=True):
-        for number, channel in enumerate(channels):
-            cv2.extractChannel(image, number, channel)
+        # OpenCV writes into arrays of the right size and type.
+        cv2.split(image, list(channels))
     return planes
 
 
