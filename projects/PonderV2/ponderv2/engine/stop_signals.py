@@ -27,7 +27,7 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received: signal.Signals | int = 0
         self._reduced: torch.Tensor | None = None
 
     @contextmanager
@@ -48,9 +48,9 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == self.received == signal.SIGINT and callable(self._interrupt):
             self._interrupt(number, frame)
-        self.received = number
+        self.received = signal.Signals(number)
 
-    def agreed(self) -> int:
+    def agreed(self) -> signal.Signals | int:
         """Return the signal after which all processes stop here, 0 where there is none; all ask after each iteration.
 
         Processes get a signal in different iterations. Each asks what was received anywhere up to the iteration before:
@@ -58,9 +58,9 @@ class StopSignals:
         """
         if get_world_size() == 1:
             return self.received
-        reduced, self._reduced = self._reduced, torch.tensor(self.received, device=get_device())
+        reduced, self._reduced = self._reduced, torch.tensor(int(self.received), device=get_device())
         all_reduce(self._reduced, op="max")
-        return 0 if reduced is None else int(reduced)
+        return signal.Signals(int(reduced)) if reduced else 0
 
 
 def end_after(number: int) -> None:

@@ -3,23 +3,28 @@
 from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
+from .exact_resume import ExactResumeHook, gather_rank_states
 from .gathered_losses import GatheredRuntimeInfoHook
 from .kept_options import KeptOptionsHook
 from .progress import ProgressHook
 from .render_preview import RenderPreviewHook
 from .resumable_checkpoint import SafeCheckpointHook
 from .segmentation_preview import SegmentationPreviewHook
+from .stop_on_signal import StopOnSignalHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
+    "ExactResumeHook",
     "GatheredRuntimeInfoHook",
     "KeptOptionsHook",
     "ProgressHook",
     "RenderPreviewHook",
     "SafeCheckpointHook",
     "SegmentationPreviewHook",
+    "StopOnSignalHook",
     "UnfreezeEncoderHook",
+    "gather_rank_states",
 ]
