@@ -54,8 +54,9 @@ def end_processes(kill: bool = False) -> None:
 def ended_by_signals() -> Iterator[None]:
     """Let SIGTERM, SIGHUP and SIGUSR1 raise SystemExit with 128 plus their number, as Ctrl-C raises KeyboardInterrupt.
 
-    SIGUSR1 is what a training is asked by to stop before a limit of time (`ponderv2.engine.stop_signals`). By default they end Python at once, without any clean-up. Signals that are ignored (nohup) or handled already stay
-    so, and outside of the main thread, where Python takes no signals, nothing is changed.
+    SIGUSR1 is what a training is asked by to stop before a limit of time (`ponderv2.engine.stop_signals`). By default
+    they end Python at once, without any clean-up. Signals that are ignored (nohup) or handled already stay so, and
+    outside of the main thread, where Python takes no signals, nothing is changed.
     """
     changed = {}
     if threading.current_thread() is threading.main_thread():

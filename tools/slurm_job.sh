@@ -25,8 +25,8 @@ prepare_job() {
 # run_step COMMAND...: run a command in all tasks and end with its exit code, or have the job requeued.
 #
 # `sbatch --signal=B:USR1@SECONDS` tells this shell that the limit of time comes. It asks the tasks to stop, by the same
-# signal, and waits for their checkpoint. Only the limit has a job requeued from here: one that is cancelled stays so, and one that is
-# pre-empted or loses a node is requeued by SLURM itself.
+# signal, and waits for their checkpoint. Only the limit has a job requeued from here: one that is cancelled stays so, and
+# one that is pre-empted or loses a node is requeued by SLURM itself.
 run_step() {
   local asked=no step code=0
   # One of an array has a number of its own, but that of the last one stands for them all.
@@ -37,8 +37,9 @@ run_step() {
   trap 'asked=yes; echo "slurm job: the limit of time comes, asks for a checkpoint"; scancel --signal=USR1 "$job"' USR1
   # The tasks get it as well, and are waited for.
   trap ':' TERM
-  # A rank that is lost ends the others, which would wait for it in a collective.
-  srun --kill-on-bad-exit=1 "$@" &
+  # Ranks that wait in a collective for one that is lost are ended 5 minutes later. Not at once: ranks that have stopped as
+  # they were asked to leave before the one that writes the checkpoint.
+  srun --kill-on-bad-exit=0 --wait=300 "$@" &
   step=$!
   # A signal ends `wait` before the step has ended.
   while kill -0 "$step" 2>/dev/null; do

@@ -24,7 +24,7 @@ def programs(tmp_path, monkeypatch):
     folder.mkdir()
     for name in ("python", "scancel", "scontrol"):
         write_program(folder / name, f'echo "{name} $*" >> {tmp_path}/calls')
-    write_program(folder / "srun", f'echo "srun $1" >> {tmp_path}/calls; shift; exec "$@"')
+    write_program(folder / "srun", f'echo "srun $1 $2" >> {tmp_path}/calls; shift 2; exec "$@"')
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHON", str(folder / "python"))
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
@@ -112,7 +112,7 @@ def test_what_is_missing_is_named_and_nothing_is_started(repository, calls, scri
 def test_a_job_trains_in_all_tasks_and_ends_with_their_exit_code(repository, programs, calls):
     assert run(repository, "slurm_train", RECIPE, "--scratch", **JOB) == (0, "")
     assert calls().splitlines() == [
-        "srun --kill-on-bad-exit=1",
+        "srun --kill-on-bad-exit=0 --wait=300",
         f"python -u tools/train.py {RECIPE} --scratch --launcher slurm "
         "--work-dir work_dirs/ponderv2_camera_synthetic_scratch",
     ]

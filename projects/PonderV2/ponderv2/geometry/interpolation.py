@@ -26,8 +26,8 @@ def sample_image(image: Float[Tensor, "c h w"], pixels: Float[Tensor, "r 2"]) ->
 def sample_colors(image: UInt8[np.ndarray, "h w 3"], pixels: Float[Tensor, "r 2"]) -> Float[Tensor, "r 3"]:
     """Interpolate an 8-bit image bilinearly at pixels (u, v), to float32 colors in [0, 1].
 
-    It is `sample_image` for few pixels of a large image: only these are read, in the precision of `pixels`, where making
-    floats of all of it takes longer than decoding its file.
+    It is `sample_image` for few pixels of a large image: only these are read, in the precision of `pixels`, where
+    making floats of all of it takes longer than decoding its file.
     """
     size = pixels.new_tensor((image.shape[1], image.shape[0]))
     place = pixels.clamp(min=0).minimum(size - 1)
