@@ -1,7 +1,8 @@
 """Samples of a data set against the decoding of their images, in one process with one thread, as a worker has it.
 
 The samples are those of the published recipes: six cameras with a sweep and rays of 512 a camera, and a LiDAR sample of
-which no image is decoded. Everything takes turns, so that noise meets all alike; files are in the system's cache.
+which no image is decoded. What counts is time of the CPU, so files have to be in the system's cache. Everything takes
+turns, so that noise meets all alike.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from ponderv2.engine import load_config
 from ponderv2.engine.allocator import keep_freed_memory
 from ponderv2.errors import UserError
 
-from .measure import surroundings, timed
+from .measure import cpu_seconds, surroundings
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMERA = "configs/pretrain/ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes.py"
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> dict:
     """Measure and print a table.
 
     Returns:
-        `decode_ms`, `camera_ms` and `lidar_ms`, medians; `camera_over_decode`, the median of the ratios of each round;
+        `decode_ms`, `camera_ms` and `lidar_ms`, medians of CPU time; `camera_over_decode`, the median of the ratios of each round;
         `rounds`, the `sizes` of the images, machine and versions.
     """
     torch.set_num_threads(1)
@@ -45,14 +46,16 @@ def run(args: argparse.Namespace) -> dict:
     }
     rounds = []
     for number in range(2 + args.repeats):
-        taken = {way: timed(load, "cpu") for way, load in ways.items()}
+        taken = {way: cpu_seconds(load) for way, load in ways.items()}
         if number >= 2:
             rounds.append(taken)
     result = {f"{way}_ms": 1e3 * statistics.median(taken[way] for taken in rounds) for way in ways}
     result["camera_over_decode"] = statistics.median(taken["camera"] / taken["decode"] for taken in rounds)
     sizes = sorted({tuple(image.shape[:2]) for image in ways["decode"]()})
     result |= {"rounds": args.repeats, "images": len(paths), "sizes": sizes} | surroundings("cpu")
-    print(f"{len(paths)} images of {' and '.join(f'{w}×{h}' for h, w in sizes)}; ms, medians of {args.repeats} rounds")
+    print(
+        f"{len(paths)} images of {' and '.join(f'{w}×{h}' for h, w in sizes)}; ms of CPU time, medians of {args.repeats} rounds"
+    )
     for way in ways:
         print(f"{way:<8} {result[f'{way}_ms']:7.1f}")
     print(f"camera / decode {result['camera_over_decode']:.2f}")
