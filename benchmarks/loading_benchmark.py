@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> dict:
     """Measure and print a table.
 
     Returns:
-        `decode_ms`, `camera_ms` and `lidar_ms`, medians of CPU time; `camera_over_decode`, the median of the ratios of each round;
-        `rounds`, the `sizes` of the images, machine and versions.
+        `decode_ms`, `camera_ms` and `lidar_ms`, medians of CPU time; `camera_over_decode`, the median of the ratios of
+        each round; `rounds`, the `sizes` of the images, machine and versions.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
