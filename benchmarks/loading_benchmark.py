@@ -53,9 +53,8 @@ def run(args: argparse.Namespace) -> dict:
     result["camera_over_decode"] = statistics.median(taken["camera"] / taken["decode"] for taken in rounds)
     sizes = sorted({tuple(image.shape[:2]) for image in ways["decode"]()})
     result |= {"rounds": args.repeats, "images": len(paths), "sizes": sizes} | surroundings("cpu")
-    print(
-        f"{len(paths)} images of {' and '.join(f'{w}×{h}' for h, w in sizes)}; ms of CPU time, medians of {args.repeats} rounds"
-    )
+    shown = " and ".join(f"{width}×{height}" for height, width in sizes)
+    print(f"{len(paths)} images of {shown}; ms of CPU time, medians of {args.repeats} rounds")
     for way in ways:
         print(f"{way:<8} {result[f'{way}_ms']:7.1f}")
     print(f"camera / decode {result['camera_over_decode']:.2f}")
