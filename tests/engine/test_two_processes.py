@@ -35,6 +35,7 @@ OPTIONS = {
     "val_dataloader": None,
     "val_evaluator": None,
     "val_cfg": None,
+    "custom_hooks": [],
     "visualizer.vis_backends": [],
     "log_level": "ERROR",
 }
@@ -43,8 +44,8 @@ OPTIONS = {
 class Recorder(Hook):
     """Keeps the loss and the frames of each iteration in a file of the process."""
 
-    def __init__(self, folder: str) -> None:
-        self.folder, self.rows = Path(folder), []
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.rows = folder, []
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         self.rows.append((outputs["loss"].item(), [sample.token for sample in data_batch["data_samples"]]))
@@ -56,9 +57,10 @@ class Recorder(Hook):
 def _train(root: Path, folder: Path, batch_size: int, **launch: object) -> None:
     config = load_config(RECIPE, root, OPTIONS | {"train_dataloader.batch_size": batch_size, **launch})
     config.work_dir = str(folder / "work")
-    config.custom_hooks = [dict(type=Recorder, folder=str(folder))]
     set_loaders(config)
-    BuildingRunner.from_cfg(config).train()
+    runner = BuildingRunner.from_cfg(config)
+    runner.register_hook(Recorder(folder))
+    runner.train()
 
 
 def _process(rank: int, root: Path, folder: Path) -> None:

@@ -23,7 +23,7 @@ def nearest_per_cell(cell: Int[Tensor, "p"], distance: Float[Tensor, "p"]) -> In
     if not len(cell):
         return cell
     # Most cells have one point: sorting by cell alone and then looking at the cells is faster than sorting by both.
-    order = np.argsort(cell.numpy())
+    order = np.argsort(cell.numpy(), kind="stable")
     ordered, distances = cell.numpy()[order], distance.numpy()[order]
     starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
     counts = np.diff(starts, append=len(ordered))
@@ -58,18 +58,17 @@ def visible_rows(
         points: returns in the LiDAR frame of the rig, metres, on the CPU.
         rig: the cameras of one sample.
     """
-    # Of each coordinate the values of all points are a plane in memory: comparing planes is much faster than rows.
+    # Of each coordinate the values of all points are a plane in memory: comparing planes is much faster than rows. All
+    # cameras go together, because calls of few points take longer than what they compute.
     pixels, depth = project(points.T.contiguous().T.expand(rig.num_cameras, -1, -1), rig.lidar2img)
     column, row = torch.floor(pixels + 0.5).unbind(-1)
     height, width = rig.image_size[:, None, 0], rig.image_size[:, None, 1]
     inside = (depth > MIN_DEPTH) & (column >= 0) & (row >= 0) & (column < width) & (row < height)
-    found_rows, found_pixels, found_distances = [], [], []
-    for camera in range(rig.num_cameras):
-        seen = inside[camera].nonzero()[:, 0]
-        far = (points[seen] - rig.origins[camera]).norm(dim=-1)
-        cell = row[camera, seen].long() * rig.image_size[camera, 1] + column[camera, seen].long()
-        nearest = nearest_per_cell(cell, far)
-        found_rows.append(seen[nearest])
-        found_pixels.append(pixels[camera, seen[nearest]])
-        found_distances.append(far[nearest])
-    return found_rows, found_pixels, found_distances
+    camera, seen = inside.nonzero().unbind(1)
+    distance = (points[seen] - rig.origins[camera]).norm(dim=-1)
+    widest = int(rig.image_size[:, 1].max())
+    rows_above = camera * int(rig.image_size[:, 0].max()) + row[camera, seen].long()
+    nearest = nearest_per_cell(rows_above * widest + column[camera, seen].long(), distance)
+    camera, seen, distance = camera[nearest], seen[nearest], distance[nearest]
+    counts = torch.bincount(camera, minlength=rig.num_cameras).tolist()
+    return tuple(list(found.split(counts)) for found in (seen, pixels[camera, seen], distance))
