@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ponderv2.engine import load_config
 from ponderv2.engine.held_log import BuildingRunner
 from ponderv2.engine.recipe_loaders import set_loaders
 from ponderv2.rendering import HierarchicalSampler
+from tests.factories.keyframe import INFO_NAME, write_keyframe
 
 RECIPE = Path(__file__).parents[2] / "configs" / "tiny" / "ponderv2_camera_synthetic.py"
 STEPS = 10
@@ -26,8 +28,7 @@ OPTIONS = {
     # What an iteration draws differs between processes, see `randomness` of the recipes.
     "model.masking": None,
     "optim_wrapper.precision": "float32",
-    # Both scenes: four frames, so that an epoch has two iterations.
-    "train_dataloader.dataset.ann_file": ["nuscenes_infos_train.pkl", "nuscenes_infos_val.pkl"],
+    "train_dataloader.dataset.ann_file": INFO_NAME,
     "train_dataloader.num_workers": 0,
     "train_dataloader.persistent_workers": False,
     "train_dataloader.sampler.type": "DefaultSampler",
@@ -81,8 +82,17 @@ def _steps(folder: Path, ranks: int) -> list[tuple[float, list[str]]]:
     ]
 
 
+def _write_frames(root: Path) -> Path:
+    """Four frames, so that an epoch has two iterations; what they show is alike, what is drawn for them is not."""
+    info = write_keyframe(root)
+    (frame,) = info["data_list"]
+    info["data_list"] = [frame | {"token": f"frame {k}", "timestamp": 100.0 + k} for k in range(4)]
+    (root / INFO_NAME).write_bytes(pickle.dumps(info))
+    return root
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the processes are forked and share a CPU")
-def test_two_processes_train_as_one_with_the_same_batch(streets, tmp_path, monkeypatch):
+def test_two_processes_train_as_one_with_the_same_batch(tmp_path, monkeypatch):
     forward = HierarchicalSampler.__call__
     # Without shifts along the rays, which each process draws for itself.
     monkeypatch.setattr(
@@ -90,17 +100,18 @@ def test_two_processes_train_as_one_with_the_same_batch(streets, tmp_path, monke
         "__call__",
         lambda self, near, far, sdf, stratified, *rest: forward(self, near, far, sdf, False, *rest),
     )
+    frames = _write_frames(tmp_path / "frames")
     alone, together = tmp_path / "alone", tmp_path / "together"
     alone.mkdir()
     together.mkdir()
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_process, args=(rank, streets, together)) for rank in range(2)]
+    processes = [context.Process(target=_process, args=(rank, frames, together)) for rank in range(2)]
     for process in processes:
         process.start()
     try:
-        _train(streets, alone, 2)
+        _train(frames, alone, 2)
         for process in processes:
-            process.join(100)
+            process.join(600)
     finally:
         for process in processes:
             process.kill()
