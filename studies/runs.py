@@ -172,7 +172,7 @@ def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dic
     code = launcher([*command, "--resume"] if resumes else command, log, environment)
     scores = job.result(job.folder) if code == 0 else None
     if code == 0 and scores is None and resumes:
-        # It was interrupted after its last step; resuming then neither trains nor evaluates.
+        # It was interrupted after its last step, and its recipe does not validate.
         (job.folder / "last_checkpoint").unlink()
         code = launcher(command, log, environment)
         scores = job.result(job.folder) if code == 0 else None

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from torch import Tensor, nn
@@ -20,7 +22,7 @@ from ponderv2.datasets import SwitchableTransform
 from ponderv2.engine.held_log import BuildingRunner
 from ponderv2.engine.stop_signals import REQUEUE
 
-EPOCHS, FRAMES, BATCH = 4, 10, 2
+EPOCHS, FRAMES, BATCH = 4, 12, 2
 STEPS = EPOCHS * FRAMES // BATCH
 
 
@@ -75,28 +77,37 @@ class Recorder(Hook):
 def train(
     folder: Path,
     kills: Sequence[int] = (),
-    by_epoch: bool = True,
-    workers: int = 0,
-    interval: int = 1,
-    hooks: Sequence[dict] = (),
-    loader: dict | None = None,
-    optim_wrapper: dict | None = None,
     stop: signal.Signals | None = None,
+    sends: bool = True,
+    **settings: object,
 ) -> tuple[dict[int, float], dict]:
     """Train, killed after these iterations and resumed; returns the losses by iteration and the last checkpoint.
 
-    With `stop` a signal takes the place of the kills.
+    Args:
+        folder: the work dir.
+        kills: iterations, counted from 1.
+        stop: a signal that takes the place of the kills.
+        sends: whether this process is the one that gets the signal.
+        settings: arguments of `runner_of`.
     """
     losses: dict[int, float] = {}
     for part, kill in enumerate([*kills, None]):
-        runner = runner_of(folder, part, by_epoch, workers, interval, loader or {}, optim_wrapper or {}, hooks)
-        runner.register_hook(Recorder(losses, kill, stop))
+        runner = runner_of(folder, part, **settings)
+        runner.register_hook(Recorder(losses, kill if sends else None, stop))
         with nullcontext() if kill is None else pytest.raises(ended_by(stop)) as ended:
             runner.train()
         if kill is not None and isinstance(ended.value, SystemExit):
             assert ended.value.code == REQUEUE
         runner.train_dataloader._iterator = None
+        barrier()
     return losses, torch.load(checkpoint_to_resume(folder), weights_only=False)
+
+
+class Slow(Hook):
+    """Lets an iteration take a moment, in which signals come."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        time.sleep(0.3)
 
 
 def ended_by(stop: signal.Signals | None) -> type[BaseException]:
@@ -105,16 +116,29 @@ def ended_by(stop: signal.Signals | None) -> type[BaseException]:
 
 
 def runner_of(
-    folder: Path, part: int, by_epoch: bool, workers: int, interval: int, loader: dict, optim_wrapper: dict, hooks
+    folder: Path,
+    part: int,
+    by_epoch: bool = True,
+    workers: int = 0,
+    interval: int = 1,
+    loader: dict | None = None,
+    **more: object,
 ) -> BuildingRunner:
-    """Build the runner of one part of a training, which resumes where there is a checkpoint."""
+    """Build the runner of one part of a training, which resumes where there is a checkpoint; `more` are its arguments.
+
+    Args:
+        folder: the work dir.
+        part: number of the part.
+        by_epoch: whether it goes by epochs, and not by iterations without end.
+        workers: number of processes that load data.
+        interval: epochs or iterations from checkpoint to checkpoint.
+        loader: more settings of the data loader.
+    """
     # Whatever was drawn before in this process must not matter.
     torch.manual_seed(0 if part == 0 else 100 + part)
     found = checkpoint_to_resume(folder)
     sampler = "DefaultSampler" if by_epoch else "InfiniteSampler"
-    return BuildingRunner(
-        Model(),
-        str(folder),
+    settings = dict(
         train_dataloader=dict(
             dataset=dict(type=Frames, pipeline=[Noise()], serialize_data=False),
             batch_size=BATCH,
@@ -123,9 +147,9 @@ def runner_of(
             sampler=dict(type=sampler, shuffle=True),
             collate_fn=pseudo_collate,
         )
-        | loader,
+        | (loader or {}),
         train_cfg=dict(by_epoch=True, max_epochs=EPOCHS) if by_epoch else dict(by_epoch=False, max_iters=STEPS),
-        optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.05)) | optim_wrapper,
+        optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.05)),
         param_scheduler=[
             dict(type="CosineAnnealingLR", T_max=STEPS, by_epoch=False),
             dict(type="MultiStepLR", milestones=[2], by_epoch=by_epoch),
@@ -133,7 +157,6 @@ def runner_of(
         default_hooks=dict(
             logger=None, checkpoint=dict(type="CheckpointHook", by_epoch=by_epoch, interval=interval, max_keep_ckpts=1)
         ),
-        custom_hooks=list(hooks),
         randomness=dict(seed=3),
         resume=found is not None,
         load_from=found and str(found),
@@ -141,6 +164,7 @@ def runner_of(
         default_scope="mmengine",
         log_level="ERROR",
     )
+    return BuildingRunner(Model(), str(folder), **(settings | more))
 
 
 def same(ours: object, theirs: object) -> bool:

@@ -4,6 +4,7 @@ Its checkpoints come whole or not at all, and a training that is resumed from on
 """
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -12,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import LOOPS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ponderv2.atomic_files import replacing
 from ponderv2.registry import HOOKS
@@ -19,7 +21,7 @@ from ponderv2.registry import HOOKS
 from .exact_loops import EXACT_LOOPS
 from .hooks import ExactResumeHook, SafeCheckpointHook, StopOnSignalHook, gather_rank_states
 from .seeded_samples import can_have_places, with_places
-from .stop_signals import StopSignals
+from .stop_signals import StopSignals, outlive_signals
 
 
 class _Held(logging.Filter):
@@ -72,6 +74,16 @@ class BuildingRunner(Runner):
         if isinstance(hook, dict) and _hook_class(hook.get("type")) is CheckpointHook:
             hook = dict(hook, type=SafeCheckpointHook)
         super().register_hook(hook, priority)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """Build a data loader as mmengine does, whose processes leave stop signals to this one."""
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        if loader is not dataloader:
+            loader.worker_init_fn = partial(outlive_signals, initialize=loader.worker_init_fn)
+        return loader
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the exact loop in the place of mmengine's, with samples that are seeded by their place."""

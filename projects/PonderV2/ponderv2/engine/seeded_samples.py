@@ -36,7 +36,8 @@ class SeededDataset(Dataset):
     """A data set that seeds all generators before it prepares a sample.
 
     What transforms draw then depends neither on the number of worker processes, on what they prepared before and how
-    far ahead they are, nor on whether the training was resumed.
+    far ahead they are, nor on whether the training was resumed. A plain index, as of a hook that draws a picture, seeds
+    nothing.
 
     Args:
         dataset: the data set, or its config; its attributes are also those of this one.
@@ -50,9 +51,11 @@ class SeededDataset(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: Draw) -> object:
-        seed_all(*draw.key)
-        return self.dataset[draw.index]
+    def __getitem__(self, draw: Draw | int) -> object:
+        if isinstance(draw, Draw):
+            seed_all(*draw.key)
+            draw = draw.index
+        return self.dataset[draw]
 
     def __getattr__(self, name: str) -> object:
         if name == "dataset":

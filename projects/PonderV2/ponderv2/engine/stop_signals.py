@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -61,6 +61,23 @@ class StopSignals:
         reduced, self._reduced = self._reduced, torch.tensor(int(self.received), device=get_device())
         all_reduce(self._reduced, op="max")
         return signal.Signals(int(reduced)) if reduced else 0
+
+
+def outlive_signals(worker_id: int, initialize: Callable[[int], None] | None = None) -> None:
+    """Let a process that loads data leave stop signals to the training, which needs it until the iteration ends.
+
+    Slurm, a terminal and torchrun signal all processes of a job. At the end of a training torch ends those that do not
+    end by themselves with SIGTERM, and multiprocessing with a second one: they obey the second.
+
+    Args:
+        worker_id: number of the process.
+        initialize: what else it does when it starts.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    if initialize is not None:
+        initialize(worker_id)
 
 
 def end_after(number: int) -> None:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from ponderv2.checkpoints import config_to_data, export_encoder
 from ponderv2.registry import HOOKS
@@ -17,8 +18,8 @@ from ponderv2.registry import HOOKS
 class EncoderExportHook(Hook):
     """Writes the encoder of the trained model to `work_dir/encoder.safetensors` at the end of training.
 
-    `ponderv2.load_encoder` makes the encoder again from this file alone. Whether the recipe can be stored in it is
-    checked before training starts.
+    Where an `EMAHook` averages weights, they are the averages, as in checkpoints. `ponderv2.load_encoder` makes the
+    encoder again from this file alone. Whether the recipe can be stored in it is checked before training starts.
 
     Args:
         filename: name of the file inside the work dir.
@@ -40,9 +41,8 @@ class EncoderExportHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Write the file, and log its hash."""
         path = Path(runner.work_dir) / self.filename
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         digest = export_encoder(
-            model.encoder,
+            _exported_encoder(runner),
             path,
             runner.cfg.model.encoder,
             _preprocessor(runner.cfg),
@@ -50,6 +50,15 @@ class EncoderExportHook(Hook):
             name=Path(runner.cfg.filename or "").stem,
         )
         MMLogger.get_current_instance().info("encoder written to %s, sha256 %s", path, digest[:16])
+
+
+def _exported_encoder(runner: Runner) -> nn.Module:
+    """Return the encoder whose weights are those of a checkpoint: the average where an `EMAHook` makes one."""
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module.encoder
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.encoder
 
 
 def _preprocessor(config: Config) -> dict:

@@ -16,7 +16,7 @@ from ponderv2.registry import HOOKS
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's hook, which deletes an earlier checkpoint when the new one and `last_checkpoint` are written.
 
-    mmengine deletes it before: with `max_keep_ckpts=1`, a kill or a full disk while the new one is written leaves none to
+    mmengine deletes it before: with `max_keep_ckpts=1`, a kill or full disk while the new one is written leaves none to
     resume from. So it is with the best one so far. Here there has to be room for one more than are kept. A checkpoint
     takes the place of that which a signal left, too.
 
