@@ -32,8 +32,7 @@ run_step() {
   # One of an array has a number of its own, but that of the last one stands for them all.
   local job=$SLURM_JOB_ID
   [[ -z ${SLURM_ARRAY_JOB_ID:-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-  # `kill` of srun would kill the tasks; scancel signals them, and all their processes with them: SIGTERM would end those
-  # that load data, and the training would fail before it has stopped.
+  # `kill` of srun would kill the tasks; scancel signals them, and all their processes with them.
   trap 'asked=yes; echo "slurm job: the limit of time comes, asks for a checkpoint"; scancel --signal=USR1 "$job"' USR1
   # The tasks get it as well, and are waited for.
   trap ':' TERM
