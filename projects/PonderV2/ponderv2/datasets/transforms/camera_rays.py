@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from torch import Tensor
 
 from ponderv2.errors import UserError
-from ponderv2.geometry import in_image, rays_through_pixels, sample_image, visible_rows
+from ponderv2.geometry import in_image, rays_through_pixels, sample_colors, visible_rows
 from ponderv2.registry import TRANSFORMS
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import RayBatch
@@ -109,7 +109,7 @@ class SampleCameraRays(BaseTransform):
         origins, directions = rays_through_pixels(chosen, rig.img2lidar)
         rgb = None
         if self.color:
-            rgb = torch.stack([_colors(image, uv) for image, uv in zip(results["img"], chosen, strict=True)])
+            rgb = torch.stack([sample_colors(image, uv) for image, uv in zip(results["img"], chosen, strict=True)])
         results["rig"] = rig
         results["rays"] = RayBatch(
             origins.float(),
@@ -176,8 +176,3 @@ class _CandidatePixels:
             if len(found) == count:
                 break
         return found
-
-
-def _colors(image: np.ndarray, pixels: Float[Tensor, "r 2"]) -> Float[Tensor, "r 3"]:
-    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
-    return sample_image(tensor, pixels.float())

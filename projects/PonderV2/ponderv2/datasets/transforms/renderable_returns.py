@@ -28,11 +28,16 @@ class RenderableReturns:
     def __call__(self, results: dict) -> tuple[Float[Tensor, "p 3"], Int[Tensor, "p"]]:
         """Return the points (x, y, z) in metres, augmented LiDAR frame, float64, and their rows in `points`."""
         returns = results["points"].tensor
-        recent = (returns[:, 4] <= self.max_lag).nonzero()[:, 0]
-        points = returns[recent, :3].double()
+        # Compared by coordinate, in planes: much faster than by rows of three.
+        planes = returns[:, :3].T.double().contiguous()
+        usable = returns[:, 4] <= self.max_lag
+        for values, low, high in zip(planes, self.volume.lower, self.volume.upper, strict=True):
+            usable &= (values >= low) & (values < high)
+        rows = usable.nonzero()[:, 0]
+        points = returns[rows, :3].double()
         radius = points[:, :2].norm(dim=1)
-        usable = self.volume.contains(points) & (radius > self.low) & (radius < self.high)
-        return points[usable], recent[usable]
+        ring = ((radius > self.low) & (radius < self.high)).nonzero()[:, 0]
+        return points[ring], rows[ring]
 
 
 def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
