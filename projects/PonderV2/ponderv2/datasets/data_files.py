@@ -1,15 +1,22 @@
 """Files of points, labels and images, read so that an empty, cut or otherwise unusable one is a clear error."""
 
+import io
 import stat
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import mmcv
 import numpy as np
+from PIL import Image
 
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float
 
+from .info_file import InfoFileError
 from .lidarseg_classes import LIDARSEG_CATEGORIES
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
@@ -18,6 +25,10 @@ _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 class DataFileError(UserError):
     """A file of points, labels or an image that is empty, cut or of another format; the message names it."""
+
+
+class MissingCameraError(InfoFileError, DataFileError):
+    """A key frame that lacks a camera; the message names it and those that are there."""
 
 
 class MissingFileError(DataFileError, FileNotFoundError):
@@ -38,7 +49,9 @@ def read_point_file(path: str | Path, load_dim: int = 5, name: str = "point file
     """
     path = Path(path)
     check_point_file(path, load_dim, name)
-    return np.fromfile(path, dtype=np.float32).reshape(-1, load_dim)
+    with unchanged(path, name):
+        points = np.fromfile(path, dtype=np.float32)
+    return points.reshape(-1, load_dim)
 
 
 def check_point_file(path: Path, load_dim: int = 5, name: str = "point file") -> int:
@@ -110,7 +123,23 @@ def read_image(path: str | Path, name: str = "image") -> np.ndarray:
     """
     path = Path(path)
     file_size(path, name)
-    return decode_image(path.read_bytes(), f"{name} {path}")
+    with unchanged(path, name):
+        content = path.read_bytes()
+    return decode_image(content, f"{name} {path}")
+
+
+@contextmanager
+def unchanged(path: Path, name: str) -> Iterator[None]:
+    """Refuse what was read of a file in the block if the file was changed or replaced meanwhile.
+
+    Raises:
+        DataFileError: it was; the message begins with `name`.
+    """
+    before = path.stat()
+    yield
+    after = path.stat()
+    if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
+        raise DataFileError(f"{name} {path} was changed while it was read; who writes to the data set?")
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
@@ -121,6 +150,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     """
     if not content:
         raise DataFileError(f"{name} is empty (0 bytes); unpack or copy it again")
+    _check_size(content, name)
     # OpenCV would fill what is missing with gray.
     if is_cut(content):
         raise DataFileError(f"{name} is cut: {len(content)} bytes without the end of an image; unpack or copy it again")
@@ -128,6 +158,25 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         return mmcv.imfrombytes(content, channel_order="rgb")
     except cv2.error as error:
         raise DataFileError(f"{name} cannot be decoded; it is damaged or of another format") from error
+
+
+def _check_size(content: bytes, name: str) -> None:
+    """Refuse an image whose header tells of more pixels than PIL's limit, before memory is taken for them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise DataFileError(f"{name} is refused: {error}") from error
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):
+        # OpenCV says whether it is an image, and refuses 2³⁰ pixels.
+        return
+    if width * height > Image.MAX_IMAGE_PIXELS:
+        raise DataFileError(
+            f"{name} is refused: {width}×{height} pixels are more than {Image.MAX_IMAGE_PIXELS}, the limit of an image "
+            "(PIL.Image.MAX_IMAGE_PIXELS)"
+        )
 
 
 def is_cut(content: bytes) -> bool:
