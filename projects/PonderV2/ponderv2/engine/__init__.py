@@ -1,11 +1,14 @@
 """Running a recipe: command lines, the runner, the hooks around training."""
 
 from .hooks import (
+    CostHook,
     DetectionPreviewHook,
     DisableTransformsHook,
     EncoderExportHook,
     GatheredRuntimeInfoHook,
+    NonFiniteLossHook,
     ProgressHook,
+    RankWatchHook,
     RenderPreviewHook,
     SegmentationPreviewHook,
     UnfreezeEncoderHook,
@@ -22,12 +25,15 @@ from .test_time_augmentation import with_tta
 
 __all__ = [
     "CheckedOptimWrapperConstructor",
+    "CostHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
     "GatheredRuntimeInfoHook",
+    "NonFiniteLossHook",
     "PrecisionOptimWrapper",
     "ProgressHook",
+    "RankWatchHook",
     "RenderPreviewHook",
     "SceneSampler",
     "SegmentationPreviewHook",

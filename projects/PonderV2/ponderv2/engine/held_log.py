@@ -10,11 +10,13 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from torch import nn
 
 from ponderv2.atomic_files import replacing
 from ponderv2.registry import HOOKS
 
 from .hooks import SafeCheckpointHook
+from .lost_ranks import naming_lost_ranks
 
 
 class _Held(logging.Filter):
@@ -60,6 +62,11 @@ class BuildingRunner(Runner):
         if isinstance(hook, dict) and _hook_class(hook.get("type")) is CheckpointHook:
             hook = dict(hook, type=SafeCheckpointHook)
         super().register_hook(hook, priority)
+
+    def train(self) -> nn.Module:
+        """Train as mmengine does; an error of a collective names the process that is gone or late."""
+        with naming_lost_ranks(self):
+            return super().train()
 
     def save_checkpoint(
         self,

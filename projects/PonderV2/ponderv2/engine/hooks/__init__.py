@@ -1,23 +1,29 @@
 """Hooks around training and testing: progress, pictures, the export of the encoder, what is switched off or on."""
 
+from .cost import CostHook
 from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
 from .gathered_losses import GatheredRuntimeInfoHook
 from .kept_options import KeptOptionsHook
+from .non_finite import NonFiniteLossHook
 from .progress import ProgressHook
+from .rank_watch_hook import RankWatchHook
 from .render_preview import RenderPreviewHook
 from .resumable_checkpoint import SafeCheckpointHook
 from .segmentation_preview import SegmentationPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
+    "CostHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
     "GatheredRuntimeInfoHook",
     "KeptOptionsHook",
+    "NonFiniteLossHook",
     "ProgressHook",
+    "RankWatchHook",
     "RenderPreviewHook",
     "SafeCheckpointHook",
     "SegmentationPreviewHook",
