@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseModel
 from torch.utils.data import Dataset
 
+from ponderv2 import compat
 from ponderv2.engine.held_log import BuildingRunner
 
 
@@ -51,6 +52,8 @@ def small_runner(
     **options,
 ) -> BuildingRunner:
     """Make the runner of a training that takes the frames in their order."""
+    # Resuming reads checkpoints with the loader of this package.
+    compat.install()
     return BuildingRunner(
         model or Line(),
         str(folder),
