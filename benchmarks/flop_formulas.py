@@ -1,0 +1,53 @@
+"""FLOPs of operators that torch's `FlopCounterMode` does not know: reading images and volumes at points.
+
+A product and a sum are two FLOPs, as there. Sparse convolutions need no formula: on a CPU they are matrix products of
+the rows that meet (`ponderv2.compat.spconv_cpu`), which torch counts. Norms, activations and other work by element stay
+uncounted: it is bound by memory.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_aten = torch.ops.aten
+
+
+def _sampled(corners: int) -> Callable[..., int]:
+    def flops(values: Tensor, grid: Tensor, *_: object, out_val: Tensor, **__: object) -> int:
+        return 2 * corners * out_val.numel()
+
+    flops._get_raw = True
+    return flops
+
+
+def _sampled_backward(corners: int) -> Callable[..., int]:
+    def flops(grad: Tensor, values: Tensor, grid: Tensor, *_: object, out_val: object, **__: object) -> int:
+        # To the corners' values, and to the place.
+        return 2 * 2 * corners * grad.numel()
+
+    flops._get_raw = True
+    return flops
+
+
+def _bag(table: Tensor, indices: Tensor, *_: object, out_val: object, **__: object) -> int:
+    return 2 * indices.numel() * table.shape[-1]
+
+
+def _bag_backward(grad: Tensor, indices: Tensor, *_: object, out_val: object, **__: object) -> int:
+    return 2 * indices.numel() * grad.shape[-1]
+
+
+for _formula in (_bag, _bag_backward):
+    _formula._get_raw = True
+
+FORMULAS: dict[object, Callable[..., int]] = {
+    _aten.grid_sampler_2d: _sampled(4),
+    _aten.grid_sampler_3d: _sampled(8),
+    _aten.grid_sampler_2d_backward: _sampled_backward(4),
+    _aten.grid_sampler_3d_backward: _sampled_backward(8),
+    _aten._embedding_bag: _bag,
+    _aten._embedding_bag_forward_only: _bag,
+    _aten._embedding_bag_dense_backward: _bag_backward,
+}
+"""For `custom_mapping` of `FlopCounterMode`."""
