@@ -18,6 +18,10 @@ class _Clock:
     def __call__(self) -> float:
         return self.now
 
+    def __deepcopy__(self, memo: dict) -> "_Clock":
+        # The runner copies the data set.
+        return self
+
     def load(self, index: int) -> None:
         self.now += 1.0
 

@@ -20,6 +20,8 @@ from .info_file import InfoFileError
 from .lidarseg_classes import LIDARSEG_CATEGORIES
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+MAX_IMAGE_PIXELS = 89_478_485
+"""Pixels of an image up to which it is decoded: PIL's default, a quarter of a gigabyte in colors."""
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
@@ -161,15 +163,15 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
 
 
 def _check_size(content: bytes, name: str) -> None:
-    """Refuse an image whose header tells of more pixels than PIL's limit, before memory is taken for them."""
+    """Refuse an image whose header tells of more than `MAX_IMAGE_PIXELS`, before memory is taken for them."""
     size = "far more"
     try:
         with warnings.catch_warnings():
-            # PIL warns beyond its limit, and refuses twice as many.
+            # PIL warns beyond its limit, and refuses twice as many, unless some other package has switched that off.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content)) as image:
                 width, height = image.size
-        if width * height <= Image.MAX_IMAGE_PIXELS:
+        if width * height <= MAX_IMAGE_PIXELS:
             return
         size = f"{width}×{height} pixels, more"
     except Image.DecompressionBombError:
@@ -177,9 +179,7 @@ def _check_size(content: bytes, name: str) -> None:
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):
         # OpenCV says whether it is an image, and refuses 2³⁰ pixels.
         return
-    raise DataFileError(
-        f"{name} is refused: it has {size} than {Image.MAX_IMAGE_PIXELS} pixels, PIL's MAX_IMAGE_PIXELS"
-    )
+    raise DataFileError(f"{name} is refused: it has {size} than {MAX_IMAGE_PIXELS} pixels")
 
 
 def is_cut(content: bytes) -> bool:

@@ -6,20 +6,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+
+from torch.distributed import Store
 
 _PHASES = ("loads data", "takes a step", "validates", "writes a checkpoint")
 LOADS, STEPS, VALIDATES, WRITES = _PHASES
-
-
-class Store(Protocol):
-    """What is used of torch's stores of keys and values, such as the `TCPStore` of a process group."""
-
-    def set(self, key: str, value: str) -> None: ...
-
-    def get(self, key: str) -> bytes: ...
-
-    def check(self, keys: list[str]) -> bool: ...
 
 
 class RankWatch:
@@ -29,7 +20,7 @@ class RankWatch:
     is. So each process knows which one it waits for, whatever the collectives of its backend tell.
 
     Args:
-        store: store that the processes share.
+        store: store that the processes share, such as that of their process group.
         rank: number of this process.
         world_size: number of processes.
         beat: seconds between two signs of life.
