@@ -89,7 +89,7 @@ def _train(folder: Path, rank: int, port: int, victim: int, fault: str) -> None:
             "killed",
             r"rank 0 cannot go on without rank 1 \(host .*, process {pid}\): lost, last seen in",
         ),
-        (0, "killed", r"rank 1 cannot go on without rank 0 .*: lost, with the store of all processes"),
+        (0, "killed", r"rank 1 cannot go on without rank 0.*: lost, with the store of all processes"),
         (1, "hangs", r"rank 0 cannot go on without rank 1 \(host .*, process {pid}\): late, .* where it loads data"),
     ],
 )

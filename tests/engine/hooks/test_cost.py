@@ -60,5 +60,6 @@ def test_the_record_tells_time_data_memory_and_hours_and_goes_on_when_resumed(tm
     }
     again = _train(tmp_path, 8, resume=True)
     assert again["iterations"] == 8
-    assert again["cpu_hours"] == pytest.approx(20 / 3600, abs=1e-5)
+    # Both halves, and what it took to find the place in the data again.
+    assert 20 / 3600 <= again["cpu_hours"] + 1e-5 < 30 / 3600
     assert again["seconds_per_iteration"] == 2.5

@@ -1,6 +1,7 @@
 """Running a recipe: command lines, the runner, the hooks around training."""
 
 from .hooks import (
+    CompileHook,
     CostHook,
     DetectionPreviewHook,
     DisableTransformsHook,
@@ -9,6 +10,7 @@ from .hooks import (
     NonFiniteLossHook,
     ProgressHook,
     RankWatchHook,
+    RecomputeHook,
     RenderPreviewHook,
     SegmentationPreviewHook,
     UnfreezeEncoderHook,
@@ -25,6 +27,7 @@ from .test_time_augmentation import with_tta
 
 __all__ = [
     "CheckedOptimWrapperConstructor",
+    "CompileHook",
     "CostHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
@@ -34,6 +37,7 @@ __all__ = [
     "PrecisionOptimWrapper",
     "ProgressHook",
     "RankWatchHook",
+    "RecomputeHook",
     "RenderPreviewHook",
     "SceneSampler",
     "SegmentationPreviewHook",

@@ -6,6 +6,7 @@ from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
 from .gathered_losses import GatheredRuntimeInfoHook
 from .kept_options import KeptOptionsHook
+from .module_switches import CompileHook, RecomputeHook
 from .non_finite import NonFiniteLossHook
 from .progress import ProgressHook
 from .rank_watch_hook import RankWatchHook
@@ -15,6 +16,7 @@ from .segmentation_preview import SegmentationPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
+    "CompileHook",
     "CostHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
@@ -24,6 +26,7 @@ __all__ = [
     "NonFiniteLossHook",
     "ProgressHook",
     "RankWatchHook",
+    "RecomputeHook",
     "RenderPreviewHook",
     "SafeCheckpointHook",
     "SegmentationPreviewHook",
