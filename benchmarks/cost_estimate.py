@@ -119,7 +119,9 @@ class StepCounter:
     def counting(self) -> Iterator[None]:
         """Count what is computed in the block; `backward` has to be called between its two halves."""
         handles = []
-        for name, module in self.modules.items():
+        # Not all parts are called themselves: of a list of modules, and of a head by its loss, the parts inside are.
+        named = ((name, inner) for name, module in self.modules.items() for inner in module.modules())
+        for name, module in named:
             handles.append(module.register_forward_pre_hook(lambda *_, name=name: self._enter(name)))
             handles.append(module.register_forward_hook(lambda *_: self._leave(), always_call=True))
         try:

@@ -1,4 +1,4 @@
-"""FLOPs of operators that torch's `FlopCounterMode` does not know: reading images and volumes at points.
+"""FLOPs of operators that torch's `FlopCounterMode` does not know, or takes for more: reading at points, groups.
 
 A product and a sum are two FLOPs, as there. Sparse convolutions need no formula: on a CPU they are matrix products of
 the rows that meet (`ponderv2.compat.spconv_cpu`), which torch counts. Norms, activations and other work by element stay
@@ -38,10 +38,31 @@ def _bag_backward(grad: Tensor, indices: Tensor, *_: object, out_val: object, **
     return 2 * indices.numel() * grad.shape[-1]
 
 
-for _formula in (_bag, _bag_backward):
+def _convolution_backward(
+    grad: Tensor,
+    values: Tensor,
+    weight: Tensor,
+    bias_sizes: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    transposed: bool,
+    output_padding: object,
+    groups: int,
+    output_mask: list[bool],
+    out_val: object,
+) -> int:
+    # Torch's own formula leaves out that groups share no weights: a depth-wise convolution then counts as a dense one.
+    positions = (values if transposed else grad)[:, :1].numel()
+    each = 2 * positions * weight.numel()
+    return each * sum(output_mask[:2])
+
+
+for _formula in (_bag, _bag_backward, _convolution_backward):
     _formula._get_raw = True
 
 FORMULAS: dict[object, Callable[..., int]] = {
+    _aten.convolution_backward: _convolution_backward,
     _aten.grid_sampler_2d: _sampled(4),
     _aten.grid_sampler_3d: _sampled(8),
     _aten.grid_sampler_2d_backward: _sampled_backward(4),
