@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu_check.random_batch import random_batch
 from benchmarks.lift_benchmark import IMAGE
-from ponderv2.engine import load_config
+from ponderv2.engine import load_config, must_have
 from ponderv2.registry import MODELS
 
 from .cards import Card
@@ -195,7 +195,11 @@ def estimate_step(
         measured: number of steps that are timed without counting, on this CPU; 0 for none.
     """
     config = load_config(recipe, options=options)
+    must_have(config, ("model", "train_dataloader", "optim_wrapper"), "estimate")
     config.model.update(init_cfg=None)
+    if config.optim_wrapper.get("precision"):
+        # One count for every machine; in bfloat16 most activations take half.
+        config.optim_wrapper.precision = "float32"
     for encoder in (config.model.encoder, config.model.encoder.get("camera", {})):
         if "img_backbone" in encoder:
             # Weights of a hub need a network, and cost the same.

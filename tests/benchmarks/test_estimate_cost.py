@@ -1,4 +1,4 @@
-"""The estimate of a step's cost: FLOPs of layers by their formulas, parts that add up, and a bound below a real step."""
+"""The estimate of a step: FLOPs of layers by their formulas, parts that add up, and a bound below a real step."""
 
 import json
 
