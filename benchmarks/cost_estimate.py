@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu_check.random_batch import random_batch
 from benchmarks.lift_benchmark import IMAGE
-from ponderv2.engine import load_config, must_have
+from ponderv2.engine import load_config, must_have, recipe_errors
 from ponderv2.registry import MODELS
 
 from .cards import Card
@@ -205,9 +205,10 @@ def estimate_step(
             # Weights of a hub need a network, and cost the same.
             encoder.img_backbone.weights = None
     torch.manual_seed(0)
-    model = MODELS.build(config.model).train()
-    model.init_weights()
-    optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    with recipe_errors(recipe, "cannot be built", [f"{key}={value}" for key, value in (options or {}).items()]):
+        model = MODELS.build(config.model).train()
+        model.init_weights()
+        optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     batch = random_batch(config, image_size)
     counter = StepCounter(parts_of(model), model.parameters())
     with counter.counting():

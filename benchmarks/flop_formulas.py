@@ -34,7 +34,9 @@ def _bag(table: Tensor, indices: Tensor, *_: object, out_val: object, **__: obje
     return 2 * indices.numel() * table.shape[-1]
 
 
-def _bag_backward(grad: Tensor, indices: Tensor, *_: object, out_val: object, **__: object) -> int:
+def _bag_backward(grad: Tensor, first: Tensor, second: Tensor, *_: object, out_val: object, **__: object) -> int:
+    # Of the weights' gradient, the table comes before the rows.
+    indices = second if first.is_floating_point() else first
     return 2 * indices.numel() * grad.shape[-1]
 
 
@@ -69,6 +71,8 @@ FORMULAS: dict[object, Callable[..., int]] = {
     _aten.grid_sampler_3d_backward: _sampled_backward(8),
     _aten._embedding_bag: _bag,
     _aten._embedding_bag_forward_only: _bag,
+    _aten._embedding_bag_backward: _bag_backward,
     _aten._embedding_bag_dense_backward: _bag_backward,
+    _aten._embedding_bag_per_sample_weights_backward: _bag_backward,
 }
 """For `custom_mapping` of `FlopCounterMode`."""

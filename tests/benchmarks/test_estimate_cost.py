@@ -103,6 +103,7 @@ def test_the_tool_tells_parts_memory_and_the_least_time(repository, tmp_path, ca
     recipe = repository / "configs" / "tiny" / "ponderv2_lidar_synthetic.py"
     out = tmp_path / "cost.json"
     options = [f"{key}={value}" for key, value in COARSE.items() if "pipeline" not in key]
+    options.append("model.encoder.voxel_size=(0.75,0.75,0.5)")
     arguments = [recipe, "--card", "a100-80gb", "rtx4090", "--image-size", "64", "96", "--json", out]
     assert call_tool(repository, "estimate_cost", [*arguments, "--cfg-options", *options], capsys) == (0, "")
     record = json.loads(out.read_text())

@@ -14,7 +14,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from ponderv2.compat.cpu_distributed import install_cpu_distributed
-from ponderv2.engine import CompileHook, RecomputeHook
+from ponderv2.engine import CompileHook, RecomputeHook, ShardedOptimizer
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from tests.factories.camera_models import model_config, packed
@@ -127,7 +127,7 @@ def _shard(folder: Path, rank: int, port: int) -> None:
     install_cpu_distributed()
     places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in places.items()}
-    sharded = dict(type="ZeroRedundancyOptimizer", optimizer_type="AdamW", lr=0.1)
+    sharded = dict(type="ShardedOptimizer", optimizer="AdamW", lr=0.1)
     launched = dict(launcher="pytorch", env_cfg=dict(dist_cfg=dict(backend="gloo")), randomness=dict(seed=1))
     results = {}
     for name, optimizer in (("plain", dict(type="AdamW", lr=0.1)), ("sharded", sharded)):
@@ -165,5 +165,12 @@ def test_a_sharded_optimizer_trains_alike_holds_half_of_the_state_and_writes_all
     whole = ranks[0]["plain"]["elements"]
     parts = [rank["sharded"]["elements"] for rank in ranks]
     assert all(0 < part < whole for part in parts)
+    # A whole one also goes into a training of a single process.
     saved = torch.load(tmp_path / "sharded" / "iter_3.pth", weights_only=False)["optimizer"]["state"]
     assert len(saved) == len(list(Layers().parameters()))
+
+
+@pytest.mark.parametrize(("name", "words"), [("Adamm", "got 'Adamm'"), ("AdamW", "there is one alone")])
+def test_a_sharded_optimizer_that_cannot_be_is_refused(name, words):
+    with pytest.raises(UserError, match=words):
+        ShardedOptimizer([nn.Parameter(torch.zeros(2))], name, lr=0.1)

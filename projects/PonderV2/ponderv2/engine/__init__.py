@@ -23,6 +23,7 @@ from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
 from .resolved_recipe import resolved_recipe
 from .scene_sampler import SceneSampler
+from .sharded_optimizer import ShardedOptimizer
 from .test_time_augmentation import with_tta
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "RenderPreviewHook",
     "SceneSampler",
     "SegmentationPreviewHook",
+    "ShardedOptimizer",
     "UnfreezeEncoderHook",
     "allow_tf32",
     "build_tester",

@@ -17,6 +17,7 @@ from ponderv2.registry import HOOKS
 
 from .hooks import SafeCheckpointHook
 from .lost_ranks import naming_lost_ranks
+from .sharded_optimizer import gather_state
 
 
 class _Held(logging.Filter):
@@ -80,6 +81,8 @@ class BuildingRunner(Runner):
         backend_args: dict | None = None,
     ) -> None:
         """Write a checkpoint as mmengine does, under another name until it is whole where the folder is a local one."""
+        if save_optimizer:
+            gather_state(self.optim_wrapper)
         options = (file_client_args, save_optimizer, save_param_scheduler, meta, by_epoch, backend_args)
         elsewhere = file_client_args is not None or backend_args is not None or "://" in str(out_dir)
         # The main process alone writes.
