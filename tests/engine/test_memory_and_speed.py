@@ -73,6 +73,16 @@ def test_modules_that_cannot_be_recomputed_are_named(tmp_path, modules, norm, wo
         _trained(tmp_path, [dict(type=RecomputeHook, modules=modules)], Layers(norm))
 
 
+def test_the_hook_compiles_the_modules_that_are_named(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **options: seen.append((module, options)))
+    model = _trained(tmp_path, [dict(type=CompileHook, modules=["head.last"], mode="max-autotune")], Layers())
+    assert seen == [(model.head.last, {"mode": "max-autotune", "backend": "inductor"})]
+    with pytest.raises(UserError, match=r"CompileHook: the model has no head\.renderer"):
+        _trained(tmp_path, [dict(type=CompileHook)], Layers())
+
+
+@pytest.mark.slow
 def test_modules_are_compiled_in_place(tmp_path):
     start = Layers()
     plain = _trained(tmp_path / "plain", [], copy.deepcopy(start), randomness=dict(seed=1))
@@ -105,7 +115,8 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(frame_root):
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     assert any(gradient.abs().max() > 0 for gradient in gradients[0])
     for one, two in zip(*gradients, strict=True):
-        torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-6)
+        # Sums of many terms in another order.
+        assert (two - one).norm() <= 1e-3 * one.norm() + 1e-6
 
 
 def test_synchronized_norms_keep_the_names_of_weights(frame_root):
