@@ -226,11 +226,20 @@ def test_an_info_file_that_is_made_anew_leaves_the_running_data_set_as_it_is(roo
 # --------------------------------------------------------------------------------- the folder, and its clock
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; see test_derived_file for a read-only root")
-def test_a_read_only_data_root_is_read(root):
-    for folder in (root, *root.rglob("*/")):
-        folder.chmod(0o555)
+def test_a_read_only_data_root_is_read_and_caches_lie_elsewhere(root, tmp_path_factory, monkeypatch):
+    def listing() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]}
+
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(derived_file, "SMALL_BYTES", 0)
+    allowed = os.access
+    # Root may write everywhere, whatever the modes say.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != root and allowed(path, mode))
+    before = listing()
     assert _read(_dataset(root), 0) == ["frame0"]
+    assert listing() == before
+    assert list(cache.rglob("*.frames"))
 
 
 def test_files_with_times_in_the_future_are_read_and_what_is_made_from_them_is_seen_to_be_old(root, monkeypatch):

@@ -37,6 +37,12 @@ class SkippedFrames:
     def __contains__(self, index: int) -> bool:
         return bool(self._skipped[index])
 
+    def __deepcopy__(self, memo: dict) -> "SkippedFrames":
+        # A copy of the tensor alone would not be shared any more.
+        copied = SkippedFrames(len(self._skipped), self.limit)
+        copied._skipped.copy_(self._skipped)
+        return copied
+
     def first_readable(self, index: int, read: Callable[[int], dict]) -> dict:
         """Return what `read` makes of a key frame, or of the first behind it that can be read.
 
