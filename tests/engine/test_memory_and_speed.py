@@ -138,7 +138,7 @@ def _shard(folder: Path, rank: int, port: int) -> None:
     install_cpu_distributed()
     places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in places.items()}
-    sharded = dict(type="ShardedOptimizer", optimizer="AdamW", lr=0.1)
+    sharded = dict(type=ShardedOptimizer, optimizer="AdamW", lr=0.1)
     launched = dict(launcher="pytorch", env_cfg=dict(dist_cfg=dict(backend="gloo")), randomness=dict(seed=1))
     results = {}
     for name, optimizer in (("plain", dict(type="AdamW", lr=0.1)), ("sharded", sharded)):
