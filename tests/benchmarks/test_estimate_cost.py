@@ -102,8 +102,7 @@ def test_a_tiny_step_is_counted_by_part_and_takes_longer_than_at_the_rate_of_mat
 def test_the_tool_tells_parts_memory_and_the_least_time(repository, tmp_path, capsys):
     recipe = repository / "configs" / "tiny" / "ponderv2_lidar_synthetic.py"
     out = tmp_path / "cost.json"
-    options = [f"{key}={value}" for key, value in COARSE.items() if "pipeline" not in key]
-    options.append("model.encoder.voxel_size=(0.75,0.75,0.5)")
+    options = ["model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.375,0.375,0.25)"]
     arguments = [recipe, "--card", "a100-80gb", "rtx4090", "--image-size", "64", "96", "--json", out]
     assert call_tool(repository, "estimate_cost", [*arguments, "--cfg-options", *options], capsys) == (0, "")
     record = json.loads(out.read_text())
