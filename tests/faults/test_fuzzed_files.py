@@ -5,6 +5,7 @@ A few cases of each kind are tried at every run, hundreds in `make test-all`; th
 
 import io
 import json
+import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -157,3 +158,40 @@ def test_a_safetensors_header_that_is_too_large_or_no_json_is_refused(tmp_path, 
     for read in (load_encoder, load_checkpoint_file):
         with pytest.raises(UserError, match=r"forged\.safetensors"), nothing_happens():
             read(path)
+
+
+class _Runs:
+    """Pickled, it makes a folder when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = str(marker)
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (self.marker,)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "read"),
+    [
+        (lambda attack: pickle.dumps({"metainfo": {}, "data_list": [attack]}), "crafted.pkl", open_frame_store),
+        (lambda attack: pickle.dumps(attack), "crafted.pkl", open_frame_store),
+        (lambda attack: pickle.dumps({"metainfo": {}, "objects": attack}), "index.pkl", GroundTruthDatabase),
+        (lambda attack: pickle.dumps({"metainfo": {}, "objects": attack}), "index.pkl", GroundTruthTables),
+        (lambda attack: _saved({"state_dict": {"encoder.a": attack}}), "crafted.pth", load_checkpoint_file),
+        (lambda attack: pickle.dumps({"state_dict": attack}, 2), "crafted.pth", load_checkpoint_file),
+        (lambda attack: pickle.dumps(attack, 2), "crafted.safetensors", load_encoder),
+    ],
+    ids=["info file", "only code", "paste database", "paste tables", "checkpoint", "old checkpoint", "encoder"],
+)
+def test_a_pickle_that_runs_code_is_refused_by_every_reader(tmp_path, content, name, read):
+    marker, path = tmp_path / "it_ran", tmp_path / name
+    path.write_bytes(content(_Runs(marker)))
+    with pytest.raises(UserError, match=name.replace(".", r"\.")), nothing_happens():
+        read(tmp_path if name == "index.pkl" else path)
+    assert not marker.exists()
+
+
+def _saved(content: object) -> bytes:
+    out = io.BytesIO()
+    torch.save(content, out)
+    return out.getvalue()
