@@ -5,7 +5,7 @@ see and where points are, so nothing less than a step tells it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.gpu_check.random_batch import random_batch
 from benchmarks.lift_benchmark import IMAGE
 from ponderv2.engine import load_config, must_have, recipe_errors
+from ponderv2.engine.hooks.module_switches import recompute_modules
 from ponderv2.registry import MODELS
 
 from .cards import Card
@@ -184,7 +185,11 @@ def parts_of(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def estimate_step(
-    recipe: Path, options: dict | None = None, image_size: tuple[int, int] = IMAGE, measured: int = 0
+    recipe: Path,
+    options: dict | None = None,
+    image_size: tuple[int, int] = IMAGE,
+    measured: int = 0,
+    recompute: Sequence[str] = (),
 ) -> tuple[StepCost, Config]:
     """Count a training step of a recipe from random weights.
 
@@ -193,6 +198,10 @@ def estimate_step(
         options: changes to it by key.
         image_size: height and width of the images, pixels.
         measured: number of steps that are timed without counting, on this CPU; 0 for none.
+        recompute: modules that a `RecomputeHook` computes again in the backward pass.
+
+    Raises:
+        UserError: the recipe cannot be built, or has no such module.
     """
     config = load_config(recipe, options=options)
     must_have(config, ("model", "train_dataloader", "optim_wrapper"), "estimate")
@@ -209,6 +218,8 @@ def estimate_step(
         model = MODELS.build(config.model).train()
         model.init_weights()
         optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    if recompute:
+        recompute_modules(model, recompute)
     batch = random_batch(config, image_size)
     counter = StepCounter(parts_of(model), model.parameters())
     with counter.counting():

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pixels; 900 1600",
     )
     parser.add_argument("--measure", type=non_negative, default=0, metavar="N", help="time N steps on this CPU")
+    parser.add_argument(
+        "--recompute", nargs="+", default=[], metavar="MODULE", help="modules of a RecomputeHook, such as head.renderer"
+    )
     parser.add_argument("--json", type=Path, help="write the result there as well")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="changes to the recipe")
 
@@ -44,7 +47,7 @@ def run(given: argparse.Namespace) -> None:
     from ponderv2.engine import parse_options
 
     options = parse_options(given.cfg_options)
-    cost, config = estimate_step(given.config, options, tuple(given.image_size), given.measure)
+    cost, config = estimate_step(given.config, options, tuple(given.image_size), given.measure, given.recompute)
     cards = [CARDS[name] for name in given.card]
     print(*cost_lines(cost, config, cards), sep="\n")
     if given.json is not None:

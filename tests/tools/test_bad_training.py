@@ -15,6 +15,10 @@ BAD: BadInputs = {
         (["{pretrain_recipe}", "--card", "tpu"], r"--card: invalid choice: 'tpu'"),
         (["{pretrain_recipe}", "--measure", "-1"], r"--measure: expected a whole number of at least 0"),
         (["{pretrain_recipe}", "--json", "{file}/c.json"], r"--json .*file\.txt/c\.json: cannot be written"),
+        (
+            ["{lidar_recipe}", "--image-size", "64", "96", "--recompute", "head.nowhere"],
+            r"RecomputeHook: the model has no head\.nowhere",
+        ),
         (["{parts}"], r"tiny\.py has no model and no .*, so there is nothing to estimate"),
     ],
     "train": [

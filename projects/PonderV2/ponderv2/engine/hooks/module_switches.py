@@ -34,15 +34,7 @@ class RecomputeHook(Hook):
         self.modules = _names(modules, "RecomputeHook")
 
     def before_train(self, runner: Runner) -> None:
-        for name in self.modules:
-            module = _find(runner, name, "RecomputeHook")
-            norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
-            if any(norm.training for norm in norms):
-                raise UserError(
-                    f"RecomputeHook: {name} has a {type(norms[0]).__name__}, which would count each batch twice in its "
-                    "running statistics; choose modules with other norms (norm_cfg)"
-                )
-            module.forward = _recomputed(module.forward)
+        recompute_modules(_model(runner), self.modules)
 
 
 @HOOKS.register_module()
@@ -68,9 +60,26 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         for name in self.modules:
-            _find(runner, name, "CompileHook").compile(mode=self.mode, backend=self.backend)
+            _find(_model(runner), name, "CompileHook").compile(mode=self.mode, backend=self.backend)
         logger = MMLogger.get_current_instance()
         logger.info("compiled at their first step, which takes a while: %s", ", ".join(self.modules))
+
+
+def recompute_modules(model: nn.Module, modules: Sequence[str]) -> None:
+    """Let modules of a model be computed again in the backward pass; see `RecomputeHook`.
+
+    Raises:
+        UserError: as there.
+    """
+    for name in modules:
+        module = _find(model, name, "RecomputeHook")
+        norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+        if any(norm.training for norm in norms):
+            raise UserError(
+                f"RecomputeHook: {name} has a {type(norms[0]).__name__}, which would count each batch twice in its "
+                "running statistics; choose modules with other norms (norm_cfg)"
+            )
+        module.forward = _recomputed(module.forward)
 
 
 def _recomputed(forward):
@@ -86,8 +95,11 @@ def _names(modules: Sequence[str], hook: str) -> tuple[str, ...]:
     return tuple(modules)
 
 
-def _find(runner: Runner, name: str, hook: str) -> nn.Module:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+def _model(runner: Runner) -> nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _find(model: nn.Module, name: str, hook: str) -> nn.Module:
     try:
         module = attrgetter(name)(model)
     except AttributeError as error:
