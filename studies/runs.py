@@ -216,7 +216,7 @@ def read_json(path: Path) -> dict | None:
     """Read what `write_json` wrote; None where the file is damaged."""
     try:
         content = json.loads(path.read_text())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -12,7 +12,7 @@ from mmengine.hooks import (
 from mmengine.runner import LogProcessor, TestLoop, ValLoop
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
-from ponderv2.engine import GatheredRuntimeInfoHook, ProgressHook
+from ponderv2.engine import CostHook, GatheredRuntimeInfoHook, NonFiniteLossHook, ProgressHook, RankWatchHook
 
 default_scope = "mmdet3d"
 default_hooks = dict(
@@ -25,6 +25,11 @@ default_hooks = dict(
     sync_buffers=dict(type=SyncBuffersHook),
     checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2),
     progress=dict(type=ProgressHook, seconds=5),
+    # A loss or gradient that is not finite ends the training before it reaches the weights; policy="skip" goes on.
+    non_finite=dict(type=NonFiniteLossHook, policy="stop"),
+    cost=dict(type=CostHook),
+    # Of several processes: who is gone or late, when a collective fails or stalls.
+    rank_watch=dict(type=RankWatchHook, stalled_after=120.0),
 )
 env_cfg = dict(
     # Images and volumes of a recipe have one size, so that the fastest convolutions are looked for once.

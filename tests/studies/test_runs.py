@@ -33,7 +33,9 @@ def test_the_progress_of_every_running_training_is_printed_every_few_seconds(tmp
 
 
 @pytest.mark.parametrize("name", ["result.json", "settings.json"])
-@pytest.mark.parametrize("text", [b"{", b"[1]", b"\xff", b'{"settings": 3}'])
+@pytest.mark.parametrize(
+    "text", [b"{", b"[1]", b"\xff", b'{"settings": 3}', b"cos\nsystem\n(S'false'\ntR.", b"[" * 100_000]
+)
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path, name, text):
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)

@@ -10,6 +10,17 @@ PRETRAIN = ["{pretrain_recipe}", "--data-root", "{streets}", *HERE, "--cfg-optio
 SEGMENT = ["{tiny}/lidarseg_unet_synthetic.py", "--data-root", "{streets}", *HERE]
 
 BAD: BadInputs = {
+    "estimate_cost": [
+        (["{nowhere}/x.py"], r"there is no folder .*nowhere"),
+        (["{pretrain_recipe}", "--card", "tpu"], r"--card: invalid choice: 'tpu'"),
+        (["{pretrain_recipe}", "--measure", "-1"], r"--measure: expected a whole number of at least 0"),
+        (["{pretrain_recipe}", "--json", "{file}/c.json"], r"--json .*file\.txt/c\.json: cannot be written"),
+        (
+            ["{lidar_recipe}", "--image-size", "64", "96", "--recompute", "head.nowhere"],
+            r"RecomputeHook: the model has no head\.nowhere",
+        ),
+        (["{parts}"], r"tiny\.py has no model and no .*, so there is nothing to estimate"),
+    ],
     "train": [
         ([], r"the following arguments are required: config"),
         (["nowhere.py"], r"recipe nowhere\.py does not exist"),

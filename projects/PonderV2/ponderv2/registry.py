@@ -11,6 +11,7 @@ from mmdet3d.registry import (  # noqa: E402
     MODELS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
+    OPTIMIZERS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "HOOKS",
     "METRICS",
     "MODELS",
+    "OPTIMIZERS",
     "OPTIM_WRAPPERS",
     "OPTIM_WRAPPER_CONSTRUCTORS",
     "PARAM_SCHEDULERS",

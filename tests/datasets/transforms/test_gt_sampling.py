@@ -242,8 +242,8 @@ def test_wrong_classes_databases_and_files_are_named(cars):
         GroundTruthSampling(data_root=str(cars), images=True)
     with pytest.raises(FileNotFoundError, match=r"holds no finished ground-truth database"):
         GroundTruthSampling(data_root=str(cars), database="nothing")
-    sampling = GroundTruthSampling(data_root=str(cars), groups={"car": 10})
     (cars / "nuscenes_gt_database_train" / "lidar_car.bin").write_bytes(b"1234")
+    sampling = GroundTruthSampling(data_root=str(cars), groups={"car": 10})
     with pytest.raises(DataFileError, match=r"lidar_car\.bin ends before the points"):
         sampling(a_sample())
 

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ponderv2 import load_encoder
-from ponderv2.engine import EncoderExportHook, load_config
+from ponderv2.engine import CostHook, EncoderExportHook, load_config
 from ponderv2.registry import MODELS
 
 
@@ -24,19 +24,24 @@ def _runner(config: Config, encoder: nn.Module | None, work_dir: Path) -> Runner
     runner = object.__new__(Runner)
     runner._hooks = []
     runner.cfg, runner.model, runner._work_dir = config, SimpleNamespace(encoder=encoder), str(work_dir)
+    runner._hooks = []
     return runner
 
 
 @pytest.mark.parametrize("recipe", ["ponderv2_lidar_synthetic", "uvtr_camera_synthetic"])
-def test_the_file_of_a_run_loads_without_its_recipe(recipe, repository, tmp_path):
+def test_the_file_of_a_run_loads_without_its_recipe_and_tells_its_cost(recipe, repository, tmp_path, monkeypatch):
     config = load_config(repository / "configs" / "tiny" / f"{recipe}.py")
     encoder = MODELS.build(config.model.encoder)
     runner = _runner(config, encoder, tmp_path)
+    cost = CostHook()
+    monkeypatch.setattr(cost, "record", lambda runner: {"gpu_hours": 1.5, "device": "A100"})
+    runner._hooks.append(cost)
     hook = EncoderExportHook()
     hook.before_train(runner)
     hook.after_train(runner)
     loaded = load_encoder(tmp_path / "encoder.safetensors")
     assert loaded.report.header.name == recipe
+    assert loaded.report.header.cost == {"gpu_hours": 1.5, "device": "A100"}
     assert f"type='ponderv2.encoders.{type(encoder).__name__}'" in loaded.report.header.recipe.replace('"', "'")
     assert all(torch.equal(v, encoder.state_dict()[k]) for k, v in loaded.encoder.state_dict().items())
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ class EncoderHeader:
         version: version of this package that wrote the file.
         name: name of the recipe.
         recipe: text of the resolved recipe, for people to read. Nothing executes it.
+        cost: what the training cost, see `CostHook`; empty where that is not known, as in files of before.
     """
 
     encoder: dict
@@ -43,6 +44,7 @@ class EncoderHeader:
     version: str
     name: str
     recipe: str
+    cost: dict = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:
         """Return the header as texts by key, which is what safetensors stores."""
@@ -61,12 +63,13 @@ class EncoderHeader:
                 f"{where}: expected format {FORMAT} in its header, found {metadata.get('format')}; "
                 "export it again with ponderv2.checkpoints.export_encoder"
             )
+        metadata = {"cost": "{}", **metadata}
         keys = EncoderHeader.__dataclass_fields__.keys()
         if metadata.keys() != keys | {"format"}:
             wrong = sorted(metadata.keys() ^ (keys | {"format"}))[0]
             raise UserError(f"{where}: header key {wrong!r} is {'unknown' if wrong in metadata else 'missing'}")
         values = {k: metadata[k] for k in keys}
-        for key, kind in {"encoder": dict, "preprocessor": dict, "tensors": int}.items():
+        for key, kind in {"encoder": dict, "preprocessor": dict, "tensors": int, "cost": dict}.items():
             values[key] = _parsed(values[key], kind, f"{where}: header key {key!r}")
         return EncoderHeader(**values)
 

@@ -21,6 +21,7 @@ def export_encoder(
     preprocessor: Mapping,
     recipe: str = "",
     name: str = "",
+    cost: Mapping[str, float | int | str] | None = None,
 ) -> str:
     """Write an encoder to one file, from which `ponderv2.load_encoder` makes it again.
 
@@ -34,6 +35,7 @@ def export_encoder(
         preprocessor: the config of the model's data preprocessor.
         recipe: text of the resolved recipe, for people to read.
         name: name of the recipe.
+        cost: what its training cost, see `CostHook`; None where that is not known.
 
     Returns:
         The SHA-256 of the weights (names, types, shapes, bytes), hexadecimal.
@@ -58,6 +60,7 @@ def export_encoder(
         version=__version__,
         name=name,
         recipe=recipe,
+        cost=dict(cost or {}),
     )
     write_encoder(path, weights, header)
     return header.sha256

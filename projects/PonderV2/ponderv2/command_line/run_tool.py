@@ -71,6 +71,9 @@ def run_tool(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
     except (Exception, KeyboardInterrupt) as error:
+        if threading.current_thread() is threading.main_thread():
+            # Torch's handler raises whenever a loading process ends once one was killed: here, and on leaving.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if interrupts or _is_interrupt(error):
             _tell(f"{parser.prog}: interrupted")
             return INTERRUPTED

@@ -125,13 +125,29 @@ def _load_torch(path: Path, map_location: MapLocation) -> object:
         raise UnsafeCheckpointError(path, error.name) from None
     except pickle.UnpicklingError as error:
         raise UnsafeCheckpointError(path, _refused_by_torch(str(error))) from None
-    except (EOFError, IndexError, KeyError, ValueError, struct.error) as error:
+    except _DAMAGED as error:
         raise CorruptCheckpointError(path, f"{type(error).__name__} while reading it") from error
     except RuntimeError as error:
-        # What else torch.load raises as RuntimeError is about devices, and speaks for itself.
-        if re.search("PytorchStreamReader|unexpected EOF|corrupt", str(error)):
-            raise CorruptCheckpointError(path, str(error).splitlines()[0]) from error
-        raise
+        # What is about devices is not about the file, and speaks for itself.
+        if re.search("CUDA|device", str(error)):
+            raise
+        raise CorruptCheckpointError(path, str(error).splitlines()[0][:200]) from error
+
+
+_DAMAGED = (
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+"""What torch raises for damaged files, which it does not check before it follows them."""
 
 
 def _read_weights_only(path: Path, map_location: MapLocation) -> object:

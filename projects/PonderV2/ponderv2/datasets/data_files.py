@@ -1,24 +1,37 @@
 """Files of points, labels and images, read so that an empty, cut or otherwise unusable one is a clear error."""
 
+import io
 import stat
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float
 
+from .info_file import InfoFileError
 from .lidarseg_classes import LIDARSEG_CATEGORIES
 
 _COLOR: int = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)
 """The flag of OpenCV 4.11 and later gives RGB at once, which is what a JPEG is decoded to first."""
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+MAX_IMAGE_PIXELS = 89_478_485
+"""Pixels of an image up to which it is decoded: PIL's default, a quarter of a gigabyte in colors."""
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
 class DataFileError(UserError):
     """A file of points, labels or an image that is empty, cut or of another format; the message names it."""
+
+
+class MissingCameraError(InfoFileError, DataFileError):
+    """A key frame that lacks a camera; the message names it and those that are there."""
 
 
 class MissingFileError(DataFileError, FileNotFoundError):
@@ -39,7 +52,9 @@ def read_point_file(path: str | Path, load_dim: int = 5, name: str = "point file
     """
     path = Path(path)
     check_point_file(path, load_dim, name)
-    return np.fromfile(path, dtype=np.float32).reshape(-1, load_dim)
+    with unchanged(path, name):
+        points = np.fromfile(path, dtype=np.float32)
+    return points.reshape(-1, load_dim)
 
 
 def check_point_file(path: Path, load_dim: int = 5, name: str = "point file") -> int:
@@ -111,7 +126,23 @@ def read_image(path: str | Path, name: str = "image") -> np.ndarray:
     """
     path = Path(path)
     file_size(path, name)
-    return decode_image(path.read_bytes(), f"{name} {path}")
+    with unchanged(path, name):
+        content = path.read_bytes()
+    return decode_image(content, f"{name} {path}")
+
+
+@contextmanager
+def unchanged(path: Path, name: str) -> Iterator[None]:
+    """Refuse what was read of a file in the block if the file was changed or replaced meanwhile.
+
+    Raises:
+        DataFileError: it was; the message begins with `name`.
+    """
+    before = path.stat()
+    yield
+    after = path.stat()
+    if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
+        raise DataFileError(f"{name} {path} was changed while it was read; who writes to the data set?")
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
@@ -122,6 +153,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     """
     if not content:
         raise DataFileError(f"{name} is empty (0 bytes); unpack or copy it again")
+    _check_size(content, name)
     # OpenCV would fill what is missing with gray.
     if is_cut(content):
         raise DataFileError(f"{name} is cut: {len(content)} bytes without the end of an image; unpack or copy it again")
@@ -134,6 +166,26 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     if image is None:
         raise DataFileError(f"{name} cannot be decoded; it is damaged or of another format")
     return image
+
+
+def _check_size(content: bytes, name: str) -> None:
+    """Refuse an image whose header tells of more than `MAX_IMAGE_PIXELS`, before memory is taken for them."""
+    size = "far more"
+    try:
+        with warnings.catch_warnings():
+            # PIL warns beyond its limit, and refuses twice as many, unless some other package has switched that off.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                width, height = image.size
+        if width * height <= MAX_IMAGE_PIXELS:
+            return
+        size = f"{width}×{height} pixels, more"
+    except Image.DecompressionBombError:
+        pass
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):
+        # OpenCV says whether it is an image, and refuses 2³⁰ pixels.
+        return
+    raise DataFileError(f"{name} is refused: it has {size} than {MAX_IMAGE_PIXELS} pixels")
 
 
 def is_cut(content: bytes) -> bool:

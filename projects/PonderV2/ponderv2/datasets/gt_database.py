@@ -31,43 +31,67 @@ class GroundTruthFiles:
         folder: folder of the database.
         lidar: names of the files of points by class name.
         image: names of the files of crops by class name; empty without crops.
+        stamps: size and time of each file when the database was opened, by name; None where it was missing.
     """
 
     folder: Path
     lidar: dict[str, str]
     image: dict[str, str]
+    stamps: dict[str, tuple[int, int] | None]
 
     def points(self, class_name: str, first_point: int, num_points: int) -> Float[np.ndarray, "q 5"]:
         """Read an object's points, see `COLUMNS`.
 
         Raises:
-            DataFileError: the file ends before them.
+            DataFileError: the file ends before them, or is not the one that was there when the database was opened.
             FileNotFoundError: it does not exist.
         """
         width = len(COLUMNS)
-        path = self.folder / self.lidar[class_name]
-        values = np.fromfile(path, dtype=np.float32, count=num_points * width, offset=first_point * width * 4)
-        if len(values) < num_points * width:
+        path = self._path(self.lidar[class_name])
+        if not 0 <= first_point <= first_point + num_points <= path.stat().st_size // (4 * width):
             end = first_point + num_points
             raise DataFileError(f"{path} ends before the points {first_point} to {end}; make the database anew")
+        values = np.fromfile(path, dtype=np.float32, count=num_points * width, offset=first_point * width * 4)
         return values.reshape(-1, width)
 
     def crop(self, class_name: str, first_byte: int, num_bytes: int) -> np.ndarray:
         """Read the picture of an object, uint8 RGB `[h, w, 3]`.
 
         Raises:
-            DataFileError: the file ends before it, or holds no picture there.
+            DataFileError: the file ends before it, holds no picture there, or is not the one that was there when the
+                database was opened.
             FileNotFoundError: it does not exist.
         """
-        path = self.folder / self.image[class_name]
-        with path.open("rb") as file:
-            file.seek(first_byte)
-            content = file.read(num_bytes)
+        path = self._path(self.image[class_name])
+        content = b""
+        if 0 <= first_byte <= first_byte + num_bytes <= path.stat().st_size:
+            with path.open("rb") as file:
+                file.seek(first_byte)
+                content = file.read(num_bytes)
         try:
             return decode_image(content, "a picture")
         except DataFileError as error:
             end = first_byte + num_bytes
             raise DataFileError(f"{path} holds no picture in the bytes {first_byte} to {end}; make it anew") from error
+
+    def _path(self, name: str) -> Path:
+        """Return the path of a file, which must be as it was: places in another one are those of other objects."""
+        path = self.folder / name
+        if _stamp(path) != self.stamps[name]:
+            raise DataFileError(
+                f"{path} was changed or replaced since the ground-truth database was opened; start again when it is "
+                "finished, and make it anew in another folder while a training uses it"
+            )
+        return path
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return size and time of the last change of a file; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def must_be_finished(folder: Path) -> None:
@@ -99,8 +123,22 @@ def parse_index(file: BufferedIOBase, path: Path) -> dict:
 
 
 def files_of(folder: Path, metainfo: dict) -> GroundTruthFiles:
-    """Return the files that the `metainfo` of a database names."""
-    return GroundTruthFiles(folder, metainfo["lidar_files"], metainfo.get("image_files", {}))
+    """Return the files that the `metainfo` of a database names.
+
+    Raises:
+        UserError: it names one outside of the folder of the database.
+    """
+    lidar, image = metainfo["lidar_files"], metainfo.get("image_files", {})
+    stamps = {}
+    for key, files in (("lidar_files", lidar), ("image_files", image)):
+        for class_name, name in files.items():
+            if not isinstance(name, str) or name in ("", "..") or name != Path(name).name:
+                raise UserError(
+                    f"{folder / 'index.pkl'}: metainfo.{key}.{class_name}: expected the name of a file in the "
+                    f"database's folder, got {name!r}"
+                )
+            stamps[name] = _stamp(folder / name)
+    return GroundTruthFiles(folder, lidar, image, stamps)
 
 
 class GroundTruthDatabase:

@@ -12,6 +12,7 @@ from ponderv2.errors import UserError
 from ponderv2.registry import DATASETS
 from ponderv2.shapes import Bool, Int
 
+from .file_places import check_places
 from .frame_list import FrameList
 from .frame_store import FrameStore, InstanceColumns, open_frame_store
 from .history import POSE, SHARED_KEYS, choose_history, lidar_pose, pack_history
@@ -19,6 +20,7 @@ from .info_file import InfoFileError
 from .label_fractions import choose_fraction
 from .nuscenes_constants import CAMERAS, LIDAR
 from .pipeline_transforms import PART, UsesFrames, transforms_of
+from .skipped_frames import SkippedFrames, check_bad_frames
 
 
 @DATASETS.register_module()
@@ -47,13 +49,18 @@ class PonderNuScenesDataset(NuScenesDataset):
         draw_history: whether one of the last `history + 1` frames is left out at random, see `choose_history`; never in
             `test_mode`.
         test_mode: whether the pipeline gets no annotations, as in mmdet3d.
+        bad_frames: what to do with a key frame that has a file which is missing, empty, cut or damaged, or lacks a
+            camera: "raise" ends the run with the file's name; "skip" logs it and takes the next one in time instead.
+        max_bad_frames: number of different key frames that may be skipped, by a process with all its workers.
         **kwargs: arguments of `NuScenesDataset`; `serialize_data` changes nothing.
 
     Raises:
         InfoFileError: an info file is damaged, of another format or without key frames, or one of several is of
-            another version; a key frame lacks what is needed.
-        UserError: `load_interval` is no whole number of at least 1, `history` none of at least 0; or a transform cannot
-            tell which key frames it takes from.
+            another version; a key frame lacks what is needed, or names a file outside of the data set's folders.
+        DataFileError: a file of a key frame cannot be used, and `bad_frames` is "raise".
+        TooManyBadFramesError: more than `max_bad_frames` were skipped.
+        UserError: frames are to be skipped in evaluation; `load_interval` is no whole number of at least 1, `history`
+            none of at least 0; or a transform cannot tell which key frames it takes from.
     """
 
     def __init__(
@@ -68,8 +75,13 @@ class PonderNuScenesDataset(NuScenesDataset):
         history: int = 0,
         draw_history: bool = False,
         test_mode: bool = False,
+        bad_frames: str = "raise",
+        max_bad_frames: int = 10,
         **kwargs,
     ) -> None:
+        check_bad_frames(bad_frames, max_bad_frames, test_mode)
+        self.bad_frames, self.max_bad_frames = bad_frames, max_bad_frames
+        self.skipped_frames: SkippedFrames | None = None
         if not isinstance(history, int) or history < 0:
             raise UserError(f"history: expected a whole number of at least 0, got {history!r}")
         self.history, self.draw_history = history, draw_history
@@ -164,6 +176,12 @@ class PonderNuScenesDataset(NuScenesDataset):
             return self.data_list.scene_tokens()
         return [frame.get("scene_token") or "" for frame in self.data_list]
 
+    def __getitem__(self, idx: int) -> dict:
+        """Return a key frame as the pipeline makes it; of one that cannot be read what `bad_frames` says."""
+        if self.bad_frames == "raise":
+            return super().__getitem__(idx)
+        return self.skipped_frames.first_readable(idx, super().__getitem__)
+
     def prepare_data(self, index: int) -> dict | None:
         """Run a key frame through the pipeline, and earlier ones of its scene where the data set has a history."""
         if self.filter_empty_gt or self.show_ins_var or not isinstance(self.data_list, FrameList):
@@ -220,7 +238,9 @@ class PonderNuScenesDataset(NuScenesDataset):
         pose = lidar_pose(info)
         if pose is not None:
             info[POSE] = pose
-        return super().parse_data_info(info)
+        parsed = super().parse_data_info(info)
+        check_places(parsed, self.data_root, self.data_prefix, where)
+        return parsed
 
     def parse_ann_info(self, info: dict) -> dict:
         """Parse boxes as mmdet3d does; but they are counted once, at the start, and not whenever a frame is parsed."""
@@ -279,6 +299,8 @@ class PonderNuScenesDataset(NuScenesDataset):
 
     def _tell_transforms(self) -> None:
         frames = self.data_list
+        if self.bad_frames == "skip":
+            self.skipped_frames = SkippedFrames(len(frames), self.max_bad_frames)
         every = isinstance(frames, FrameList) and frames.holds_all
         self._uses_part = not every
         if self.test_mode and isinstance(frames, FrameList):

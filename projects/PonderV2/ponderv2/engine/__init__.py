@@ -1,11 +1,16 @@
 """Running a recipe: command lines, the runner, the hooks around training."""
 
 from .hooks import (
+    CompileHook,
+    CostHook,
     DetectionPreviewHook,
     DisableTransformsHook,
     EncoderExportHook,
     GatheredRuntimeInfoHook,
+    NonFiniteLossHook,
     ProgressHook,
+    RankWatchHook,
+    RecomputeHook,
     RenderPreviewHook,
     SegmentationPreviewHook,
     UnfreezeEncoderHook,
@@ -19,20 +24,27 @@ from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
 from .resolved_recipe import resolved_recipe
 from .scene_sampler import SceneSampler
+from .sharded_optimizer import ShardedOptimizer
 from .test_time_augmentation import with_tta
 
 __all__ = [
     "CheckedOptimWrapperConstructor",
+    "CompileHook",
+    "CostHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
     "GatheredRuntimeInfoHook",
     "GroupOneCycleLR",
+    "NonFiniteLossHook",
     "PrecisionOptimWrapper",
     "ProgressHook",
+    "RankWatchHook",
+    "RecomputeHook",
     "RenderPreviewHook",
     "SceneSampler",
     "SegmentationPreviewHook",
+    "ShardedOptimizer",
     "UnfreezeEncoderHook",
     "allow_tf32",
     "build_tester",

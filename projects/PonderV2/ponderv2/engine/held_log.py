@@ -20,7 +20,9 @@ from ponderv2.registry import HOOKS
 
 from .exact_loops import EXACT_LOOPS
 from .hooks import ExactResumeHook, SafeCheckpointHook, StopOnSignalHook, gather_rank_states
+from .lost_ranks import naming_lost_ranks
 from .seeded_samples import can_have_places, with_places
+from .sharded_optimizer import gather_state
 from .stop_signals import StopSignals, outlive_signals
 
 
@@ -99,8 +101,11 @@ class BuildingRunner(Runner):
         return super().build_train_loop(loop)
 
     def train(self) -> nn.Module:
-        """Train as mmengine does; signals end it with a checkpoint."""
-        with self._signals.listening():
+        """Train as mmengine does.
+
+        Signals end it with a checkpoint, and an error of a collective names the process that is gone or late.
+        """
+        with self._signals.listening(), naming_lost_ranks(self):
             return super().train()
 
     def save_checkpoint(
@@ -118,6 +123,7 @@ class BuildingRunner(Runner):
         options = (file_client_args, save_optimizer, save_param_scheduler, meta, by_epoch, backend_args)
         if save_optimizer:
             # Of all processes, before the others leave.
+            gather_state(self.optim_wrapper)
             self.rank_states = gather_rank_states(self.model)
         elsewhere = file_client_args is not None or backend_args is not None or "://" in str(out_dir)
         # The main process alone writes.

@@ -203,7 +203,8 @@ def _place(config: Config, args: argparse.Namespace, name: str) -> None:
                 metric["submission_dir"] = metric["submission_dir"].replace("{work_dir}", config.work_dir)
     set_loaders(config)
     if not torch.cuda.is_available() and args.launcher != "none":
-        config.setdefault("env_cfg", {})["dist_cfg"] = {"backend": "gloo"}
+        environment = config.setdefault("env_cfg", {})
+        environment["dist_cfg"] = {**(environment.get("dist_cfg") or {}), "backend": "gloo"}
 
 
 def _is_first_rank() -> bool:

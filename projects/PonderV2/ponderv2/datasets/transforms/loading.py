@@ -12,7 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmdet3d.structures import LiDARPoints
 from mmengine.logging import print_log
 
-from ponderv2.datasets.data_files import DataFileError, read_image, read_point_file
+from ponderv2.datasets.data_files import DataFileError, MissingCameraError, read_image, read_point_file
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.nuscenes_constants import CAMERAS
 from ponderv2.geometry import compose_rig
@@ -53,7 +53,7 @@ class LoadCameras(BaseTransform):
         where = results.get("info_name", "sample")
         missing = [c for c in self.cameras if c not in results["images"]]
         if missing:
-            raise InfoFileError(f"{where}: images has no {missing}; it has {sorted(results['images'])}")
+            raise MissingCameraError(f"{where}: images has no {missing}; it has {sorted(results['images'])}")
         images, sizes, lidar2cam, cam2img = [], [], [], []
         for name in self.cameras:
             info = results["images"][name]

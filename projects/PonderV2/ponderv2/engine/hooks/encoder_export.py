@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
@@ -12,6 +12,8 @@ from torch import nn
 
 from ponderv2.checkpoints import config_to_data, export_encoder
 from ponderv2.registry import HOOKS
+
+from .cost import cost_of
 
 
 @HOOKS.register_module()
@@ -37,9 +39,11 @@ class EncoderExportHook(Hook):
         config_to_data(runner.cfg.model.encoder, "encoder", "EncoderExportHook: model.encoder")
         config_to_data(_preprocessor(runner.cfg), "preprocessor", "EncoderExportHook: model.data_preprocessor")
 
-    @master_only
     def after_train(self, runner: Runner) -> None:
-        """Write the file, and log its hash."""
+        """Write the file, with what the training cost where a `CostHook` knows that, and log its hash."""
+        cost = cost_of(runner)
+        if not is_main_process():
+            return
         path = Path(runner.work_dir) / self.filename
         digest = export_encoder(
             _exported_encoder(runner),
@@ -48,6 +52,7 @@ class EncoderExportHook(Hook):
             _preprocessor(runner.cfg),
             recipe=runner.cfg.pretty_text,
             name=Path(runner.cfg.filename or "").stem,
+            cost=cost,
         )
         MMLogger.get_current_instance().info("encoder written to %s, sha256 %s", path, digest[:16])
 
