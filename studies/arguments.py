@@ -133,6 +133,19 @@ def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_argument(parser)
 
 
+def add_velocity_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools/velocity_errors.py."""
+    parser.add_argument("submissions", nargs="+", type=existing_file("submission"), help="results_nusc.json of models")
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="folder of the data")
+    parser.add_argument("--ann-file", default="nuscenes_infos_val.pkl", help="info file (default %(default)s)")
+    parser.add_argument("--class", dest="name", default="car", help="class of the boxes (default %(default)s)")
+    parser.add_argument(
+        "--min-score", type=share, default=0.0, help="boxes with a lower score are left out (by default none)"
+    )
+    parser.add_argument("--with-past", action="store_true", help="only frames that have another of their scene before")
+    parser.add_argument("--json", type=Path, help="also write the numbers")
+
+
 def add_constant_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `python -m studies.constant_predictor`."""
     add_recipe_arguments(parser)
