@@ -56,6 +56,9 @@ def test_fine_tuning_reaches_every_parameter_and_depths_are_supervised_for_bevde
     losses, silent = _silent(*_small(f"center_camera_{lift}", streets))
     assert ("loss_lift_depth" in losses) == (lift == "bevdepth")
     assert silent == []
+    # The logarithm of the prior 0.01, and next to nothing of empty cells.
+    assert losses["task0.loss_heatmap"].item() == pytest.approx(4.5, rel=0.2)
+    assert losses["task0.loss_bbox"] < 3
 
 
 @pytest.mark.parametrize("recipe", ["bevformer_camera", "bevformer_temporal_camera"])
@@ -64,7 +67,9 @@ def test_bevformer_trains_and_predicts_without_history_and_with(recipe, streets)
     model, batch = _small(recipe, streets)
     # The first frame has none before it, the second has one.
     assert [frame.exists.tolist() for frame in batch["inputs"].history] == [[False, True]] * ("temporal" in recipe)
-    _, silent = _silent(model, batch)
+    losses, silent = _silent(model, batch)
+    # 2 · 0.25 times the logarithm of the prior 0.01, for each box.
+    assert losses["loss_cls"].item() == pytest.approx(2.3, rel=0.3)
     assert [name for name in silent if name.startswith("encoder.") and not name.startswith(AT_FIRST_IDLE)] == []
     predicted = model.eval()(**batch, mode="predict")
     assert [len(sample.pred_instances_3d.scores_3d) > 0 for sample in predicted] == [True, True]

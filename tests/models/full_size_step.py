@@ -34,9 +34,10 @@ def main(recipe: Path, root: Path) -> dict:
     model.init_weights()
     model.train()
     frames = config.train_dataloader.dataset
-    example = DATASETS.build(frames)[0]
-    if frames.get("history"):
-        example["inputs"]["history"] = pack_history(example, [example] * frames.history)
+    history = frames.get("history", 0)
+    example = DATASETS.build(frames | dict(history=0) if history else frames)[0]
+    if history:
+        example["inputs"]["history"] = pack_history(example, [example] * history)
     data = pseudo_collate([example])
     start = time.time()
     optimiser = build_optim_wrapper(model, config.optim_wrapper)
