@@ -77,7 +77,9 @@ def match_boxes(truth: Mapping[str, list], found: Mapping[str, list], distance: 
                 continue
             velocity = tuple(left.pop(near).velocity)
             if not any(map(math.isnan, velocity)):
-                matches[token, near] = Match(velocity, tuple(map(float, np.nan_to_num(box.velocity))), box.detection_score)
+                matches[token, near] = Match(
+                    velocity, tuple(map(float, np.nan_to_num(box.velocity))), box.detection_score
+                )
     return matches
 
 
