@@ -231,6 +231,22 @@ tiny_bevformer_center_head = dict(
     tiny_center_head,
     in_channels=64,
     grid=pillar_grid,
+    bev_backbone=dict(
+        type=SECOND,
+        in_channels=64,
+        out_channels=(64, 64),
+        layer_nums=(1, 1),
+        layer_strides=(1, 2),
+        norm_cfg=group_norm,
+    ),
+    bev_neck=dict(
+        type=SECONDFPN,
+        in_channels=(64, 64),
+        out_channels=(48, 48),
+        upsample_strides=(1, 2),
+        norm_cfg=group_norm,
+        use_conv_for_no_stride=True,
+    ),
     min_radius=1,
     code_weights=(1.0,) * 10,
 )
