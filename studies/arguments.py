@@ -8,6 +8,7 @@ from pathlib import Path
 from ponderv2.command_line import (
     add_device_argument,
     add_recipe_arguments,
+    existing_file,
     existing_folder,
     key_value,
     non_negative,
