@@ -8,6 +8,7 @@ from pathlib import Path
 from ponderv2.command_line import (
     add_device_argument,
     add_recipe_arguments,
+    existing_file,
     existing_folder,
     key_value,
     non_negative,
@@ -131,6 +132,19 @@ def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_seed, default=0, help="of scratch encoders and of the choice of cells")
     parser.add_argument("--json", type=Path, help="also write the numbers")
     add_device_argument(parser)
+
+
+def add_velocity_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools/velocity_errors.py."""
+    parser.add_argument("submissions", nargs="+", type=existing_file("submission"), help="results_nusc.json of models")
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="folder of the data")
+    parser.add_argument("--ann-file", default="nuscenes_infos_val.pkl", help="info file (default %(default)s)")
+    parser.add_argument("--class", dest="name", default="car", help="class of the boxes (default %(default)s)")
+    parser.add_argument(
+        "--min-score", type=share, default=0.0, help="boxes with a lower score are left out (by default none)"
+    )
+    parser.add_argument("--with-past", action="store_true", help="only frames that have another of their scene before")
+    parser.add_argument("--json", type=Path, help="also write the numbers")
 
 
 def add_constant_arguments(parser: argparse.ArgumentParser) -> None:

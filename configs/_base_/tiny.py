@@ -32,6 +32,8 @@ sample_norm = dict(type="IN3d", affine=True)
 point_cloud_range = (-54.0, -54.0, -5.0, 54.0, 54.0, 3.0)
 fine_grid = dict(point_cloud_range=point_cloud_range, size=(144, 144, 8))
 coarse_grid = dict(point_cloud_range=point_cloud_range, size=(108, 108, 8))
+wide_grid = dict(point_cloud_range=point_cloud_range, size=(54, 54, 4))
+pillar_grid = dict(point_cloud_range=point_cloud_range, size=(54, 54, 1))
 
 # Encoders, on cells of 1 m
 tiny_convnext = dict(
@@ -90,10 +92,26 @@ tiny_bevformer_encoder = dict(
         ffn_channels=None,
     ),
 )
+# The same for pre-training with history, on cells of 2 m: self-attention costs as much again, and frames are three.
+tiny_bevformer_temporal_encoder = dict(
+    tiny_bevformer_encoder,
+    grid=wide_grid,
+    lift=dict(
+        type=DeformableLift,
+        channels=channels,
+        size=(54, 54, 4),
+        num_levels=2,
+        num_heads=4,
+        num_points=2,
+        ffn_channels=None,
+        history=True,
+    ),
+    num_convs=0,
+)
 # BEVFormer without history: two layers of pillars of 2 m
 tiny_bevformer_detector = dict(
     tiny_camera_encoder,
-    grid=dict(point_cloud_range=point_cloud_range, size=(54, 54, 1)),
+    grid=pillar_grid,
     img_neck=dict(type=FPN, in_channels=[32, 128], out_channels=64, num_outs=2),
     depth_net=None,
     lift=dict(
@@ -207,6 +225,30 @@ tiny_center_head = dict(
             barrier=1.5,
         ),
     ),
+)
+# The same on BEVFormer's pillars of 2 m; velocities count as much as places.
+tiny_bevformer_center_head = dict(
+    tiny_center_head,
+    in_channels=64,
+    grid=pillar_grid,
+    bev_backbone=dict(
+        type=SECOND,
+        in_channels=64,
+        out_channels=(64, 64),
+        layer_nums=(1, 1),
+        layer_strides=(1, 2),
+        norm_cfg=group_norm,
+    ),
+    bev_neck=dict(
+        type=SECONDFPN,
+        in_channels=(64, 64),
+        out_channels=(48, 48),
+        upsample_strides=(1, 2),
+        norm_cfg=group_norm,
+        use_conv_for_no_stride=True,
+    ),
+    min_radius=1,
+    code_weights=(1.0,) * 10,
 )
 
 # Data: `--data-root` says where

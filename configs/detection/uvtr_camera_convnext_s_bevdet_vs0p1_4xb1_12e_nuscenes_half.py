@@ -1,7 +1,7 @@
 """Camera detection, the ablation with the lift of BEVDet (PonderV2, table 18): UVTR's head, half of the frames.
 
 Hardware: 4 A100, one frame each (published setting: 4 GPUs), 42,204 iterations; neither memory nor time measured yet.
-Aims at: 32.7 / 32.8 NDS / mAP on nuScenes val, from ImageNet alone 27.1 / 24.6 (published). Starts from
+Aims at: 32.7 / 32.8 NDS / mAP on nuScenes val, from ImageNet alone 27.1 / 24.6 (UniPAD#9). Starts from
 `pretrain/ponderv2_camera_convnext_s_bevdet_vs0p1_4xb1_12e_nuscenes`; three convolutions after the lift are new.
 """
 

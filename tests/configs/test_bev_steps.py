@@ -20,7 +20,7 @@ def _small(recipe: str, root: Path) -> tuple[torch.nn.Module, dict]:
     """The model of a recipe in training mode, without weights to start from, and a batch of two frames."""
     config = load_config(TINY / f"{recipe}_synthetic.py", root)
     model = config.model
-    size = (20, 20, 1 if recipe in ("bevformer_camera", "bevformer_temporal_camera") else 4)
+    size = (20, 20, 1 if recipe.startswith("bevformer") else 4)
     model.encoder.grid.size = size
     if "size" in model.encoder.lift:
         model.encoder.lift.size = size
@@ -56,15 +56,23 @@ def test_fine_tuning_reaches_every_parameter_and_depths_are_supervised_for_bevde
     losses, silent = _silent(*_small(f"center_camera_{lift}", streets))
     assert ("loss_lift_depth" in losses) == (lift == "bevdepth")
     assert silent == []
+    # The logarithm of the prior 0.01, and next to nothing of empty cells.
+    assert losses["task0.loss_heatmap"].item() == pytest.approx(4.5, rel=0.2)
+    assert losses["task0.loss_bbox"] < 3
 
 
-@pytest.mark.parametrize("recipe", ["bevformer_camera", "bevformer_temporal_camera"])
+@pytest.mark.parametrize(
+    "recipe", ["bevformer_camera", "bevformer_temporal_camera", "bevformer_center_temporal_camera"]
+)
 def test_bevformer_trains_and_predicts_without_history_and_with(recipe, streets):
     np.random.seed(0)
     model, batch = _small(recipe, streets)
     # The first frame has none before it, the second has one.
     assert [frame.exists.tolist() for frame in batch["inputs"].history] == [[False, True]] * ("temporal" in recipe)
-    _, silent = _silent(model, batch)
+    losses, silent = _silent(model, batch)
+    # The logarithm of the prior 0.01, and in the transformer's focal loss 2 · 0.25 times that, for each box.
+    name, expected = ("task0.loss_heatmap", 4.5) if "center" in recipe else ("loss_cls", 2.3)
+    assert losses[name].item() == pytest.approx(expected, rel=0.3)
     assert [name for name in silent if name.startswith("encoder.") and not name.startswith(AT_FIRST_IDLE)] == []
     predicted = model.eval()(**batch, mode="predict")
     assert [len(sample.pred_instances_3d.scores_3d) > 0 for sample in predicted] == [True, True]

@@ -77,6 +77,12 @@ BAD: BadInputs = {
         ([*BLIND, "--full-steps", "0"], r"--full-steps: expected a whole number of at least 1"),
         ([*BLIND, "--cfg-options", "model.haed=1"], r"cannot be built: .*haed"),
     ],
+    "velocity_errors": [
+        (["{nowhere}.json", "--data-root", "{empty}"], r"submission .*nowhere\.json does not exist"),
+        (["{file}", "--data-root", "{empty}"], r"nuscenes_infos_val\.pkl .*create_data"),
+        (["{file}", "--data-root", "{empty}", "--min-score", "2"], r"--min-score: expected a share above 0"),
+        (["{file}", "--data-root", "{empty}", "--json", "{empty}"], r"--json .*empty: expected a file, found a folder"),
+    ],
     "benchmark": [
         ([], r"the following arguments are required: benchmark"),
         (["rendering"], r"invalid choice: 'rendering'"),

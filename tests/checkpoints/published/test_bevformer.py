@@ -176,20 +176,26 @@ SMALL = (
 """BEVFormer-tiny's recipe at the size of a published detector of the tests."""
 
 
-def test_the_tool_writes_a_checkpoint_of_the_recipe_and_says_what_it_leaves_out(tmp_path, capsys):
+RECIPES = {"static": recipe_of("bevformer-tiny")[0], "temporal": "detection/bevformer_tiny_r50_8xb1_24e_nuscenes.py"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_the_tool_writes_a_checkpoint_of_the_recipe_and_says_what_it_leaves_out(recipe, tmp_path, capsys):
     shapes = published.resnet(8, DEPTHS, RESNET) | published.fpn((40,), 16)
     shapes |= published.transformer(16, (5, 6), 1, (2, 2), 9, 24)
     torch.save({"state_dict": random_weights(shapes)}, tmp_path / "published.pth")
     options = [option.replace(" ", "") for option in SMALL]
-    recipe = CONFIGS / recipe_of("bevformer-tiny")[0]
+    static, recipe = "static" in str(recipe), CONFIGS / recipe
     arguments = [tmp_path / "published.pth", tmp_path / "out.pth", "--from", "bevformer-tiny", "--config", recipe]
     tool = load_tool(CONFIGS.parent, "convert_checkpoint")
     assert tool.main([str(argument) for argument in [*arguments, "--cfg-options", *options]]) == 0
     shown = capsys.readouterr().out
     assert "not needed: pts_bbox_head.transformer.can_bus_mlp.0.weight and 5 more, of the car's signals" in shown
-    assert "of the volume of the frame before, which the recipe's model does not read" in shown
+    assert ("of the volume of the frame before, which the recipe's model does not read" in shown) == static
     assert "model.encoder.neck_offsets=" in shown
     model = MODELS.build(load_config(recipe, options=parse_options(options)).model)
     load_weights(model, tmp_path / "out.pth")
     kept = torch.load(tmp_path / "out.pth", weights_only=True)["meta"]["options"]
     assert "model.encoder.neck_offsets=(16.0,)" in kept
+    # Where there is no frame before, the published code reads the current one twice.
+    assert ("model.encoder.lift.missing_history=current" in kept) != static

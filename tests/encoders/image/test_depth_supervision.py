@@ -46,8 +46,8 @@ def _cloud(count=400, spread=12.0, seed=0):
     return torch.cat([xyz, torch.zeros(count, 1), lag], dim=1)
 
 
-def _probabilities(samples=1, dtype=torch.float64):
-    return torch.randn(samples, 2, BINS, *SIZE, dtype=dtype).softmax(dim=2)
+def _logits(samples=1, dtype=torch.float64):
+    return 2 * torch.randn(samples, 2, BINS, *SIZE, dtype=dtype)
 
 
 def _nearest_by_loops(points, rig, min_radius=0.0, lead=0.0):
@@ -101,22 +101,22 @@ def test_cells_that_begin_before_the_image_take_the_returns_around_their_centers
     nearest = nearest_return(points, rig, SIZE, STRIDE, offset=-0.5)
     torch.testing.assert_close(nearest.double(), _nearest_by_loops(points, rig, lead=4.0), rtol=1e-5, atol=1e-5)
     assert not torch.equal(nearest, nearest_return(points, rig, SIZE, STRIDE))
-    levels = [_probabilities(2)], (STRIDE,), points, rig, RANGE
+    levels = [_logits(2)], (STRIDE,), points, rig, RANGE
     bins, valid = depth_bins(nearest, RANGE, BINS)
     expected = depth_cross_entropy(levels[0][0], bins, valid)
     torch.testing.assert_close(DepthSupervision(min_radius=0.0)(*levels, (-0.5,)), expected)
 
 
 def test_the_loss_equals_plain_loops():
-    points, rig, probabilities = [_cloud(), _cloud(300, seed=1)], _rig(2), _probabilities(2)
-    expected = _loss_by_loops(probabilities, _nearest_by_loops(points, rig, min_radius=3.0))
-    loss = DepthSupervision(weight=2.5)([probabilities], (STRIDE,), points, rig, RANGE)
+    points, rig, logits = [_cloud(), _cloud(300, seed=1)], _rig(2), _logits(2)
+    expected = _loss_by_loops(logits.softmax(dim=2), _nearest_by_loops(points, rig, min_radius=3.0))
+    loss = DepthSupervision(weight=2.5)([logits], (STRIDE,), points, rig, RANGE)
     assert loss.item() == pytest.approx(2.5 * expected, rel=1e-6)
 
 
 def test_levels_are_averaged():
     points, rig = [_cloud()], _rig()
-    levels = [_probabilities(), torch.randn(1, 2, BINS, 4, 6, dtype=torch.float64).softmax(dim=2)]
+    levels = [_logits(), torch.randn(1, 2, BINS, 4, 6, dtype=torch.float64)]
     apart = [DepthSupervision()([m], (s,), points, rig, RANGE) for m, s in zip(levels, (8, 16), strict=True)]
     torch.testing.assert_close(DepthSupervision()(levels, (8, 16), points, rig, RANGE), sum(apart) / 2)
 
@@ -145,10 +145,10 @@ def test_the_nearest_of_a_cell_wins_in_any_order_and_what_is_too_near_hides_the_
 def test_the_car_and_old_returns_are_left_out_on_request():
     rig = _rig()
     cloud = torch.tensor([[0.0, 2.9, 0.1, 0, 0], [0.1, 8.0, 0.1, 0, 0.05], [0.1, 15.0, 0.2, 0, 0.0]])
-    probabilities = [_probabilities()]
+    logits = [_logits()]
 
     def loss(points, **options):
-        return DepthSupervision(**options)(probabilities, (STRIDE,), [points], rig, RANGE)
+        return DepthSupervision(**options)(logits, (STRIDE,), [points], rig, RANGE)
 
     assert loss(cloud) == loss(cloud[1:])
     assert loss(cloud) != loss(cloud, min_radius=1.0)
@@ -164,10 +164,10 @@ def test_returns_outside_the_volume_are_no_targets_and_hide_nothing():
     inside = torch.tensor([[0.1, 12.0, 0.2, 0, 0]])
     # Too high, and in front of the one that is inside; and too far in x.
     outside = torch.tensor([[0.0, 5.0, 2.5, 0, 0], [25.0, 18.0, 0.0, 0, 0]])
-    probabilities = [_probabilities()]
+    logits = [_logits()]
 
     def loss(points, grid):
-        return DepthSupervision(grid=grid)(probabilities, (STRIDE,), [points], rig, RANGE)
+        return DepthSupervision(grid=grid)(logits, (STRIDE,), [points], rig, RANGE)
 
     assert loss(torch.cat([inside, outside]), grid) == loss(inside, grid) == loss(inside, None)
     assert loss(torch.cat([inside, outside]), None) != loss(inside, None)
@@ -189,7 +189,7 @@ def test_augmenting_the_scene_leaves_targets_as_they_are():
 @pytest.mark.parametrize("cloud", [torch.zeros(0, 5), torch.tensor([[0.0, 500.0, 0.0, 0.0, 0.0]])])
 def test_without_targets_the_loss_is_zero_and_still_differentiable(cloud):
     logits = torch.randn(1, 2, BINS, *SIZE, requires_grad=True)
-    loss = DepthSupervision()([logits.softmax(dim=2)], (STRIDE,), [cloud], _rig(), RANGE)
+    loss = DepthSupervision()([logits], (STRIDE,), [cloud], _rig(), RANGE)
     loss.backward()
     assert loss.item() == 0
     assert logits.grad.abs().max() == 0
@@ -200,27 +200,36 @@ def test_gradients_are_exact_and_of_cells_with_a_target_alone():
     nearest[0, 0, 1, 0] = 6.0
     bins, valid = depth_bins(nearest, RANGE, 4)
     logits = torch.randn(1, 1, 4, 2, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: depth_cross_entropy(x.softmax(dim=2), bins, valid), (logits,))
-    depth_cross_entropy(logits.softmax(dim=2), bins, valid).backward()
+    assert torch.autograd.gradcheck(lambda x: depth_cross_entropy(x, bins, valid), (logits,))
+    depth_cross_entropy(logits, bins, valid).backward()
     assert torch.equal(logits.grad.abs().sum(dim=2)[0, 0] > 0, valid[0, 0])
 
 
-def test_a_certain_and_wrong_choice_is_finite():
+@pytest.mark.parametrize("certainty", [5.0, 20.0, 200.0, 1e4])
+def test_a_certain_and_wrong_choice_has_the_slope_of_float64_and_a_small_one(certainty):
+    """Of rounded probabilities it is 1e12 times a rounding error, and nothing is learned for hundreds of steps."""
     bins, valid = torch.zeros(1, 1, 1, 1, dtype=torch.long), torch.ones(1, 1, 1, 1, dtype=torch.bool)
-    logits = torch.tensor([-200.0, 200.0, 0.0]).reshape(1, 1, 3, 1, 1).requires_grad_()
-    loss = depth_cross_entropy(logits.softmax(dim=2), bins, valid)
-    loss.backward()
-    assert 100 < loss.item() < 1000
-    assert logits.grad.isfinite().all()
+    chosen, results = torch.tensor([-certainty, certainty, 0.0, 0.3]).reshape(1, 1, 4, 1, 1), []
+    for dtype in (torch.float32, torch.float64):
+        logits = chosen.to(dtype, copy=True).requires_grad_()
+        loss = depth_cross_entropy(logits, bins, valid)
+        loss.backward()
+        results.append((loss.detach().double(), logits.grad.double()))
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-6)
+    loss, slope = results[0]
+    # The true bin is 2 · certainty below the chosen one, which the rest would have to make up for as well.
+    assert 2 * certainty <= loss <= 4 * certainty
+    assert slope.flatten()[0] == pytest.approx(-1, abs=0.02)
+    assert slope.abs().max() < 3
 
 
-def test_half_precision_probabilities_are_compared_in_single():
-    probabilities = _probabilities(dtype=torch.float32).bfloat16()
+def test_half_precision_logits_are_compared_in_single():
+    logits = _logits(dtype=torch.float32).bfloat16()
     points, rig = [_cloud()], _rig()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = DepthSupervision()([probabilities], (STRIDE,), points, rig, RANGE)
+        loss = DepthSupervision()([logits], (STRIDE,), points, rig, RANGE)
     assert loss.dtype == torch.float32
-    assert torch.equal(loss, DepthSupervision()([probabilities.float()], (STRIDE,), points, rig, RANGE))
+    assert torch.equal(loss, DepthSupervision()([logits.float()], (STRIDE,), points, rig, RANGE))
 
 
 @pytest.fixture(scope="module")

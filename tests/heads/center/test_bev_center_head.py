@@ -133,6 +133,14 @@ def test_heat_maps_begin_at_the_bias():
         assert task.heatmap[-1].bias.tolist() == pytest.approx([-4.6] * len(task.heatmap[-1].bias))
 
 
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_the_first_loss_is_that_of_the_bias_alone(scale):
+    """Of a box: the logarithm of its probability; of empty cells next to nothing, however large the volume is."""
+    head, volume = center_head_of(tasks=(CLASSES,), init_bias=-4.6, **TOWER), volume_of()
+    loss = head.loss(volume.with_data(scale * volume.data), [target_of(3)])
+    assert loss["task0.loss_heatmap"].item() == pytest.approx(4.5, rel=0.1)
+
+
 def test_prediction_is_of_the_grid_and_by_descending_score():
     head = center_head_of(decoding=dict(score_threshold=None, max_boxes=20)).eval()
     for sample in head.predict(volume_of(2)):

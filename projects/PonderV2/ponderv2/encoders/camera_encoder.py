@@ -29,8 +29,8 @@ class CameraEncoder(BaseModule):
             centered.
         img_neck: config of a module that turns these maps into maps with `channels` channels, such as mmdet's FPN.
         neck_strides: width of a cell of each map of the neck, pixels.
-        depth_net: config of a module that turns maps, and the rig where it is aware of the cameras, into depth
-            probabilities; None for a lift that does not read depths.
+        depth_net: config of a module that turns maps, and the rig where it is aware of the cameras, into logits of
+            depth bins; None for a lift that does not read depths.
         lift: config of a module that turns maps and depth probabilities into a volume.
         channels: channels of the volume.
         num_convs: number of 3×3×3 convolutions after the lift; published 0 in pre-training, 3 in fine-tuning (there
@@ -107,14 +107,15 @@ class CameraEncoder(BaseModule):
         if past is None and batch.history:
             past = encode_history(self, batch)
         maps = self.image_maps(batch, masking)
-        shape, depths = maps[0].shape[:2], None
+        shape, logits, depths = maps[0].shape[:2], None, None
         if self.depth_net is not None:
-            depths = [self.depth_net(m.flatten(0, 1), batch.rig).unflatten(0, shape) for m in maps]
+            logits = [self.depth_net(m.flatten(0, 1), batch.rig).unflatten(0, shape) for m in maps]
+            depths = [level.softmax(dim=2) for level in logits]
         losses = {}
         if self.depth_loss is not None and self.training:
             # Another name than that of the rendered depth.
             losses["loss_lift_depth"] = self.depth_loss(
-                depths, self.neck_strides, batch.points, batch.rig, self.lift.depth_range, self.neck_offsets
+                logits, self.neck_strides, batch.points, batch.rig, self.lift.depth_range, self.neck_offsets
             )
         earlier = {} if past is None else {"past": past}
         data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets, **earlier)

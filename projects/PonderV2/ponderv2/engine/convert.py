@@ -23,6 +23,7 @@ from ponderv2.registry import MODELS
 from .launch import load_config
 from .recipe_errors import recipe_errors
 
+_MISSING_HISTORY = "model.encoder.lift.missing_history"
 _UNIPAD_ALONE = ("pts_bbox_head.render_model.", "pts_bbox_head.reference_points.", "img_backbone.downsample_layers.")
 """Beginnings of names that UniPAD's models have and UVTR's have not: rendering, anchors, ConvNeXt."""
 
@@ -60,6 +61,9 @@ def convert(
     options = fit.placement | (fit.head if recipe is None else {}) | dict(options or {})
     recipe = recipe or recipes / fit.recipe
     own = model_shapes(recipe, options)
+    if bevformer and any(".self_attn.history_offsets." in name for name in own):
+        # The published weights know no scene's start without an earlier plane.
+        options = {_MISSING_HISTORY: "current"} | options
     try:
         change = convert_bevformer if bevformer else convert_published
         conversion = change(published.weights, own, str(source), published.classes)

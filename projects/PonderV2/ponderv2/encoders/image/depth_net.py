@@ -1,4 +1,4 @@
-"""Depth networks: they predict the distributions of depth that a lift uses."""
+"""Depth networks: they predict the distributions of depth that a lift uses, as logits of depth bins."""
 
 import torch
 from mmcv.cnn import ConvModule
@@ -16,7 +16,7 @@ from .camera_gate import CameraGate
 
 @MODELS.register_module()
 class SimpleDepth(nn.Module):
-    """Applies one 1×1 convolution to depth bins and a softmax; shared by all levels, never supervised (UVTR, UniPAD).
+    """Applies one 1×1 convolution to depth bins; shared by all levels, never supervised (UVTR, UniPAD).
 
     Args:
         in_channels: channels of the feature map.
@@ -28,16 +28,16 @@ class SimpleDepth(nn.Module):
         self.conv = nn.Conv2d(in_channels, num_bins, 1)
 
     def forward(self, features: Float[Tensor, "n c h w"], rig: CameraRig | None = None) -> Float[Tensor, "n d h w"]:
-        """Compute the probabilities of the depth bins, which sum to 1; the rig is not used."""
-        return self.conv(features).softmax(dim=1)
+        """Compute the logits of the depth bins; the rig is not used."""
+        return self.conv(features)
 
 
 @MODELS.register_module()
 class DepthNet(BaseModule):
     """Predicts depth with a wide receptive field, as in UniPAD's final models ("ComplexDepth", after BEVDepth).
 
-    It applies a 3×3 convolution, residual blocks, atrous spatial pyramid pooling, a 1×1 convolution to the bins and a
-    softmax. Unlike BEVDepth's network it does not get the intrinsics, unless it is `camera_aware`.
+    It applies a 3×3 convolution, residual blocks, atrous spatial pyramid pooling and a 1×1 convolution to the bins.
+    Unlike BEVDepth's network it does not get the intrinsics, unless it is `camera_aware`.
 
     Args:
         in_channels: channels of the feature map.
@@ -75,7 +75,7 @@ class DepthNet(BaseModule):
         self.bins = nn.Conv2d(channels, num_bins, 1)
 
     def forward(self, features: Float[Tensor, "n c h w"], rig: CameraRig | None = None) -> Float[Tensor, "n d h w"]:
-        """Compute the probabilities of the depth bins, which sum to 1.
+        """Compute the logits of the depth bins.
 
         Args:
             features: maps of all cameras, sample by sample.
@@ -88,7 +88,7 @@ class DepthNet(BaseModule):
         if self.camera_gate is not None:
             features = self.camera_gate(features, rig)
         features = self.dropout(self.pyramid(self.blocks(features)))
-        return self.bins(features).softmax(dim=1)
+        return self.bins(features)
 
 
 class AtrousPyramid(BaseModule):

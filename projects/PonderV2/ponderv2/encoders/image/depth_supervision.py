@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ponderv2.errors import UserError
@@ -44,7 +43,7 @@ class DepthSupervision:
 
     def __call__(
         self,
-        depths: list[Tensor],
+        logits: list[Tensor],
         strides: tuple[int, ...],
         points: list[Tensor] | None,
         rig: CameraRig,
@@ -54,7 +53,7 @@ class DepthSupervision:
         """Compute the weighted loss, a mean over levels; it is 0 and still differentiable where nothing is a target.
 
         Args:
-            depths: probabilities of the bins `[B, N, D, H_l, W_l]`, one map for each level.
+            logits: logits of the bins `[B, N, D, H_l, W_l]`, one map for each level.
             strides: width of a cell of each level, pixels.
             points: point cloud of each sample, (x, y, z, intensity, time lag) in the augmented LiDAR frame.
             rig: cameras of the batch.
@@ -70,13 +69,13 @@ class DepthSupervision:
                 "put LoadLidarSweeps into the training pipeline, or leave out depth_loss"
             )
         points = [self._usable(cloud) for cloud in points]
-        device = depths[0].device
+        device = logits[0].device
         losses, starts = [], offsets or [None] * len(strides)
         with torch.autocast(device_type=device.type, enabled=False):
-            for probabilities, stride, offset in zip(depths, strides, starts, strict=True):
-                nearest = nearest_return(points, rig, tuple(probabilities.shape[-2:]), stride, offset)
-                bins, valid = depth_bins(nearest, depth_range, probabilities.shape[2])
-                losses.append(depth_cross_entropy(probabilities, bins, valid))
+            for level, stride, offset in zip(logits, strides, starts, strict=True):
+                nearest = nearest_return(points, rig, tuple(level.shape[-2:]), stride, offset)
+                bins, valid = depth_bins(nearest, depth_range, level.shape[2])
+                losses.append(depth_cross_entropy(level, bins, valid))
         return self.weight * sum(losses) / len(losses)
 
     def _usable(self, cloud: Float[Tensor, "p c"]) -> Float[Tensor, "q c"]:
@@ -131,11 +130,18 @@ def depth_bins(
 
 
 def depth_cross_entropy(
-    probabilities: Float[Tensor, "b n d h w"], bins: Int[Tensor, "b n h w"], valid: Bool[Tensor, "b n h w"]
+    logits: Float[Tensor, "b n d h w"], bins: Int[Tensor, "b n h w"], valid: Bool[Tensor, "b n h w"]
 ) -> Float[Tensor, ""]:
-    """Sum the binary cross entropy of all bins and divide it by the number of cells with a target (at least 1)."""
-    probabilities = probabilities.to(torch.promote_types(probabilities.dtype, torch.float32))
-    target = torch.zeros_like(probabilities).scatter_(2, bins[:, :, None], 1.0)
-    # Torch limits the logarithms at -100 and their slopes, so a certain and wrong bin is finite.
-    loss = F.binary_cross_entropy(probabilities, target, weight=valid[:, :, None].to(target.dtype), reduction="sum")
-    return loss / valid.sum().clamp(min=1)
+    """Sum the binary cross entropy of all bins and divide it by the number of cells with a target (at least 1).
+
+    The probabilities are the softmax of the logits. Neither their logarithms nor those of what is left of 1 are taken
+    of rounded probabilities, so that the slope of a logit is at most 3, how certain and wrong the choice may be.
+    """
+    logs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=2)
+    target = bins[:, :, None]
+    # 1 - p is the sum of the other probabilities; it is small for the most probable bin alone.
+    largest = logs.argmax(dim=2, keepdim=True)
+    rest = logs.scatter(2, largest, -math.inf).logsumexp(dim=2, keepdim=True)
+    others = torch.log1p(-logs.exp().scatter(2, largest, 0.0)).scatter(2, largest, rest).scatter(2, target, 0.0)
+    loss = -(logs.gather(2, target) + others.sum(dim=2, keepdim=True))
+    return loss.where(valid[:, :, None], 0.0).sum() / valid.sum().clamp(min=1)

@@ -10,7 +10,7 @@ from mmdet3d.datasets import NuScenesDataset
 from mmdet3d.models.dense_heads import CenterHead
 from mmengine.model import BaseModule, ModuleList
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from ponderv2.errors import UserError
 from ponderv2.heads.uvtr.box_code import CODE_SIZE, lidar_boxes
@@ -35,6 +35,9 @@ PUBLISHED_TASKS = (
 # Centers within a cell, height of the gravity center, logarithms of (l, w, h), sine and cosine of the yaw, velocity;
 # published, with the number of convolutions of each.
 _BOX_CODE = dict(reg=(2, 2), height=(1, 2), dim=(3, 2), rot=(2, 2), vel=(2, 2))
+
+# Of the last convolutions' weights before training, as for detectors with a focal loss (Lin et al., ICCV 2017, §4.1).
+_LAST_WEIGHTS_STD = 0.01
 
 
 @MODELS.register_module()
@@ -150,6 +153,18 @@ class BEVCenterHead(BaseModule):
         # mmdet3d numbers classes task by task.
         self._channel_labels = [torch.tensor([self.classes.index(name) for name in task]) for task in tasks]
         self._place_of_label = torch.tensor([named.index(name) for name in self.classes])
+
+    def init_weights(self) -> None:
+        """Initialize as mmengine does, but the branches' last convolutions with small weights.
+
+        The heat maps then begin at the probability of their bias, and the boxes at zero. mmdet3d's own initialization
+        draws weights by the few channels that such a convolution has as output: logits then spread by 2 to 8 about the
+        bias in the usual cell, and the loss of the empty ones among them hides all others in the first steps.
+        """
+        super().init_weights()
+        for task in self.center.task_heads:
+            for name in task.heads:
+                nn.init.normal_(getattr(task, name)[-1].weight, std=_LAST_WEIGHTS_STD)
 
     def forward(self, volume: FeatureVolume) -> list[dict[str, Float[Tensor, "b k y x"]]]:
         """Predict the maps of each task in float32: `heatmap` (logits), `reg`, `height`, `dim`, `rot` and `vel`.
