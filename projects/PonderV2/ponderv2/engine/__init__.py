@@ -1,9 +1,11 @@
 """Running a recipe: command lines, the runner, the hooks around training."""
 
 from .hooks import (
+    CollapseAlarmHook,
     DetectionPreviewHook,
     DisableTransformsHook,
     EncoderExportHook,
+    FitFeatureReductionHook,
     GatheredRuntimeInfoHook,
     ProgressHook,
     RenderPreviewHook,
@@ -22,9 +24,11 @@ from .test_time_augmentation import with_tta
 
 __all__ = [
     "CheckedOptimWrapperConstructor",
+    "CollapseAlarmHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
+    "FitFeatureReductionHook",
     "GatheredRuntimeInfoHook",
     "PrecisionOptimWrapper",
     "ProgressHook",

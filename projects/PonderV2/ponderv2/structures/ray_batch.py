@@ -24,6 +24,7 @@ class RayBatch:
         rgb: colour of the pixel, RGB in [0, 1]; None when no loss needs colour and no image was decoded.
         semantic: class of the LiDAR return that gave the ray its depth, int64, -1 where it is not known; None when no
             labels were loaded.
+        features: features of the image at the pixel; None when there is no image branch.
     """
 
     origins: Float[Tensor, "*n r 3"]
@@ -33,6 +34,7 @@ class RayBatch:
     pixels: Float[Tensor, "*n r 2"]
     rgb: Float[Tensor, "*n r 3"] | None = None
     semantic: Int[Tensor, "*n r"] | None = None
+    features: Float[Tensor, "*n r c"] | None = None
 
     @property
     def has_depth(self) -> Bool[Tensor, "*n r"]:

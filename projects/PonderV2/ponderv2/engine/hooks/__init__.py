@@ -3,6 +3,7 @@
 from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
+from .feature_hooks import CollapseAlarmHook, FitFeatureReductionHook
 from .gathered_losses import GatheredRuntimeInfoHook
 from .kept_options import KeptOptionsHook
 from .progress import ProgressHook
@@ -12,9 +13,11 @@ from .segmentation_preview import SegmentationPreviewHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
+    "CollapseAlarmHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
+    "FitFeatureReductionHook",
     "GatheredRuntimeInfoHook",
     "KeptOptionsHook",
     "ProgressHook",

@@ -1,0 +1,35 @@
+"""LiDAR pre-training in consensus with an image branch that is trained as well, tiny, on synthetic street scenes.
+
+As `ponderv2_lidar_unet_distil_synthetic`, with a student of the street teacher in its place (about twice the time a step):
+it is drawn towards rendered features and towards its own in overlapping cameras and in the key frame before, and by an
+anchor towards the teacher. The street teacher is a stand-in that was trained on labels of other synthetic towns.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.image_features import collapse_alarm, digest_images, fit_reduction, tiny_consensus
+    from .._base_.nuscenes import load_cameras, load_sweep, pack
+    from .._base_.tiny import synthetic_dataset, tiny_train_loader
+    from .ponderv2_lidar_unet_distil_synthetic import *
+
+from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+
+model = dict(model, image_branch=tiny_consensus)
+
+# Data: the key frame before as well, for its pictures
+train_dataloader = dict(
+    tiny_train_loader,
+    dataset=dict(
+        synthetic_dataset,
+        ann_file="nuscenes_infos_train.pkl",
+        history=1,
+        pipeline=[load_cameras, digest_images, load_sweep, train_rays, pack],
+    ),
+)
+custom_hooks = [
+    dict(type=RenderPreviewHook, interval=max_iters, stride=4),
+    dict(type=EncoderExportHook),
+    fit_reduction,
+    collapse_alarm,
+]
