@@ -2,9 +2,10 @@
 
 python tools/train_street_teacher.py --out work_dirs/street_teacher.safetensors
 
-It segments synthetic pictures whose pixels the ray caster labels, of towns that no benchmark here has. What is distilled
-from it is knowledge from labels of synthetic towns, and has to be called so. The tool takes the pictures first (a
-minute a town on a CPU core), keeps them in --pictures, trains for --minutes and prints IoUs of pixels in other towns.
+It segments synthetic pictures whose pixels the ray caster labels, of towns that no benchmark here has. What is
+distilled from it is knowledge from labels of synthetic towns, and has to be called so. The tool takes the pictures
+first (15 seconds a town on a CPU core), keeps them in --pictures, trains for --minutes and prints IoUs of pixels in
+other towns.
 
 Exit code: 0 done, 2 the input cannot be used.
 """

@@ -13,8 +13,8 @@ fit_reduction = dict(type=FitFeatureReductionHook, num_frames=64)
 # Of whitened features; constant ones have a spread of 0 and a rank of 1.
 collapse_alarm = dict(type=CollapseAlarmHook, least=dict(spread_2d=0.1, rank_2d=2.0), patience=20)
 
-# Full size: patches of 14 pixels at half the resolution, 33×58 of them a camera; 0.25 MB a camera in the cache, 41 GB for
-# all training frames of nuScenes.
+# Full size: patches of 14 pixels at half the resolution, 34×58 of them a camera; 0.25 MB a camera in the cache, 43 GB
+# for all training frames of nuScenes.
 dinov2_small = dict(type=VisionTransformerTeacher, name="facebook/dinov2-small", stride=28)
 distil = dict(
     type=FrozenImageBranch, teacher=dinov2_small, channels=64, cache=dict(folder="work_dirs/feature_cache", limit=60.0)

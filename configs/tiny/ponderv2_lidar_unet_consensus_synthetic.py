@@ -1,8 +1,8 @@
 """LiDAR pre-training in consensus with an image branch that is trained as well, tiny, on synthetic street scenes.
 
-As `ponderv2_lidar_unet_distil_synthetic`, with a student of the street teacher in its place (about twice the time a step):
-it is drawn towards rendered features and towards its own in overlapping cameras and in the key frame before, and by an
-anchor towards the teacher. The street teacher is a stand-in that was trained on labels of other synthetic towns.
+As `ponderv2_lidar_unet_distil_synthetic`, with a student of the street teacher in its place: it is drawn towards
+rendered features and towards its own in overlapping cameras and in the key frame before, and by an anchor towards the
+teacher. The street teacher is a stand-in that was trained on labels of other synthetic towns.
 """
 
 from mmengine.config import read_base

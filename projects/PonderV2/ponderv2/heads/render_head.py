@@ -43,7 +43,7 @@ class RenderHead(BaseModule):
             need no colours. Likewise for the weight of `semantic`, which is 0 in every preset.
         semantic: arguments of `RenderedClasses` but for `in_channels`: the classes, and the text model if there is one.
         semantic_layers: layers of the semantic network before that of `RenderedClasses`; published 3.
-        feature: arguments of `RenderedFeatures` but for `in_channels`, where the `feature` of the objective has a weight.
+        feature: arguments of `RenderedFeatures` but for `in_channels`, where `feature` of the objective has a weight.
         feature_layers: layers of the feature network before that of `RenderedFeatures`.
         norm_cfg: norm of the projection, in mmcv's terms; published BN3d.
         chunk_size: number of rays of a camera that are rendered at once outside training.

@@ -11,7 +11,7 @@ from ponderv2.geometry import sample_maps
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume, ImageFeatures, RayBatch, SensorBatch
-from ponderv2.teachers import agreement, effective_rank, feature_covariance, other_views, ray_ends, spread_of
+from ponderv2.teachers import agreement, direction_moments, effective_rank, other_views, ray_ends, spread_of
 
 from .rendering_pretrainer import RenderingPretrainer, rays_of
 
@@ -69,8 +69,9 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         own = self.image_branch.losses(maps, rays, rendered, pictures)
         shown = maps.target if maps.student is None else maps.student
         flat = sample_maps(shown.detach(), self.image_branch.cells, rays.pixels)
-        covariances = torch.stack([feature_covariance(x, rays.has_depth) for x in (flat, rendered)])
-        (spread_2d, spread_3d), (rank_2d, rank_3d) = spread_of(covariances), effective_rank(covariances)
+        of_both = [direction_moments(features, rays.has_depth) for features in (flat, rendered)]
+        means, moments = (torch.stack(values) for values in zip(*of_both, strict=True))
+        (spread_2d, spread_3d), (rank_2d, rank_3d) = spread_of(means), effective_rank(moments)
         measures = {"spread_2d": spread_2d, "rank_2d": rank_2d, "spread_3d": spread_3d, "rank_3d": rank_3d}
         return losses | encoded.losses | own | measures
 

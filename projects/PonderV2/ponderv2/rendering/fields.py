@@ -150,8 +150,8 @@ class SDFField(nn.Module):
     With semantic layers also features that say what is there, `hidden_channels` of them, from where no direction is
     known: the class of a thing does not depend on where it is seen from. A linear layer makes logits or an embedding of
     them after rendering. That is the same as to render what it would make of every sample, at a fraction of the memory:
-    PonderV2 renders 512 channels a sample, which its last layer makes of 16. A feature network does the same for features
-    of images (ConDense), which do not depend on the direction either.
+    PonderV2 renders 512 channels a sample, which its last layer makes of 16. A feature network does the same for
+    features of images (ConDense), which do not depend on the direction either.
 
     Args:
         feature_channels: channels of the volume, published 32.

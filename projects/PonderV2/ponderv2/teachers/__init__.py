@@ -1,9 +1,9 @@
-"""The 2-D side of pre-training with features: image teachers, their reduction and cache, and the branches that use them.
+"""The 2-D side of pre-training with features: image teachers, their reduction and cache, and the branches around them.
 
 A branch makes maps of features of the cameras' pictures, with which rendered features are compared.
 """
 
-from .collapse_measures import effective_rank, feature_covariance, spread_of
+from .collapse_measures import direction_moments, effective_rank, spread_of
 from .feature_cache import FeatureCache
 from .feature_reduction import FeatureReduction
 from .image_branches import BranchMaps, ConsensusImageBranch, FrozenImageBranch
@@ -23,8 +23,8 @@ __all__ = [
     "StreetTeacher",
     "VisionTransformerTeacher",
     "agreement",
+    "direction_moments",
     "effective_rank",
-    "feature_covariance",
     "other_views",
     "ray_ends",
     "read_street_net",

@@ -15,7 +15,7 @@ from ponderv2.shapes import Float
 
 FORMAT = "ponderv2.feature_reduction.v1"
 _FLOOR = 1e-4
-"""Smallest variance of a component, as a share of the largest: smaller ones are noise, which whitening would blow up."""
+"""Smallest variance of a component, as a share of the largest: smaller ones are noise, which whitening would raise."""
 
 
 class FeatureReduction(nn.Module):
@@ -89,7 +89,7 @@ class FeatureReduction(nn.Module):
         return hashlib.sha256(values.numpy().tobytes()).hexdigest()
 
     def save(self, path: Path, teacher: str) -> None:
-        """Write the map to a safetensors file, replacing it in one step; `teacher` is whose features it is fitted to."""
+        """Write the map to a safetensors file, replacing it in one step; `teacher` is its fingerprint."""
         tensors = {key: value.detach().cpu().contiguous() for key, value in self.state_dict().items()}
         with replacing(path) as unfinished:
             save_file(tensors, unfinished, metadata={"format": FORMAT, "teacher": teacher})
@@ -111,7 +111,7 @@ class FeatureReduction(nn.Module):
         if header.get("format") != FORMAT or header.get("teacher") != teacher:
             raise UserError(
                 f"{path}: expected a reduction of the features of teacher {teacher[:12]}, found format "
-                f"{header.get('format')} and teacher {str(header.get('teacher'))[:12]}; delete it to have it fitted anew"
+                f"{header.get('format')} and teacher {str(header.get('teacher'))[:12]}; delete it to fit it anew"
             )
         own = {key: tuple(value.shape) for key, value in self.state_dict().items()}
         found = {key: tuple(value.shape) for key, value in tensors.items()}

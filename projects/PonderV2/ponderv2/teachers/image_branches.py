@@ -1,4 +1,4 @@
-"""The 2-D branch of pre-training with features: a frozen teacher, or one that is trained in consensus with the volume."""
+"""The 2-D branch of pre-training with features: a frozen teacher, or a student in consensus with the volume."""
 
 import copy
 from collections.abc import Sequence

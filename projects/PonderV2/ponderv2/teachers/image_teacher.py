@@ -15,7 +15,8 @@ from ponderv2.structures import MapCells
 class ImageTeacher(nn.Module):
     """A network that has learned what pictures show, and gives features of their patches.
 
-    Pictures are padded at the bottom and the right to whole cells, and resized so that a cell is a patch of the network.
+    Pictures are padded at the bottom and the right to whole cells, and resized so that a cell is a patch of the
+    network.
 
     Args:
         network: module that makes maps `[V, C, h, w]` of RGB pictures `[V, 3, h * patch, w * patch]` in [0, 1].

@@ -13,8 +13,8 @@ from ponderv2.registry import TRANSFORMS
 class DigestImages(BaseTransform):
     """Hash the pictures of a sample, all cameras together, to `image_digest`: equal pixels have equal hashes.
 
-    It comes after everything that changes the pictures. Of pictures that are augmented at random each is new, and a cache
-    of their features is never read.
+    It comes after everything that changes the pictures. Of pictures that are augmented at random each is new, and a
+    cache of their features is never read.
 
     Raises:
         UserError: the sample has no pictures.
