@@ -10,14 +10,24 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.image_features import collapse_alarm, digest_images, fit_reduction, tiny_consensus
     from .._base_.nuscenes import load_cameras, load_sweep, pack
-    from .._base_.tiny import synthetic_dataset, tiny_train_loader
-    from .ponderv2_lidar_unet_distil_synthetic import *
+    from .._base_.tiny import synthetic_dataset, tiny_eval_loader, tiny_lidar_render_head, tiny_train_loader
+    from .ponderv2_lidar_unet_synthetic import *
 
 from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from ponderv2.models import ImageFeaturePretrainer
 
-model = dict(model, image_branch=tiny_consensus)
+model = dict(
+    model,
+    type=ImageFeaturePretrainer,
+    image_branch=tiny_consensus,
+    head=dict(
+        tiny_lidar_render_head,
+        objective=dict(preset="occupancy", feature=1.0),
+        feature=dict(channels=32),
+    ),
+)
 
-# Data: the key frame before as well, for its pictures
+# Data: in training the pictures of the key frame before as well
 train_dataloader = dict(
     tiny_train_loader,
     dataset=dict(
@@ -27,6 +37,16 @@ train_dataloader = dict(
         pipeline=[load_cameras, digest_images, load_sweep, train_rays, pack],
     ),
 )
+val_dataloader = dict(
+    tiny_eval_loader,
+    dataset=dict(
+        synthetic_dataset,
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, digest_images, load_sweep, val_rays, pack],
+    ),
+)
+test_dataloader = val_dataloader
 custom_hooks = [
     dict(type=RenderPreviewHook, interval=max_iters, stride=4),
     dict(type=EncoderExportHook),

@@ -40,7 +40,7 @@ def test_a_cell_stands_for_the_pixels_that_it_covers(tmp_path):
 
 
 def test_wrong_files_are_one_clear_error(tmp_path):
-    with pytest.raises(UserError, match="no such file; tools/train_street_teacher.py makes one"):
+    with pytest.raises(UserError, match="no such file; tools"):
         StreetTeacher(tmp_path / "none.safetensors")
     path = random_street_teacher(tmp_path)
     content = path.read_bytes()

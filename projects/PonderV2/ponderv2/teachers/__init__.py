@@ -8,6 +8,7 @@ from .feature_cache import FeatureCache
 from .feature_reduction import FeatureReduction
 from .image_branches import BranchMaps, ConsensusImageBranch, FrozenImageBranch
 from .image_teacher import ImageTeacher
+from .random_teacher import RandomTeacher
 from .street_teacher import StreetNet, StreetTeacher, read_street_net, write_street_net
 from .view_consistency import agreement, other_views, ray_ends
 from .vision_transformer import VisionTransformerTeacher
@@ -19,6 +20,7 @@ __all__ = [
     "FeatureReduction",
     "FrozenImageBranch",
     "ImageTeacher",
+    "RandomTeacher",
     "StreetNet",
     "StreetTeacher",
     "VisionTransformerTeacher",

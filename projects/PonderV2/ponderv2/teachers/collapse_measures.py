@@ -35,8 +35,8 @@ def spread_of(mean: Float[Tensor, "*k c"]) -> Float[Tensor, "*k"]:
 def effective_rank(moment: Float[Tensor, "*k c c"]) -> Float[Tensor, "*k"]:
     """Compute the effective rank (Roy and Vetterli 2007, Def. 1) of a matrix of directions from its second moment.
 
-    It is the exponential of the entropy of the singular values, 1 to C. The matrix is not centered, as in RankMe (Garrido
-    et al. 2023): features that are the same but for a little noise have a rank near 1.
+    It is the exponential of the entropy of the singular values, 1 to C. The matrix is not centered, as in RankMe
+    (Garrido et al. 2023): features that are the same but for a little noise have a rank near 1.
     """
     singular = torch.linalg.eigvalsh(moment.float()).clamp(min=0).sqrt()
     share = singular / singular.sum(dim=-1, keepdim=True).clamp(min=1e-12)

@@ -50,7 +50,9 @@ class FrozenImageBranch(nn.Module):
 
     def __init__(self, teacher: dict, channels: int = 64, cache: dict | None = None) -> None:
         super().__init__()
-        built = MODELS.build(teacher)
+        # It comes from a file, and is never without memory for its weights as a model on the meta device is.
+        with torch.device("cpu"):
+            built = MODELS.build(teacher)
         self.fingerprint = built.fingerprint
         self.cells: MapCells = built.cells
         self.reduction = FeatureReduction(built.channels, channels)
