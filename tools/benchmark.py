@@ -1,4 +1,4 @@
-"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift,step,infos} [--json FILE]."""
+"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift,step,infos,teacher} [--json FILE]."""
 
 import argparse
 import importlib
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "lift": "image features to the volume",
     "step": "a training step of a recipe",
     "infos": "starting a data set of nuScenes' size",
+    "teacher": "features of an image teacher, computed and from the cache",
 }
 
 

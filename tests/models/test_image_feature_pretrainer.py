@@ -72,7 +72,8 @@ def test_targets_are_the_maps_at_the_pixels_of_the_rays(packed):
     rays, cells = batch["inputs"].rays, []
     (maps,) = model.image_features(**batch).maps
     (sample, _) = model(**batch, mode="predict")
-    rendered = model.rendered_features(model.encode(batch["inputs"]), rays)
+    with torch.no_grad():
+        rendered = model.rendered_features(model.encode(batch["inputs"]), rays)
     for n, r in ((0, 3), (2, 5), (5, 11)):
         # Cells of 4 pixels, read bilinearly.
         column, row = (((rays.pixels[0, n, r] + 0.5) / 4 - 0.5).clamp(min=0)).tolist()

@@ -1,11 +1,13 @@
 """Hooks around features: when a reduction is fitted, loaded or kept, and when the alarm of a collapse sounds."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from mmengine.runner import Runner
 
 from ponderv2.engine import CollapseAlarmHook, FitFeatureReductionHook
 from ponderv2.engine.hooks.feature_hooks import REDUCTION_FILE
@@ -43,7 +45,7 @@ def _runner(folder, model, frames=20):
             return torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(row))
 
     loader = SimpleNamespace(dataset=Frames(), collate_fn=torch.stack)
-    return SimpleNamespace(model=model, work_dir=str(folder), train_dataloader=loader, iter=0), asked
+    return Mock(spec=Runner, model=model, work_dir=str(folder), train_dataloader=loader, iter=0), asked
 
 
 def test_a_reduction_is_fitted_once_to_frames_all_over_the_set_and_random_numbers_stay(tmp_path):
@@ -79,7 +81,7 @@ def warnings(monkeypatch):
 
 def _watch(hook, values, name="rank_2d"):
     for k, value in enumerate(values):
-        hook.after_train_iter(SimpleNamespace(iter=k), k, outputs={name: torch.tensor(value)})
+        hook.after_train_iter(Mock(spec=Runner, iter=k), k, outputs={name: torch.tensor(value)})
 
 
 def test_the_alarm_sounds_after_patience_and_is_repeated(warnings):
@@ -96,7 +98,7 @@ def test_the_alarm_sounds_after_patience_and_is_repeated(warnings):
 def test_the_alarm_waits_for_its_beginning_and_stops_a_training_on_request(warnings):
     hook = CollapseAlarmHook(dict(rank_2d=3.0), begin=4, patience=2, stop=True)
     _watch(hook, [1.0] * 5)
-    with pytest.raises(UserError, match=r"iteration 6: features collapse: rank_2d is 1, below 3 for 2 iterations"):
+    with pytest.raises(UserError, match=r"iteration 5: features collapse: rank_2d is 1, below 3 for 2 iterations"):
         _watch(hook, [1.0] * 6)
     assert warnings == []
 
