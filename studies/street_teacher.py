@@ -126,14 +126,14 @@ def _crop(
     picture: np.ndarray, label: np.ndarray, rng: np.random.Generator
 ) -> tuple[Float[Tensor, "3 h w"], Int[Tensor, "y x"]]:
     """Draw a part of a picture in another size, mirrored and brightened at random; labels are at centers of cells."""
-    image = torch.from_numpy(picture).permute(2, 0, 1).float()[None] / 255
-    target = torch.from_numpy(label)[None, None].float()
     scale = rng.uniform(0.9, 1.5)
-    size = [round(side * scale) for side in label.shape]
-    image = F.interpolate(image, size=size, mode="bilinear", align_corners=False)
-    target = F.interpolate(target, size=size, mode="nearest-exact").long()
-    top, left = (int(rng.integers(side - crop + 1)) for side, crop in zip(size, _CROP, strict=True))
-    image, target = (x[0, :, top : top + _CROP[0], left : left + _CROP[1]] for x in (image, target))
+    height, width = (round(side / scale) for side in _CROP)
+    top, left = (int(rng.integers(side - part + 1)) for side, part in zip(label.shape, (height, width), strict=True))
+    part = np.s_[top : top + height, left : left + width]
+    image = torch.from_numpy(picture[part]).permute(2, 0, 1).float()[None] / 255
+    target = torch.from_numpy(label[part])[None, None].float()
+    image = F.interpolate(image, size=_CROP, mode="bilinear", align_corners=False)[0]
+    target = F.interpolate(target, size=_CROP, mode="nearest-exact")[0].long()
     if rng.random() < 0.5:
         image, target = image.flip(-1), target.flip(-1)
     image = (image * float(rng.uniform(0.8, 1.25)) + float(rng.uniform(-0.05, 0.05))).clamp(0, 1)

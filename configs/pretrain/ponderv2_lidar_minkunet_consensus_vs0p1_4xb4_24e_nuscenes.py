@@ -16,7 +16,7 @@ with read_base():
     from .ponderv2_lidar_unet_vs0p1_4xb4_24e_nuscenes import *
 
 from ponderv2.encoders import VoxelMinkUNet
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from ponderv2.engine import CheckedOptimWrapperConstructor, EncoderExportHook, RenderPreviewHook
 from ponderv2.heads import RenderHead
 from ponderv2.models import ImageFeaturePretrainer
 from ponderv2.rendering import HierarchicalSampler
@@ -55,6 +55,13 @@ val_dataset = dict(
 )
 val_dataloader = dict(eval_loader, dataset=dict(val_dataset, load_interval=20))
 test_dataloader = dict(eval_loader, dataset=val_dataset)
+
+# The student, which starts from trained weights, has a twentieth of the rate: 1e-5 at the peak.
+optim_wrapper = dict(
+    optim_wrapper,
+    constructor=CheckedOptimWrapperConstructor,
+    paramwise_cfg=dict(custom_keys={"image_branch.student": dict(lr_mult=0.05)}),
+)
 custom_hooks = [
     dict(type=RenderPreviewHook, interval=2000, stride=8),
     dict(type=EncoderExportHook),

@@ -13,7 +13,10 @@ with read_base():
     from .._base_.tiny import synthetic_dataset, tiny_eval_loader, tiny_lidar_render_head, tiny_train_loader
     from .ponderv2_lidar_unet_synthetic import *
 
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from mmengine.optim import CosineAnnealingLR, OptimWrapper
+from torch.optim import AdamW
+
+from ponderv2.engine import CheckedOptimWrapperConstructor, EncoderExportHook, RenderPreviewHook
 from ponderv2.models import ImageFeaturePretrainer
 
 model = dict(
@@ -47,6 +50,19 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+
+# Schedule: the same cycle, written as two cosines, of which the student has a hundredth: it starts from trained weights
+optim_wrapper = dict(
+    type=OptimWrapper,
+    constructor=CheckedOptimWrapperConstructor,
+    optimizer=dict(type=AdamW, lr=1.2e-4, betas=(0.9, 0.99), weight_decay=0.01),
+    clip_grad=dict(max_norm=35, norm_type=2),
+    paramwise_cfg=dict(custom_keys={"image_branch.student": dict(lr_mult=0.01)}),
+)
+param_scheduler = [
+    dict(type=CosineAnnealingLR, eta_min_ratio=25.0, begin=0, end=0.15 * max_iters, by_epoch=False),
+    dict(type=CosineAnnealingLR, eta_min_ratio=1e-4, begin=0.15 * max_iters, end=max_iters, by_epoch=False),
+]
 custom_hooks = [
     dict(type=RenderPreviewHook, interval=max_iters, stride=4),
     dict(type=EncoderExportHook),

@@ -1,6 +1,9 @@
 """Recipes with rendered features: the plain recipe and a feature channel, and what their parts have to agree on."""
 
 import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
 
 from ponderv2.datasets import DigestImages, LoadCameras
 from ponderv2.engine import CollapseAlarmHook, FitFeatureReductionHook, load_config, resolved_recipe
@@ -25,7 +28,8 @@ def test_a_tiny_recipe_is_the_plain_one_with_a_feature_channel(name):
     assert other.keys() <= own.keys()
     changed = {key for key, value in resolved_recipe(features).items() if str(plain.get(key)) != str(value)}
     assert changed - {key for key in changed if "_dataset" in key or "rays" in key} <= {
-        *("model", "train_dataloader", "val_dataloader", "test_dataloader", "custom_hooks")
+        *("model", "train_dataloader", "val_dataloader", "test_dataloader", "custom_hooks"),
+        *(("optim_wrapper", "param_scheduler") if "consensus" in name else ()),
     }
     assert dict(features.model.head.objective) == {"preset": plain.model.head.objective, "feature": 1.0}
 
@@ -45,6 +49,37 @@ def test_channels_agree_pictures_are_hashed_as_they_are_and_hooks_are_there(name
     assert FitFeatureReductionHook in hooks
     assert (CollapseAlarmHook in hooks) == consensus == ("consensus" in name)
     assert config.train_dataloader.dataset.get("history", 0) == int(consensus)
+
+
+def _rates(name: str) -> dict[str, list[float]]:
+    """The rate of each parameter of a toy in place of the model, at every step."""
+    config = load_config(CONFIGS / f"{name}.py")
+    toy = torch.nn.ModuleDict({"encoder": torch.nn.Linear(1, 1), "image_branch": torch.nn.ModuleDict()})
+    toy.image_branch["student"] = torch.nn.Linear(1, 1)
+    wrapper = build_optim_wrapper(toy, config.optim_wrapper)
+    steps = config.train_cfg.max_iters
+    schedulers = [PARAM_SCHEDULERS.build(dict(part, optimizer=wrapper)) for part in config.param_scheduler]
+    groups = {
+        key: next(g for g in wrapper.param_groups if g["params"][0] is p)
+        if len(wrapper.param_groups) > 1
+        else wrapper.param_groups[0]
+        for key, p in (("encoder", toy.encoder.weight), ("student", toy.image_branch["student"].weight))
+    }
+    found = {key: [] for key in groups}
+    for _ in range(steps):
+        for key, group in groups.items():
+            found[key].append(group["lr"])
+        wrapper.optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return found
+
+
+def test_the_tiny_student_learns_at_a_hundredth_of_the_rate_of_the_rest_which_is_that_of_the_plain_recipe():
+    plain, consensus = _rates(PLAIN), _rates(TINY["consensus"])
+    assert consensus["encoder"] == pytest.approx(plain["encoder"], rel=0.02, abs=1e-6)
+    assert max(consensus["encoder"]) == pytest.approx(3e-3, rel=1e-3)
+    assert consensus["student"] == pytest.approx([rate / 100 for rate in consensus["encoder"]], rel=1e-6)
 
 
 def test_the_probe_of_minkunet_has_the_encoder_of_the_pre_trainings():

@@ -233,7 +233,8 @@ class ConsensusImageBranch(FrozenImageBranch):
 def _train_what_maps_hang_on(network: ImageTeacher) -> None:
     """Let a network be trained but for parameters that its maps do not use, such as those of a pooling head."""
     network.requires_grad_(True)
-    network(torch.rand(1, 3, 2 * network.stride, 2 * network.stride)).sum().backward()
+    picture = torch.rand(1, 3, 2 * network.stride, 2 * network.stride, device="cpu")
+    network(picture).sum().backward()
     for parameter in network.parameters():
         parameter.requires_grad_(parameter.grad is not None)
         parameter.grad = None
