@@ -59,17 +59,16 @@ def _rates(name: str) -> dict[str, list[float]]:
     wrapper = build_optim_wrapper(toy, config.optim_wrapper)
     steps = config.train_cfg.max_iters
     schedulers = [PARAM_SCHEDULERS.build(dict(part, optimizer=wrapper)) for part in config.param_scheduler]
+    parameters = {"encoder": toy.encoder.weight, "student": toy.image_branch["student"].weight}
     groups = {
-        key: next(g for g in wrapper.param_groups if g["params"][0] is p)
-        if len(wrapper.param_groups) > 1
-        else wrapper.param_groups[0]
-        for key, p in (("encoder", toy.encoder.weight), ("student", toy.image_branch["student"].weight))
+        key: next(group for group in wrapper.param_groups if any(own is p for own in group["params"]))
+        for key, p in parameters.items()
     }
     found = {key: [] for key in groups}
     for _ in range(steps):
         for key, group in groups.items():
             found[key].append(group["lr"])
-        wrapper.optimizer.step()
+        wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
     return found
@@ -77,7 +76,7 @@ def _rates(name: str) -> dict[str, list[float]]:
 
 def test_the_tiny_student_learns_at_a_hundredth_of_the_rate_of_the_rest_which_is_that_of_the_plain_recipe():
     plain, consensus = _rates(PLAIN), _rates(TINY["consensus"])
-    assert consensus["encoder"] == pytest.approx(plain["encoder"], rel=0.02, abs=1e-6)
+    assert consensus["encoder"] == pytest.approx(plain["encoder"], rel=0.02, abs=5e-6)
     assert max(consensus["encoder"]) == pytest.approx(3e-3, rel=1e-3)
     assert consensus["student"] == pytest.approx([rate / 100 for rate in consensus["encoder"]], rel=1e-6)
 
