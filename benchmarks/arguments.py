@@ -106,3 +106,15 @@ def add_infos_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranks", type=positive, nargs="+", default=[1, 4], help="numbers of processes")
     parser.add_argument("--ways", nargs="+", choices=INFO_WAYS, default=INFO_WAYS)
     parser.add_argument("--folder", type=Path, help="folder that keeps the random files, 1.3 GB, for other runs")
+
+
+def add_teacher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py teacher`; the teacher has the size of DINOv2-small."""
+    parser.add_argument("--frames", type=positive, default=3)
+    parser.add_argument("--cameras", type=positive, default=6)
+    parser.add_argument("--size", type=positive, nargs=2, default=[225, 400], metavar=("H", "W"))
+    parser.add_argument("--stride", type=positive, default=14, help="pixels of a cell")
+    parser.add_argument("--width", type=positive, default=384)
+    parser.add_argument("--heads", type=positive, default=6)
+    parser.add_argument("--layers", type=positive, default=12)
+    parser.add_argument("--channels", type=positive, default=64, help="channels that are kept")

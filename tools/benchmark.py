@@ -1,4 +1,4 @@
-"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift,step,busy,loading,infos}."""
+"""Measure one thing against another: tools/benchmark.py {render,lidar,lift,step,busy,loading,infos,teacher}."""
 
 import argparse
 import importlib
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "busy": "a training step beside busy processes",
     "loading": "samples of cameras and of LiDAR against the decoding of images",
     "infos": "starting a data set of nuScenes' size",
+    "teacher": "features of an image teacher, computed and from the cache",
 }
 
 

@@ -10,6 +10,7 @@ from benchmarks.lift_benchmark import IMAGE
 from benchmarks.measure import resident_bytes, timed
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
+from ponderv2.teachers import RandomTeacher
 
 from .host_syncs import host_syncs
 from .random_batch import random_batch
@@ -37,10 +38,15 @@ def recipe_step(
     for encoder in (config.model.encoder, config.model.encoder.get("camera", {})):
         if "img_backbone" in encoder:
             encoder.img_backbone.weights = None
+    if "image_branch" in config.model:
+        branch = config.model.image_branch
+        branch.update(cache=None, teacher=dict(type=RandomTeacher, channels=branch.channels, stride=28))
     torch.backends.cudnn.benchmark = bool(config.env_cfg.get("cudnn_benchmark"))
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     model.init_weights()
+    if "image_branch" in config.model:
+        model.image_branch.reduction.fit([model.image_branch.raw_maps(torch.rand(1, 3, 448, 448))])
     model = model.to(device).train()
     optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     batch = random_batch(config, image_size)

@@ -31,7 +31,8 @@ ROOMS: dict[str, set[str]] = {
     "encoders": _STACK | {"masking", "lifting"},
     "heads": _STACK | {"rendering", "encoders"},
     "checkpoints": _STACK | {"atomic_files"},
-    "models": _STACK | {"masking", "rendering", "encoders", "heads", "checkpoints"},
+    "teachers": _STACK | {"atomic_files", "checkpoints", "rendering"},
+    "models": _STACK | {"teachers", "masking", "rendering", "encoders", "heads", "checkpoints"},
     "evaluation": _STACK | {"folder_lock", "atomic_files", "rendering", "datasets"},
     "engine": _STACK
     | {"devices", "folder_lock", "atomic_files", "progress_bar"}

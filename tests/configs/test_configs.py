@@ -11,6 +11,7 @@ from torch import nn
 
 from ponderv2.engine import PrecisionOptimWrapper, load_config, resolved_recipe
 from ponderv2.registry import MODELS
+from ponderv2.teachers import RandomTeacher
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Those of `interop` are mmdet3d's own, which its tools run: tests/checkpoints/test_stock_weights.py.
@@ -27,7 +28,10 @@ def _load(path: Path, scratch: bool = False) -> Config:
 
 
 def _build(config: dict) -> nn.Module:
-    """A model without memory for its weights: full-size ones need no time that way."""
+    """A model without memory for its weights: full-size ones need no time that way. Teachers come from files."""
+    if "image_branch" in config:
+        teacher = dict(type=RandomTeacher, channels=config["image_branch"]["channels"])
+        config = dict(config, image_branch=dict(config["image_branch"], teacher=teacher, cache=None))
     with torch.device("meta"):
         return MODELS.build(config)
 

@@ -32,7 +32,7 @@ def _pretrained(name: str, prefix: str = "") -> dict[str, torch.Size]:
 @pytest.mark.parametrize("path", SEGMENTORS, ids=lambda p: p.stem)
 def test_a_segmentor_starts_from_an_encoder_that_covers_its_own_key_by_key(path):
     config = _load(path)
-    if "minkunet" in path.stem:
+    if "minkunet" in path.stem and "probe" not in path.stem:
         assert config.model.init_cfg is None
     elif path.stem in FUSION:
         camera, lidar = FUSION[path.stem]

@@ -16,7 +16,9 @@ def test_it_shows_where_an_encoder_a_lift_a_head_and_a_data_set_go(repository):
     assert classes == {"RadarEncoder", "AttentionLift", "OccupancyHead", "WaymoDataset"}
 
 
-@pytest.mark.parametrize("document", ["architecture", "benchmarks", "data", "model_zoo", "running", "streets_v1"])
+@pytest.mark.parametrize(
+    "document", ["architecture", "benchmarks", "condense", "data", "model_zoo", "running", "streets_v1"]
+)
 def test_its_links_lead_somewhere(repository, document):
     folder = repository / "docs"
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (folder / f"{document}.md").read_text())

@@ -17,6 +17,7 @@ from .nuscenes_dataset import PonderNuScenesDataset
 from .pipeline_transforms import UsesFrames, transforms_of
 from .transforms import (
     SAMPLE_GROUPS,
+    DigestImages,
     GridSampling,
     GroundTruthSampling,
     LidarLaserMix,
@@ -44,6 +45,7 @@ __all__ = [
     "LIDARSEG_CATEGORIES",
     "LIDARSEG_CLASSES",
     "SAMPLE_GROUPS",
+    "DigestImages",
     "FrameStore",
     "FramesByToken",
     "GridSampling",

@@ -1,11 +1,13 @@
 """Running a recipe: command lines, the runner, the hooks around training."""
 
 from .hooks import (
+    CollapseAlarmHook,
     CompileHook,
     CostHook,
     DetectionPreviewHook,
     DisableTransformsHook,
     EncoderExportHook,
+    FitFeatureReductionHook,
     GatheredRuntimeInfoHook,
     NonFiniteLossHook,
     ProgressHook,
@@ -29,11 +31,13 @@ from .test_time_augmentation import with_tta
 
 __all__ = [
     "CheckedOptimWrapperConstructor",
+    "CollapseAlarmHook",
     "CompileHook",
     "CostHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
+    "FitFeatureReductionHook",
     "GatheredRuntimeInfoHook",
     "GroupOneCycleLR",
     "NonFiniteLossHook",

@@ -14,6 +14,9 @@ from ponderv2.shapes import Int
 from .functional import DepthErrors, depth_errors, psnr, ssim
 from .segmentation_score import SegmentationScore, confusion_matrix
 
+_OF_RAYS = ("feature_cosine", "guess_feature_cosine")
+_OF_SAMPLES = ("view_cosine", "frozen_view_cosine")
+
 
 @METRICS.register_module()
 class RenderMetric(BaseMetric):
@@ -29,6 +32,11 @@ class RenderMetric(BaseMetric):
 
     Where intensities of returns are rendered, `intensity_mae` is their mean absolute error over all rays with a return,
     of intensities in [0, 1]; `guess_intensity_mae` is that of each sample's own median.
+
+    Where features are rendered, `feature_cosine` is the mean over all rays with a LiDAR return, of rendered features
+    and those of the image; `guess_feature_cosine` has the mean of the sample in place of what was rendered. Means over
+    samples are `view_cosine`, of the image features of one place in two overlapping cameras, and `frozen_view_cosine`,
+    that of the frozen teacher.
 
     The pipeline decides whether these rays were trained on: it should sample held-out rays.
     """
@@ -73,6 +81,12 @@ def render_result(sample: dict) -> dict:
         intensity = sample["target_intensity"][measured]
         result["intensity_mae"] = (sample["intensity"][measured] - intensity).abs().tolist()
         result["guess_intensity_mae"] = (intensity.median() - intensity).abs().tolist()
+    for name in _OF_RAYS:
+        if name in sample and bool(measured.any()):
+            result[name] = (float(sample[name][measured].sum()), int(measured.sum()))
+    for name in _OF_SAMPLES:
+        if name in sample:
+            result[name] = (float(sample[name]), 1)
     if "image" in sample:
         pairs = list(zip(sample["image"], sample["target_image"], strict=True))
         result["image_psnr"] = [psnr(float((a - b).square().mean())) for a, b in pairs]
@@ -100,6 +114,10 @@ def summarize(results: Sequence[dict]) -> dict[str, float]:
         metrics |= depth.metrics()
         guess = sum((r["guess_depth"] for r in results if "guess_depth" in r), none)
         metrics["guess_abs_rel"] = guess.metrics()["abs_rel"]
+    for name in (*_OF_RAYS, *_OF_SAMPLES):
+        sums = [r[name] for r in results if name in r]
+        if sums:
+            metrics[name] = sum(total for total, _ in sums) / sum(count for _, count in sums)
     confusions = [r["confusion"] for r in results if "confusion" in r]
     if confusions:
         metrics |= _semantic_scores(sum(confusions))

@@ -15,7 +15,7 @@ from .augmentation import (
     translation_matrix,
 )
 from .boxes import box_corners
-from .image_gathering import gather_image_features
+from .image_gathering import gather_image_features, sample_maps
 from .interpolation import sample_colors, sample_image, sample_volume
 from .pixel_rays import lattice_rays, rays_through_pixels
 from .points_in_boxes import points_in_box, to_box_frame
@@ -47,6 +47,7 @@ __all__ = [
     "rotation_z",
     "sample_colors",
     "sample_image",
+    "sample_maps",
     "sample_volume",
     "scaling_matrix",
     "sum_rows",

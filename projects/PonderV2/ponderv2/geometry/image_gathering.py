@@ -43,3 +43,12 @@ def gather_image_features(
             )
             total = total.index_add(0, seen, found[0, :, :, 0].T)
     return total / (count.clamp(min=1) * len(maps))[:, None].to(total.dtype)
+
+
+def sample_maps(
+    maps: Float[Tensor, "b n c h w"], cells: MapCells, pixels: Float[Tensor, "b n r 2"]
+) -> Float[Tensor, "b n r c"]:
+    """Interpolate the map of each camera bilinearly at pixels (u, v) of its image; the border is repeated beyond it."""
+    place = cells.normalized(pixels, tuple(maps.shape[-2:])).flatten(0, 1)[:, None]
+    found = F.grid_sample(maps.flatten(0, 1), place.to(maps.dtype), align_corners=False, padding_mode="border")
+    return found[:, :, 0].transpose(1, 2).unflatten(0, maps.shape[:2])

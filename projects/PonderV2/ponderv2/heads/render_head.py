@@ -20,6 +20,7 @@ from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume, RayBatch
 
 from .rendered_classes import RenderedClasses
+from .rendered_features import RenderedFeatures
 from .rendered_intensity import RenderedIntensity
 
 
@@ -44,11 +45,13 @@ class RenderHead(BaseModule):
         semantic: arguments of `RenderedClasses` but for `in_channels`: the classes, and the text model if there is one.
         semantic_layers: layers of the semantic network before that of `RenderedClasses` or `RenderedIntensity`, which
             share it; published 3.
+        feature: arguments of `RenderedFeatures` but for `in_channels`, where `feature` of the objective has a weight.
+        feature_layers: layers of the feature network before that of `RenderedFeatures`.
         norm_cfg: norm of the projection, in mmcv's terms; published BN3d.
         chunk_size: number of rays of a camera that are rendered at once outside training.
 
     Raises:
-        UserError: `semantic` has a weight, and no classes are given.
+        UserError: `semantic` has a weight, and no classes are given; or `feature`, and no channels.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class RenderHead(BaseModule):
         objective: str | dict = "reference",
         semantic: dict | None = None,
         semantic_layers: int = 3,
+        feature: dict | None = None,
+        feature_layers: int = 3,
         norm_cfg: dict | None = None,
         chunk_size: int = 512,
         init_cfg: dict | None = None,
@@ -73,6 +78,15 @@ class RenderHead(BaseModule):
         self.objective = RenderingObjective.preset(changes.pop("preset"), **changes)
         self.chunk_size = chunk_size
         self.render_conv = conv3d_block(in_channels, render_channels, norm_cfg)
+        self.features = None
+        if self.objective.feature > 0:
+            if feature is None:
+                raise UserError(
+                    "RenderHead: objective.feature has a weight, but no channels are given: give "
+                    "feature=dict(channels=...), as many as the image branch has"
+                )
+            self.features = RenderedFeatures(hidden_channels, **feature)
+        shape_geometry = self.features is not None and self.features.shape_geometry
         field = SDFField(
             render_channels,
             hidden_channels,
@@ -80,6 +94,8 @@ class RenderHead(BaseModule):
             sdf_layers=sdf_layers,
             color_layers=color_layers if self.objective.color > 0 else 0,
             semantic_layers=semantic_layers if self.objective.needs_semantic_features else 0,
+            feature_layers=feature_layers if self.objective.feature > 0 else 0,
+            features_shape_geometry=shape_geometry,
         )
         self.classes = None
         if self.objective.semantic > 0:
@@ -95,6 +111,7 @@ class RenderHead(BaseModule):
             opacity=MODELS.build(dict(type=NeuSOpacity) | (opacity or {})),
             sampler=MODELS.build(dict(type=HierarchicalSampler) | (sampler or {})),
             collider=MODELS.build(collider or dict(type=BoxCollider)),
+            features_shape_geometry=shape_geometry,
         )
 
     def project(self, volume: FeatureVolume) -> FeatureVolume:
@@ -110,8 +127,13 @@ class RenderHead(BaseModule):
 
         Raises:
             ValueError: when colour has a weight and the rays have no colours, `semantic` and they have no classes, or
-                `intensity` and they have no intensities.
+                `intensity` and they have no intensities, or `feature` and they have no
+                features.
         """
+        return self.render_with_loss(volume, rays)[1]
+
+    def render_with_loss(self, volume: FeatureVolume, rays: RayBatch) -> tuple[RenderOutput, dict[str, Tensor]]:
+        """Render the rays, and compute the losses of `loss`; the fields of the output are shaped `[B, N * R, ...]`."""
         projected, rays = self.project(volume), rays.flatten_cameras()
         out = self.renderer(projected, rays.origins, rays.directions)
         sdf_at_return = log_free = log_occupied_at_return = None
@@ -130,8 +152,9 @@ class RenderHead(BaseModule):
             log_occupied_at_return,
             class_logits=self.class_logits(out),
             intensity=self.return_intensity(out),
+            features=self.rendered_features(out),
         )
-        return losses | {"opacity": out.opacity.detach().mean()}
+        return out, losses | {"opacity": out.opacity.detach().mean()}
 
     def class_logits(self, output: RenderOutput) -> Float[Tensor, "*r k"] | None:
         """Return the logits of the classes of rendered rays; None where no classes are rendered."""
@@ -140,6 +163,26 @@ class RenderHead(BaseModule):
     def return_intensity(self, output: RenderOutput) -> Float[Tensor, "*r"] | None:
         """Return the intensities of the returns of rendered rays; None where they are not rendered."""
         return None if self.intensity is None else self.intensity(output.semantic, output.opacity)
+
+    def rendered_features(self, output: RenderOutput) -> Float[Tensor, "*r c"] | None:
+        """Return the features of rendered rays, in the channels of the image branch; None where none are rendered."""
+        return None if self.features is None else self.features(output.features, output.opacity)
+
+    def features_at(self, volume: FeatureVolume, points: Float[Tensor, "b p 3"]) -> Float[Tensor, "b p c"]:
+        """Return the features of the volume at points (metres), in the channels of the image branch.
+
+        Rendered features are their sums along rays by the rendering weights.
+
+        Raises:
+            UserError: the head renders no features.
+        """
+        if self.features is None:
+            raise UserError("RenderHead: it renders no features: give objective.feature a weight")
+        projected = self.project(volume)
+        with torch.autocast(points.device.type, enabled=False):
+            projected = projected.with_data(projected.data.float())
+            out = self.renderer.field(projected, points.float(), torch.zeros_like(points))
+        return self.features(out.features, points.new_ones(points.shape[:-1]))
 
     def render(self, volume: FeatureVolume, rays: RayBatch) -> RenderOutput:
         """Render all rays `[B, N, R]` at once; the fields of the output are shaped `[B, N, R, ...]`."""
@@ -155,7 +198,7 @@ class RenderHead(BaseModule):
 
         Returns:
             `rgb` (where there is a colour network), `depth`, `opacity`, `hit`, and where they are rendered
-            `class_logits` and `intensity`, shaped `[B, N, R, ...]`.
+            `class_logits`, `intensity` and `features`, shaped `[B, N, R, ...]`.
         """
         projected = self.project(volume)
         chunks: dict[str, list[Tensor]] = {}
@@ -163,6 +206,7 @@ class RenderHead(BaseModule):
             out = self._render_projected(projected, chunk)
             values = {name: getattr(out, name) for name in ("rgb", "depth", "opacity", "hit")}
             values |= {"class_logits": self.class_logits(out), "intensity": self.return_intensity(out)}
+            values |= {"features": self.rendered_features(out)}
             for name, value in values.items():
                 if value is not None:
                     chunks.setdefault(name, []).append(value.unflatten(1, chunk.valid.shape[1:]))

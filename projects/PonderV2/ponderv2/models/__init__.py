@@ -2,6 +2,7 @@
 
 from .detection_tta import DetectionTTAModel, undo_augmentation
 from .finetuned_model import FinetunedModel
+from .image_feature_pretrainer import ImageFeaturePretrainer
 from .lidar_segmentor import LidarSegmentor
 from .preprocessor import SensorPreprocessor
 from .rendering_pretrainer import RenderingPretrainer
@@ -12,6 +13,7 @@ from .volume_detector import VolumeDetector
 __all__ = [
     "DetectionTTAModel",
     "FinetunedModel",
+    "ImageFeaturePretrainer",
     "LidarSegmentor",
     "RenderingPretrainer",
     "SegmentationTTAModel",

@@ -58,7 +58,7 @@ class RenderingPretrainer(BaseModel):
         if mode == "tensor":
             return self.encode(inputs)
         if mode == "loss":
-            return self.loss(inputs)
+            return self.loss(inputs, data_samples)
         if mode == "predict":
             return self.predict(inputs, data_samples)
         raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
@@ -67,10 +67,10 @@ class RenderingPretrainer(BaseModel):
         """Encode the masked input in training, and the whole input otherwise."""
         return self._encode(inputs).volume
 
-    def loss(self, inputs: SensorBatch) -> dict[str, Tensor]:
+    def loss(self, inputs: SensorBatch, data_samples: list | None = None) -> dict[str, Tensor]:
         """Compute the losses of rendering the rays of the batch, and those by which the encoder supervises itself."""
         encoded = self._encode(inputs)
-        return self.head.loss(encoded.volume, _rays(inputs)) | encoded.losses
+        return self.head.loss(encoded.volume, rays_of(inputs)) | encoded.losses
 
     def _encode(self, inputs: SensorBatch) -> EncoderOutput:
         masked = self.training or self.mask_in_eval
@@ -95,7 +95,7 @@ class RenderingPretrainer(BaseModel):
             Depths are metres.
         """
         volume = self.encode(inputs) if volume is None else volume
-        rays = _rays(inputs)
+        rays = rays_of(inputs)
         rendered = self.head.render_chunked(volume, rays)
         fields = {
             "depth": rendered["depth"],
@@ -109,6 +109,7 @@ class RenderingPretrainer(BaseModel):
             fields |= {"class_logits": rendered["class_logits"], "target_semantic": rays.semantic}
         if "intensity" in rendered and rays.intensity is not None:
             fields |= {"intensity": rendered["intensity"], "target_intensity": rays.intensity}
+        fields |= self.further_fields(inputs, data_samples, rays, rendered)
         if self.image_stride is not None:
             fields |= self.render_images(inputs, self.image_stride, volume)
         return [
@@ -118,6 +119,12 @@ class RenderingPretrainer(BaseModel):
             )
             for b in range(inputs.batch_size)
         ]
+
+    def further_fields(
+        self, inputs: SensorBatch, data_samples: list | None, rays: RayBatch, rendered: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return what predictions have beside what is rendered in every model, `[B, ...]` each: nothing here."""
+        return {}
 
     @torch.no_grad()
     def render_images(self, inputs: SensorBatch, stride: int, volume: FeatureVolume | None = None) -> dict[str, Tensor]:
@@ -160,7 +167,12 @@ class RenderingPretrainer(BaseModel):
         return fields
 
 
-def _rays(inputs: SensorBatch) -> RayBatch:
+def rays_of(inputs: SensorBatch) -> RayBatch:
+    """Return the rays of a batch.
+
+    Raises:
+        UserError: it has none.
+    """
     if inputs.rays is None:
         raise UserError(
             "RenderingPretrainer: the batch has no rays; does the pipeline sample rays before PackSensorInputs?"

@@ -25,6 +25,7 @@ class RenderOutput:
         normal: gradient of the signed distance at every sample, not normalised.
         t: distance of every sample from the origin of its ray, metres.
         semantic: semantic features, over nothing, as the colour is over black; None without a semantic network.
+        features: features to compare with those of images, likewise; None without a feature network.
     """
 
     rgb: Float[Tensor, "*r 3"] | None
@@ -37,6 +38,7 @@ class RenderOutput:
     normal: Float[Tensor, "*r s 3"]
     t: Float[Tensor, "*r s"]
     semantic: Float[Tensor, "*r k"] | None = None
+    features: Float[Tensor, "*r c"] | None = None
 
 
 def transmittance_weights(log_transparency: Float[Tensor, "*r s"]) -> Float[Tensor, "*r s"]:

@@ -40,12 +40,14 @@ class FieldOutput:
         normal: spatial gradient of the signed distance, not normalised.
         rgb: colour in [0, 1]; None without a colour network.
         semantic: features that say what is there, at least 0; None without a semantic network.
+        features: features that are compared with those of images, at least 0; None without a feature network.
     """
 
     sdf: Float[Tensor, "b q"]
     normal: Float[Tensor, "b q 3"]
     rgb: Float[Tensor, "b q 3"] | None
     semantic: Float[Tensor, "b q k"] | None = None
+    features: Float[Tensor, "b q c"] | None = None
 
 
 class ConditionedMLP(nn.Module):
@@ -148,7 +150,8 @@ class SDFField(nn.Module):
     With semantic layers also features that say what is there, `hidden_channels` of them, from where no direction is
     known: the class of a thing does not depend on where it is seen from. A linear layer makes logits or an embedding of
     them after rendering. That is the same as to render what it would make of every sample, at a fraction of the memory:
-    PonderV2 renders 512 channels a sample, which its last layer makes of 16.
+    PonderV2 renders 512 channels a sample, which its last layer makes of 16. A feature network does the same for
+    features of images (ConDense), which do not depend on the direction either.
 
     Args:
         feature_channels: channels of the volume, published 32.
@@ -157,6 +160,9 @@ class SDFField(nn.Module):
         sdf_layers: layers of the signed-distance network, published 6.
         color_layers: layers of the colour network, published 4; 0 builds none, so that it has no idle parameters.
         semantic_layers: layers of the semantic network before the one after rendering, published 3; 0 builds none.
+        feature_layers: layers of the feature network before the one after rendering; 0 builds none.
+        features_shape_geometry: whether the gradient of the features reaches the signed distance by way of the normal
+            and the geometry feature that the feature network is given.
         chunk_size: number of points that the perceptrons take at a time on a CPU, see `apply_in_chunks`, unless there
             are at most `KEPT_CHUNKS` times as many; sixteen times as many elsewhere, where it is the number of kernels
             that costs. None takes all at once.
@@ -171,19 +177,26 @@ class SDFField(nn.Module):
         color_layers: int = 4,
         chunk_size: int | None = 16384,
         semantic_layers: int = 0,
+        feature_layers: int = 0,
+        features_shape_geometry: bool = False,
     ) -> None:
         super().__init__()
         self.chunk_size = chunk_size
+        self.features_shape_geometry = features_shape_geometry
         self.sdf_mlp = ConditionedMLP(feature_channels, 1 + geometry_channels, sdf_layers, hidden_channels)
         self.color_mlp = None
         if color_layers > 0:
             condition = 3 + feature_channels + 3 + geometry_channels  # direction, feature, normal, geometry
             self.color_mlp = ConditionedMLP(condition, 3, color_layers, hidden_channels, activation="relu")
-        self.semantic_mlp = None
+        condition = feature_channels + 3 + geometry_channels  # feature, normal, geometry
+        self.semantic_mlp = self.feature_mlp = None
         if semantic_layers > 0:
-            condition = feature_channels + 3 + geometry_channels  # feature, normal, geometry
             self.semantic_mlp = ConditionedMLP(
                 condition, hidden_channels, semantic_layers, hidden_channels, activation="relu"
+            )
+        if feature_layers > 0:
+            self.feature_mlp = ConditionedMLP(
+                condition, hidden_channels, feature_layers, hidden_channels, activation="relu"
             )
 
     def sdf(self, volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q"]:
@@ -236,12 +249,17 @@ class SDFField(nn.Module):
             outputs += apply_in_chunks(self._color, self.color_mlp, self._chunk_size(scaled), *rows)
         if self.semantic_mlp is not None:
             outputs += apply_in_chunks(self._semantic, self.semantic_mlp, self._chunk_size(scaled), scaled, *condition)
+        if self.feature_mlp is not None:
+            if not self.features_shape_geometry:
+                condition = (features, normal.detach(), geometry[:, 1:].detach())
+            outputs += apply_in_chunks(self._features, self.feature_mlp, self._chunk_size(scaled), scaled, *condition)
         widths = [values.shape[1] for values in outputs]
         outputs = restore_order(torch.cat(outputs, dim=-1), order).unflatten(0, points.shape[:2])
         sdf, normal, *rest = outputs.split(widths, dim=-1)
         rgb = rest.pop(0) if self.color_mlp is not None else None
         semantic = rest.pop(0) if self.semantic_mlp is not None else None
-        return FieldOutput(sdf[..., 0], normal, rgb, semantic)
+        image_features = rest.pop(0) if self.feature_mlp is not None else None
+        return FieldOutput(sdf[..., 0], normal, rgb, semantic, image_features)
 
     def _chunk_size(self, points: Tensor) -> int | None:
         if self.chunk_size is None:
@@ -259,3 +277,6 @@ class SDFField(nn.Module):
 
     def _semantic(self, scaled: Tensor, *condition: Tensor) -> tuple[Tensor]:
         return (F.relu(self.semantic_mlp(scaled, torch.cat(condition, dim=-1)).to(scaled.dtype)),)
+
+    def _features(self, scaled: Tensor, *condition: Tensor) -> tuple[Tensor]:
+        return (F.relu(self.feature_mlp(scaled, torch.cat(condition, dim=-1)).to(scaled.dtype)),)

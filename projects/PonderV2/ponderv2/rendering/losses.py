@@ -169,6 +169,30 @@ def intensity_loss(
     return _masked_mean((rendered - target).abs(), mask)
 
 
+def feature_loss(
+    rendered: Float[Tensor, "b *r c"],
+    target: Float[Tensor, "b *r c"],
+    mask: Bool[Tensor, "b *r"],
+    mode: str = "cosine",
+) -> Float[Tensor, ""]:
+    """Compare rendered features with those of the images at the pixels of the rays (ConDense, 2D-3D consistency).
+
+    Args:
+        rendered: rendered features.
+        target: features of images; whether they have a gradient is up to who gives them.
+        mask: True for rays that count.
+        mode: "cosine" for `1 - cos`, "l2" for the mean square over the channels.
+    """
+    return _masked_mean(FEATURE_DIFFERENCES[mode](rendered, target), mask)
+
+
+FEATURE_DIFFERENCES = {
+    "cosine": lambda a, b: 1 - F.cosine_similarity(a, b, dim=-1, eps=1e-6),
+    "l2": lambda a, b: (a - b).square().mean(dim=-1),
+}
+"""Differences of features by name, from two tensors `[..., C]` to `[...]`."""
+
+
 def _masked_mean(values: Float[Tensor, "b *n"], mask: Bool[Tensor, "b *n"]) -> Float[Tensor, ""]:
     """Average over what counts in a sample, then over the samples: the loss of a batch is the mean of its samples'."""
     # `where`, not a product: a value that does not count may be anything, NaN included.

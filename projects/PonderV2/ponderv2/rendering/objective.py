@@ -10,9 +10,11 @@ from ponderv2.structures import RayBatch
 from .compositing import RenderOutput
 from .losses import (
     COLOR_DIFFERENCES,
+    FEATURE_DIFFERENCES,
     color_loss,
     depth_loss,
     eikonal_loss,
+    feature_loss,
     free_space_loss,
     intensity_loss,
     occupancy_loss,
@@ -36,10 +38,12 @@ class RenderingObjective:
         occupancy: weight of `occupancy_loss`.
         semantic: weight of `semantic_loss`; published 0.1 (PonderV2's outdoor and indoor variants alike).
         intensity: weight of `intensity_loss`; ours, no published recipe of this line has it.
+        feature: weight of `feature_loss`; ours, as no source of ConDense tells its own.
         color_mode: "l1" as published; "l2" for the mean square, with a weight some six times as large: at a
             difference of 0.08 the two then pull alike.
         depth_mode: "reference" compares depth divided by opacity, as published; "opacity_aware" puts the light that
             is left at the far end of the ray, so that a transparent ray cannot have a good depth.
+        feature_mode: "cosine" or "l2".
         truncation: metres; the band of `sdf`, the margin of `free_space` and `occupancy`. A metre is about
             the distance between samples of a 54 m ray, as PonderV2's 5 cm is indoors.
 
@@ -56,12 +60,19 @@ class RenderingObjective:
     occupancy: float = 0.0
     semantic: float = 0.0
     intensity: float = 0.0
+    feature: float = 0.0
     color_mode: str = "l1"
     depth_mode: str = "reference"
+    feature_mode: str = "cosine"
     truncation: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, known in (("color_mode", tuple(COLOR_DIFFERENCES)), ("depth_mode", ("reference", "opacity_aware"))):
+        modes = {
+            "color_mode": tuple(COLOR_DIFFERENCES),
+            "depth_mode": ("reference", "opacity_aware"),
+            "feature_mode": tuple(FEATURE_DIFFERENCES),
+        }
+        for name, known in modes.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r}")
         if self.truncation <= 0:
@@ -107,6 +118,7 @@ class RenderingObjective:
         log_occupied_at_return: Float[Tensor, "b q"] | None = None,
         class_logits: Float[Tensor, "b q k"] | None = None,
         intensity: Float[Tensor, "b q"] | None = None,
+        features: Float[Tensor, "b q c"] | None = None,
     ) -> dict[str, Tensor]:
         """Compute the weighted losses of rendered rays.
 
@@ -120,6 +132,7 @@ class RenderingObjective:
                 `needs_occupancy`.
             class_logits: rendered logits of the classes.
             intensity: rendered intensity of the LiDAR return of each ray.
+            features: rendered features, in the channels of those that the rays have; rays with a depth are compared.
 
         Returns:
             Losses by name, `loss_...`, those with a weight alone.
@@ -169,6 +182,12 @@ class RenderingObjective:
                     "rays"
                 )
             losses["loss_intensity"] = self.intensity * intensity_loss(intensity, rays.intensity, measured)
+        if self.feature > 0:
+            if rays.features is None or features is None:
+                raise ValueError(
+                    "feature > 0 but the rays have no features of images: ImageFeaturePretrainer gives them"
+                )
+            losses["loss_feature"] = self.feature * feature_loss(features, rays.features, measured, self.feature_mode)
         return losses
 
 

@@ -27,6 +27,8 @@ class VolumeRenderer(nn.Module):
         opacity: opacity model; it is called as `NeuSOpacity` is.
         sampler: chooses the samples along a ray; it is called as `HierarchicalSampler` is.
         collider: chooses the part of a ray that is sampled; `BoxCollider()` unless given.
+        features_shape_geometry: whether the gradient of rendered features reaches the opacity by way of the rendering
+            weights; colors and semantic features always have it.
     """
 
     def __init__(
@@ -35,8 +37,10 @@ class VolumeRenderer(nn.Module):
         opacity: nn.Module,
         sampler: Callable[..., RaySamples],
         collider: BoxCollider | NearFarCollider | None = None,
+        features_shape_geometry: bool = False,
     ) -> None:
         super().__init__()
+        self.features_shape_geometry = features_shape_geometry
         self.field = field
         self.opacity = opacity
         self.sampler = sampler
@@ -99,7 +103,11 @@ class VolumeRenderer(nn.Module):
         rgb = None if out.rgb is None else out.rgb.reshape(*shape, 3)
         color, depth, opacity, depth_to_far = composite(weights, t, far, rgb)
         semantic = None if out.semantic is None else render_values(weights, out.semantic.unflatten(1, shape[1:]))
-        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t, semantic)
+        features = None
+        if out.features is not None:
+            fixed = weights if self.features_shape_geometry else weights.detach()
+            features = render_values(fixed, out.features.unflatten(1, shape[1:]))
+        return RenderOutput(color, depth, opacity, depth_to_far, hit, weights, sdf, normal, t, semantic, features)
 
 
 def _points(

@@ -26,6 +26,7 @@ class RayBatch:
             labels were loaded.
         intensity: square root of the intensity in [0, 1] of the LiDAR return that gave the ray its depth, 0 where there
             is none; None when no loss needs it.
+        features: features of the image at the pixel; None when there is no image branch.
     """
 
     origins: Float[Tensor, "*n r 3"]
@@ -36,6 +37,7 @@ class RayBatch:
     rgb: Float[Tensor, "*n r 3"] | None = None
     semantic: Int[Tensor, "*n r"] | None = None
     intensity: Float[Tensor, "*n r"] | None = None
+    features: Float[Tensor, "*n r c"] | None = None
 
     @property
     def has_depth(self) -> Bool[Tensor, "*n r"]:

@@ -5,6 +5,7 @@ from .augment_3d import UnifiedRotScaleTransFlip
 from .camera_rays import SampleCameraRays
 from .grid_mask import MultiViewGridMask
 from .gt_sampling import SAMPLE_GROUPS, GroundTruthSampling
+from .image_digest import DigestImages
 from .lidar_rays import SampleLidarRays
 from .loading import LoadCameras, LoadLidarSweeps
 from .packing import PackSensorInputs
@@ -16,6 +17,7 @@ from .switchable import SharedSwitch, SwitchableTransform
 
 __all__ = [
     "SAMPLE_GROUPS",
+    "DigestImages",
     "GridSampling",
     "GroundTruthSampling",
     "LidarLaserMix",

@@ -24,6 +24,7 @@ META_KEYS = (
     "lidar_token",
     "cameras",
     "image_sizes",
+    "image_digest",
     "lidar_aug",
     "pcd_rotation_angle",
     "pcd_scale_factor",

@@ -5,6 +5,7 @@ from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
 from .exact_resume import ExactResumeHook, gather_rank_states
+from .feature_hooks import CollapseAlarmHook, FitFeatureReductionHook
 from .gathered_losses import GatheredRuntimeInfoHook
 from .kept_options import KeptOptionsHook
 from .module_switches import CompileHook, RecomputeHook
@@ -18,12 +19,14 @@ from .stop_on_signal import StopOnSignalHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
+    "CollapseAlarmHook",
     "CompileHook",
     "CostHook",
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
     "ExactResumeHook",
+    "FitFeatureReductionHook",
     "GatheredRuntimeInfoHook",
     "KeptOptionsHook",
     "NonFiniteLossHook",

@@ -1,0 +1,71 @@
+"""LiDAR pre-training in consensus with an image branch that is trained as well, tiny, on synthetic street scenes.
+
+As `ponderv2_lidar_unet_distil_synthetic`, with a student of the street teacher in its place: it is drawn towards
+rendered features and towards its own in overlapping cameras and in the key frame before, and by an anchor towards the
+teacher. The street teacher is a stand-in that was trained on labels of other synthetic towns.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.image_features import collapse_alarm, digest_images, fit_reduction, tiny_consensus
+    from .._base_.nuscenes import load_cameras, load_sweep, pack
+    from .._base_.tiny import synthetic_dataset, tiny_eval_loader, tiny_lidar_render_head, tiny_train_loader
+    from .ponderv2_lidar_unet_synthetic import *
+
+from mmengine.optim import CosineAnnealingLR, OptimWrapper
+from torch.optim import AdamW
+
+from ponderv2.engine import CheckedOptimWrapperConstructor, EncoderExportHook, RenderPreviewHook
+from ponderv2.models import ImageFeaturePretrainer
+
+model = dict(
+    model,
+    type=ImageFeaturePretrainer,
+    image_branch=tiny_consensus,
+    head=dict(
+        tiny_lidar_render_head,
+        objective=dict(preset="occupancy", feature=1.0),
+        feature=dict(channels=32),
+    ),
+)
+
+# Data: in training the pictures of the key frame before as well
+train_dataloader = dict(
+    tiny_train_loader,
+    dataset=dict(
+        synthetic_dataset,
+        ann_file="nuscenes_infos_train.pkl",
+        history=1,
+        pipeline=[load_cameras, digest_images, load_sweep, train_rays, pack],
+    ),
+)
+val_dataloader = dict(
+    tiny_eval_loader,
+    dataset=dict(
+        synthetic_dataset,
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, digest_images, load_sweep, val_rays, pack],
+    ),
+)
+test_dataloader = val_dataloader
+
+# Schedule: the same cycle, written as two cosines, of which the student has a hundredth: it starts from trained weights
+optim_wrapper = dict(
+    type=OptimWrapper,
+    constructor=CheckedOptimWrapperConstructor,
+    optimizer=dict(type=AdamW, lr=1.2e-4, betas=(0.9, 0.99), weight_decay=0.01),
+    clip_grad=dict(max_norm=35, norm_type=2),
+    paramwise_cfg=dict(custom_keys={"image_branch.student": dict(lr_mult=0.01)}),
+)
+param_scheduler = [
+    dict(type=CosineAnnealingLR, eta_min_ratio=25.0, begin=0, end=0.15 * max_iters, by_epoch=False),
+    dict(type=CosineAnnealingLR, eta_min_ratio=1e-4, begin=0.15 * max_iters, end=max_iters, by_epoch=False),
+]
+custom_hooks = [
+    dict(type=RenderPreviewHook, interval=max_iters, stride=4),
+    dict(type=EncoderExportHook),
+    fit_reduction,
+    collapse_alarm,
+]
