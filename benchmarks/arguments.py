@@ -76,6 +76,27 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-up", type=positive, default=3, help="rounds before them that do not count")
 
 
+def add_busy_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py busy`."""
+    parser.add_argument("config", type=existing_file("recipe"), help="a recipe of configs/")
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="data of the recipe")
+    parser.add_argument("--processes", type=positive, default=2, help="busy processes beside a training")
+    parser.add_argument("--threads", type=positive, default=2)
+    parser.add_argument("--repeats", type=positive, default=10, help="pairs of a quiet and a busy step")
+    parser.add_argument("--warm-up", type=positive, default=2, help="steps before them that do not count")
+
+
+def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tools/benchmark.py loading`."""
+    parser.add_argument("--data-root", type=existing_folder("folder"), required=True, help="folder of nuScenes")
+    parser.add_argument(
+        "--ann-file",
+        default="nuscenes_infos_train.pkl",
+        help="its info file, or nuscenes_infos_keyframe.pkl (%(default)s)",
+    )
+    parser.add_argument("--repeats", type=positive, default=15, help="rounds; the median of their ratios counts")
+
+
 def add_infos_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `tools/benchmark.py infos`; the defaults are nuScenes' training set."""
     parser.add_argument(

@@ -25,6 +25,13 @@ def timed(step: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
+def cpu_seconds(step: Callable[[], object]) -> float:
+    """Measure the seconds that one call computes in this thread: what else the machine does is not in them."""
+    start = time.thread_time()
+    step()
+    return time.thread_time() - start
+
+
 def seconds_in_turn(steps: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
     """Measure median seconds by way, after one call to warm up; ways take turns, so that noise meets all alike."""
     for step in steps.values():

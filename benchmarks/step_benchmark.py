@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -65,12 +66,12 @@ def measure(args: argparse.Namespace, ways: dict[str, tuple[Path, dict]]) -> dic
     """
     with tempfile.TemporaryDirectory() as folder:
         logs = {way: Path(folder, f"{number}.log") for number, way in enumerate(ways)}
-        workers = {way: _start(args, *ways[way], logs[way]) for way in ways}
+        workers = {way: start_worker(args, *ways[way], logs[way], {}) for way in ways}
         try:
             steps: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
             for number in range(args.warm_up + args.repeats):
                 for way, worker in workers.items():
-                    answer = _ask(worker)
+                    answer = ask(worker)
                     if answer is None:
                         raise RuntimeError(f"the way {way!r} failed:\n{logs[way].read_text()[-3000:]}")
                     if number >= args.warm_up:
@@ -82,7 +83,22 @@ def measure(args: argparse.Namespace, ways: dict[str, tuple[Path, dict]]) -> dic
     return steps
 
 
-def _start(args: argparse.Namespace, root: Path, options: dict, log: Path) -> subprocess.Popen:
+def start_worker(
+    args: argparse.Namespace,
+    root: Path,
+    options: dict,
+    log: Path,
+    environment: Mapping[str, str],
+) -> subprocess.Popen:
+    """Start a process of `step_worker`.
+
+    Args:
+        args: arguments of the benchmark: `config`, `data_root`, `threads`.
+        root: checkout whose code and recipe are measured.
+        options: changes to the recipe.
+        log: file of its error output.
+        environment: variables that it gets as well.
+    """
     recipe = root / args.config.resolve().relative_to(ROOT)
     job = {
         "recipe": str(recipe),
@@ -91,7 +107,7 @@ def _start(args: argparse.Namespace, root: Path, options: dict, log: Path) -> su
         "threads": args.threads,
     }
     folders = [root / "projects" / "PonderV2", root / "projects" / "SyntheticNuScenes", root]
-    environment = {"PYTHONPATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": str(args.threads)}
+    own = {"PYTHONPATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": str(args.threads)}
     with log.open("w") as errors:
         return subprocess.Popen(
             [sys.executable, str(ROOT / "benchmarks" / "step_worker.py"), json.dumps(job)],
@@ -99,11 +115,12 @@ def _start(args: argparse.Namespace, root: Path, options: dict, log: Path) -> su
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=os.environ | environment,
+            env=os.environ | own | environment,
         )
 
 
-def _ask(worker: subprocess.Popen) -> dict[str, float] | None:
+def ask(worker: subprocess.Popen) -> dict[str, float] | None:
+    """Have a worker take a step; returns its answer, None where it has ended."""
     try:
         worker.stdin.write("\n")
         worker.stdin.flush()

@@ -52,14 +52,15 @@ def end_processes(kill: bool = False) -> None:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise SystemExit with 128 plus their number, as Ctrl-C raises KeyboardInterrupt.
+    """Let SIGTERM, SIGHUP and SIGUSR1 raise SystemExit with 128 plus their number, as Ctrl-C raises KeyboardInterrupt.
 
-    By default they end Python at once, without any clean-up. Signals that are ignored (nohup) or handled already stay
-    so, and outside of the main thread, where Python takes no signals, nothing is changed.
+    SIGUSR1 is what a training is asked by to stop before a limit of time (`ponderv2.engine.stop_signals`). By default
+    they end Python at once, without any clean-up. Signals that are ignored (nohup) or handled already stay so, and
+    outside of the main thread, where Python takes no signals, nothing is changed.
     """
     changed = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             if signal.getsignal(number) is signal.SIG_DFL:
                 changed[number] = signal.signal(number, _exit)
     try:

@@ -22,8 +22,8 @@ SETTINGS, RESULT, LOG = "settings.json", "result.json", "log.txt"
 LOCK = ".study.lock"
 """Name of the lock file of a study's folder."""
 _TAIL = 16384
-_PATIENCE = 10.0
-"""Seconds between asking a process to end and killing it."""
+_PATIENCE = 60.0
+"""Seconds between asking a process to end, which it does after a step and a checkpoint, and killing it."""
 Launcher = Callable[[Sequence[str], Path, dict[str, str]], int]
 """Runs a command with its output appended to a file and with an environment; returns the exit code."""
 
@@ -107,7 +107,7 @@ def run_jobs(
     Returns:
         Results of the finished jobs, and the last lines of output of the failed ones, both by name.
 
-    Ctrl-C, SIGTERM and SIGHUP end the running processes and start no other.
+    Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end the running processes and start no other.
 
     Raises:
         StudyError: when a folder holds a run with other settings; no job has started then.
@@ -172,7 +172,7 @@ def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dic
     code = launcher([*command, "--resume"] if resumes else command, log, environment)
     scores = job.result(job.folder) if code == 0 else None
     if code == 0 and scores is None and resumes:
-        # It was interrupted after its last step; resuming then neither trains nor evaluates.
+        # It was interrupted after its last step, and its recipe does not validate.
         (job.folder / "last_checkpoint").unlink()
         code = launcher(command, log, environment)
         scores = job.result(job.folder) if code == 0 else None

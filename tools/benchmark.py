@@ -1,4 +1,4 @@
-"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift,step,infos} [--json FILE]."""
+"""Measure one thing against another: python tools/benchmark.py {render,lidar,lift,step,busy,loading,infos}."""
 
 import argparse
 import importlib
@@ -22,6 +22,8 @@ BENCHMARKS = {
     "lidar": "the LiDAR encoder with and without hidden voxels",
     "lift": "image features to the volume",
     "step": "a training step of a recipe",
+    "busy": "a training step beside busy processes",
+    "loading": "samples of cameras and of LiDAR against the decoding of images",
     "infos": "starting a data set of nuScenes' size",
 }
 

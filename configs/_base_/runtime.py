@@ -3,6 +3,7 @@
 from mmengine.hooks import (
     CheckpointHook,
     DistSamplerSeedHook,
+    EMAHook,
     IterTimerHook,
     LoggerHook,
     ParamSchedulerHook,
@@ -44,6 +45,9 @@ randomness = dict(seed=0, diff_rank_seed=True)
 log_level = "INFO"
 val_cfg = dict(type=ValLoop)
 test_cfg = dict(type=TestLoop)
+
+# For `custom_hooks`: a recipe with it evaluates, saves and exports averages of the weights of some thousand steps.
+averaged_weights = dict(type=EMAHook, momentum=2e-4)
 
 # Of a detector, also the best one by validation: `best_nuscenes_NDS_epoch_*.pth`. What renders best need not transfer
 # best, so pre-training keeps and exports its last one, as published.

@@ -65,7 +65,7 @@ test_evaluator = dict(
 )
 
 # Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
-max_iters = 300
+max_iters = 600
 optim_wrapper = dict(
     type=OptimWrapper,
     constructor=CheckedOptimWrapperConstructor,

@@ -8,7 +8,7 @@ The exported encoder is, key by key, that of the recipe without.
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.nuscenes import load_cameras, load_sweep, pack
+    from .._base_.nuscenes import load_calibration, load_sweep, pack
     from .._base_.segmentation import load_labels, synthetic_labels_dataset
     from .._base_.tiny import tiny_eval_loader, tiny_lidar_render_head, tiny_train_loader
     from .ponderv2_lidar_unet_synthetic import *
@@ -19,7 +19,7 @@ model = dict(
     model,
     head=dict(
         tiny_lidar_render_head,
-        objective=dict(preset="occupancy", semantic=0.1),
+        objective=dict(preset="occupancy", color=0.0, intensity=20.0, semantic=0.1),
         semantic=dict(classes=LIDARSEG_CLASSES),
     ),
 )
@@ -32,7 +32,7 @@ train_dataloader = dict(
         ann_file="nuscenes_infos_train.pkl",
         fraction=0.1,
         keep_unlabeled=True,
-        pipeline=[load_cameras, load_sweep, load_labels, dict(train_rays, semantic=True), pack],
+        pipeline=[load_calibration, load_sweep, load_labels, dict(train_rays, semantic=True), pack],
     ),
 )
 val_dataloader = dict(
@@ -41,7 +41,7 @@ val_dataloader = dict(
         synthetic_labels_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_cameras, load_sweep, load_labels, dict(val_rays, semantic=True), pack],
+        pipeline=[load_calibration, load_sweep, load_labels, dict(val_rays, semantic=True), pack],
     ),
 )
 test_dataloader = val_dataloader

@@ -1,14 +1,15 @@
 """LiDAR pre-training for segmentation, tiny, on synthetic street scenes: a sparse U-Net that keeps a feature a voxel.
 
 A quarter of an hour on a CPU core. As `ponderv2_lidar_synthetic`, of which it is the like with another encoder: held
-out is the whole validation split. Colors of the images are rendered as well and half of the sweep is hidden, which
-gives features that tell more classes apart (docs/benchmarks.md). `lidarseg_unet_synthetic` starts from its encoder.
+out is the whole validation split. The intensities of returns are rendered as well and half of the sweep is hidden,
+which gives features that tell more classes apart (docs/benchmarks.md). `lidarseg_unet_synthetic` starts from its
+encoder.
 """
 
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.nuscenes import load_cameras, load_sweep, pack
+    from .._base_.nuscenes import load_calibration, load_sweep, pack
     from .._base_.runtime import *
     from .._base_.segmentation import tiny_voxel_encoder
     from .._base_.tiny import synthetic_dataset, tiny_eval_loader, tiny_lidar_render_head
@@ -27,18 +28,19 @@ model = dict(
     data_preprocessor=dict(type=SensorPreprocessor),
     masking=dict(point_ratio=0.5, point_block=8),
     encoder=tiny_voxel_encoder,
-    head=dict(tiny_lidar_render_head, objective="occupancy"),
+    head=dict(tiny_lidar_render_head, objective=dict(preset="occupancy", color=0.0, intensity=20.0)),
 )
 
-# Data
-train_rays = dict(tiny_rays, rays_per_camera=128, split="train", lidar_share=0.75, sky_region=0.0)
-val_rays = dict(tiny_rays, rays_per_camera=512, split="all", seed=0)
+# Data: no image is opened.
+return_rays = dict(tiny_rays, color=False, intensity=True)
+train_rays = dict(return_rays, rays_per_camera=128, split="train")
+val_rays = dict(return_rays, rays_per_camera=512, split="all", seed=0)
 train_dataloader = dict(
     tiny_train_loader,
     dataset=dict(
         synthetic_dataset,
         ann_file="nuscenes_infos_train.pkl",
-        pipeline=[load_cameras, load_sweep, train_rays, pack],
+        pipeline=[load_calibration, load_sweep, train_rays, pack],
     ),
 )
 val_dataloader = dict(
@@ -47,7 +49,7 @@ val_dataloader = dict(
         synthetic_dataset,
         ann_file="nuscenes_infos_val.pkl",
         test_mode=True,
-        pipeline=[load_cameras, load_sweep, val_rays, pack],
+        pipeline=[load_calibration, load_sweep, val_rays, pack],
     ),
 )
 test_dataloader = val_dataloader
@@ -55,7 +57,7 @@ val_evaluator = dict(type=RenderMetric)
 test_evaluator = val_evaluator
 
 # Schedule: one cycle. The rate is `eta_max`, which takes the place of `lr`; a longer run needs `total_steps` too.
-max_iters = 1000
+max_iters = 1500
 optim_wrapper = dict(
     type=OptimWrapper,
     # Gradients shrink tenfold in the first hundred steps; at the usual 0.999 their early size would slow the rest.

@@ -45,6 +45,11 @@ def test_a_training_goes_on_from_the_newest_whole_checkpoint_where_the_named_one
     assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_1.pth"
     (tmp_path / "last_checkpoint").write_text("iter_2.pth")
     assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_2.pth"
+    weight = torch.load(tmp_path / "iter_2.pth")["state_dict"]["weight"].numpy().tobytes()
+    content = (tmp_path / "iter_2.pth").read_bytes()
+    (tmp_path / "iter_2.pth").write_bytes(content.replace(weight, bytes(4)))
+    os.utime(tmp_path / "iter_2.pth", (0, 0))
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_1.pth"
     for path in tmp_path.glob("*.pth"):
         path.unlink()
     assert checkpoint_to_resume(tmp_path) is None

@@ -76,6 +76,22 @@ def test_parsing_leaves_the_info_as_it_is(dataset, info):
     assert paths(dataset.parse_data_info(raw)) == paths(first)
 
 
+def test_a_pipeline_may_change_a_frame_and_gets_it_whole_again(dataset):
+    def empty(frame: dict) -> dict:
+        found = {name: copy.deepcopy(value) for name, value in frame.items()}
+        for value in frame.values():
+            if isinstance(value, dict | list):
+                value.clear()
+        return found
+
+    dataset.pipeline.transforms = [empty]
+    first, second = dataset[0], dataset[0]
+    assert len(first["images"]) == 6
+    assert first["ann_info"]
+    assert paths(first) == paths(second)
+    assert first["instances"] == second["instances"] != []
+
+
 def test_an_unknown_camera_is_named_with_the_known_ones(tmp_path, info):
     frame = info["data_list"][0]
     frame["images"]["CAM_ROOF"] = frame["images"]["CAM_FRONT"]

@@ -101,7 +101,7 @@ def test_an_earlier_run_in_the_work_dir_is_told_of(repository, tmp_path, capsys)
     args = arguments(repository, "train", TINY, "--work-dir", tmp_path)
     _tell_of_earlier_run(training_config(args))
     assert f"{tmp_path} has a run already (iter_7.pth), whose checkpoints are replaced" in capsys.readouterr().out
-    (tmp_path / "iter_7.pth").write_bytes(b"")
+    torch.save({}, tmp_path / "iter_7.pth")
     args = arguments(repository, "train", TINY, "--work-dir", tmp_path, "--resume")
     _tell_of_earlier_run(training_config(args))
     assert capsys.readouterr().out == ""
@@ -112,7 +112,12 @@ def test_a_training_whose_last_checkpoint_is_gone_says_where_it_goes_on(tmp_path
     (tmp_path / "last_checkpoint").write_text("iter_2.pth")
     assert _checkpoint_to_resume("auto", tmp_path) == tmp_path / "iter_1.pth"
     said = capsys.readouterr().out
-    assert said == f"{tmp_path}/last_checkpoint names iter_2.pth, which does not exist: goes on from iter_1.pth\n"
+    where = f"warning: {tmp_path}/last_checkpoint names iter_2.pth, which"
+    assert said == f"{where} does not exist: goes on from iter_1.pth\n"
+    (tmp_path / "iter_2.pth").write_bytes((tmp_path / "iter_1.pth").read_bytes()[:-9])
+    assert _checkpoint_to_resume("auto", tmp_path) == tmp_path / "iter_1.pth"
+    assert capsys.readouterr().out == f"{where} is torn: goes on from iter_1.pth\n"
+    (tmp_path / "iter_2.pth").unlink()
     (tmp_path / "iter_1.pth").unlink()
     with pytest.raises(UserError, match=r"has no whole checkpoint to go on from; leave out --resume to start anew"):
         _checkpoint_to_resume("auto", tmp_path)

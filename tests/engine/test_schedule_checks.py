@@ -8,6 +8,7 @@ import torch
 from mmengine.optim import LinearLR, OneCycleLR
 from mmengine.runner import Runner
 
+from ponderv2.engine import GroupOneCycleLR
 from ponderv2.engine.schedule_checks import check_schedules
 from ponderv2.errors import UserError
 
@@ -16,8 +17,10 @@ def _optimizer() -> torch.optim.Optimizer:
     return torch.optim.SGD([torch.zeros(1)], lr=0.1)
 
 
-def _check(*schedulers, iters: int = 300, epochs: int = 3, rank: int = 0) -> None:
-    runner = Mock(spec=Runner, param_schedulers=list(schedulers), max_iters=iters, max_epochs=epochs, rank=rank)
+def _check(*schedulers, iters: int = 300, epochs: int = 3, rank: int = 0, cfg: dict | None = None) -> None:
+    runner = Mock(
+        spec=Runner, param_schedulers=list(schedulers), max_iters=iters, max_epochs=epochs, rank=rank, cfg=cfg or {}
+    )
     check_schedules(runner, Path("recipe.py"))
 
 
@@ -55,3 +58,14 @@ def test_a_schedule_by_epochs_is_compared_with_epochs_and_one_without_an_end_wit
 def test_a_cycle_that_is_over_before_the_training_is_refused():
     with pytest.raises(UserError, match=r"param_scheduler\[0\]\.total_steps is 300, but the training has 400 steps"):
         _check(OneCycleLR(_optimizer(), eta_max=0.1, total_steps=300, by_epoch=False), iters=400)
+
+
+def test_mmengines_cycle_beside_a_rate_of_its_own_is_refused():
+    cfg = {"optim_wrapper": {"paramwise_cfg": {"custom_keys": {"encoder": {"lr_mult": 0.2}}}}}
+    arguments = dict(eta_max=0.1, total_steps=300, by_epoch=False)
+    with pytest.raises(UserError, match=r"lr_mult of 'encoder' has no effect; use ponderv2.engine.GroupOneCycleLR"):
+        _check(OneCycleLR(_optimizer(), **arguments), cfg=cfg)
+    _check(GroupOneCycleLR(_optimizer(), **arguments), cfg=cfg)
+    _check(OneCycleLR(_optimizer(), **(arguments | {"eta_max": [0.1]})), cfg=cfg)
+    cfg["optim_wrapper"]["paramwise_cfg"]["custom_keys"]["encoder"] = {"decay_mult": 0.0}
+    _check(OneCycleLR(_optimizer(), **arguments), cfg=cfg)

@@ -85,6 +85,20 @@ def test_classes_are_scored_beside_the_most_frequent_one_over_all_samples():
     assert metrics["render/guess_semantic_miou"] == pytest.approx((3 / 5 + 0 + 0) / 3)
 
 
+def test_intensities_are_scored_beside_the_median_of_each_sample():
+    samples = []
+    for target, rendered in (([0.1, 0.2, 0.6], [0.1, 0.4, 0.5]), ([0.5, 0.0, 0.9], [0.5, 1.0, 0.7])):
+        depth = torch.tensor([[4.0, 4.0, 4.0]]) if target[1] else torch.tensor([[4.0, 0.0, 4.0]])
+        intensities = {"target_intensity": torch.tensor([target]), "intensity": torch.tensor([rendered])}
+        samples.append(_sample() | {"target_depth": depth} | intensities)
+    metric = RenderMetric()
+    metric.process({}, samples)
+    metrics = metric.evaluate(2)
+    # Of the second sample the ray without a return does not count, and of two values the lower is the median.
+    assert metrics["render/intensity_mae"] == pytest.approx((0.0 + 0.2 + 0.1 + 0.0 + 0.2) / 5)
+    assert metrics["render/guess_intensity_mae"] == pytest.approx((0.1 + 0.0 + 0.4 + 0.0 + 0.4) / 5)
+
+
 def test_without_a_ray_of_a_class_there_is_no_score_of_classes():
     metric = RenderMetric()
     none = {"target_semantic": torch.full((1, 3), -1), "class_logits": torch.rand(1, 3, 4)}

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponderv2.geometry import sample_image, sample_volume
+from ponderv2.geometry import sample_colors, sample_image, sample_volume
 from ponderv2.rendering import trilinear
 from ponderv2.structures import PLACEMENTS, FeatureVolume, VoxelGrid
 
@@ -27,6 +27,19 @@ def slow(image: torch.Tensor, u: float, v: float) -> torch.Tensor:
     upper = (1 - a) * image[:, top, left] + a * image[:, top, right]
     lower = (1 - a) * image[:, bottom, left] + a * image[:, bottom, right]
     return (1 - b) * upper + b * lower
+
+
+@pytest.mark.parametrize("size", [(7, 11), (90, 160), (1, 1), (1, 5)])
+def test_colors_are_those_of_the_whole_image_as_floats(size):
+    image = torch.randint(0, 256, (*size, 3), dtype=torch.uint8)
+    pixels = (torch.rand(300, 2, dtype=torch.float64) * 1.2 - 0.1) * torch.tensor(size[::-1])
+    pixels[:50] = pixels[:50].round()
+    colors = sample_colors(image.numpy(), pixels)
+    assert colors.dtype == torch.float32
+    whole = image.permute(2, 0, 1).double() / 255
+    expected = torch.stack([slow(whole, u, v) for u, v in pixels.tolist()])
+    torch.testing.assert_close(colors.double(), expected, rtol=0, atol=1e-7)
+    torch.testing.assert_close(colors, sample_image(whole.float(), pixels.float()), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])

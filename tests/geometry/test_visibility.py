@@ -7,7 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponderv2.geometry import image_crop, image_resize, project, rotation_z, scaling_matrix, visible_returns
+from ponderv2.geometry import (
+    image_crop,
+    image_resize,
+    nearest_per_cell,
+    project,
+    rotation_z,
+    scaling_matrix,
+    visible_returns,
+)
 from ponderv2.structures import CameraRig
 from tests.factories.camera_ring import points_around, ring
 
@@ -42,6 +50,18 @@ def test_the_nearest_return_of_a_pixel_is_kept_as_a_plain_loop_keeps_it(seed, re
         expected = torch.tensor(slow(points, rig, camera), dtype=torch.float64).reshape(-1, 3)
         found = torch.cat([pixels[camera], distances[camera][:, None]], dim=1)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, 1.0, 1.5, 2.0]))))
+def test_the_first_of_equally_near_points_of_a_cell_is_kept(points):
+    cells, distances = ([point[k] for point in points] for k in range(2))
+    found = nearest_per_cell(torch.tensor(cells, dtype=torch.long), torch.tensor(distances, dtype=torch.float64))
+    expected = []
+    for cell in sorted(set(cells)):
+        rows = [row for row, other in enumerate(cells) if other == cell]
+        expected.append(min(rows, key=lambda row: distances[row]))
+    assert found.tolist() == expected
 
 
 def test_every_returned_end_point_is_a_return_and_projects_to_its_pixel():

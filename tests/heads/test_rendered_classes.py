@@ -4,39 +4,26 @@ from dataclasses import replace
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from ponderv2.errors import UserError
-from ponderv2.heads import RenderHead
 from ponderv2.heads.rendered_classes import RenderedClasses
-from ponderv2.rendering import HierarchicalSampler, semantic_loss
-from ponderv2.structures import FeatureVolume, RayBatch, VoxelGrid
+from ponderv2.rendering import semantic_loss
+from ponderv2.structures import FeatureVolume, RayBatch
+from tests.factories.render_heads import small_render_head, small_scene
 
-GRID = VoxelGrid((-8.0, -8.0, -2.0, 8.0, 8.0, 2.0), (8, 8, 2))
 CLASSES = ("car", "road", "tree")
 SEMANTIC = dict(objective=dict(semantic=0.1), semantic=dict(classes=CLASSES))
 
 
-def _head(seed=0, **kwargs) -> RenderHead:
-    torch.manual_seed(seed)
-    sampler = dict(type=HierarchicalSampler, num_proposals=8, num_important=4)
-    return RenderHead(4, render_channels=8, hidden_channels=6, sampler=sampler, **kwargs)
-
-
 @pytest.fixture
 def scene() -> tuple[FeatureVolume, RayBatch]:
-    torch.manual_seed(1)
-    volume = FeatureVolume(torch.randn(2, 4, *GRID.shape), GRID)
-    directions = F.normalize(torch.randn(2, 2, 5, 3), dim=-1)
-    every, depth = torch.ones(2, 2, 5, dtype=torch.bool), torch.full((2, 2, 5), 4.0)
-    labels = torch.randint(-1, 3, (2, 2, 5))
-    pixels, rgb = torch.zeros(2, 2, 5, 2), torch.rand(2, 2, 5, 3)
-    return volume, RayBatch(torch.zeros(2, 2, 5, 3), directions, every, depth, pixels, rgb, labels)
+    volume, rays = small_scene()
+    return volume, replace(rays, semantic=torch.randint(-1, 3, (2, 2, 5)))
 
 
 def test_rendered_logits_are_the_weighted_sum_of_the_logits_of_all_samples(scene):
     volume, rays = scene
-    head = _head(**SEMANTIC).eval()
+    head = small_render_head(**SEMANTIC).eval()
     flat, projected = rays.flatten_cameras(), head.project(volume)
     out = head.renderer(projected, flat.origins, flat.directions)
     logits = head.class_logits(out)
@@ -54,7 +41,7 @@ def test_rendered_logits_are_the_weighted_sum_of_the_logits_of_all_samples(scene
 
 def test_every_parameter_and_the_volume_get_a_gradient_from_classes_alone(scene):
     volume, rays = scene
-    head = _head(**SEMANTIC)
+    head = small_render_head(**SEMANTIC)
     volume = volume.with_data(volume.data.requires_grad_())
     head.loss(volume, rays)["loss_semantic"].backward()
     assert volume.data.grad.abs().sum() > 0
@@ -88,7 +75,7 @@ def test_the_loss_is_the_mean_over_samples_of_the_mean_over_rays_with_a_class():
 
 def test_rays_without_a_class_or_a_depth_change_nothing(scene):
     volume, rays = scene
-    head = _head(**SEMANTIC).eval()
+    head = small_render_head(**SEMANTIC).eval()
     expected = head.loss(volume, rays)["loss_semantic"]
     # Where no depth was measured, a class is nobody's.
     unmeasured = rays.semantic < 0
@@ -99,7 +86,7 @@ def test_rays_without_a_class_or_a_depth_change_nothing(scene):
 
 def test_without_any_label_the_loss_is_zero_and_gradients_are_finite(scene):
     volume, rays = scene
-    head = _head(**SEMANTIC)
+    head = small_render_head(**SEMANTIC)
     losses = head.loss(volume, replace(rays, semantic=torch.full_like(rays.semantic, -1)))
     assert losses["loss_semantic"] == 0
     losses["loss_semantic"].backward()
@@ -111,7 +98,7 @@ def test_without_any_label_the_loss_is_zero_and_gradients_are_finite(scene):
 
 def test_classes_change_no_bit_of_colour_and_depth(scene):
     volume, rays = scene
-    plain, semantic = _head().eval(), _head(seed=5, **SEMANTIC).eval()
+    plain, semantic = small_render_head().eval(), small_render_head(seed=5, **SEMANTIC).eval()
     missing, unexpected = semantic.load_state_dict(plain.state_dict(), strict=False)
     assert unexpected == []
     assert {name.split(".")[-3] for name in missing if "layers" not in name} <= {"field", "classes", "semantic_mlp"}
@@ -122,14 +109,14 @@ def test_classes_change_no_bit_of_colour_and_depth(scene):
 
 def test_a_weight_of_zero_builds_nothing_and_needs_no_classes(scene):
     volume, rays = scene
-    head = _head(objective=dict(semantic=0.0), semantic=dict(classes=CLASSES))
-    assert head.state_dict().keys() == _head().state_dict().keys()
+    head = small_render_head(objective=dict(semantic=0.0), semantic=dict(classes=CLASSES))
+    assert head.state_dict().keys() == small_render_head().state_dict().keys()
     assert "loss_semantic" not in head.loss(volume, replace(rays, semantic=None))
 
 
 def test_chunks_of_rays_give_the_same_classes(scene):
     volume, rays = scene
-    head = _head(**SEMANTIC, chunk_size=2).eval()
+    head = small_render_head(**SEMANTIC, chunk_size=2).eval()
     logits = head.render_chunked(volume, rays)["class_logits"]
     assert logits.shape == (2, 2, 5, 3)
     torch.testing.assert_close(logits, head.class_logits(head.render(volume, rays)))
@@ -138,11 +125,11 @@ def test_chunks_of_rays_give_the_same_classes(scene):
 def test_wrong_input_is_one_clear_error(scene):
     volume, rays = scene
     with pytest.raises(UserError, match=r"give semantic=dict\(classes=...\)"):
-        _head(objective=dict(semantic=0.1))
+        small_render_head(objective=dict(semantic=0.1))
     with pytest.raises(ValueError, match="the rays have no classes: load labels with LoadPointLabels"):
-        _head(**SEMANTIC).loss(volume, replace(rays, semantic=None))
+        small_render_head(**SEMANTIC).loss(volume, replace(rays, semantic=None))
     with pytest.raises(ValueError, match="semantic: expected classes below 3, got 7"):
-        _head(**SEMANTIC).loss(volume, replace(rays, semantic=torch.full_like(rays.semantic, 7)))
+        small_render_head(**SEMANTIC).loss(volume, replace(rays, semantic=torch.full_like(rays.semantic, 7)))
     for classes in ("car", ["car"], ["car", "car"]):
         with pytest.raises(UserError, match="at least two different names"):
             RenderedClasses(4, classes)

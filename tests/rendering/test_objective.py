@@ -164,6 +164,7 @@ def test_losses_are_the_weighted_functions_of_the_tensors_that_are_passed():
     [
         (RenderingObjective(surface=1.0), "surface > 0: expected sdf_at_return"),
         (RenderingObjective(occupancy=1.0), "occupancy > 0: expected log_free and log_occupied_at_return"),
+        (RenderingObjective(intensity=1.0), "intensity > 0 but the rays have no intensities"),
     ],
 )
 def test_a_missing_tensor_is_named(objective, missing):

@@ -44,7 +44,7 @@ def _ends(process: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGKILL])
 def test_a_study_that_is_ended_ends_its_training_and_starts_no_other(tmp_path, number):
     # A process that has the packages already.
     study = multiprocessing.get_context("fork").Process(target=_interruptible, args=(tmp_path,))
@@ -58,7 +58,7 @@ def test_a_study_that_is_ended_ends_its_training_and_starts_no_other(tmp_path, n
 
 
 def _interruptible(folder: Path) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

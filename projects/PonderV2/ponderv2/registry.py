@@ -12,6 +12,7 @@ from mmdet3d.registry import (  # noqa: E402
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
     OPTIMIZERS,
+    PARAM_SCHEDULERS,
     TRANSFORMS,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "OPTIMIZERS",
     "OPTIM_WRAPPERS",
     "OPTIM_WRAPPER_CONSTRUCTORS",
+    "PARAM_SCHEDULERS",
     "TRANSFORMS",
 ]

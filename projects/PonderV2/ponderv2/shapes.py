@@ -5,13 +5,13 @@ fall back to the bare array type, so that `structures`, `geometry` and `renderin
 """
 
 try:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float, Int, UInt8
 except ImportError:
 
     class _Unchecked:
         def __class_getitem__(cls, item: tuple) -> type:
             return item[0]
 
-    Bool = Float = Int = _Unchecked
+    Bool = Float = Int = UInt8 = _Unchecked
 
-__all__ = ["Bool", "Float", "Int"]
+__all__ = ["Bool", "Float", "Int", "UInt8"]

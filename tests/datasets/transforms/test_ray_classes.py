@@ -1,4 +1,4 @@
-"""Classes of rays: those of the returns that the rays go to, and of labeled frames alone."""
+"""Classes and intensities of rays: those of the returns that the rays go to, and of labeled frames alone."""
 
 from pathlib import Path
 
@@ -65,6 +65,18 @@ def test_rays_to_returns_of_earlier_sweeps_have_no_class(dataset, sampler):
     earlier = points[nearest, 4] > 0
     assert 0 < earlier.sum() < len(earlier)
     assert torch.equal(rays.semantic[rays.has_depth] < 0, earlier)
+
+
+def test_a_ray_has_the_intensity_of_the_return_that_it_ends_at(dataset, sampler):
+    results = swept(dataset)
+    rays = drawn(sampler, results, semantic=False, intensity=True)
+    ends = (rays.origins + rays.depth[..., None] * rays.directions)[rays.has_depth].double()
+    points = results["points"].tensor
+    nearest = torch.cdist(ends, points[:, :3].double()).argmin(dim=1)
+    expected = (points[nearest, 3] / 255).sqrt()
+    assert expected.std() > 0.01
+    assert torch.equal(rays.intensity[rays.has_depth], expected)
+    assert not rays.intensity[~rays.has_depth].any()
 
 
 def test_classes_leave_the_choice_of_rays_as_it_is(dataset, sampler):

@@ -1,5 +1,9 @@
 """A kill at any moment leaves a checkpoint to resume from."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.hooks import CheckpointHook
@@ -103,3 +107,44 @@ def test_as_many_checkpoints_stay_as_mmengine_keeps(tmp_path):
                 Runner.register_hook(runner, hook)
             runner.train()
         assert _names(ours) == _names(theirs)
+
+
+@pytest.mark.parametrize("indicators", ["a/x", ["a/x", "a/y"]])
+def test_the_best_checkpoint_stays_until_a_better_one_is_written(tmp_path, indicators, monkeypatch):
+    runner = _runner(tmp_path, 3, CheckpointHook)
+    runner.train()
+    hook = SafeCheckpointHook(by_epoch=False, save_best=indicators, rule="greater", max_keep_ckpts=1)
+    hook.before_train(runner)
+    names = [indicators] if isinstance(indicators, str) else indicators
+
+    def best_of(score: float) -> set[str]:
+        runner.train_loop._iter += 1
+        hook._save_best_checkpoint(runner, dict.fromkeys(names, score))
+        return {name for name in _names(tmp_path) if name.startswith("best")}
+
+    first = best_of(0.5)
+    second = best_of(0.7)
+    assert len(first) == len(second) == len(names)
+    assert not second & first
+    assert best_of(0.1) == second
+    monkeypatch.setattr(torch, "save", _no_space)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        best_of(0.8)
+    assert Path(error.value.filename).name == "best_a_x_iter_7.pth"
+    assert {name for name in _names(tmp_path) if name.startswith("best")} == second
+
+
+def test_a_full_disk_is_an_error_that_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    runner = _runner(tmp_path, 5, CheckpointHook)
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda *given: (save if runner.iter < 2 else _no_space)(*given))
+    with pytest.raises(OSError, match="No space left on device") as error:
+        runner.train()
+    assert Path(error.value.filename).name == "iter_3.pth"
+    assert _names(tmp_path) == {"iter_2.pth"}
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_2.pth"
+
+
+def _no_space(checkpoint, file) -> None:
+    file.write(b"half of it")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

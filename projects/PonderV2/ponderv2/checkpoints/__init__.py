@@ -3,7 +3,7 @@
 An encoder keeps its names in every model, so transfer is a prefix and not a mapping table.
 """
 
-from .checkpoint_files import check_covering, checkpoint_to_resume, load_weights, resolve_checkpoint
+from .checkpoint_files import INTERRUPTED, check_covering, checkpoint_to_resume, load_weights, resolve_checkpoint
 from .coverage import Coverage, compare, coverage_table, shortcomings
 from .encoder_config import config_from_data, config_to_data
 from .encoder_file import EncoderHeader, encoder_weights_of, read_encoder, read_encoder_weights, read_header
@@ -15,6 +15,7 @@ from .stock_weights import StockWeights, stock_weights, write_stock_checkpoint
 from .writing import weights_hash, write_checkpoint
 
 __all__ = [
+    "INTERRUPTED",
     "Coverage",
     "EncoderHeader",
     "EncoderReport",

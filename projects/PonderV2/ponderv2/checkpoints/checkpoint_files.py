@@ -1,6 +1,7 @@
 """Finding, checking and loading checkpoints."""
 
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -9,6 +10,9 @@ from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.errors import UserError
 
 from .coverage import compare
+
+INTERRUPTED = "interrupted.pth"
+"""Name of the checkpoint that a training writes when a signal ends it; the next regular one takes its place."""
 
 
 def resolve_checkpoint(path: Path) -> Path:
@@ -37,17 +41,25 @@ def resolve_checkpoint(path: Path) -> Path:
 def checkpoint_to_resume(work_dir: Path) -> Path | None:
     """Return the checkpoint that an interrupted training goes on from, None where it left none.
 
-    It is the one that `last_checkpoint` names, or the newest whole one where that does not exist: mmengine writes the
-    file after the checkpoint, and deletes earlier ones before it.
+    It is the one that `last_checkpoint` names, or the newest whole one where that is torn or does not exist. Every byte
+    of it is read.
     """
     if not (work_dir / "last_checkpoint").is_file():
         return None
+    found = [path for name in ("iter_*.pth", "epoch_*.pth", INTERRUPTED) for path in work_dir.glob(name)]
+    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    with suppress(FileNotFoundError):
+        found.insert(0, resolve_checkpoint(work_dir))
+    return next(filter(is_whole, found), None)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is an archive of `torch.save` with all its bytes as they were written, by its checksums."""
     try:
-        return resolve_checkpoint(work_dir)
-    except FileNotFoundError:
-        # `torch.save` writes an archive, whose end is what a cut file lacks.
-        found = [path for kind in ("iter", "epoch") for path in work_dir.glob(f"{kind}_*.pth")]
-        return max(filter(zipfile.is_zipfile, found), key=lambda path: path.stat().st_mtime_ns, default=None)
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError):
+        return False
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

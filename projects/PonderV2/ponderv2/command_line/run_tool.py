@@ -14,6 +14,7 @@ from typing import NoReturn
 from ponderv2.compat.quick_imports import install_quick_imports
 
 from .error_lines import line_of
+from .threads import set_threads
 
 DONE, FAULT, USER, INTERRUPTED = 0, 1, 2, 130
 SHOW_TRACEBACKS = "PONDER_TRACEBACK"
@@ -59,6 +60,7 @@ def run_tool(
         given = parser.parse_args(arguments)
     except SystemExit as ended:
         return int(ended.code or DONE)
+    set_threads()
     if os.environ.get(QUICK_IMPORTS) != "0":
         install_quick_imports()
     interrupts = _note_interrupts()

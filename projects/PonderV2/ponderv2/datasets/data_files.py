@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 from PIL import Image
 
@@ -19,6 +18,8 @@ from ponderv2.shapes import Float
 from .info_file import InfoFileError
 from .lidarseg_classes import LIDARSEG_CATEGORIES
 
+_COLOR: int = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)
+"""The flag of OpenCV 4.11 and later gives RGB at once, which is what a JPEG is decoded to first."""
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 MAX_IMAGE_PIXELS = 89_478_485
 """Pixels of an image up to which it is decoded: PIL's default, a quarter of a gigabyte in colors."""
@@ -157,9 +158,14 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     if is_cut(content):
         raise DataFileError(f"{name} is cut: {len(content)} bytes without the end of an image; unpack or copy it again")
     try:
-        return mmcv.imfrombytes(content, channel_order="rgb")
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), _COLOR)
+        if image is not None and _COLOR == cv2.IMREAD_COLOR:
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     except cv2.error as error:
         raise DataFileError(f"{name} cannot be decoded; it is damaged or of another format") from error
+    if image is None:
+        raise DataFileError(f"{name} cannot be decoded; it is damaged or of another format")
+    return image
 
 
 def _check_size(content: bytes, name: str) -> None:

@@ -184,7 +184,11 @@ class PonderNuScenesDataset(NuScenesDataset):
 
     def prepare_data(self, index: int) -> dict | None:
         """Run a key frame through the pipeline, and earlier ones of its scene where the data set has a history."""
-        example = super().prepare_data(index)
+        if self.filter_empty_gt or self.show_ins_var or not isinstance(self.data_list, FrameList):
+            example = super().prepare_data(index)
+        else:
+            # Decoded for this call alone, so that it need not be copied: 3 ms, a fifth of a sample without images.
+            example = self._prepare(self.get_data_info(index))
         if example is None or not self.history:
             return example
         if not isinstance(self.data_list, FrameList):
@@ -192,15 +196,14 @@ class PonderNuScenesDataset(NuScenesDataset):
         draw = self.draw_history and not self.test_mode
         infos = self.data_list.earlier_in_scene(index, self.history + draw)
         shared = {key: example["data_samples"].get(key) for key in SHARED_KEYS if key in example["data_samples"]}
-        past = [self._prepare_earlier(info | shared) for info in choose_history(infos, self.history, draw)]
+        if self._uses_part:
+            shared[PART] = True
+        past = [self._prepare(info | shared) for info in choose_history(infos, self.history, draw)]
         example["inputs"]["history"] = pack_history(example, past)
         return example
 
-    def _prepare_earlier(self, info: dict) -> dict:
-        info |= {"box_type_3d": self.box_type_3d, "box_mode_3d": self.box_mode_3d}
-        if self._uses_part:
-            info[PART] = True
-        return self.pipeline(info)
+    def _prepare(self, info: dict) -> dict | None:
+        return self.pipeline(info | {"box_type_3d": self.box_type_3d, "box_mode_3d": self.box_mode_3d})
 
     def parse_data_info(self, info: dict) -> dict:
         """Parse a key frame as mmdet3d does, on a copy (it joins paths in place), with errors that name the key."""

@@ -16,6 +16,7 @@ from .hooks import (
     UnfreezeEncoderHook,
 )
 from .launch import build_tester, load_config, prepare_training, test, train, training_config
+from .one_cycle import GroupOneCycleLR
 from .optim_constructor import CheckedOptimWrapperConstructor
 from .precision import PrecisionOptimWrapper, allow_tf32
 from .recipe_datasets import innermost_dataset, set_data_root
@@ -34,6 +35,7 @@ __all__ = [
     "DisableTransformsHook",
     "EncoderExportHook",
     "GatheredRuntimeInfoHook",
+    "GroupOneCycleLR",
     "NonFiniteLossHook",
     "PrecisionOptimWrapper",
     "ProgressHook",

@@ -276,7 +276,11 @@ def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:
         raise UserError(f"--resume: {work_dir} has no whole checkpoint to go on from; leave out --resume to start anew")
     named = Path((work_dir / "last_checkpoint").read_text().strip()).name
     if named != found.name and _is_first_rank():
-        print(f"{work_dir}/last_checkpoint names {named or 'nothing'}, which does not exist: goes on from {found.name}")
+        state = "is torn" if (work_dir / named).is_file() and named else "does not exist"
+        print(
+            f"warning: {work_dir}/last_checkpoint names {named or 'nothing'}, which {state}: goes on from {found.name}",
+            flush=True,
+        )
     return found
 
 

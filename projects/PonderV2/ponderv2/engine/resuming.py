@@ -19,8 +19,8 @@ def check_resumable(runner: Runner, checkpoint: dict, path: Path) -> list[str]:
         path: the checkpoint, for messages.
 
     Returns:
-        Lines about what goes on, but not as one may expect: another recipe's name, a schedule that has ended, or no
-        step left.
+        Lines about what goes on, but not as one may expect: another recipe's name, a schedule that has ended, no
+        seed, or no step left.
 
     Raises:
         UserError: the checkpoint holds weights alone, is of another recipe, or has a recipe that would be run.
@@ -60,7 +60,10 @@ def _surprises(runner: Runner, checkpoint: dict, path: Path) -> list[str]:
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     unit, length = ("epoch", runner.max_epochs) if by_epoch else ("iter", runner.max_iters)
     if meta.get(unit, 0) >= length:
-        lines.append(f"{path} is at {unit} {meta[unit]} of {length} already: nothing is trained or evaluated")
+        done = f"{path} is at {unit} {meta[unit]} of {length} already"
+        lines.append(f"{done}: nothing is trained, its last validation is repeated")
+    if runner.cfg.get("randomness", {}).get("seed") is None:
+        lines.append("the recipe has no randomness.seed: what is drawn at random is not that of an undisturbed run")
     for ours, theirs in zip(runner.param_schedulers or [], checkpoint.get("param_schedulers") or [], strict=False):
         end = theirs.get("end") if isinstance(theirs, dict) else None
         if end is not None and end < ours.end:

@@ -27,6 +27,9 @@ class RenderMetric(BaseMetric):
     Where classes are rendered, `semantic_accuracy` and `semantic_miou` are computed over all rays that have one;
     `guess_semantic_accuracy` and `guess_semantic_miou` are those of naming the most frequent class each time.
 
+    Where intensities of returns are rendered, `intensity_mae` is their mean absolute error over all rays with a return,
+    of intensities in [0, 1]; `guess_intensity_mae` is that of each sample's own median.
+
     The pipeline decides whether these rays were trained on: it should sample held-out rays.
     """
 
@@ -66,6 +69,10 @@ def render_result(sample: dict) -> dict:
         known = measured & (sample["target_semantic"] >= 0)
         labels, logits = sample["target_semantic"][known], sample["class_logits"][known]
         result["confusion"] = confusion_matrix(labels.numpy(), logits.argmax(dim=-1).numpy(), logits.shape[-1])
+    if "intensity" in sample and bool(measured.any()):
+        intensity = sample["target_intensity"][measured]
+        result["intensity_mae"] = (sample["intensity"][measured] - intensity).abs().tolist()
+        result["guess_intensity_mae"] = (intensity.median() - intensity).abs().tolist()
     if "image" in sample:
         pairs = list(zip(sample["image"], sample["target_image"], strict=True))
         result["image_psnr"] = [psnr(float((a - b).square().mean())) for a, b in pairs]
@@ -96,7 +103,7 @@ def summarize(results: Sequence[dict]) -> dict[str, float]:
     confusions = [r["confusion"] for r in results if "confusion" in r]
     if confusions:
         metrics |= _semantic_scores(sum(confusions))
-    for name in ("image_psnr", "ssim"):
+    for name in ("intensity_mae", "guess_intensity_mae", "image_psnr", "ssim"):
         values = [v for r in results for v in r.get(name, [])]
         if values:
             metrics[name] = sum(values) / len(values)

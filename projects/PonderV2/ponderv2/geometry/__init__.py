@@ -16,7 +16,7 @@ from .augmentation import (
 )
 from .boxes import box_corners
 from .image_gathering import gather_image_features
-from .interpolation import sample_image, sample_volume
+from .interpolation import sample_colors, sample_image, sample_volume
 from .pixel_rays import lattice_rays, rays_through_pixels
 from .points_in_boxes import points_in_box, to_box_frame
 from .projection import MIN_DEPTH, compose_rig, in_image, project, transform_points
@@ -45,6 +45,7 @@ __all__ = [
     "project",
     "rays_through_pixels",
     "rotation_z",
+    "sample_colors",
     "sample_image",
     "sample_volume",
     "scaling_matrix",

@@ -1,9 +1,11 @@
 """Interpolation: an image between its pixels, a volume between its cells."""
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ponderv2.shapes import Float
+from ponderv2.shapes import Float, UInt8
 from ponderv2.structures import FeatureVolume, constant
 
 
@@ -19,6 +21,29 @@ def sample_image(image: Float[Tensor, "c h w"], pixels: Float[Tensor, "r 2"]) ->
         image[None], normalized[None, :, None].to(image.dtype), align_corners=False, padding_mode="border"
     )
     return values[0, :, :, 0].T
+
+
+def sample_colors(image: UInt8[np.ndarray, "h w 3"], pixels: Float[Tensor, "r 2"]) -> Float[Tensor, "r 3"]:
+    """Interpolate an 8-bit image bilinearly at pixels (u, v), to float32 colors in [0, 1].
+
+    It is `sample_image` for few pixels of a large image: only these are read, in the precision of `pixels`, where
+    making floats of all of it takes longer than decoding its file.
+    """
+    size = pixels.new_tensor((image.shape[1], image.shape[0]))
+    place = pixels.clamp(min=0).minimum(size - 1)
+    near = place.floor()
+    (right, below), (left, above) = (place - near).unbind(1), (1 - (place - near)).unbind(1)
+    far = (near + 1).minimum(size - 1)
+    corners = (
+        (near, near, left * above),
+        (far, near, right * above),
+        (near, far, left * below),
+        (far, far, right * below),
+    )
+    flat, total = torch.from_numpy(image).flatten(0, 1), pixels.new_zeros(len(pixels), 3)
+    for column, row, weight in corners:
+        total += flat[row[:, 1].long() * image.shape[1] + column[:, 0].long()] * weight[:, None]
+    return (total / 255).float()
 
 
 def sample_volume(volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q c"]:

@@ -20,9 +20,15 @@ def nearest_per_cell(cell: Int[Tensor, "p"], distance: Float[Tensor, "p"]) -> In
     Returns:
         Indices of points, one a cell, ordered by the cells' numbers.
     """
-    order = np.lexsort((distance.numpy(), cell.numpy()))
-    _, first = np.unique(cell.numpy()[order], return_index=True)
-    return torch.from_numpy(order[first])
+    if not len(cell):
+        return cell
+    # Most cells have one point: sorting by cell alone and then looking at the cells is faster than sorting by both.
+    order = np.argsort(cell.numpy(), kind="stable")
+    ordered, distances = cell.numpy()[order], distance.numpy()[order]
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    counts = np.diff(starts, append=len(ordered))
+    nearest = distances == np.repeat(np.minimum.reduceat(distances, starts), counts)
+    return torch.from_numpy(np.minimum.reduceat(np.where(nearest, order, len(order)), starts))
 
 
 def visible_returns(
@@ -52,16 +58,17 @@ def visible_rows(
         points: returns in the LiDAR frame of the rig, metres, on the CPU.
         rig: the cameras of one sample.
     """
-    pixels, depth = project(points.expand(rig.num_cameras, -1, -1), rig.lidar2img)
-    distance = (points - rig.origins[:, None]).norm(dim=-1)
-    place = torch.floor(pixels + 0.5)
+    # Of each coordinate the values of all points are a plane in memory: comparing planes is much faster than rows. All
+    # cameras go together, because calls of few points take longer than what they compute.
+    pixels, depth = project(points.T.contiguous().T.expand(rig.num_cameras, -1, -1), rig.lidar2img)
+    column, row = torch.floor(pixels + 0.5).unbind(-1)
     height, width = rig.image_size[:, None, 0], rig.image_size[:, None, 1]
-    inside = (depth > MIN_DEPTH) & (place >= 0).all(dim=-1) & (place[..., 0] < width) & (place[..., 1] < height)
-    found_rows, found_pixels, found_distances = [], [], []
-    for camera in range(rig.num_cameras):
-        uv, far, where = (x[camera][inside[camera]] for x in (pixels, distance, place))
-        nearest = nearest_per_cell(where[:, 1].long() * rig.image_size[camera, 1] + where[:, 0].long(), far)
-        found_rows.append(inside[camera].nonzero()[:, 0][nearest])
-        found_pixels.append(uv[nearest])
-        found_distances.append(far[nearest])
-    return found_rows, found_pixels, found_distances
+    inside = (depth > MIN_DEPTH) & (column >= 0) & (row >= 0) & (column < width) & (row < height)
+    camera, seen = inside.nonzero().unbind(1)
+    distance = (points[seen] - rig.origins[camera]).norm(dim=-1)
+    widest = int(rig.image_size[:, 1].max())
+    rows_above = camera * int(rig.image_size[:, 0].max()) + row[camera, seen].long()
+    nearest = nearest_per_cell(rows_above * widest + column[camera, seen].long(), distance)
+    camera, seen, distance = camera[nearest], seen[nearest], distance[nearest]
+    counts = torch.bincount(camera, minlength=rig.num_cameras).tolist()
+    return tuple(list(found.split(counts)) for found in (seen, pixels[camera, seen], distance))

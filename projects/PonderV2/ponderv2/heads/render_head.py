@@ -20,6 +20,7 @@ from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume, RayBatch
 
 from .rendered_classes import RenderedClasses
+from .rendered_intensity import RenderedIntensity
 
 
 @MODELS.register_module()
@@ -39,9 +40,10 @@ class RenderHead(BaseModule):
         collider: `BoxCollider` (published) or `NearFarCollider` and its arguments.
         objective: name of a preset of `RenderingObjective`, or its attributes, with the preset that they change under
             "preset" ("reference" unless given). A colour weight of 0 builds no colour network, and rays then
-            need no colours. Likewise for the weight of `semantic`, which is 0 in every preset.
+            need no colours. Likewise for the weights of `semantic` and `intensity`, which are 0 in every preset.
         semantic: arguments of `RenderedClasses` but for `in_channels`: the classes, and the text model if there is one.
-        semantic_layers: layers of the semantic network before that of `RenderedClasses`; published 3.
+        semantic_layers: layers of the semantic network before that of `RenderedClasses` or `RenderedIntensity`, which
+            share it; published 3.
         norm_cfg: norm of the projection, in mmcv's terms; published BN3d.
         chunk_size: number of rays of a camera that are rendered at once outside training.
 
@@ -77,7 +79,7 @@ class RenderHead(BaseModule):
             geometry_channels=hidden_channels,
             sdf_layers=sdf_layers,
             color_layers=color_layers if self.objective.color > 0 else 0,
-            semantic_layers=semantic_layers if self.objective.semantic > 0 else 0,
+            semantic_layers=semantic_layers if self.objective.needs_semantic_features else 0,
         )
         self.classes = None
         if self.objective.semantic > 0:
@@ -87,6 +89,7 @@ class RenderHead(BaseModule):
                     "semantic=dict(classes=...)"
                 )
             self.classes = RenderedClasses(hidden_channels, **semantic)
+        self.intensity = RenderedIntensity(hidden_channels) if self.objective.intensity > 0 else None
         self.renderer = VolumeRenderer(
             field,
             opacity=MODELS.build(dict(type=NeuSOpacity) | (opacity or {})),
@@ -106,7 +109,8 @@ class RenderHead(BaseModule):
             rays: rays with their measurements, `[B, N, R]`.
 
         Raises:
-            ValueError: when colour has a weight and the rays have no colours, or `semantic` and they have no classes.
+            ValueError: when colour has a weight and the rays have no colours, `semantic` and they have no classes, or
+                `intensity` and they have no intensities.
         """
         projected, rays = self.project(volume), rays.flatten_cameras()
         out = self.renderer(projected, rays.origins, rays.directions)
@@ -117,13 +121,25 @@ class RenderHead(BaseModule):
             _, log_free = self.renderer.opacity.log_occupancy(out.sdf)
             log_occupied_at_return, _ = self.renderer.opacity.log_occupancy(sdf_at_return)
         scene_scale = volume.grid.scene_scale
-        logits = self.class_logits(out)
-        losses = self.objective(out, rays, scene_scale, sdf_at_return, log_free, log_occupied_at_return, logits)
+        losses = self.objective(
+            out,
+            rays,
+            scene_scale,
+            sdf_at_return,
+            log_free,
+            log_occupied_at_return,
+            class_logits=self.class_logits(out),
+            intensity=self.return_intensity(out),
+        )
         return losses | {"opacity": out.opacity.detach().mean()}
 
     def class_logits(self, output: RenderOutput) -> Float[Tensor, "*r k"] | None:
         """Return the logits of the classes of rendered rays; None where no classes are rendered."""
         return None if self.classes is None else self.classes(output.semantic, output.opacity)
+
+    def return_intensity(self, output: RenderOutput) -> Float[Tensor, "*r"] | None:
+        """Return the intensities of the returns of rendered rays; None where they are not rendered."""
+        return None if self.intensity is None else self.intensity(output.semantic, output.opacity)
 
     def render(self, volume: FeatureVolume, rays: RayBatch) -> RenderOutput:
         """Render all rays `[B, N, R]` at once; the fields of the output are shaped `[B, N, R, ...]`."""
@@ -138,15 +154,16 @@ class RenderHead(BaseModule):
         """Render many rays in bounded memory.
 
         Returns:
-            `rgb` (where there is a colour network), `depth`, `opacity`, `hit` and `class_logits` (where classes are
-            rendered), shaped `[B, N, R, ...]`.
+            `rgb` (where there is a colour network), `depth`, `opacity`, `hit`, and where they are rendered
+            `class_logits` and `intensity`, shaped `[B, N, R, ...]`.
         """
         projected = self.project(volume)
         chunks: dict[str, list[Tensor]] = {}
         for chunk in rays.split(self.chunk_size):
             out = self._render_projected(projected, chunk)
             values = {name: getattr(out, name) for name in ("rgb", "depth", "opacity", "hit")}
-            for name, value in (values | {"class_logits": self.class_logits(out)}).items():
+            values |= {"class_logits": self.class_logits(out), "intensity": self.return_intensity(out)}
+            for name, value in values.items():
                 if value is not None:
                     chunks.setdefault(name, []).append(value.unflatten(1, chunk.valid.shape[1:]))
         return {name: torch.cat(parts, dim=2) for name, parts in chunks.items()}

@@ -90,8 +90,9 @@ class RenderingPretrainer(BaseModel):
         Returns:
             An element for each sample with the fields `rgb`, `depth`, `opacity`, `target_rgb`, `target_depth` and
             `valid`, all `[N, R, ...]`; where classes are rendered also `class_logits` `[N, R, K]` and, where rays have
-            classes, `target_semantic`. With whole images also `image`, `target_image` `[N, h, w, 3]`, `image_depth`
-            and, where classes are rendered, `image_class` `[N, h, w]`. Depths are metres.
+            classes, `target_semantic`; likewise `intensity` and `target_intensity`. With whole images also `image`,
+            `target_image` `[N, h, w, 3]`, `image_depth` and, where classes are rendered, `image_class` `[N, h, w]`.
+            Depths are metres.
         """
         volume = self.encode(inputs) if volume is None else volume
         rays = _rays(inputs)
@@ -106,6 +107,8 @@ class RenderingPretrainer(BaseModel):
             fields |= {"rgb": rendered["rgb"], "target_rgb": rays.rgb}
         if "class_logits" in rendered and rays.semantic is not None:
             fields |= {"class_logits": rendered["class_logits"], "target_semantic": rays.semantic}
+        if "intensity" in rendered and rays.intensity is not None:
+            fields |= {"intensity": rendered["intensity"], "target_intensity": rays.intensity}
         if self.image_stride is not None:
             fields |= self.render_images(inputs, self.image_stride, volume)
         return [

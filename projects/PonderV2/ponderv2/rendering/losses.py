@@ -156,6 +156,19 @@ def semantic_loss(
     return _masked_mean(-F.log_softmax(logits, dim=-1).gather(-1, target[..., None])[..., 0], known)
 
 
+def intensity_loss(
+    rendered: Float[Tensor, "b *r"], target: Float[Tensor, "b *r"], mask: Bool[Tensor, "b *r"]
+) -> Float[Tensor, ""]:
+    """Compute the mean absolute difference of rendered and measured intensities of LiDAR returns.
+
+    Args:
+        rendered: rendered intensities, in [0, 1].
+        target: measured intensities, in [0, 1].
+        mask: True for rays that count.
+    """
+    return _masked_mean((rendered - target).abs(), mask)
+
+
 def _masked_mean(values: Float[Tensor, "b *n"], mask: Bool[Tensor, "b *n"]) -> Float[Tensor, ""]:
     """Average over what counts in a sample, then over the samples: the loss of a batch is the mean of its samples'."""
     # `where`, not a product: a value that does not count may be anything, NaN included.

@@ -14,6 +14,7 @@ from .losses import (
     depth_loss,
     eikonal_loss,
     free_space_loss,
+    intensity_loss,
     occupancy_loss,
     sdf_loss,
     semantic_loss,
@@ -34,6 +35,7 @@ class RenderingObjective:
         surface: weight of `surface_loss`.
         occupancy: weight of `occupancy_loss`.
         semantic: weight of `semantic_loss`; published 0.1 (PonderV2's outdoor and indoor variants alike).
+        intensity: weight of `intensity_loss`; ours, no published recipe of this line has it.
         color_mode: "l1" as published; "l2" for the mean square, with a weight some six times as large: at a
             difference of 0.08 the two then pull alike.
         depth_mode: "reference" compares depth divided by opacity, as published; "opacity_aware" puts the light that
@@ -53,6 +55,7 @@ class RenderingObjective:
     surface: float = 0.0
     occupancy: float = 0.0
     semantic: float = 0.0
+    intensity: float = 0.0
     color_mode: str = "l1"
     depth_mode: str = "reference"
     truncation: float = 1.0
@@ -73,6 +76,11 @@ class RenderingObjective:
     def needs_occupancy(self) -> bool:
         """True when a loss needs probabilities of occupancy."""
         return self.occupancy > 0
+
+    @property
+    def needs_semantic_features(self) -> bool:
+        """True when a loss needs features that say what is there."""
+        return self.semantic > 0 or self.intensity > 0
 
     @staticmethod
     def preset(name: str, **changes: float | str) -> "RenderingObjective":
@@ -98,6 +106,7 @@ class RenderingObjective:
         log_free: Float[Tensor, "b q s"] | None = None,
         log_occupied_at_return: Float[Tensor, "b q"] | None = None,
         class_logits: Float[Tensor, "b q k"] | None = None,
+        intensity: Float[Tensor, "b q"] | None = None,
     ) -> dict[str, Tensor]:
         """Compute the weighted losses of rendered rays.
 
@@ -110,6 +119,7 @@ class RenderingObjective:
             log_occupied_at_return: log-probability that the place of the LiDAR return of each ray is occupied; see
                 `needs_occupancy`.
             class_logits: rendered logits of the classes.
+            intensity: rendered intensity of the LiDAR return of each ray.
 
         Returns:
             Losses by name, `loss_...`, those with a weight alone.
@@ -152,6 +162,13 @@ class RenderingObjective:
                     "semantic=True in the transform that samples rays"
                 )
             losses["loss_semantic"] = self.semantic * semantic_loss(class_logits, rays.semantic, measured)
+        if self.intensity > 0:
+            if rays.intensity is None or intensity is None:
+                raise ValueError(
+                    "intensity > 0 but the rays have no intensities: set intensity=True in the transform that samples "
+                    "rays"
+                )
+            losses["loss_intensity"] = self.intensity * intensity_loss(intensity, rays.intensity, measured)
         return losses
 
 

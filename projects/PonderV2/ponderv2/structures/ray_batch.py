@@ -24,6 +24,8 @@ class RayBatch:
         rgb: colour of the pixel, RGB in [0, 1]; None when no loss needs colour and no image was decoded.
         semantic: class of the LiDAR return that gave the ray its depth, int64, -1 where it is not known; None when no
             labels were loaded.
+        intensity: square root of the intensity in [0, 1] of the LiDAR return that gave the ray its depth, 0 where there
+            is none; None when no loss needs it.
     """
 
     origins: Float[Tensor, "*n r 3"]
@@ -33,6 +35,7 @@ class RayBatch:
     pixels: Float[Tensor, "*n r 2"]
     rgb: Float[Tensor, "*n r 3"] | None = None
     semantic: Int[Tensor, "*n r"] | None = None
+    intensity: Float[Tensor, "*n r"] | None = None
 
     @property
     def has_depth(self) -> Bool[Tensor, "*n r"]:
@@ -44,9 +47,9 @@ class RayBatch:
         """Stack the rays of samples to those of a batch.
 
         Raises:
-            ValueError: when some samples have colours, or classes, and others have none.
+            ValueError: when some samples have colours, classes or intensities, and others have none.
         """
-        for name, words in (("rgb", "ray colours"), ("semantic", "classes of rays")):
+        for name, words in (("rgb", "ray colours"), ("semantic", "classes of rays"), ("intensity", "intensities")):
             if len({getattr(b, name) is not None for b in batches}) > 1:
                 raise ValueError(f"samples of one batch must all have {words}, or none")
         return RayBatch(**{f: torch.stack([getattr(b, f) for b in batches]) for f in _present(batches[0])})

@@ -8,14 +8,14 @@ from mmcv.transforms import BaseTransform
 from torch import Tensor
 
 from ponderv2.errors import UserError
-from ponderv2.geometry import in_image, rays_through_pixels, sample_image, visible_rows
+from ponderv2.geometry import in_image, rays_through_pixels, sample_colors, visible_rows
 from ponderv2.registry import TRANSFORMS
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import RayBatch
 
 from .loading import rig_of
 from .ray_holdout import RaySplit
-from .renderable_returns import RenderableReturns, classes_of_rays, classes_of_returns
+from .renderable_returns import RenderableReturns, classes_of_rays, classes_of_returns, intensities_of_rays
 from .sample_generator import sample_generator
 
 
@@ -45,6 +45,7 @@ class SampleCameraRays(BaseTransform):
             see `sample_generator`.
         semantic: whether rays to LiDAR returns have their classes, which needs `LoadPointLabels`; rays through pixels
             have none.
+        intensity: whether rays to LiDAR returns have their intensities.
 
     Raises:
         ValueError: on contradictory arguments.
@@ -64,6 +65,7 @@ class SampleCameraRays(BaseTransform):
         split: str = "train",
         seed: int | None = None,
         semantic: bool = False,
+        intensity: bool = False,
     ) -> None:
         self.returns = RenderableReturns(point_cloud_range, radius, max_lag)
         self.rays_per_camera = rays_per_camera
@@ -73,6 +75,7 @@ class SampleCameraRays(BaseTransform):
         self.split = RaySplit(split, holdout)
         self.seed = seed
         self.semantic = semantic
+        self.intensity = intensity
 
     def transform(self, results: dict) -> dict:
         if len(results.get("image_sizes", ())) == 0:
@@ -86,7 +89,7 @@ class SampleCameraRays(BaseTransform):
         points, rows = self.returns(results)
         labels = classes_of_returns(results)[rows] if self.semantic else None
         seen, pixels, distance = visible_rows(points, rig)
-        chosen, depth, valid, semantic = [], [], [], []
+        chosen, depth, valid, semantic, intensity = [], [], [], [], []
         for camera in range(rig.num_cameras):
             candidates = _CandidatePixels(
                 size=rig.image_size[camera],
@@ -100,15 +103,23 @@ class SampleCameraRays(BaseTransform):
                 values.append(value)
             if labels is not None:
                 semantic.append(classes_of_rays(labels, seen[camera][picked], self.rays_per_camera))
+            if self.intensity:
+                intensity.append(intensities_of_rays(results, rows[seen[camera][picked]], self.rays_per_camera))
         chosen, depth, valid = torch.stack(chosen), torch.stack(depth), torch.stack(valid)
-        semantic = torch.stack(semantic) if labels is not None else None
         origins, directions = rays_through_pixels(chosen, rig.img2lidar)
         rgb = None
         if self.color:
-            rgb = torch.stack([_colors(image, uv) for image, uv in zip(results["img"], chosen, strict=True)])
+            rgb = torch.stack([sample_colors(image, uv) for image, uv in zip(results["img"], chosen, strict=True)])
         results["rig"] = rig
         results["rays"] = RayBatch(
-            origins.float(), directions.float(), valid, depth.float(), chosen.float(), rgb, semantic
+            origins.float(),
+            directions.float(),
+            valid,
+            depth.float(),
+            chosen.float(),
+            rgb,
+            semantic=torch.stack(semantic) if semantic else None,
+            intensity=torch.stack(intensity) if intensity else None,
         )
         return results
 
@@ -165,8 +176,3 @@ class _CandidatePixels:
             if len(found) == count:
                 break
         return found
-
-
-def _colors(image: np.ndarray, pixels: Float[Tensor, "r 2"]) -> Float[Tensor, "r 3"]:
-    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
-    return sample_image(tensor, pixels.float())

@@ -12,7 +12,7 @@ from ponderv2.shapes import Float, Int
 from ponderv2.structures import RayBatch
 
 from .ray_holdout import RaySplit
-from .renderable_returns import RenderableReturns, classes_of_rays, classes_of_returns
+from .renderable_returns import RenderableReturns, classes_of_rays, classes_of_returns, intensities_of_rays
 from .sample_generator import sample_generator
 
 _PANORAMA = (1800, 900)
@@ -40,6 +40,7 @@ class SampleLidarRays(BaseTransform):
         seed: a number makes the choice depend on it and the sample alone; None draws from numpy's global generator,
             see `sample_generator`.
         semantic: whether rays have the classes of their returns, which needs `LoadPointLabels`.
+        intensity: whether rays have the intensities of their returns.
 
     Raises:
         ValueError: on contradictory arguments.
@@ -56,12 +57,14 @@ class SampleLidarRays(BaseTransform):
         split: str = "train",
         seed: int | None = None,
         semantic: bool = False,
+        intensity: bool = False,
     ) -> None:
         self.returns = RenderableReturns(point_cloud_range, radius, max_lag)
         self.num_rays = num_rays
         self.split = RaySplit(split, holdout)
         self.seed = seed
         self.semantic = semantic
+        self.intensity = intensity
 
     def transform(self, results: dict) -> dict:
         rng = sample_generator(self.seed, results)
@@ -75,9 +78,11 @@ class SampleLidarRays(BaseTransform):
         # What is missing looks ahead, so that it can be computed and then ignored.
         ahead = directions.new_tensor([0.0, 1.0, 0.0]).expand(missing, 3)
         directions = torch.cat([directions[picked], ahead])
-        semantic = None
+        semantic = intensity = None
+        picked_rows = rows[nearest][usable][picked]
+        if self.intensity:
+            intensity = intensities_of_rays(results, picked_rows, self.num_rays)[None]
         if self.semantic:
-            picked_rows = rows[nearest][usable][picked]
             semantic = classes_of_rays(classes_of_returns(results), picked_rows, self.num_rays)[None]
         results["rays"] = RayBatch(
             origins=center.expand_as(directions)[None].float(),
@@ -86,6 +91,7 @@ class SampleLidarRays(BaseTransform):
             depth=torch.cat([distance[picked], distance.new_zeros(missing)])[None].float(),
             pixels=torch.cat([pixels[picked], pixels.new_zeros(missing, 2)])[None].float(),
             semantic=semantic,
+            intensity=intensity,
         )
         return results
 

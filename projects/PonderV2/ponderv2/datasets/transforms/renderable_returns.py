@@ -1,4 +1,4 @@
-"""LiDAR returns that rays can be rendered to, and their classes."""
+"""LiDAR returns that rays can be rendered to, their classes and intensities."""
 
 import torch
 from torch import Tensor
@@ -28,11 +28,16 @@ class RenderableReturns:
     def __call__(self, results: dict) -> tuple[Float[Tensor, "p 3"], Int[Tensor, "p"]]:
         """Return the points (x, y, z) in metres, augmented LiDAR frame, float64, and their rows in `points`."""
         returns = results["points"].tensor
-        recent = (returns[:, 4] <= self.max_lag).nonzero()[:, 0]
-        points = returns[recent, :3].double()
+        # Compared by coordinate, in planes: much faster than by rows of three.
+        planes = returns[:, :3].T.double().contiguous()
+        usable = returns[:, 4] <= self.max_lag
+        for values, low, high in zip(planes, self.volume.lower, self.volume.upper, strict=True):
+            usable &= (values >= low) & (values < high)
+        rows = usable.nonzero()[:, 0]
+        points = returns[rows, :3].double()
         radius = points[:, :2].norm(dim=1)
-        usable = self.volume.contains(points) & (radius > self.low) & (radius < self.high)
-        return points[usable], recent[usable]
+        ring = ((radius > self.low) & (radius < self.high)).nonzero()[:, 0]
+        return points[ring], rows[ring]
 
 
 def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
@@ -59,3 +64,14 @@ def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
 def classes_of_rays(labels: Int[Tensor, "p"], rows: Int[Tensor, "n"], count: int) -> Int[Tensor, "r"]:
     """Return the classes of `count` rays, of which the first go to the returns in `rows` and the others to none."""
     return torch.cat([labels[rows], labels.new_full((count - len(rows),), IGNORE_LABEL)])
+
+
+def intensities_of_rays(results: dict, rows: Int[Tensor, "n"], count: int) -> Float[Tensor, "r"]:
+    """Return the intensities of `count` rays, of which the first go to the returns in `rows` of `points`.
+
+    They are square roots of intensities in [0, 1], which nuScenes counts from 0 to 255. Most are below a tenth, where
+    the root has more to tell one ground from another: asphalt and pavement with 0.02 and 0.06 of the whole are 0.14 and
+    0.24 then. Rays to no return have 0.
+    """
+    intensities = (results["points"].tensor[rows, 3].float() / 255).sqrt()
+    return torch.cat([intensities, intensities.new_zeros(count - len(rows))])

@@ -4,6 +4,7 @@ from .cost import CostHook
 from .detection_preview import DetectionPreviewHook
 from .disable_transforms import DisableTransformsHook
 from .encoder_export import EncoderExportHook
+from .exact_resume import ExactResumeHook, gather_rank_states
 from .gathered_losses import GatheredRuntimeInfoHook
 from .kept_options import KeptOptionsHook
 from .module_switches import CompileHook, RecomputeHook
@@ -13,6 +14,7 @@ from .rank_watch_hook import RankWatchHook
 from .render_preview import RenderPreviewHook
 from .resumable_checkpoint import SafeCheckpointHook
 from .segmentation_preview import SegmentationPreviewHook
+from .stop_on_signal import StopOnSignalHook
 from .unfreeze_encoder import UnfreezeEncoderHook
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "DetectionPreviewHook",
     "DisableTransformsHook",
     "EncoderExportHook",
+    "ExactResumeHook",
     "GatheredRuntimeInfoHook",
     "KeptOptionsHook",
     "NonFiniteLossHook",
@@ -30,5 +33,7 @@ __all__ = [
     "RenderPreviewHook",
     "SafeCheckpointHook",
     "SegmentationPreviewHook",
+    "StopOnSignalHook",
     "UnfreezeEncoderHook",
+    "gather_rank_states",
 ]

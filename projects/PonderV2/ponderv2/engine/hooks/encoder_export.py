@@ -4,10 +4,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from ponderv2.checkpoints import config_to_data, export_encoder
 from ponderv2.registry import HOOKS
@@ -19,8 +20,8 @@ from .cost import cost_of
 class EncoderExportHook(Hook):
     """Writes the encoder of the trained model to `work_dir/encoder.safetensors` at the end of training.
 
-    `ponderv2.load_encoder` makes the encoder again from this file alone. Whether the recipe can be stored in it is
-    checked before training starts.
+    Where an `EMAHook` averages weights, they are the averages, as in checkpoints. `ponderv2.load_encoder` makes the
+    encoder again from this file alone. Whether the recipe can be stored in it is checked before training starts.
 
     Args:
         filename: name of the file inside the work dir.
@@ -44,9 +45,8 @@ class EncoderExportHook(Hook):
         if not is_main_process():
             return
         path = Path(runner.work_dir) / self.filename
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         digest = export_encoder(
-            model.encoder,
+            _exported_encoder(runner),
             path,
             runner.cfg.model.encoder,
             _preprocessor(runner.cfg),
@@ -55,6 +55,15 @@ class EncoderExportHook(Hook):
             cost=cost,
         )
         MMLogger.get_current_instance().info("encoder written to %s, sha256 %s", path, digest[:16])
+
+
+def _exported_encoder(runner: Runner) -> nn.Module:
+    """Return the encoder whose weights are those of a checkpoint: the average where an `EMAHook` makes one."""
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module.encoder
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.encoder
 
 
 def _preprocessor(config: Config) -> dict:

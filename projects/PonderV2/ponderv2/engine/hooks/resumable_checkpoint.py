@@ -1,11 +1,14 @@
 """Checkpoints that a kill at any moment leaves one of."""
 
 from collections import deque
+from pathlib import Path
 
 from mmengine.dist import is_main_process
+from mmengine.fileio import BaseStorageBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from ponderv2.checkpoints import INTERRUPTED
 from ponderv2.registry import HOOKS
 
 
@@ -13,11 +16,19 @@ from ponderv2.registry import HOOKS
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's hook, which deletes an earlier checkpoint when the new one and `last_checkpoint` are written.
 
-    mmengine deletes it before: with `max_keep_ckpts=1`, a kill while the new one is written leaves none to resume from.
+    mmengine deletes it before: with `max_keep_ckpts=1`, a kill or full disk while the new one is written leaves none to
+    resume from. So it is with the best one so far. Here there has to be room for one more than are kept. A checkpoint
+    takes the place of that which a signal left, too.
+
     Arguments are those of `CheckpointHook`. `BuildingRunner` takes this hook for each of mmengine's.
     """
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        self._save_before_removing(runner, step, meta)
+        if is_main_process():
+            Path(runner.work_dir, INTERRUPTED).unlink(missing_ok=True)
+
+    def _save_before_removing(self, runner: Runner, step: int, meta: dict) -> None:
         if self.max_keep_ckpts <= 0:
             super()._save_checkpoint_with_step(runner, step, meta)
             return
@@ -33,3 +44,30 @@ class SafeCheckpointHook(CheckpointHook):
             if is_main_process() and self.file_backend.isfile(earlier):
                 self.file_backend.remove(earlier)
         runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        backend = self.file_backend
+        self.file_backend = later = _RemovesLater(backend)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        # A validation that is repeated writes the same one.
+        best = {getattr(self, "best_ckpt_path", None), *getattr(self, "best_ckpt_path_dict", {}).values()}
+        for path in later.removed:
+            if path not in best:
+                backend.remove(path)
+
+
+class _RemovesLater:
+    """A file backend that notes which files it is to remove, and leaves them."""
+
+    def __init__(self, backend: BaseStorageBackend) -> None:
+        self._backend = backend
+        self.removed: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self.removed.append(path)

@@ -1,0 +1,102 @@
+"""A training that is killed and resumed is the undisturbed one, bit by bit."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from torch import distributed
+
+from ponderv2.checkpoints import INTERRUPTED, checkpoint_to_resume
+from ponderv2.compat.cpu_distributed import install_cpu_distributed
+from ponderv2.engine import DisableTransformsHook
+from ponderv2.engine.stop_signals import REQUEUE
+from tests.factories.interrupted_training import Noise, Slow, same, train
+from tests.factories.processes import forked, wait_for
+
+RESUMED = ("state_dict", "optimizer", "param_schedulers", "ema_state_dict", "sampler", "ranks")
+
+
+def _check(tmp_path, kills, stop=None, sends=True, **settings):
+    losses, checkpoint = train(tmp_path / "whole", **settings)
+    again, resumed = train(tmp_path / "killed", kills, stop, sends, **settings)
+    assert again == losses
+    assert len(set(losses.values())) == len(losses)
+    for key in RESUMED:
+        assert same(resumed.get(key), checkpoint.get(key)), key
+
+
+@pytest.mark.parametrize(("by_epoch", "interval", "workers"), [(True, 1, 0), (False, 3, 2)])
+def test_a_killed_training_goes_on_bit_by_bit(tmp_path, by_epoch, interval, workers):
+    _check(tmp_path, (8, 9, 20), by_epoch=by_epoch, interval=interval, workers=workers)
+
+
+# In the middle of an epoch, and after its last iteration.
+@pytest.mark.parametrize(("stop", "after"), [("SIGTERM", (7, 8)), ("SIGUSR1", (12,)), ("SIGINT", (3,))])
+def test_a_signal_leaves_a_checkpoint_of_its_iteration(tmp_path, stop, after):
+    _check(tmp_path, after, stop=signal.Signals[stop])
+    assert not (tmp_path / "killed" / INTERRUPTED).exists()
+
+
+def test_gradients_that_wait_for_their_step_averages_and_switches_are_kept(tmp_path):
+    _check(
+        tmp_path,
+        (7, 11, 12),
+        stop=signal.SIGTERM,
+        optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.05), accumulative_counts=3),
+        custom_hooks=[
+            dict(type="EMAHook", momentum=0.2, begin_iter=2),
+            DisableTransformsHook(after=2, transforms=[Noise]),
+        ],
+    )
+
+
+def test_samples_hang_on_no_number_of_workers(tmp_path):
+    losses, checkpoint = train(tmp_path / "none", by_epoch=False)
+    ahead = dict(persistent_workers=False, prefetch_factor=4)
+    again, other = train(tmp_path / "two", by_epoch=False, workers=2, loader=ahead)
+    assert again == losses
+    assert same(other["state_dict"], checkpoint["state_dict"])
+
+
+def test_a_signal_to_all_processes_waits_for_the_iteration(tmp_path):
+    """As Slurm sends it: to the training and to those that load its data, and then once more."""
+    work_dir = tmp_path / "work"
+    training = partial(train, work_dir, by_epoch=False, workers=2, custom_hooks=[Slow()])
+    with forked(training, tmp_path / "errors.txt") as process:
+        wait_for((work_dir / "iter_2.pth").is_file, 60)
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            os.killpg(process.pid, number)
+            time.sleep(0.01)
+        process.join(60)
+    assert process.exitcode == REQUEUE, (tmp_path / "errors.txt").read_text()
+    assert checkpoint_to_resume(work_dir) == work_dir / INTERRUPTED
+
+
+def test_of_two_processes_each_goes_on_with_its_own_state(tmp_path):
+    """One of them gets the signals, and both stop after the same iteration."""
+    errors = [tmp_path / f"errors_{rank}.txt" for rank in range(2)]
+    with (
+        forked(partial(_check_rank, tmp_path, 0), errors[0]) as first,
+        forked(partial(_check_rank, tmp_path, 1), errors[1]) as second,
+    ):
+        first.join(120)
+        second.join(20)
+    assert (first.exitcode, second.exitcode) == (0, 0), "".join(path.read_text() for path in errors)
+
+
+def _check_rank(folder: Path, rank: int) -> None:
+    os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": "2"}
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
+    install_cpu_distributed()
+    _check(
+        folder,
+        (2, 6, 9),
+        signal.SIGTERM,
+        sends=rank == 1,
+        launcher="pytorch",
+        randomness=dict(seed=3, diff_rank_seed=True),
+        optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.05), accumulative_counts=2),
+    )
