@@ -101,11 +101,8 @@ class BuildingRunner(Runner):
         return super().build_train_loop(loop)
 
     def train(self) -> nn.Module:
-        """Train as mmengine does.
-
-        Signals end it with a checkpoint, and an error of a collective names the process that is gone or late.
-        """
-        with self._signals.listening(), naming_lost_ranks(self):
+        """Train as mmengine does; signals end it with a checkpoint, and an error of a collective names who is gone."""
+        with naming_lost_ranks(self), self._signals.listening():
             return super().train()
 
     def save_checkpoint(
