@@ -1,4 +1,14 @@
-"""A tiny detector of each kind learns four synthetic key frames by heart; minutes each."""
+"""A tiny detector of each kind learns four synthetic key frames by heart; minutes each.
+
+Measured so far, from scratch, seed as in the recipe, one thread; seconds are those of the steps alone on a free core:
+
+| detector | steps | seconds | mAP |
+|---|---|---|---|
+| center_camera_bevdet | 200 | 160 | 0.873 |
+| bevformer_camera | 300 | 230 | 0.207 (its loss is still falling; with as many steps as here: not run) |
+
+The others were not run with these steps.
+"""
 
 import json
 import subprocess
@@ -9,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STEPS = {"uvtr_camera": 400, "uvtr_lidar": 300, "uvtr_fusion": 300, "center_camera": 300, "center_lidar": 120}
-STEPS |= {"bevformer_camera": 400, "bevformer_temporal_camera": 400}
+STEPS |= {"bevformer_camera": 800, "bevformer_temporal_camera": 800}
 STEPS |= {"center_camera_bevdet": 200, "center_camera_bevdepth": 200, "center_camera_bevformer": 300}
 
 
