@@ -1,11 +1,12 @@
 """A tiny detector of each kind learns four synthetic key frames by heart; minutes each.
 
-Measured so far, from scratch, seed as in the recipe, one thread; seconds are those of the steps alone on a free core:
+Measured so far, from scratch, one thread on a core that other programs took nine tenths of; a step takes 0.8 s of the
+processor.
 
-| detector | steps | seconds | mAP |
+| detector | steps | seconds, shared core | mAP |
 |---|---|---|---|
-| center_camera_bevdet | 200 | 160 | 0.873 |
-| bevformer_camera | 300 | 230 | 0.207 (its loss is still falling; with as many steps as here: not run) |
+| center_camera_bevdet | 200 | 1851 | 0.873 |
+| bevformer_camera | 300 | 1658 | 0.207; its loss is still falling, more steps were not run |
 
 The others were not run with these steps.
 """
