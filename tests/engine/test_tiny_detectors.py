@@ -55,6 +55,7 @@ def _encoder_of(modality: str, path: Path) -> None:
     export_encoder(MODELS.build(model).encoder, path, model.encoder, model.data_preprocessor)
 
 
+@pytest.mark.slow
 def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, tmp_path):
     """Interrupted at the end of the warm-up; the resumed run trains the encoder from its first iteration on."""
     encoder, converted, work_dir = tmp_path / "encoder.safetensors", tmp_path / "converted.pth", tmp_path / "work"
@@ -88,7 +89,7 @@ def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, 
 
 
 # What two sensors show the third shows, too; UVTR's with cameras is also trained by the README's commands.
-SLOW = {"center_camera", "uvtr_fusion"}
+SLOW = {"center_camera", "uvtr_fusion", "uvtr_lidar"}
 
 
 @pytest.mark.parametrize("detector", [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in DETECTORS])

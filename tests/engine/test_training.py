@@ -118,6 +118,7 @@ def test_another_run_in_the_work_dir_is_told_of_and_two_at_once_are_refused(trai
     assert (trained / "iter_4.pth").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_from_its_last_checkpoint(frame_root, tmp_path):
     options = [
         "train_cfg.max_iters=500",
