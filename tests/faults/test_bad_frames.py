@@ -272,7 +272,7 @@ def _png(width: int, height: int) -> bytes:
 def test_an_image_that_unpacks_to_far_more_pixels_is_refused_before_it_is(root, side, monkeypatch):
     path = root / "samples" / "CAM_FRONT" / "frame2.png"
     path.write_bytes(_png(side, side))
-    monkeypatch.setattr(data_files.mmcv, "imfrombytes", lambda *_, **__: pytest.fail("it was decoded"))
+    monkeypatch.setattr(data_files.cv2, "imdecode", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(DataFileError, match=r"frame2\.png is refused: .*89478485"):
         read_image(path)
 

@@ -58,8 +58,9 @@ class SeededDataset(Dataset):
         return self.dataset[draw]
 
     def __getattr__(self, name: str) -> object:
-        if name == "dataset":
-            # There is none before __init__, as in a copy that is being made.
+        # There is no data set before __init__, as in a copy that is being made; and loaders would hand draws to the
+        # `__getitems__` of one that has it, as torch's `Subset` does.
+        if name in ("dataset", "__getitems__"):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
