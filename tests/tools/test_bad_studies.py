@@ -79,7 +79,7 @@ BAD: BadInputs = {
     ],
     "velocity_errors": [
         (["{nowhere}.json", "--data-root", "{empty}"], r"submission .*nowhere\.json does not exist"),
-        (["{file}", "--data-root", "{empty}"], r"nuscenes_infos_val\.pkl .*create_data"),
+        (["{file}", "--data-root", "{empty}"], r"nuscenes_infos_val\.pkl does not exist"),
         (["{file}", "--data-root", "{empty}", "--min-score", "2"], r"--min-score: expected a share above 0"),
         (["{file}", "--data-root", "{empty}", "--json", "{empty}"], r"--json .*empty: expected a file, found a folder"),
     ],
