@@ -1,5 +1,6 @@
 """Signals that ask a training to write a checkpoint and end, and the exit code that says it can go on."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -66,8 +67,8 @@ class StopSignals:
 def outlive_signals(worker_id: int, initialize: Callable[[int], None] | None = None) -> None:
     """Let a process that loads data leave stop signals to the training, which needs it until the iteration ends.
 
-    Slurm, a terminal and torchrun signal all processes of a job. At the end of a training torch ends those that do not
-    end by themselves with SIGTERM, and multiprocessing with a second one: they obey the second.
+    Slurm, a terminal and torchrun signal all processes of a job. SIGTERM of the training itself, or of
+    multiprocessing when that ends, is obeyed: the kernel tells who sent it.
 
     Args:
         worker_id: number of the process.
@@ -75,9 +76,18 @@ def outlive_signals(worker_id: int, initialize: Callable[[int], None] | None = N
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    # Threads that start later do not get it either, so that the one below does.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    training = multiprocessing.parent_process().pid
+    threading.Thread(target=_end_when_told_by, args=(training,), daemon=True).start()
     if initialize is not None:
         initialize(worker_id)
+
+
+def _end_when_told_by(process: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
+        pass
+    os._exit(os.EX_OK)
 
 
 def end_after(number: int) -> None:
