@@ -60,8 +60,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={"image_branch.student": dict(lr_mult=0.01)}),
 )
 param_scheduler = [
-    dict(type=CosineAnnealingLR, eta_min_ratio=25.0, begin=0, end=0.15 * max_iters, by_epoch=False),
-    dict(type=CosineAnnealingLR, eta_min_ratio=1e-4, begin=0.15 * max_iters, end=max_iters, by_epoch=False),
+    dict(type=CosineAnnealingLR, eta_min_ratio=25.0, begin=0, end=max_iters * 3 // 20, by_epoch=False),
+    dict(type=CosineAnnealingLR, eta_min_ratio=1e-4, begin=max_iters * 3 // 20, end=max_iters, by_epoch=False),
 ]
 custom_hooks = [
     dict(type=RenderPreviewHook, interval=max_iters, stride=4),

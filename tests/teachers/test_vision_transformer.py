@@ -62,7 +62,8 @@ def test_a_student_leaves_out_what_its_maps_do_not_use(tmp_path):
     }
 
 
-def test_wrong_input_is_one_clear_error(tmp_path):
+def test_wrong_input_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="teacher nowhere/none: neither a folder"):
         VisionTransformerTeacher("nowhere/none")
     folder = vision_folder(tmp_path, "dinov2")
