@@ -1,6 +1,8 @@
 """Shape checks for the whole package, and data to test on: a key frame of a factory, and the real one if there."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -32,6 +34,12 @@ LONG_FIRST = (
     "benchmarks/test_gpu_check.py",
 )
 """Files of half a minute and more: processes that share the tests take them first, and end at the same time."""
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also where the tests are a job in the background of a shell, which ignores it for them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

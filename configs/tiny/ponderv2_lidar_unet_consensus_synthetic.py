@@ -13,10 +13,7 @@ with read_base():
     from .._base_.tiny import synthetic_dataset, tiny_eval_loader, tiny_lidar_render_head, tiny_train_loader
     from .ponderv2_lidar_unet_synthetic import *
 
-from mmengine.optim import CosineAnnealingLR, OptimWrapper
-from torch.optim import AdamW
-
-from ponderv2.engine import CheckedOptimWrapperConstructor, EncoderExportHook, RenderPreviewHook
+from ponderv2.engine import CheckedOptimWrapperConstructor, EncoderExportHook, GroupOneCycleLR, RenderPreviewHook
 from ponderv2.models import ImageFeaturePretrainer
 
 model = dict(
@@ -25,7 +22,7 @@ model = dict(
     image_branch=tiny_consensus,
     head=dict(
         tiny_lidar_render_head,
-        objective=dict(preset="occupancy", feature=1.0),
+        objective=dict(preset="occupancy", color=0.0, intensity=20.0, feature=1.0),
         feature=dict(channels=32),
     ),
 )
@@ -51,17 +48,14 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Schedule: the same cycle, written as two cosines, of which the student has a hundredth: it starts from trained weights
+# Schedule: the same cycle, of which the student has a hundredth: it starts from trained weights
 optim_wrapper = dict(
-    type=OptimWrapper,
+    optim_wrapper,
     constructor=CheckedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=1.2e-4, betas=(0.9, 0.99), weight_decay=0.01),
-    clip_grad=dict(max_norm=35, norm_type=2),
     paramwise_cfg=dict(custom_keys={"image_branch.student": dict(lr_mult=0.01)}),
 )
 param_scheduler = [
-    dict(type=CosineAnnealingLR, eta_min_ratio=25.0, begin=0, end=max_iters * 3 // 20, by_epoch=False),
-    dict(type=CosineAnnealingLR, eta_min_ratio=1e-4, begin=max_iters * 3 // 20, end=max_iters, by_epoch=False),
+    dict(type=GroupOneCycleLR, eta_max=3e-3, total_steps=max_iters, pct_start=0.15, by_epoch=False),
 ]
 custom_hooks = [
     dict(type=RenderPreviewHook, interval=max_iters, stride=4),

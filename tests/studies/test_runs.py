@@ -1,6 +1,7 @@
 """Trainings as processes: what is said while they run."""
 
 import time
+import zipfile
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path, name, text):
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(text)
-    (folder / "iter_2.pth").touch()
+    zipfile.ZipFile(folder / "iter_2.pth", "w").close()
     (folder / "last_checkpoint").write_text("iter_2.pth")
     job = Job(folder, (), {"seed": 0}, lambda folder: None)
     with pytest.raises(StudyError) as found:

@@ -171,6 +171,7 @@ def test_a_damaged_picture_is_named(database):
     assert content.crop(entry).shape == (24, 40, 3)
     assert torch.equal(torch.from_numpy(content.crop(entry)[0, 0]), torch.tensor(RED, dtype=torch.uint8))
     path = database / "nuscenes_gt_database_train" / "image_truck.bin"
-    path.write_bytes(b"no picture" * 10)
+    path.write_bytes((b"no picture" * path.stat().st_size)[: path.stat().st_size])
+    content = GroundTruthDatabase(database / "nuscenes_gt_database_train")
     with pytest.raises(DataFileError, match=r"image_truck\.bin holds no picture in the bytes 0 to"):
         content.crop(entry)

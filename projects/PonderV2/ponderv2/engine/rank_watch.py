@@ -66,7 +66,9 @@ class RankWatch:
             A text for each, such as "rank 3 (host node7, process 4242): lost, last seen in iteration 12, where it loads
             data"; none when all live and none is behind.
         """
-        asked, end = time.monotonic(), time.monotonic() + 4 * self.beat + 1
+        # What a process has said before its end is read up to a beat after it.
+        asked = time.monotonic() + 2 * self.beat
+        end = asked + 4 * self.beat + 1
         while time.monotonic() < end and self.store_error is None and self._silent_since(asked):
             time.sleep(self.beat / 4)
         if self.store_error is not None and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and self.rank:
