@@ -134,6 +134,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     program = tmp_path / "train.py"
     program.write_text(textwrap.dedent(PROGRAM))

@@ -28,6 +28,7 @@ def _faults(mode: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 def test_large_tensors_reuse_their_pages():
     assert _faults("keep") < 0.2 * _faults("default")

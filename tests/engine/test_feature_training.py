@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("features")
 
 
-@pytest.mark.parametrize("mode", ["consensus", "distil"])
+@pytest.mark.parametrize("mode", [pytest.param("consensus", marks=pytest.mark.slow), "distil"])
 def test_a_recipe_trains_validates_features_and_exports_the_plain_encoder(mode, repository, streets, folder, capsys):
     recipe, work = repository / "configs" / "tiny" / f"ponderv2_lidar_unet_{mode}_synthetic.py", folder / mode
     teacher = random_street_teacher(folder)

@@ -150,6 +150,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the processes share gloo and a CPU")
 def test_two_processes_differ_in_what_they_draw_and_agree_in_weights_order_and_statistics(tmp_path):
     program = tmp_path / "train.py"

@@ -88,11 +88,9 @@ def test_the_warm_up_of_the_head_freezes_the_encoder_also_when_resumed(streets, 
     assert len(_scores(work_dir)) == 3
 
 
-# What two sensors show the third shows, too; UVTR's with cameras is also trained by the README's commands.
-SLOW = {"center_camera", "uvtr_fusion", "uvtr_lidar"}
-
-
-@pytest.mark.parametrize("detector", [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in DETECTORS])
+# The README's commands train UVTR's with cameras in the fast tests, too.
+@pytest.mark.slow
+@pytest.mark.parametrize("detector", DETECTORS)
 def test_a_tiny_detector_starts_pretrained_trains_is_scored_and_resumes(detector, streets, tmp_path):
     modality, head = DETECTORS[detector]
     small = [*OPTIONS[modality], *head]
