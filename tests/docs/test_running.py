@@ -71,7 +71,7 @@ class Route:
             assert (program, words) == (".venv/bin/pip", ["install", "gdown"])
 
     def _stock(self, words: list[str], line: str) -> None:
-        """A tool of mmdet3d, in a folder of its own: its preparation, or a config that starts from an exported encoder."""
+        """A tool of mmdet3d in a folder of its own: its preparation, or a config that starts from an encoder."""
         assert line.startswith("env -C stock ")
         tool = next(word for word in words if word.endswith(".py"))
         assert (REPOSITORY / tool).is_file(), line
