@@ -2,7 +2,7 @@
 # Train on several GPUs: tools/dist_train.sh RECIPE GPUS [ARGUMENTS OF tools/train.py]
 # GPUS is the number on this node. Several nodes: docs/cluster.md.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/torchrun.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/_torchrun.sh"
 
 if (($# < 2)); then
   echo "usage: tools/dist_train.sh RECIPE GPUS [ARGUMENTS OF tools/train.py]" >&2

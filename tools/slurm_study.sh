@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A study on SLURM, a seed a job of an array:
 #
-#   sbatch --array=0-2 --gpus-per-task=1 --cpus-per-task=16 --time=24:00:00 \
+#   sbatch --array=0-2 --gpus=1 --cpus-per-task=8 --time=24:00:00 \
 #     tools/slurm_study.sh segmentation_study --data-root DIR --out OUT [ARGUMENTS OF tools/segmentation_study.py]
 #
 # Seed N works in OUT/seed_N. The table of all is made by a study of all seeds in OUT: docs/cluster.md.
@@ -12,7 +12,7 @@
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@300
 set -euo pipefail
-source "${SLURM_SUBMIT_DIR:-$(dirname "${BASH_SOURCE[0]}")/..}/tools/slurm_job.sh"
+source "${SLURM_SUBMIT_DIR:-$(dirname "${BASH_SOURCE[0]}")/..}/tools/_slurm_job.sh"
 prepare_job
 
 if (($# == 0)) || [[ ! -f tools/$1.py ]]; then

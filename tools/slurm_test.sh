@@ -8,7 +8,7 @@
 #SBATCH --open-mode=append
 #SBATCH --requeue
 set -euo pipefail
-source "${SLURM_SUBMIT_DIR:-$(dirname "${BASH_SOURCE[0]}")/..}/tools/slurm_job.sh"
+source "${SLURM_SUBMIT_DIR:-$(dirname "${BASH_SOURCE[0]}")/..}/tools/_slurm_job.sh"
 prepare_job
 
 if (($# < 2)); then

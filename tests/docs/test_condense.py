@@ -6,18 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from ponderv2.engine import load_config
+from ponderv2.engine import load_config, parse_options
 from tests.docs.test_readme import blocks
 from tests.factories.tool_scripts import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "docs" / "condense.md").read_text()
-COMMANDS = [line for block in blocks(TEXT, "bash") for line in block.splitlines()]
+LINES = [line for block in blocks(TEXT, "bash") for line in block.splitlines()]
+(DOWNLOAD,) = [line for line in LINES if line.startswith(".venv/bin/hf download ")]
+COMMANDS = [line for line in LINES if line != DOWNLOAD]
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line[:60])
 def test_a_command_is_understood_and_its_recipes_are_there(line, tmp_path, monkeypatch):
     words = [word for word in shlex.split(line) if not word.startswith("OMP_NUM_THREADS")]
+    if words[0] == ".venv/bin/torchrun":
+        words[:3] = [".venv/bin/python"]
     assert words[0] == ".venv/bin/python"
     (tmp_path / "data" / "streets-v1").mkdir(parents=True)
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
@@ -27,6 +31,16 @@ def test_a_command_is_understood_and_its_recipes_are_there(line, tmp_path, monke
     given = parser.parse_args(words[2:])
     for _, path in getattr(given, "pretrain_config", ()):
         assert path.is_file()
+    if hasattr(given, "cfg_options"):
+        load_config(given.config, options=parse_options(given.cfg_options))
+
+
+def test_the_teacher_that_is_downloaded_is_that_of_the_recipes_and_of_the_command():
+    command = next(line for line in COMMANDS if "teacher.name=" in line)
+    assert command.endswith(f"teacher.name={DOWNLOAD.rpartition(' ')[2]}")
+    for mode in ("distil", "consensus"):
+        recipe = REPOSITORY / "configs" / "pretrain" / f"ponderv2_lidar_minkunet_{mode}_vs0p1_4xb4_24e_nuscenes.py"
+        assert load_config(recipe).model.image_branch.teacher.name == shlex.split(DOWNLOAD)[2]
 
 
 def test_the_teacher_of_the_first_command_is_that_of_the_tiny_recipes():

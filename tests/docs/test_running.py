@@ -42,7 +42,7 @@ class Route:
         assert (self.folder / name).exists(), f"{name} is not made by any command above\n{line}"
 
     def run(self, line: str) -> None:
-        program, *words = shlex.split(line)
+        program, *words = shlex.split(line.removeprefix("env -C stock "))
         self.processes = 1
         if "/.mim/" in line:
             self._stock(words, line)
@@ -64,16 +64,22 @@ class Route:
             for name in words[1:]:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         elif program == "ln":
-            (self.folder / words[-1]).mkdir(parents=True)
+            (self.folder / words[-1]).mkdir(parents=True, exist_ok=True)
         elif program.endswith("gdown"):
             self.make(words[words.index("-O") + 1])
         else:
             assert (program, words) == (".venv/bin/pip", ["install", "gdown"])
 
     def _stock(self, words: list[str], line: str) -> None:
-        """A tool of mmdet3d on one of its own configs, which starts from an exported encoder."""
-        tool, recipe = words
+        """A tool of mmdet3d in a folder of its own: its preparation, or a config that starts from an encoder."""
+        assert line.startswith("env -C stock ")
+        tool = next(word for word in words if word.endswith(".py"))
         assert (REPOSITORY / tool).is_file(), line
+        if tool.endswith("create_data.py"):
+            self.make("stock/data/nuscenes/nuscenes_infos_train.pkl")
+            return
+        self.expect("stock/data/nuscenes/nuscenes_infos_train.pkl", line)
+        recipe = next(word for word in words if word.startswith("configs/"))
         model = Config.fromfile(REPOSITORY / recipe).model
         starts = [part.get("init_cfg") or {} for part in (model, model.get("backbone", {}), model.get("neck", {}))]
         checkpoints = {start["checkpoint"] for start in starts if "checkpoint" in start}

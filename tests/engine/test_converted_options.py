@@ -7,7 +7,6 @@ from unittest.mock import create_autospec
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.engine import converted_options, launch, load_config
@@ -109,13 +108,3 @@ def test_a_fusion_of_two_converted_models_keeps_their_settings():
     assert merged_options(camera, ["model.head.decoding=None"], head=False) == expected
     # What a converted LiDAR encoder computes depends on no placement, so the fusion may take the camera's own.
     assert merged_options([], [], head=True) == []
-
-
-@pytest.mark.parametrize(("batch", "enable", "told"), [(1, False, True), (4, False, False), (1, True, False)])
-def test_a_batch_that_is_not_that_of_the_rates_is_told(capsys, batch, enable, told):
-    runner = create_autospec(Runner, instance=True)
-    runner.cfg = Config(dict(train_dataloader=dict(batch_size=batch)))
-    runner.auto_scale_lr, runner.world_size = dict(enable=enable, base_batch_size=8), 2
-    launch._tell_of_batch(runner)
-    line = capsys.readouterr().out
-    assert ("warning: the batch is 2 (2 processes with 1)" in line and "those of 8;" in line) if told else line == ""

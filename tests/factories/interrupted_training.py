@@ -46,7 +46,9 @@ class Model(BaseModel):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1))
 
-    def forward(self, x: Sequence[Tensor], mode: str = "loss", **_) -> dict[str, Tensor]:
+    def forward(self, x: Sequence[Tensor], mode: str = "loss", **_) -> dict[str, Tensor] | list[dict]:
+        if mode == "predict":
+            return [{"prediction": self.layers(torch.stack(list(x)))}]
         x = torch.stack(list(x)) * torch.rand(3) * random.random() * float(np.random.rand())
         return {"loss": (self.layers(x) - 1).square().mean()}
 

@@ -176,7 +176,7 @@ def test_a_job_that_is_cancelled_fails_or_is_done_is_not_requeued(repository, tm
 
 
 def test_the_exit_code_that_has_a_job_requeued_is_that_of_a_stopped_training(repository):
-    assert f"\nSTOPPED={REQUEUE}\n" in (repository / "tools" / "slurm_job.sh").read_text()
+    assert f"\nSTOPPED={REQUEUE}\n" in (repository / "tools" / "_slurm_job.sh").read_text()
 
 
 @pytest.mark.usefixtures("programs")

@@ -33,6 +33,7 @@ from .recipe_loaders import set_loaders
 from .recipe_options import change_recipe, parse_options
 from .resuming import check_resumable
 from .schedule_checks import check_schedules
+from .step_batch import scale_of_steps, tell_of_batch
 from .test_time_augmentation import with_tta
 
 _LAUNCHERS = {
@@ -157,9 +158,9 @@ def prepare_training(runner: Runner, recipe: Path, changes: Sequence[str] = ()) 
                 raise UserError(f"recipe {recipe}: train_cfg.{name} is below 1, so nothing would be trained")
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         if runner.rank == 0:
-            _tell_of_batch(runner)
+            tell_of_batch(runner)
         # Schedulers note the rates they start from, so these are scaled before; and only once.
-        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+        runner.scale_lr(runner.optim_wrapper, scale_of_steps(runner))
         runner.auto_scale_lr = None
         if runner.param_schedulers is not None:
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
@@ -246,21 +247,6 @@ def _check_weights(runner: Runner) -> list[str]:
     if _is_first_rank():
         tell_of_options(path, options, runner.cfg)
     return kept_options(runner.cfg, options)
-
-
-def _tell_of_batch(runner: Runner) -> None:
-    """Print where the batch is not that of the rates, and nothing scales them."""
-    scale = runner.auto_scale_lr or {}
-    loader = runner.cfg.train_dataloader
-    size = loader.get("batch_size") if isinstance(loader, dict) else None
-    base = scale.get("base_batch_size")
-    if size is None or base is None or scale.get("enable") or size * runner.world_size == base:
-        return
-    print(
-        f"warning: the batch is {size * runner.world_size} ({runner.world_size} processes with {size}), the learning "
-        f"rates are those of {base}; auto_scale_lr.enable=True in --cfg-options scales them",
-        flush=True,
-    )
 
 
 def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+import torch
+from mmengine.device import get_device
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -15,6 +17,9 @@ from ponderv2.engine.stop_signals import StopSignals, end_after
 class StopOnSignalHook(Hook):
     """Writes a checkpoint and ends the process, after the iteration in which a signal came.
 
+    A validation is ended in its middle where the last checkpoint is that of the iteration before it: a training that
+    resumes from there repeats the validation.
+
     Args:
         signals: what notes the signals.
     """
@@ -24,6 +29,19 @@ class StopOnSignalHook(Hook):
 
     def __init__(self, signals: StopSignals) -> None:
         self.signals = signals
+        # Iterations at the last checkpoint, known to the main process.
+        self._saved_at: int | None = None
+        self._validates = False
+        self._asked = 0
+
+    def before_train(self, runner: Runner) -> None:
+        if runner._resume:
+            self._saved_at = runner.iter
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        # What a validation saves as the best is no checkpoint to resume from.
+        if not self._validates:
+            self._saved_at = checkpoint["meta"]["iter"]
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None, outputs: dict | None = None
@@ -38,3 +56,27 @@ class StopOnSignalHook(Hook):
             done = f"stopped by {number.name} after iteration {runner.iter + 1}"
             print(f"{done}; --resume goes on from {path}", flush=True)
         end_after(number)
+
+    def before_val(self, runner: Runner) -> None:
+        self._validates = True
+        last = Path(runner.work_dir, "last_checkpoint")
+        saved = not is_main_process() or (self._saved_at == runner.iter and last.is_file())
+        # Processes may have different numbers of batches; all of them ask as often as that with the fewest.
+        asked = torch.tensor(len(runner.val_loop.dataloader) if saved else 0, device=get_device())
+        all_reduce(asked, op="min")
+        self._asked = int(asked)
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None, outputs: Sequence | None = None
+    ) -> None:
+        number = self.signals.agreed() if batch_idx < self._asked else 0
+        if not number:
+            return
+        if is_main_process():
+            path = Path(runner.work_dir, "last_checkpoint").read_text().strip()
+            done = f"stopped by {number.name} in the validation after iteration {runner.iter}"
+            print(f"{done}; --resume goes on from {path} and repeats it", flush=True)
+        end_after(number)
+
+    def after_val(self, runner: Runner) -> None:
+        self._validates = False
