@@ -23,7 +23,7 @@ def parse_options(options: Sequence[str]) -> dict:
     """Give the texts `key=value` their values, as mmengine does: numbers, True, None, lists and tuples.
 
     Raises:
-        UserError: a text has no "=", or its value has unbalanced brackets.
+        UserError: a text has no "=", or its value has unbalanced brackets or is a dict.
     """
     wrong = [option for option in options if "=" not in option]
     if wrong:
@@ -35,6 +35,12 @@ def parse_options(options: Sequence[str]) -> dict:
         parser.add_argument("--options", nargs="*", action=DictAction, default={})
         try:
             values |= parser.parse_args(["--options", option]).options
+        except RecursionError as error:
+            # mmengine looks for a comma outside of brackets without end, as in "dict(a=1,b=2)".
+            raise UserError(
+                f"--cfg-options {option}: the value cannot be read; expected numbers, words, lists and tuples. Hooks "
+                "and other dicts go into a recipe of your own (docs/memory_and_speed.md)"
+            ) from error
         except (AssertionError, IndexError, SyntaxError, ValueError) as error:
             raise UserError(f"--cfg-options {option}: the value cannot be read, {error}") from error
     return values
