@@ -106,6 +106,18 @@ class StepCost:
         return max(self.flops / (rate * 1e12), moved / (card.bandwidth * 1e9))
 
 
+class _NoModules:
+    """In the place of torch's tracker of modules, which fails of views of parameters made without gradients."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> "_NoModules":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 class StepCounter:
     """Counts FLOPs and kept bytes of a step by part.
 
@@ -122,6 +134,7 @@ class StepCounter:
         self.costs = {name: Part() for name in [*parts, OTHER]}
         self._kept = {p.untyped_storage().data_ptr() for p in parameters}
         self._counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
+        self._counter.mod_tracker = _NoModules()
         self._stack, self._direction, self._counted = [OTHER], "forward", 0
 
     @contextmanager
@@ -221,7 +234,7 @@ def estimate_step(
     np.random.seed(0)
     changes = [f"{key}={value}" for key, value in (options or {}).items()]
     # A line for every parameter would come before the table.
-    with messages_from(logging.WARNING), recipe_errors(recipe, "cannot be built", changes):
+    with messages_from(logging.ERROR), recipe_errors(recipe, "cannot be built", changes):
         model = build_at_random(config).train()
         optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     if recompute:

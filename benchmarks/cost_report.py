@@ -115,4 +115,10 @@ def _devices(config: Config) -> int:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 3600
+        else f"{seconds:.2g} s"
+        if seconds < 60
+        else f"{seconds / 60:.1f} min"
+    )

@@ -47,7 +47,8 @@ def start_at_random(config: Config) -> None:
             encoder.img_backbone.weights = None
     branch = config.model.get("image_branch")
     if branch is not None:
-        branch.update(cache=None, teacher=_random_teacher(branch.teacher))
+        # `update` would keep what only the old teacher takes.
+        branch.cache, branch.teacher = None, _random_teacher(branch.teacher)
 
 
 def build_at_random(config: Config) -> nn.Module:

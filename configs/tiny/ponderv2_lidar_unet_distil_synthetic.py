@@ -1,7 +1,7 @@
 """LiDAR pre-training with rendered features of a frozen image teacher, tiny, on synthetic street scenes.
 
 A quarter of an hour on a CPU core. As `ponderv2_lidar_unet_synthetic`, on the same schedule, and features beside depth
-and colors. The teacher is the street teacher, a stand-in for a foundation model that was trained on labels of other
+and intensities. The teacher is the street teacher, a stand-in for a foundation model that was trained on labels of other
 synthetic towns (tools/train_street_teacher.py): `--cfg-options model.image_branch.teacher.path=FILE`. The exported
 encoder is, key by key, that of the recipe without.
 """
@@ -23,7 +23,7 @@ model = dict(
     image_branch=tiny_distil,
     head=dict(
         tiny_lidar_render_head,
-        objective=dict(preset="occupancy", feature=1.0),
+        objective=dict(preset="occupancy", color=0.0, intensity=20.0, feature=1.0),
         feature=dict(channels=32),
     ),
 )

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 
 from mmengine.config import Config, DictAction
@@ -12,6 +13,7 @@ from ponderv2.errors import UserError
 
 READ_BESIDE_THE_RUNNER = ("auto_scale_lr", "scratch", "tta_model", "tta_pipeline")
 """Keys of a recipe that are read by the tools instead of by mmengine's runner."""
+_DICT = re.compile(r"(?:^|[\[(,])[\s'\"]*(?:dict\(|\{)")
 
 
 def read_keys() -> list[str]:
@@ -30,18 +32,18 @@ def parse_options(options: Sequence[str]) -> dict:
         raise UserError(f"--cfg-options: expected key=value, got {wrong[0]!r}")
     values = {}
     for option in options:
+        if _DICT.search(option.partition("=")[2]):
+            # mmengine would take some for text, and look for the end of others without end.
+            raise UserError(
+                f"--cfg-options {option}: expected numbers, words, lists and tuples; hooks and other dicts go into a "
+                "recipe of your own (docs/memory_and_speed.md)"
+            )
         # One by one, so that an error names its own.
         parser = argparse.ArgumentParser()
         parser.add_argument("--options", nargs="*", action=DictAction, default={})
         try:
             values |= parser.parse_args(["--options", option]).options
-        except RecursionError as error:
-            # mmengine looks for a comma outside of brackets without end, as in "dict(a=1,b=2)".
-            raise UserError(
-                f"--cfg-options {option}: the value cannot be read; expected numbers, words, lists and tuples. Hooks "
-                "and other dicts go into a recipe of your own (docs/memory_and_speed.md)"
-            ) from error
-        except (AssertionError, IndexError, SyntaxError, ValueError) as error:
+        except (AssertionError, IndexError, RecursionError, SyntaxError, ValueError) as error:
             raise UserError(f"--cfg-options {option}: the value cannot be read, {error}") from error
     return values
 
