@@ -1,9 +1,9 @@
 """LiDAR pre-training with rendered features of a frozen image teacher, tiny, on synthetic street scenes.
 
 A quarter of an hour on a CPU core. As `ponderv2_lidar_unet_synthetic`, on the same schedule, and features beside depth
-and intensities. The teacher is the street teacher, a stand-in for a foundation model that was trained on labels of other
-synthetic towns (tools/train_street_teacher.py): `--cfg-options model.image_branch.teacher.path=FILE`. The exported
-encoder is, key by key, that of the recipe without.
+and intensities. The teacher is the street teacher, a stand-in for a foundation model that was trained on labels of
+other synthetic towns (tools/train_street_teacher.py): `--cfg-options model.image_branch.teacher.path=FILE`. The
+exported encoder is, key by key, that of the recipe without.
 """
 
 from mmengine.config import read_base
