@@ -4,12 +4,14 @@ A step is taken on this machine's CPU, with a random batch of the recipe's size:
 see and where points are, so nothing less than a step tells it.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -18,10 +20,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu_check.random_batch import random_batch
+from benchmarks.gpu_check.random_weights import build_at_random, start_at_random
 from benchmarks.lift_benchmark import IMAGE
 from ponderv2.engine import load_config, must_have, recipe_errors
 from ponderv2.engine.hooks.module_switches import recompute_modules
-from ponderv2.registry import MODELS
+from studies.quiet import messages_from
 
 from .cards import Card
 from .flop_formulas import FORMULAS
@@ -56,12 +59,14 @@ class StepCost:
     Attributes:
         parts: cost by name of the part.
         state_bytes: bytes of the optimizer's state.
+        image_size: height and width of the images as the pipeline resizes them, pixels; None without cameras.
         seconds: processor seconds of steps without counting, where they were measured.
         gemm_flops: FLOP/s of a large product of matrices in the same process, where it was measured.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
     state_bytes: int = 0
+    image_size: tuple[int, int] | None = None
     seconds: float | None = None
     gemm_flops: float | None = None
 
@@ -85,6 +90,11 @@ class StepCost:
             "activations": self.total("activations"),
         }
 
+    def bytes_in(self, precision: str) -> int:
+        """Bytes of all that `memory` names; in bfloat16 activations take half."""
+        halved = self.memory["activations"] // 2 if precision == "bfloat16" else 0
+        return sum(self.memory.values()) - halved
+
     def seconds_on(self, card: Card, precision: str = "bfloat16") -> float:
         """Return the least seconds of a step on a card: at its peak rate, or at that of its memory, if that is more.
 
@@ -92,10 +102,20 @@ class StepCost:
         read once. A step takes several times as long, as all else does that is not a product of matrices.
         """
         rate = {"bfloat16": card.tensor_tflops, "tf32": card.tf32_tflops, "float32": card.float32_tflops}[precision]
-        moved = 2 * sum(self.memory.values())
-        if precision == "bfloat16":
-            moved -= self.memory["activations"]
+        moved = 2 * self.bytes_in(precision)
         return max(self.flops / (rate * 1e12), moved / (card.bandwidth * 1e9))
+
+
+class _NoModules:
+    """In the place of torch's tracker of modules, which fails of views of parameters made without gradients."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> "_NoModules":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class StepCounter:
@@ -114,6 +134,7 @@ class StepCounter:
         self.costs = {name: Part() for name in [*parts, OTHER]}
         self._kept = {p.untyped_storage().data_ptr() for p in parameters}
         self._counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
+        self._counter.mod_tracker = _NoModules()
         self._stack, self._direction, self._counted = [OTHER], "forward", 0
 
     @contextmanager
@@ -196,7 +217,7 @@ def estimate_step(
     Args:
         recipe: a recipe of `configs/`.
         options: changes to it by key.
-        image_size: height and width of the images, pixels.
+        image_size: height and width of the image files, pixels, which the recipe may resize.
         measured: number of steps that are timed without counting, on this CPU; 0 for none.
         recompute: modules that a `RecomputeHook` computes again in the backward pass.
 
@@ -205,22 +226,21 @@ def estimate_step(
     """
     config = load_config(recipe, options=options)
     must_have(config, ("model", "train_dataloader", "optim_wrapper"), "estimate")
-    config.model.update(init_cfg=None)
+    start_at_random(config)
     if config.optim_wrapper.get("precision"):
         # One count for every machine; in bfloat16 most activations take half.
         config.optim_wrapper.precision = "float32"
-    for encoder in (config.model.encoder, config.model.encoder.get("camera", {})):
-        if "img_backbone" in encoder:
-            # Weights of a hub need a network, and cost the same.
-            encoder.img_backbone.weights = None
     torch.manual_seed(0)
-    with recipe_errors(recipe, "cannot be built", [f"{key}={value}" for key, value in (options or {}).items()]):
-        model = MODELS.build(config.model).train()
-        model.init_weights()
+    np.random.seed(0)
+    changes = [f"{key}={value}" for key, value in (options or {}).items()]
+    # A line for every parameter would come before the table.
+    with messages_from(logging.ERROR), recipe_errors(recipe, "cannot be built", changes):
+        model = build_at_random(config).train()
         optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     if recompute:
         recompute_modules(model, recompute)
     batch = random_batch(config, image_size)
+    rigs = batch["inputs"].get("rig")
     counter = StepCounter(parts_of(model), model.parameters())
     with counter.counting():
         data = model.data_preprocessor(batch, True)
@@ -235,6 +255,7 @@ def estimate_step(
     state = optim_wrapper.optimizer.state.values()
     tensors = [value for values in state for value in values.values() if isinstance(value, Tensor)]
     cost = StepCost(counter.costs, sum(value.nbytes for value in tensors if value.dim()))
+    cost.image_size = None if rigs is None else rigs[0].padded_size
     if measured:
         # Processor time, so that other processes of a busy machine are not counted.
         start = time.process_time()

@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=[900, 1600],
         metavar=("HEIGHT", "WIDTH"),
-        help="pixels; 900 1600",
+        help="pixels of the image files, which the recipe may resize; 900 1600, those of nuScenes",
+    )
+    parser.add_argument(
+        "--frames", type=positive, metavar="N", help="key frames of an epoch; those of nuScenes that the recipe takes"
     )
     parser.add_argument("--measure", type=non_negative, default=0, metavar="N", help="time N steps on this CPU")
     parser.add_argument(
@@ -49,9 +52,9 @@ def run(given: argparse.Namespace) -> None:
     options = parse_options(given.cfg_options)
     cost, config = estimate_step(given.config, options, tuple(given.image_size), given.measure, given.recompute)
     cards = [CARDS[name] for name in given.card]
-    print(*cost_lines(cost, config, cards), sep="\n")
+    print(*cost_lines(cost, config, cards, given.frames), sep="\n")
     if given.json is not None:
-        given.json.write_text(json.dumps(cost_record(cost, config, cards), indent=1) + "\n")
+        given.json.write_text(json.dumps(cost_record(cost, config, cards, given.frames), indent=1) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,11 +9,10 @@ from mmengine.optim import build_optim_wrapper
 from benchmarks.lift_benchmark import IMAGE
 from benchmarks.measure import resident_bytes, timed
 from ponderv2.engine import load_config
-from ponderv2.registry import MODELS
-from ponderv2.teachers import RandomTeacher
 
 from .host_syncs import host_syncs
 from .random_batch import random_batch
+from .random_weights import build_at_random, start_at_random
 
 
 def recipe_step(
@@ -24,7 +23,7 @@ def recipe_step(
     Args:
         recipe: a recipe of `configs/`.
         device: where the model is.
-        image_size: height and width of the images, pixels.
+        image_size: height and width of the image files, pixels, which the recipe may resize.
         options: changes to the recipe by key.
         repeats: number of steps that are timed, after two that are not.
 
@@ -33,21 +32,10 @@ def recipe_step(
         `host_syncs`, lines at which the host waits in a step, and `passed`, whether the losses are finite.
     """
     config = load_config(recipe, options=options)
-    config.model.update(init_cfg=None)
-    # Weights of a hub need a network.
-    for encoder in (config.model.encoder, config.model.encoder.get("camera", {})):
-        if "img_backbone" in encoder:
-            encoder.img_backbone.weights = None
-    if "image_branch" in config.model:
-        branch = config.model.image_branch
-        branch.update(cache=None, teacher=dict(type=RandomTeacher, channels=branch.channels, stride=28))
+    start_at_random(config)
     torch.backends.cudnn.benchmark = bool(config.env_cfg.get("cudnn_benchmark"))
     torch.manual_seed(0)
-    model = MODELS.build(config.model)
-    model.init_weights()
-    if "image_branch" in config.model:
-        model.image_branch.reduction.fit([model.image_branch.raw_maps(torch.rand(1, 3, 448, 448))])
-    model = model.to(device).train()
+    model = build_at_random(config).to(device).train()
     optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     batch = random_batch(config, image_size)
     if device.startswith("cuda"):

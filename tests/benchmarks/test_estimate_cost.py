@@ -1,14 +1,19 @@
 """The estimate of a step: FLOPs of layers by their formulas, parts that add up, and a bound below a real step."""
 
+import io
 import json
+import logging
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from torch import nn
 
 from benchmarks.cards import CARDS
 from benchmarks.cost_estimate import Part, StepCost, StepCounter, estimate_step, parts_of
+from benchmarks.cost_report import cost_lines, schedule_steps
+from ponderv2.engine import load_config
 from tests.factories.tool_scripts import call_tool
 
 COARSE = {
@@ -99,12 +104,78 @@ def test_a_tiny_step_is_counted_by_part_and_takes_longer_than_at_the_rate_of_mat
     assert cost.seconds > cost.flops / cost.gemm_flops
 
 
+SMALL = {"model.encoder.grid.size": (36, 36, 4), "model.encoder.voxel_size": (1.5, 1.5, 0.5)}
+
+
+@pytest.mark.parametrize("family", ["lidarseg", "semantic", "distil", "consensus"])
+def test_families_that_need_labels_or_a_teacher_are_counted(repository, family):
+    name = "lidarseg_unet_synthetic" if family == "lidarseg" else f"ponderv2_lidar_unet_{family}_synthetic"
+    options = dict(SMALL) if family == "lidarseg" else SMALL | {"model.head.sampler.num_proposals": 4}
+    cost, _ = estimate_step(repository / "configs" / "tiny" / f"{name}.py", options, (64, 96))
+    assert cost.parts["head"].backward > 0
+    assert ("image_branch" in cost.parts) == (family in ("distil", "consensus"))
+    if "image_branch" in cost.parts:
+        # The frozen teacher runs in both; in consensus a student is trained.
+        assert cost.parts["image_branch"].forward > 0
+        assert (cost.parts["image_branch"].backward > 0) == (family == "consensus")
+
+
+def test_earlier_key_frames_are_counted_forward_alone(repository):
+    recipe = repository / "configs" / "tiny" / "ponderv2_camera_bevformer_temporal_synthetic.py"
+    small = {key: value for key, value in COARSE.items() if "grid" not in key}
+    costs = [
+        estimate_step(recipe, small | {"train_dataloader.dataset.history": history}, (32, 64))[0] for history in (0, 2)
+    ]
+    without, with_two = (cost.parts["encoder.img_backbone"] for cost in costs)
+    assert with_two.forward == pytest.approx(3 * without.forward)
+    assert with_two.backward == without.backward
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [
+        ("tiny/ponderv2_camera_synthetic", 360),
+        ("pretrain/ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes", 12 * 28130),
+        ("detection/uvtr_camera_convnext_s_vs0p1_4xb1_12e_nuscenes_half", 12 * 14065),
+        ("detection/uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes", 20 * 30895),
+        ("segmentation/lidarseg_unet_vs0p05_4xb3_50e_nuscenes_10pct", 50 * 938),
+        ("segmentation/lidarseg_unet_vs0p05_4xb3_50e_nuscenes_weak", 50 * 9377),
+    ],
+)
+def test_steps_of_a_schedule_are_those_of_the_frames_that_it_takes(repository, recipe, steps):
+    config = load_config(repository / "configs" / f"{recipe}.py")
+    assert schedule_steps(config) == steps
+    if "nuscenes" in recipe:
+        batch = config.train_dataloader.batch_size
+        assert schedule_steps(config, 7 * batch) == 7 * config.train_cfg.max_epochs
+
+
+def test_the_last_lines_say_what_is_kept_whether_it_fits_and_how_long_the_schedule_takes(repository):
+    config = load_config(repository / "configs" / "pretrain" / "ponderv2_camera_convnext_s_vs0p1_4xb1_12e_nuscenes.py")
+    cost = StepCost({"head": Part(forward=312 * 10**10, activations=30 * 2**30)}, image_size=(450, 800))
+    *before, together, small, large = cost_lines(cost, config, [CARDS["rtx4090"], CARDS["a100-80gb"]])
+    assert "images: 450×800 pixels after the pipeline's resizing" in before
+    assert together.startswith("together 15.00 GiB in bfloat16, 30.00 GiB in float32")
+    hours = 12 * 28130 * max(3.12e12 / 165.2e12, 30 * 2**30 / 1008e9) / 3600
+    assert small == (
+        f"GeForce RTX 4090, 24 GB: fits in bfloat16 alone; 337560 steps take at least {hours:.1f} h in bfloat16 on "
+        f"one card, {hours / 4:.1f} h on 4"
+    )
+    assert large.startswith("A100 80 GB SXM4, 80 GB: fits; 337560 steps")
+
+
 def test_the_tool_tells_parts_memory_and_the_least_time(repository, tmp_path, capsys):
+    logger, log = MMLogger.get_current_instance(), io.StringIO()
+    handler = logging.StreamHandler(log)
+    logger.addHandler(handler)
     recipe = repository / "configs" / "tiny" / "ponderv2_lidar_synthetic.py"
     out = tmp_path / "cost.json"
     options = ["model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.375,0.375,0.25)"]
     arguments = [recipe, "--card", "a100-80gb", "rtx4090", "--image-size", "64", "96", "--json", out]
     assert call_tool(repository, "estimate_cost", [*arguments, "--cfg-options", *options], capsys) == (0, "")
+    logger.removeHandler(handler)
+    # No message of a parameter comes before the table.
+    assert log.getvalue() == ""
     record = json.loads(out.read_text())
     assert record["parts"]["encoder.pts_middle_encoder"]["backward"] > 0
     assert record["flops"]["forward"] == sum(part["forward"] for part in record["parts"].values())

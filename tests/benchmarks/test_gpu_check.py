@@ -16,10 +16,12 @@ from benchmarks.gpu_check import check, gpu_tests, levels, mmcv_cases, parts, pr
 from benchmarks.gpu_check.agreement import Case, compare, relative_error
 from benchmarks.gpu_check.parts import Part, all_parts, full_size_recipes
 from benchmarks.gpu_check.random_batch import random_batch
+from benchmarks.gpu_check.random_weights import start_at_random
 from benchmarks.gpu_check.recipe_step import recipe_step
 from benchmarks.gpu_check.report import markdown
-from ponderv2.engine import load_config
+from ponderv2.engine import innermost_dataset, load_config
 from ponderv2.errors import UserError
+from ponderv2.registry import MODELS
 from tests.factories.processes import wait_for
 
 CASES = [case for module in (torch_cases, mmcv_cases, spconv_cases) for case in module.cases()]
@@ -150,6 +152,54 @@ def test_a_random_batch_has_what_the_pipeline_of_the_recipe_loads(path):
     assert all(len(values) == config.train_dataloader.batch_size for values in batch["inputs"].values())
     has_boxes = ["gt_instances_3d" in sample for sample in batch["data_samples"]]
     assert all(has_boxes) == (path.parent.name == "detection")
+
+
+TINY = sorted((Path(__file__).parents[2] / "configs" / "tiny").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", TINY, ids=lambda path: path.stem)
+def test_a_random_batch_has_what_the_model_of_a_tiny_recipe_needs(path):
+    config = load_config(path)
+    dataset = innermost_dataset(config.train_dataloader)[1]
+    inputs, (sample, *_) = random_batch(config, image_size=(90, 160)).values()
+    assert len(inputs["history"][0].frames if "history" in inputs else ()) == dataset.get("history", 0)
+    steps = {step["type"].__name__: step for step in dataset.pipeline}
+    if "LoadPointLabels" in steps:
+        assert len(sample.gt_pts_seg.pts_semantic_mask) == len(inputs["points"][0])
+    for kind in ("SampleCameraRays", "SampleLidarRays"):
+        step = steps.get(kind)
+        found = {} if step is None else {"rgb": "color", "semantic": "semantic", "intensity": "intensity"}
+        for field, key in found.items():
+            assert (getattr(inputs["rays"][0], field) is not None) == step.get(key, key == "color"), field
+    if "keyframe" in path.stem:
+        assert inputs["rig"][0].padded_size == (22, 40)
+
+
+def test_cameras_of_a_random_batch_are_those_of_resized_images():
+    config = load_config(next(path for path in TINY if path.stem == "ponderv2_camera_keyframe"))
+    inputs = random_batch(config, image_size=(900, 1600))["inputs"]
+    assert inputs["img"][0].shape[-2:] == (225, 400)
+    assert inputs["rig"][0].cam2img[:, 0, 0].tolist() == pytest.approx([1266 / 4] * 6)
+
+
+def test_history_without_images_is_one_line():
+    config = load_config(next(path for path in TINY if path.stem == "uvtr_lidar_synthetic"))
+    config.train_dataloader.dataset.history = 1
+    with pytest.raises(UserError, match="history: the pipeline does not load images"):
+        random_batch(config)
+
+
+def test_teachers_from_a_hub_get_random_weights_of_their_size(repository):
+    path = repository / "configs" / "pretrain" / "ponderv2_lidar_minkunet_distil_vs0p1_4xb4_24e_nuscenes.py"
+    config = load_config(path)
+    start_at_random(config)
+    teacher = MODELS.build(config.model.image_branch.teacher)
+    assert (teacher.channels, teacher.stride, teacher.patch) == (384, 28, 14)
+    # DINOv2-S has 22 million.
+    assert sum(p.numel() for p in teacher.parameters()) == pytest.approx(22e6, rel=0.02)
+    unknown = load_config(path, options={"model.image_branch.teacher.name": "somebody/else"})
+    with pytest.raises(UserError, match="expected a folder or one of dinov2-small"):
+        start_at_random(unknown)
 
 
 @pytest.fixture

@@ -67,6 +67,27 @@ def test_a_key_of_the_top_level_that_the_recipe_lacks_is_refused_with_the_neares
     assert load_config(TINY, options={"load_from": "x.pth"}).load_from == "x.pth"
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "custom_hooks=[dict(type=RecomputeHook,modules=[head.renderer])]",
+        "custom_hooks=[{type:RecomputeHook,modules:[head.renderer]}]",
+        "model.head=dict(a=1,b=2)",
+    ],
+)
+def test_a_dict_among_the_options_is_one_line_that_says_where_hooks_go(option):
+    with pytest.raises(
+        UserError, match=r"^--cfg-options .* go into a recipe of your own \(docs/memory_and_speed.md\)$"
+    ):
+        parse_options([option])
+
+
+def test_calls_and_braces_inside_of_words_are_no_dicts():
+    assert parse_options(["a=photo of {}"]) == {"a": "photoof{}"}
+    with pytest.raises(UserError, match=r"^--cfg-options a=f\(1,2\): the value cannot be read"):
+        parse_options(["a=f(1,2)"])
+
+
 def test_options_come_after_the_changes_of_the_baseline():
     recipe = TINY.parents[1] / "detection" / "uvtr_fusion_convnext_s_vs0p075_4xb2_20e_nuscenes.py"
     config = load_config(recipe, options={"model.init_cfg.checkpoint": "mine.pth"}, scratch=True)

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 
 from mmengine.config import Config, DictAction
@@ -12,6 +13,7 @@ from ponderv2.errors import UserError
 
 READ_BESIDE_THE_RUNNER = ("auto_scale_lr", "scratch", "tta_model", "tta_pipeline")
 """Keys of a recipe that are read by the tools instead of by mmengine's runner."""
+_DICT = re.compile(r"(?:^|[\[(,])[\s'\"]*(?:dict\(|\{)")
 
 
 def read_keys() -> list[str]:
@@ -23,19 +25,25 @@ def parse_options(options: Sequence[str]) -> dict:
     """Give the texts `key=value` their values, as mmengine does: numbers, True, None, lists and tuples.
 
     Raises:
-        UserError: a text has no "=", or its value has unbalanced brackets.
+        UserError: a text has no "=", or its value has unbalanced brackets or is a dict.
     """
     wrong = [option for option in options if "=" not in option]
     if wrong:
         raise UserError(f"--cfg-options: expected key=value, got {wrong[0]!r}")
     values = {}
     for option in options:
+        if _DICT.search(option.partition("=")[2]):
+            # mmengine would take some for text, and look for the end of others without end.
+            raise UserError(
+                f"--cfg-options {option}: expected numbers, words, lists and tuples; hooks and other dicts go into a "
+                "recipe of your own (docs/memory_and_speed.md)"
+            )
         # One by one, so that an error names its own.
         parser = argparse.ArgumentParser()
         parser.add_argument("--options", nargs="*", action=DictAction, default={})
         try:
             values |= parser.parse_args(["--options", option]).options
-        except (AssertionError, IndexError, SyntaxError, ValueError) as error:
+        except (AssertionError, IndexError, RecursionError, SyntaxError, ValueError) as error:
             raise UserError(f"--cfg-options {option}: the value cannot be read, {error}") from error
     return values
 
