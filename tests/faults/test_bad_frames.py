@@ -277,6 +277,26 @@ def test_an_image_that_unpacks_to_far_more_pixels_is_refused_before_it_is(root, 
         read_image(path)
 
 
+@pytest.mark.parametrize("suffix", [".hdr", ".tiff", ".ppm", ".jp2"])
+def test_a_format_whose_size_is_not_known_before_is_not_decoded(root, suffix, monkeypatch):
+    """OpenCV looks at the content, and knows many formats; a name says nothing."""
+    image = np.ones((8, 8, 3), np.float32 if suffix == ".hdr" else np.uint8)
+    path = root / "samples" / "CAM_FRONT" / "frame2.png"
+    path.write_bytes(cv2.imencode(suffix, image)[1].tobytes())
+    monkeypatch.setattr(data_files.cv2, "imdecode", lambda *_, **__: pytest.fail("it was decoded"))
+    with pytest.raises(
+        DataFileError, match=r"frame2\.png cannot be decoded; .*another format than JPEG, PNG, BMP, WEBP"
+    ):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_formats_that_are_read(root, suffix):
+    path = root / "samples" / "CAM_FRONT" / "frame2.png"
+    path.write_bytes(cv2.imencode(suffix, np.full((8, 9, 3), 200, np.uint8))[1].tobytes())
+    assert read_image(path).shape == (8, 9, 3)
+
+
 @pytest.mark.parametrize(
     ("key", "place"),
     [

@@ -182,12 +182,12 @@ def _check_container(path: Path) -> bool:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise CorruptCheckpointError(path, str(error)) from error
-    # torch.save compresses nothing. What is compressed could become a thousand times as large in memory.
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CorruptCheckpointError(path, "it is compressed, and torch.save did not write it so")
     names = [entry.filename for entry in entries]
     if any(name.endswith("constants.pkl") for name in names):
         raise UnsafeCheckpointError(path, "TorchScript program")
+    # torch.save compresses nothing. What is compressed could become a thousand times as large in memory.
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CorruptCheckpointError(path, "it is compressed, and torch.save did not write it so")
     if not any(name.endswith("/data.pkl") for name in names):
         raise CorruptCheckpointError(path, "torch.save did not write it")
     return True
