@@ -8,6 +8,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -21,7 +22,7 @@ from ponderv2.datasets import (
     derived_file,
     skipped_frames,
 )
-from ponderv2.datasets.data_files import DataFileError, MissingFileError, read_image, read_point_file
+from ponderv2.datasets.data_files import DataFileError, MissingFileError, read_image, read_label_file, read_point_file
 from ponderv2.datasets.frame_store import open_frame_store
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.skipped_frames import TooManyBadFramesError
@@ -185,8 +186,9 @@ def test_options_that_make_no_sense_are_refused(root, options, words):
 # ------------------------------------------------------------------------------------- changes under the run
 
 
+@pytest.mark.parametrize("read_file", [read_point_file, read_label_file])
 @pytest.mark.parametrize("how", ["appended to", "replaced"])
-def test_a_file_that_changes_while_it_is_read_is_named(root, how, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_named(root, how, read_file, monkeypatch):
     path = root / "samples" / "LIDAR_TOP" / "key0.pcd.bin"
 
     def change() -> None:
@@ -198,7 +200,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(root, how, monkeypatch):
     read = np.fromfile
     monkeypatch.setattr(data_files.np, "fromfile", lambda *args, **options: (read(*args, **options), change())[0])
     with pytest.raises(DataFileError, match=r"key0\.pcd\.bin was changed while it was read"):
-        read_point_file(path)
+        read_file(path)
 
 
 def test_a_paste_database_that_is_made_anew_under_a_training_is_named(tmp_path):
