@@ -14,8 +14,13 @@ prepare_job() {
     echo "slurm job: $PWD has no tools/train.py; submit from the root of the repository" >&2
     exit 2
   fi
-  PYTHON=${PYTHON:-.venv/bin/python}
-  command -v "$PYTHON" >/dev/null || PYTHON=python3
+  if [[ -z ${PYTHON:-} ]]; then
+    PYTHON=.venv/bin/python
+    command -v "$PYTHON" >/dev/null || PYTHON=python3
+  elif ! command -v "$PYTHON" >/dev/null; then
+    echo "slurm job: PYTHON=$PYTHON: expected a python, found no such program" >&2
+    exit 2
+  fi
   # Two jobs on one node do not meet at one port. Rank 0's address is found by the tools.
   export MASTER_PORT=${MASTER_PORT:-$((20000 + SLURM_JOB_ID % 20000))}
   # Since 22.05 srun does not take over the cores of a task by itself.

@@ -41,4 +41,5 @@ if [[ -e $work_dir/last_checkpoint ]]; then
     exit 2
   fi
 fi
-run_step "$PYTHON" -u tools/train.py "$@" --launcher slurm "${options[@]}"
+# With set -u, bash before 4.4 takes an empty array for an unset one.
+run_step "$PYTHON" -u tools/train.py "$@" --launcher slurm ${options[@]+"${options[@]}"}

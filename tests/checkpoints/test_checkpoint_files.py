@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ponderv2.checkpoints import checkpoint_to_resume, load_weights, resolve_checkpoint
+from ponderv2.checkpoints.checkpoint_files import is_whole
 
 
 def _save(model, path):
@@ -53,6 +54,36 @@ def test_a_training_goes_on_from_the_newest_whole_checkpoint_where_the_named_one
     for path in tmp_path.glob("*.pth"):
         path.unlink()
     assert checkpoint_to_resume(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [
+        pytest.param(8, 1, id="encrypted"),
+        pytest.param(10, 8, id="deflated"),
+        pytest.param(10, 14, id="LZMA"),
+        pytest.param(10, 99, id="unknown compression"),
+        pytest.param(16, 1, id="checksum"),
+        pytest.param(45, 0xFF, id="place"),
+    ],
+)
+def test_a_checkpoint_whose_directory_has_a_changed_byte_is_torn(tmp_path, offset, value):
+    path = tmp_path / "iter_1.pth"
+    _save(nn.Linear(3, 2), path)
+    assert is_whole(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + offset] ^= value
+    path.write_bytes(content)
+    assert not is_whole(path)
+
+
+def test_every_byte_of_a_directory_may_change_without_an_error(tmp_path):
+    path = tmp_path / "iter_1.pth"
+    _save(nn.Linear(1, 1), path)
+    honest = path.read_bytes()
+    for place in range(honest.index(b"PK\x01\x02"), len(honest), 3):
+        path.write_bytes(honest[:place] + bytes([honest[place] ^ 0xFF]) + honest[place + 1 :])
+        assert is_whole(path) in (True, False)
 
 
 def test_weights_of_the_same_recipe_load(tmp_path):

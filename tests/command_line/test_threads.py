@@ -32,12 +32,21 @@ def test_a_spin_count_of_the_user_decides_how_threads_wait():
         ({"LOCAL_WORLD_SIZE": "8"}, "8"),
         ({"SLURM_STEP_TASKS_PER_NODE": "4(x2)"}, "16"),
         ({"SLURM_STEP_TASKS_PER_NODE": "2,1"}, "32"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "8", "SLURM_CPUS_PER_TASK": "8"}, "8"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1", "LOCAL_WORLD_SIZE": "8", "SLURM_CPUS_PER_TASK": "64"}, "8"),
         ({"OMPI_COMM_WORLD_LOCAL_SIZE": "100"}, "1"),
     ],
 )
 def test_processes_of_a_node_share_its_cores(monkeypatch, environment, threads):
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     assert thread_settings(environment, 64)["OMP_NUM_THREADS"] == threads
+
+
+@pytest.mark.parametrize(("cores", "per_task", "threads"), [(8, "8", "8"), (8, "7", "7"), (4, "8", "4"), (8, "", "1")])
+def test_cores_that_slurm_has_bound_to_a_task_are_not_divided_again(monkeypatch, cores, per_task, threads):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    environment = {"SLURM_STEP_TASKS_PER_NODE": "8(x2)", "SLURM_CPUS_PER_TASK": per_task}
+    assert thread_settings(environment, cores)["OMP_NUM_THREADS"] == threads
 
 
 def test_the_quota_of_a_container_counts(tmp_path, monkeypatch):

@@ -221,6 +221,16 @@ def test_a_torchscript_program_is_refused(tmp_path):
         load_checkpoint_file(path)
 
 
+@pytest.mark.usefixtures("reader")
+def test_a_compressed_checkpoint_is_refused_before_it_is_unpacked(tmp_path):
+    path, bomb = save(tmp_path, {"weight": torch.zeros(10_000)}), tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(CorruptCheckpointError, match=r"bomb\.pth .*it is compressed"):
+        load_checkpoint_file(bomb)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*nothing\.pth"):
         load_checkpoint_file(tmp_path / "nothing.pth")

@@ -8,6 +8,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -21,7 +22,7 @@ from ponderv2.datasets import (
     derived_file,
     skipped_frames,
 )
-from ponderv2.datasets.data_files import DataFileError, MissingFileError, read_image, read_point_file
+from ponderv2.datasets.data_files import DataFileError, MissingFileError, read_image, read_label_file, read_point_file
 from ponderv2.datasets.frame_store import open_frame_store
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.skipped_frames import TooManyBadFramesError
@@ -185,8 +186,9 @@ def test_options_that_make_no_sense_are_refused(root, options, words):
 # ------------------------------------------------------------------------------------- changes under the run
 
 
+@pytest.mark.parametrize("read_file", [read_point_file, read_label_file])
 @pytest.mark.parametrize("how", ["appended to", "replaced"])
-def test_a_file_that_changes_while_it_is_read_is_named(root, how, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_named(root, how, read_file, monkeypatch):
     path = root / "samples" / "LIDAR_TOP" / "key0.pcd.bin"
 
     def change() -> None:
@@ -198,7 +200,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(root, how, monkeypatch):
     read = np.fromfile
     monkeypatch.setattr(data_files.np, "fromfile", lambda *args, **options: (read(*args, **options), change())[0])
     with pytest.raises(DataFileError, match=r"key0\.pcd\.bin was changed while it was read"):
-        read_point_file(path)
+        read_file(path)
 
 
 def test_a_paste_database_that_is_made_anew_under_a_training_is_named(tmp_path):
@@ -275,6 +277,26 @@ def test_an_image_that_unpacks_to_far_more_pixels_is_refused_before_it_is(root, 
     monkeypatch.setattr(data_files.cv2, "imdecode", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(DataFileError, match=r"frame2\.png is refused: .*89478485"):
         read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".hdr", ".tiff", ".ppm", ".jp2"])
+def test_a_format_whose_size_is_not_known_before_is_not_decoded(root, suffix, monkeypatch):
+    """OpenCV looks at the content, and knows many formats; a name says nothing."""
+    image = np.ones((8, 8, 3), np.float32 if suffix == ".hdr" else np.uint8)
+    path = root / "samples" / "CAM_FRONT" / "frame2.png"
+    path.write_bytes(cv2.imencode(suffix, image)[1].tobytes())
+    monkeypatch.setattr(data_files.cv2, "imdecode", lambda *_, **__: pytest.fail("it was decoded"))
+    with pytest.raises(
+        DataFileError, match=r"frame2\.png cannot be decoded; .*another format than JPEG, PNG, BMP, WEBP"
+    ):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_formats_that_are_read(root, suffix):
+    path = root / "samples" / "CAM_FRONT" / "frame2.png"
+    path.write_bytes(cv2.imencode(suffix, np.full((8, 9, 3), 200, np.uint8))[1].tobytes())
+    assert read_image(path).shape == (8, 9, 3)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ before it starts again.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -82,6 +83,10 @@ def test_a_job_that_meets_its_limit_of_time_ends_with_the_weights_of_one_that_do
     other = submit(slurm, frame_root, undisturbed, tmp_path / "undisturbed.log")
     wait_until_done(slurm, other, tmp_path / "undisturbed.log")
     wait_until_done(slurm, job, log)
+    text = log.read_text()
+    # It goes on, and does not start anew: the first step is made once.
+    assert re.search(r"stopped by \w+ after iteration \d+; --resume goes on from .*/interrupted\.pth", text)
+    assert text.count("Iter(train) [ 1/24]") == 1
     assert "Restarts=1" in slurm("scontrol", "show", "job", job)
     first, second = (torch.load(folder / "iter_24.pth", weights_only=False) for folder in (interrupted, undisturbed))
     assert first["state_dict"].keys() == second["state_dict"].keys()

@@ -4,6 +4,7 @@ tests/slurm runs them in a real SLURM.
 """
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -96,6 +97,7 @@ def test_several_nodes_meet_at_the_address_that_is_given(repository, calls):
         ("dist_train", [RECIPE, 8], {"NNODES": 2, "MASTER_ADDR": "a"}, "NNODES=2: expected NODE_RANK as well"),
         ("slurm_train", [RECIPE], {}, "not inside a SLURM job; start it with: sbatch"),
         ("slurm_train", [], JOB, "usage: sbatch [OPTIONS] tools/slurm_train.sh RECIPE"),
+        ("slurm_train", [RECIPE], JOB | {"PYTHON": "no_python"}, "PYTHON=no_python: expected a python, found no such"),
         ("slurm_test", [RECIPE], JOB, "usage: sbatch [OPTIONS] tools/slurm_test.sh RECIPE CHECKPOINT"),
         ("slurm_study", ["no_study"], JOB, "usage: sbatch --array=SEEDS"),
         ("slurm_study", ["transfer_study", "--out", "o"], JOB, "not one of an array; submit with --array=0-2"),
@@ -119,6 +121,13 @@ def test_a_job_trains_in_all_tasks_and_ends_with_their_exit_code(repository, pro
     write_program(programs / "python", "exit 3")
     assert run(repository, "slurm_train", RECIPE, **JOB)[0] == 3
     assert "requeue" not in calls()
+
+
+@pytest.mark.parametrize("script", ["slurm_train", "slurm_test", "slurm_study", "slurm_job", "torchrun"])
+def test_arrays_that_may_be_empty_are_guarded_against_old_bash(repository, script):
+    """Before bash 4.4 they are unset variables, which `set -u` ends a script for; there is none here to try it with."""
+    bare = re.findall(r'(?<!\+)"\$\{options\[@\]\}"', (repository / "tools" / f"{script}.sh").read_text())
+    assert bare == []
 
 
 @pytest.mark.usefixtures("programs")

@@ -1,6 +1,8 @@
 """Finding, checking and loading checkpoints."""
 
+import errno
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,9 +59,17 @@ def is_whole(path: Path) -> bool:
     """Whether a file is an archive of `torch.save` with all its bytes as they were written, by its checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError):
+            entries = archive.infolist()
+            # torch.save neither compresses nor encrypts; where an entry says so, its entry in the directory is damaged.
+            plain = all(entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1 for entry in entries)
+            return plain and archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError):
         return False
+    except OSError as error:
+        # A damaged offset leads before the start of the file. Other errors are those of the file system.
+        if error.errno == errno.EINVAL:
+            return False
+        raise
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

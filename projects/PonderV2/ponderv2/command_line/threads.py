@@ -30,7 +30,7 @@ def thread_settings(environment: Mapping[str, str], cores: int) -> dict[str, str
     if "GOMP_SPINCOUNT" in environment:
         # Whoever sets this has decided already.
         del wanted["OMP_WAIT_POLICY"]
-    part = cores // max(1, _processes_of_node(environment))
+    part = max(cores // max(1, _processes_of_node(environment)), min(cores, _cores_of_task(environment)))
     if part < (os.cpu_count() or 1):
         wanted["OMP_NUM_THREADS"] = str(max(1, part))
     return {name: value for name, value in wanted.items() if name not in environment}
@@ -57,6 +57,14 @@ def _quota(control_group: Path) -> float | None:
     except (OSError, ValueError):
         # "max", or no control groups here.
         return None
+
+
+def _cores_of_task(environment: Mapping[str, str]) -> int:
+    """Return the cores that srun gives each task, 0 if it does not say; where tasks are bound, these are all it sees."""
+    number = environment.get("SLURM_CPUS_PER_TASK", "")
+    # torchrun inside of a task divides the cores of that task.
+    started_by_srun = "SLURM_STEP_TASKS_PER_NODE" in environment and "LOCAL_WORLD_SIZE" not in environment
+    return int(number) if started_by_srun and number.isdecimal() else 0
 
 
 def _processes_of_node(environment: Mapping[str, str]) -> int:

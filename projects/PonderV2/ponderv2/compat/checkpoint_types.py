@@ -6,12 +6,9 @@ a file of mmengine name; several names lead to a harmless stand-in rather than t
 
 from collections.abc import Callable
 
-import numpy as np
+from ponderv2.compat.stored_arrays import numpy_globals
 
 __all__ = ["RefusedGlobal", "allowed_globals"]
-
-# One of each kind of number and text; `object` is left out, for its arrays hold anything.
-_DTYPES = "?bBhHiIlLqQefdgFDGSU"
 
 
 class RefusedGlobal(Exception):
@@ -37,22 +34,15 @@ def allowed_globals() -> dict[str, Callable]:
     * `getattr` is how pickle writes a reference to a function inside a class: the buffer's own statistics and
       the annealing rule of a one-cycle schedule. It leads to a function that knows these six alone: the real
       one, which is what most advice on this error allows, reaches any function of any object.
-    * numpy's two rebuild functions have one name in files of numpy 1 and another in files of numpy 2.
+    * Names of numpy lead to stand-ins, which `with_arrays` exchanges for arrays once all is read.
     """
     from mmengine.logging import HistoryBuffer
 
-    rebuild = {name: getattr(np.core.multiarray, name) for name in ("_reconstruct", "scalar")}
-    dtypes = {type(np.dtype(code)) for code in _DTYPES}
     return {
         "builtins.getattr": _function_in_class,
         "mmengine.logging.history_buffer.HistoryBuffer": HistoryBuffer,
         "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler": _OneCycleName,
-        **{f"numpy.core.multiarray.{name}": function for name, function in rebuild.items()},
-        **{f"numpy._core.multiarray.{name}": function for name, function in rebuild.items()},
-        "numpy.ndarray": np.ndarray,
-        "numpy.dtype": np.dtype,
-        # Never named by a file, but the type of the dtype objects whose state it sets.
-        **{f"{dtype.__module__}.{dtype.__qualname__}": dtype for dtype in dtypes},
+        **numpy_globals(),
     }
 
 

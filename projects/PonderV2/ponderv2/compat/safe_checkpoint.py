@@ -19,6 +19,7 @@ import torch
 
 from ponderv2.compat.checkpoint_types import RefusedGlobal, allowed_globals
 from ponderv2.compat.restricted_unpickler import restricted_unpickler
+from ponderv2.compat.stored_arrays import with_arrays
 from ponderv2.errors import UserError
 
 __all__ = [
@@ -114,11 +115,10 @@ def _load_torch(path: Path, map_location: MapLocation) -> object:
         # Torch's own weights-only unpickler comes first, for it is maintained against attacks. Every release
         # since 2.7 can be told what to make of a name in the file; before 2.6 it was itself unsafe
         # (CVE-2025-32434). For those releases an unpickler of ours follows the same rules.
-        if _torch_version() >= (2, 7):
-            return _read_weights_only(path, map_location)
-        if not is_zip:
+        if _torch_version() < (2, 7) and not is_zip:
             raise CorruptCheckpointError(path, "its format is older than torch 1.6, and needs torch >= 2.7")
-        return _read_restricted(path, map_location)
+        read = _read_weights_only if _torch_version() >= (2, 7) else _read_restricted
+        return with_arrays(read(path, map_location), _log_classes())
     except UserError:
         raise
     except RefusedGlobal as error:
@@ -150,6 +150,12 @@ _DAMAGED = (
 """What torch raises for damaged files, which it does not check before it follows them."""
 
 
+def _log_classes() -> tuple[type, ...]:
+    from mmengine.logging import HistoryBuffer
+
+    return (HistoryBuffer,)
+
+
 def _read_weights_only(path: Path, map_location: MapLocation) -> object:
     allowed = [(value, name) for name, value in allowed_globals().items()]
     with torch.serialization.safe_globals(allowed):
@@ -173,11 +179,15 @@ def _check_container(path: Path) -> bool:
         raise CorruptCheckpointError(path, reason)
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise CorruptCheckpointError(path, str(error)) from error
+    names = [entry.filename for entry in entries]
     if any(name.endswith("constants.pkl") for name in names):
         raise UnsafeCheckpointError(path, "TorchScript program")
+    # torch.save compresses nothing. What is compressed could become a thousand times as large in memory.
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CorruptCheckpointError(path, "it is compressed, and torch.save did not write it so")
     if not any(name.endswith("/data.pkl") for name in names):
         raise CorruptCheckpointError(path, "torch.save did not write it")
     return True

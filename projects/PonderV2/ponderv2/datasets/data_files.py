@@ -23,6 +23,8 @@ _COLOR: int = getattr(cv2, "IMREAD_COLOR_RGB", cv2.IMREAD_COLOR)
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 MAX_IMAGE_PIXELS = 89_478_485
 """Pixels of an image up to which it is decoded: PIL's default, a quarter of a gigabyte in colors."""
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+"""Formats of images that are read, by their content, as PIL calls them."""
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
@@ -88,7 +90,10 @@ def read_label_file(path: str | Path, num_points: int | None = None, name: str =
             f"{name} {path} have {size} bytes, expected one for each of the {num_points} points of the sweep; one of "
             "the two is cut, or of another frame"
         )
-    labels = np.fromfile(path, dtype=np.uint8)
+    with unchanged(path, name):
+        labels = np.fromfile(path, dtype=np.uint8)
+    if len(labels) != size:
+        raise DataFileError(f"{name} {path} was changed while it was read; who writes to the data set?")
     wrong = np.flatnonzero(labels >= len(LIDARSEG_CATEGORIES))
     if len(wrong):
         raise DataFileError(
@@ -153,10 +158,10 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     """
     if not content:
         raise DataFileError(f"{name} is empty (0 bytes); unpack or copy it again")
-    _check_size(content, name)
     # OpenCV would fill what is missing with gray.
     if is_cut(content):
         raise DataFileError(f"{name} is cut: {len(content)} bytes without the end of an image; unpack or copy it again")
+    _check_size(content, name)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), _COLOR)
         if image is not None and _COLOR == cv2.IMREAD_COLOR:
@@ -169,22 +174,25 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
 
 
 def _check_size(content: bytes, name: str) -> None:
-    """Refuse an image whose header tells of more than `MAX_IMAGE_PIXELS`, before memory is taken for them."""
+    """Refuse an image whose header tells of more than `MAX_IMAGE_PIXELS`, before memory is taken for them.
+
+    What OpenCV decodes by formats that are not in `_FORMATS`, whose sizes nobody checks, is refused as well.
+    """
     size = "far more"
     try:
         with warnings.catch_warnings():
             # PIL warns beyond its limit, and refuses twice as many, unless some other package has switched that off.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 width, height = image.size
         if width * height <= MAX_IMAGE_PIXELS:
             return
         size = f"{width}×{height} pixels, more"
     except Image.DecompressionBombError:
         pass
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error):
-        # OpenCV says whether it is an image, and refuses 2³⁰ pixels.
-        return
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error) as error:
+        formats = ", ".join(_FORMATS)
+        raise DataFileError(f"{name} cannot be decoded; it is damaged or of another format than {formats}") from error
     raise DataFileError(f"{name} is refused: it has {size} than {MAX_IMAGE_PIXELS} pixels")
 
 

@@ -6,26 +6,15 @@ Python containers and numpy values are let through; JSON is read as well.
 
 import json
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
+from ponderv2.compat.stored_arrays import numpy_globals, with_arrays
 from ponderv2.errors import UserError
 from ponderv2.garbage_collection import no_garbage_collection
-
-_ALLOWED = {
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("collections", "OrderedDict"),
-}
-
 
 DAMAGED = (
     pickle.UnpicklingError,
@@ -59,24 +48,27 @@ def _no_bytes() -> bytes:
 
 
 class _PlainUnpickler(pickle.Unpickler):
+    """Reads plain data; arrays of numpy are stand-ins, and `any_arrays` tells whether there are some."""
+
+    any_arrays = False
+
     def find_class(self, module: str, name: str) -> Callable:
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
-        if (module, name) in (("builtins", "bytes"), ("__builtin__", "bytes")):
-            return _no_bytes
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it wants to load {module}.{name}; only containers and numpy values are read")
-        # numpy 2 renamed numpy.core; either generation reads the other's files.
-        return super().find_class(_numpy_core(module), name)
+        full_name = f"{module}.{name}"
+        if full_name in _GLOBALS:
+            return _GLOBALS[full_name]
+        if full_name not in _NUMPY_GLOBALS:
+            raise pickle.UnpicklingError(f"it wants to load {full_name}; only containers and numpy values are read")
+        self.any_arrays = True
+        return _NUMPY_GLOBALS[full_name]
 
 
-def _numpy_core(module: str) -> str:
-    package, _, rest = module.rpartition(".")
-    if package not in ("numpy.core", "numpy._core"):
-        return module
-    import numpy as np
-
-    return f"numpy._core.{rest}" if int(np.__version__.split(".")[0]) >= 2 else f"numpy.core.{rest}"
+_NUMPY_GLOBALS = numpy_globals()
+_GLOBALS = {
+    "collections.OrderedDict": OrderedDict,
+    "_codecs.encode": _latin1,
+    "builtins.bytes": _no_bytes,
+    "__builtin__.bytes": _no_bytes,
+}
 
 
 def read_plain_pickle(path: Path) -> Any:
@@ -91,7 +83,9 @@ def read_plain_pickle(path: Path) -> Any:
 
 def load_plain(file: BufferedIOBase) -> Any:
     """Read a pickle from an open file, as `read_plain_pickle` does."""
-    return _PlainUnpickler(file).load()
+    unpickler = _PlainUnpickler(file)
+    content = unpickler.load()
+    return with_arrays(content) if unpickler.any_arrays else content
 
 
 def load_info_file(path: str | Path) -> dict:

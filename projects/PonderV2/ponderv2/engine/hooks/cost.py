@@ -31,9 +31,10 @@ class CostHook(Hook):
       follow a validation or a checkpoint.
     - `samples_per_second`: of all processes together.
     - `peak_memory_gib`: of the process that used most; on a GPU what tensors took, on a CPU the whole process.
-    - `gpu_hours` or `cpu_hours`: wall-clock time of the training, validation and starts included, times processes. On a
-      CPU a process may use several cores, and has others that load data.
-    - `iterations`, `processes`, `device`.
+    - `gpu_hours` or `cpu_hours`: wall-clock time from the first step of each start on, validation included, times the
+      processes of that start; building the model and the data set is not in it. On a CPU a process may use several
+      cores, and has others that load data.
+    - `iterations`; `processes` and `device` of the last start.
 
     A training that is resumed adds to what its checkpoint had; what was lost since that checkpoint is not in it.
 
@@ -50,6 +51,8 @@ class CostHook(Hook):
     def before_train(self, runner: Runner) -> None:
         hub = runner.message_hub
         self._before = dict(hub.get_info(COST)) if COST in hub.runtime_info else dict(_NOTHING)
+        # Checkpoints of before this was counted a start; there has been no release since.
+        self._before.setdefault("process_seconds", self._before.get("wall", 0.0) * get_world_size())
         self._now = dict(_NOTHING)
         self._start = self._last = self._ready = self.clock()
         self._leave_out = True
@@ -62,7 +65,7 @@ class CostHook(Hook):
     ) -> None:
         now, count = self.clock(), _batch_size(runner, data_batch) * get_world_size()
         self._now["iterations"] += 1
-        self._now["wall"] = now - self._start
+        self._now["process_seconds"] = (now - self._start) * get_world_size()
         if not self._leave_out:
             self._now["timed"] += 1
             self._now["seconds"] += now - self._last
@@ -81,7 +84,7 @@ class CostHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Log the cost of the training, and write it into the work dir."""
-        self._now["wall"] = self.clock() - self._start
+        self._now["process_seconds"] = (self.clock() - self._start) * get_world_size()
         record = self.record(runner)
         if is_main_process():
             MMLogger.get_current_instance().info("cost: %s", json.dumps(record))
@@ -101,7 +104,7 @@ class CostHook(Hook):
         return means | {
             "samples_per_second": round(total["samples"] / total["seconds"], 4) if total["seconds"] else 0.0,
             "peak_memory_gib": round(peak.item(), 3),
-            f"{kind}_hours": round(total["wall"] * get_world_size() / 3600, 5),
+            f"{kind}_hours": round(total["process_seconds"] / 3600, 5),
             "iterations": total["iterations"],
             "processes": get_world_size(),
             "device": torch.cuda.get_device_name() if kind == "gpu" else "cpu",
@@ -112,7 +115,7 @@ class CostHook(Hook):
         return total | {"peak": max(self._before["peak"], peak_memory())}
 
 
-_NOTHING = {"iterations": 0, "timed": 0, "seconds": 0.0, "data": 0.0, "samples": 0, "wall": 0.0, "peak": 0.0}
+_NOTHING = {"iterations": 0, "timed": 0, "seconds": 0.0, "data": 0.0, "samples": 0, "process_seconds": 0.0, "peak": 0.0}
 
 
 def cost_of(runner: Runner) -> dict | None:
