@@ -28,9 +28,14 @@ def _check(tmp_path, kills, stop=None, sends=True, **settings):
         assert same(resumed.get(key), checkpoint.get(key)), key
 
 
-@pytest.mark.parametrize(("by_epoch", "interval", "workers"), [(True, 1, 0), (False, 3, 2)])
-def test_a_killed_training_goes_on_bit_by_bit(tmp_path, by_epoch, interval, workers):
-    _check(tmp_path, (8, 9, 20), by_epoch=by_epoch, interval=interval, workers=workers)
+FINITE = dict(sampler=dict(type="DefaultSampler", shuffle=True))
+
+
+@pytest.mark.parametrize(
+    ("by_epoch", "interval", "workers", "loader"), [(True, 1, 0, None), (False, 3, 2, None), (False, 1, 0, FINITE)]
+)
+def test_a_killed_training_goes_on_bit_by_bit(tmp_path, by_epoch, interval, workers, loader):
+    _check(tmp_path, (8, 9, 20), by_epoch=by_epoch, interval=interval, workers=workers, loader=loader)
 
 
 # In the middle of an epoch, and after its last iteration.
