@@ -40,7 +40,7 @@ class SafeCheckpointHook(CheckpointHook):
             self.best_ckpt_path_dict = {key: self._own_best(path) for key, path in self.best_ckpt_path_dict.items()}
 
     def _own_best(self, earlier: object) -> str | None:
-        """Return the name of an earlier best checkpoint, None where it is no such file in the folder of this training's."""
+        """Return the name of an earlier best checkpoint, None where it is no such file of this training."""
         if not isinstance(earlier, str):
             return None
         folder, _, name = earlier.rpartition("/")
