@@ -42,7 +42,7 @@ run_step() {
   # The tasks get it as well, and are waited for.
   trap ':' TERM
   # Ranks that wait in a collective for one that is lost are ended 5 minutes later. Not at once: ranks that have stopped as
-  # they were asked to leave before the one that writes the checkpoint.
+  # they were asked do not leave at the same moment, and none of their exit codes is 0.
   srun --kill-on-bad-exit=0 --wait=300 "$@" &
   step=$!
   # A signal ends `wait` before the step has ended.

@@ -1,12 +1,13 @@
 """Finding checkpoints, and loading only what fits."""
 
 import os
+import zipfile
 
 import pytest
 import torch
 from torch import nn
 
-from ponderv2.checkpoints import checkpoint_to_resume, load_weights, resolve_checkpoint
+from ponderv2.checkpoints import checkpoint_to_resume, load_weights, resolve_checkpoint, set_earlier_run_aside
 from ponderv2.checkpoints.checkpoint_files import is_whole
 
 
@@ -56,34 +57,45 @@ def test_a_training_goes_on_from_the_newest_whole_checkpoint_where_the_named_one
     assert checkpoint_to_resume(tmp_path) is None
 
 
-@pytest.mark.parametrize(
-    ("offset", "value"),
-    [
-        pytest.param(8, 1, id="encrypted"),
-        pytest.param(10, 8, id="deflated"),
-        pytest.param(10, 14, id="LZMA"),
-        pytest.param(10, 99, id="unknown compression"),
-        pytest.param(16, 1, id="checksum"),
-        pytest.param(45, 0xFF, id="place"),
-    ],
-)
-def test_a_checkpoint_whose_directory_has_a_changed_byte_is_torn(tmp_path, offset, value):
-    path = tmp_path / "iter_1.pth"
-    _save(nn.Linear(3, 2), path)
-    assert is_whole(path)
-    content = bytearray(path.read_bytes())
-    content[content.index(b"PK\x01\x02") + offset] ^= value
-    path.write_bytes(content)
-    assert not is_whole(path)
-
-
-def test_every_byte_of_a_directory_may_change_without_an_error(tmp_path):
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+def test_a_changed_byte_in_the_list_of_entries_is_no_error_of_another_kind(tmp_path, flip):
     path = tmp_path / "iter_1.pth"
     _save(nn.Linear(1, 1), path)
-    honest = path.read_bytes()
-    for place in range(honest.index(b"PK\x01\x02"), len(honest), 3):
-        path.write_bytes(honest[:place] + bytes([honest[place] ^ 0xFF]) + honest[place + 1 :])
+    assert is_whole(path)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        start = archive.start_dir
+    for place in range(start, len(content)):
+        changed = bytearray(content)
+        changed[place] ^= flip
+        path.write_bytes(changed)
         assert is_whole(path) in (True, False)
+
+
+# Of the first entry in the list: the flag "encrypted", the method of compression.
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 8), (10, 12), (10, 14)])
+def test_a_checkpoint_whose_entries_are_said_to_be_encrypted_or_compressed_is_torn(tmp_path, place, value):
+    _save(nn.Linear(1, 1), tmp_path / "iter_1.pth")
+    content = bytearray((tmp_path / "iter_1.pth").read_bytes())
+    content[content.index(b"PK\1\2") + place] |= value
+    (tmp_path / "iter_2.pth").write_bytes(content)
+    (tmp_path / "last_checkpoint").write_text("iter_2.pth")
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_1.pth"
+
+
+def test_nothing_goes_on_from_a_run_before_the_one_that_was_started_anew(tmp_path):
+    _save(nn.Linear(1, 1), tmp_path / "iter_9.pth")
+    (tmp_path / "last_checkpoint").write_text("iter_9.pth")
+    os.utime(tmp_path / "iter_9.pth", (1, 1))
+    for _ in range(2):
+        set_earlier_run_aside(tmp_path)
+        assert checkpoint_to_resume(tmp_path) is None
+        assert (tmp_path / "last_checkpoint.earlier").read_text() == "iter_9.pth"
+    (tmp_path / "last_checkpoint").write_text("iter_1.pth")
+    assert checkpoint_to_resume(tmp_path) is None
+    _save(nn.Linear(1, 1), tmp_path / "iter_1.pth")
+    (tmp_path / "last_checkpoint").write_text("iter_2.pth")
+    assert checkpoint_to_resume(tmp_path) == tmp_path / "iter_1.pth"
 
 
 def test_weights_of_the_same_recipe_load(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import re
 import shutil
 import struct
@@ -11,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
 from ponderv2.datasets import (
@@ -26,6 +28,7 @@ from ponderv2.datasets.data_files import DataFileError, MissingFileError, read_i
 from ponderv2.datasets.frame_store import open_frame_store
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.skipped_frames import TooManyBadFramesError
+from ponderv2.engine.seeded_samples import seed_all
 from ponderv2.errors import UserError
 from tests.factories.gt_database import gt_object, write_gt_database
 from tests.factories.keyframe import INFO_NAME, write_keyframe
@@ -130,6 +133,23 @@ def test_a_frame_that_is_skipped_is_named_once_and_counted_and_the_next_takes_it
     (message,) = logged
     assert "1 of at most 1" in message
     assert re.search(named, message)
+
+
+def test_what_takes_the_place_of_a_bad_frame_draws_as_if_it_were_tried_first():
+    def read(place: int) -> dict:
+        drawn = random.random(), float(np.random.rand()), float(torch.rand(()))
+        if place == 1:
+            raise DataFileError("cut")
+        return {"place": place, "drawn": drawn}
+
+    met: list[dict] = []
+    frames = skipped_frames.SkippedFrames(4, 2)
+    # The second time it is known to be bad.
+    for _ in range(2):
+        seed_all(7)
+        met.append(frames.first_readable(1, read))
+    seed_all(7)
+    assert met == [read(2)] * 2
 
 
 def test_one_frame_more_than_the_limit_ends_the_run(root):

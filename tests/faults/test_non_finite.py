@@ -68,6 +68,31 @@ def test_steps_are_skipped_as_if_the_batch_had_not_been_there(tmp_path, monkeypa
         assert torch.equal(value, other.model.state_dict()[name]), name
 
 
+# The first batch of a step, and the second.
+@pytest.mark.parametrize("bad", [0.0, 2.0, 4.0, 6.0])
+def test_a_step_of_several_batches_is_skipped_with_the_statistics_of_them_all(tmp_path, bad):
+    wrapper = dict(optimizer=dict(type="AdamW", lr=0.1), clip_grad=dict(max_norm=35), accumulative_counts=2)
+    runner = _runner(tmp_path / "skipping", _nan_of(bad), "skip", steps=6, optim_wrapper=wrapper)
+    start = _state(runner)
+    runner.train()
+    frames = [k for k in range(12) if k // 4 != bad // 4]
+    other = small_runner(
+        tmp_path / "without", torch.utils.data.Subset(Frames(12), frames), [], steps=4, optim_wrapper=wrapper
+    )
+    other.model.load_state_dict(start)
+    other.train()
+    for name, value in runner.model.state_dict().items():
+        assert torch.equal(value, other.model.state_dict()[name]), name
+
+
+def test_a_resumed_training_goes_on_counting(tmp_path):
+    _runner(tmp_path, _nan_of(0.0, 2.0), "skip", steps=3, limit=2).train()
+    last = str(tmp_path / "iter_3.pth")
+    runner = _runner(tmp_path, _nan_of(8.0), "skip", steps=6, limit=2, load_from=last, resume=True)
+    with pytest.raises(NonFiniteLossError, match=r"iteration 5, after 2 skipped steps"):
+        runner.train()
+
+
 def test_more_steps_than_the_limit_end_the_training(tmp_path):
     runner = _runner(tmp_path, _nan_of(0.0, 2.0, 4.0), "skip", steps=4, limit=2)
     with pytest.raises(NonFiniteLossError, match=r"iteration 3, after 2 skipped steps .*; key frames frame4, frame5"):

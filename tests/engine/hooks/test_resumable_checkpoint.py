@@ -134,6 +134,50 @@ def test_the_best_checkpoint_stays_until_a_better_one_is_written(tmp_path, indic
     assert {name for name in _names(tmp_path) if name.startswith("best")} == second
 
 
+@pytest.mark.parametrize("what", ["file", "folder", "best of the original", "folder named best"])
+def test_a_checkpoint_that_is_resumed_deletes_nothing_but_the_best_of_its_own_work_dir(tmp_path, what):
+    work, other = tmp_path / "work", tmp_path / "other"
+    _runner(work, 2, CheckpointHook).train()
+    earlier = {
+        "file": other / "thesis.pth",
+        "folder": other,
+        "best of the original": other / "best_a_x_iter_2.pth",
+        "folder named best": work / "best_folder",
+    }[what]
+    if what.startswith("folder"):
+        earlier.mkdir()
+    else:
+        other.mkdir()
+        earlier.touch()
+    torch.save(_with_info(work / "iter_2.pth", best_ckpt=str(earlier), best_score=0.5), work / "iter_2.pth")
+    runner = _runner(work, 3, CheckpointHook, resume=True)
+    hook = SafeCheckpointHook(by_epoch=False, save_best="a/x", rule="greater")
+    runner.register_hook(hook)
+    runner.train()
+    hook._save_best_checkpoint(runner, {"a/x": 0.9})
+    assert earlier.exists()
+    assert (work / "best_a_x_iter_3.pth").is_file()
+
+
+def test_a_checkpoint_that_is_resumed_names_no_other_files_as_those_it_keeps(tmp_path):
+    work = tmp_path / "work"
+    _runner(work, 2, CheckpointHook).train()
+    (work / "iter_x").mkdir()
+    (tmp_path / "thesis.pth").touch()
+    torch.save(_with_info(work / "iter_2.pth", keep_ckpt_ids=["x/../../thesis", 1, 2]), work / "iter_2.pth")
+    _runner(work, 4, CheckpointHook, resume=True).train()
+    assert (tmp_path / "thesis.pth").is_file()
+    assert {path.name for path in work.glob("*.pth")} == {"iter_4.pth"}
+
+
+def _with_info(path: Path, **info: object) -> dict:
+    checkpoint = torch.load(path, weights_only=False)
+    hub = checkpoint["message_hub"]
+    hub["runtime_info"] |= info
+    hub["resumed_keys"] |= dict.fromkeys(info, True)
+    return checkpoint
+
+
 def test_a_full_disk_is_an_error_that_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     runner = _runner(tmp_path, 5, CheckpointHook)
     save = torch.save

@@ -3,7 +3,14 @@
 An encoder keeps its names in every model, so transfer is a prefix and not a mapping table.
 """
 
-from .checkpoint_files import INTERRUPTED, check_covering, checkpoint_to_resume, load_weights, resolve_checkpoint
+from .checkpoint_files import (
+    INTERRUPTED,
+    check_covering,
+    checkpoint_to_resume,
+    load_weights,
+    resolve_checkpoint,
+    set_earlier_run_aside,
+)
 from .coverage import Coverage, compare, coverage_table, shortcomings
 from .encoder_config import config_from_data, config_to_data
 from .encoder_file import EncoderHeader, encoder_weights_of, read_encoder, read_encoder_weights, read_header
@@ -40,6 +47,7 @@ __all__ = [
     "read_head_weights",
     "read_header",
     "resolve_checkpoint",
+    "set_earlier_run_aside",
     "shortcomings",
     "stock_weights",
     "weights_hash",

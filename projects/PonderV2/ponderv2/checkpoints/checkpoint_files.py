@@ -1,6 +1,6 @@
 """Finding, checking and loading checkpoints."""
 
-import errno
+import os
 import zipfile
 import zlib
 from contextlib import suppress
@@ -15,6 +15,9 @@ from .coverage import compare
 
 INTERRUPTED = "interrupted.pth"
 """Name of the checkpoint that a training writes when a signal ends it; the next regular one takes its place."""
+
+EARLIER = "last_checkpoint.earlier"
+"""What becomes of `last_checkpoint` when a training starts anew in its folder; its time is that of the start."""
 
 
 def resolve_checkpoint(path: Path) -> Path:
@@ -43,33 +46,45 @@ def resolve_checkpoint(path: Path) -> Path:
 def checkpoint_to_resume(work_dir: Path) -> Path | None:
     """Return the checkpoint that an interrupted training goes on from, None where it left none.
 
-    It is the one that `last_checkpoint` names, or the newest whole one where that is torn or does not exist. Every byte
-    of it is read.
+    It is the one that `last_checkpoint` names, or the newest whole one where that is torn or does not exist, but none
+    of a run before the training was started anew. Every byte of it is read.
     """
     if not (work_dir / "last_checkpoint").is_file():
         return None
     found = [path for name in ("iter_*.pth", "epoch_*.pth", INTERRUPTED) for path in work_dir.glob(name)]
+    found = [path for path in found if path.is_file()]
+    with suppress(FileNotFoundError):
+        started = (work_dir / EARLIER).stat().st_mtime_ns
+        found = [path for path in found if path.stat().st_mtime_ns >= started]
     found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     with suppress(FileNotFoundError):
         found.insert(0, resolve_checkpoint(work_dir))
     return next(filter(is_whole, found), None)
 
 
+def set_earlier_run_aside(work_dir: Path) -> None:
+    """Note that a training starts anew in a folder, so that nothing goes on from a run that was there before."""
+    with suppress(FileNotFoundError):
+        (work_dir / "last_checkpoint").replace(work_dir / EARLIER)
+    with suppress(FileNotFoundError):
+        os.utime(work_dir / EARLIER)
+
+
 def is_whole(path: Path) -> bool:
-    """Whether a file is an archive of `torch.save` with all its bytes as they were written, by its checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            # torch.save neither compresses nor encrypts; where an entry says so, its entry in the directory is damaged.
-            plain = all(entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1 for entry in entries)
-            return plain and archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError):
-        return False
-    except OSError as error:
-        # A damaged offset leads before the start of the file. Other errors are those of the file system.
-        if error.errno == errno.EINVAL:
+    """Whether a file is an archive of `torch.save` with all its bytes as they were written, by its checksums.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                # `torch.save` neither compresses nor encrypts.
+                plain = all(e.compress_type == zipfile.ZIP_STORED and not e.flag_bits & 1 for e in archive.infolist())
+                return plain and archive.testzip() is None
+        # What a changed byte in the list of entries leads to.
+        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error):
             return False
-        raise
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

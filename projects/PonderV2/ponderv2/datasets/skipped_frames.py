@@ -1,8 +1,10 @@
 """Key frames whose files cannot be read: they end the run, or they are skipped and counted."""
 
+import random
 from collections.abc import Callable
 from logging import WARNING
 
+import numpy as np
 import torch
 from mmengine.logging import print_log
 
@@ -23,7 +25,7 @@ class SkippedFrames:
 
     Args:
         total: number of key frames of the data set.
-        limit: number of different key frames that may be skipped.
+        limit: number of different key frames that may be skipped, from each start of the training on.
     """
 
     def __init__(self, total: int, limit: int) -> None:
@@ -46,10 +48,14 @@ class SkippedFrames:
     def first_readable(self, index: int, read: Callable[[int], dict]) -> dict:
         """Return what `read` makes of a key frame, or of the first behind it that can be read.
 
+        The one that is returned draws from Python's, numpy's and torch's generators what it would if it were tried
+        first, so that nothing hangs on which processes, or parts of a resumed training, have met the bad ones.
+
         Raises:
             TooManyBadFramesError: more cannot be read than the limit, or none can.
         """
         total = len(self._skipped)
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
         for place in (k % total for k in range(index, index + total)):
             if place in self:
                 continue
@@ -57,6 +63,9 @@ class SkippedFrames:
                 return read(place)
             except DataFileError as error:
                 self.add(place, error)
+                random.setstate(states[0])
+                np.random.set_state(states[1])
+                torch.set_rng_state(states[2])
         raise TooManyBadFramesError(f"none of {total} key frames can be read; the log has the first fault of each")
 
     def add(self, index: int, error: Exception) -> None:

@@ -60,7 +60,11 @@ class ExactIterLoop(IterBasedTrainLoop):
     def run(self) -> nn.Module:
         """Train, and return the model."""
         self.runner.call_hook("before_train")
+        sampler = self.dataloader.sampler
+        epoch = sampler.epoch
         self.runner.call_hook("before_train_epoch")
+        # mmengine's `DistSamplerSeedHook` sets it to the epoch of the runner, which here is 0 always.
+        sampler.set_epoch(epoch)
         batches = self._batches()
         self._validate()
         while self._iter < self._max_iters and not self.stop_training:

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ponderv2 import compat
 from ponderv2.atomic_files import remove_unfinished
-from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint
+from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint, set_earlier_run_aside
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
@@ -100,6 +100,8 @@ def train(args: argparse.Namespace) -> None:
         options = _check_weights(runner) if config.get("load_from") else _options_of_start(config)
         runner.register_hook(KeptOptionsHook(options))
         runner.tell()
+        if _is_first_rank() and not config.get("resume"):
+            set_earlier_run_aside(Path(config.work_dir))
         runner.train()
 
 
@@ -218,7 +220,8 @@ def _tell_of_earlier_run(config: Config) -> None:
     if not config.get("resume") and last.is_file():
         print(
             f"{config.work_dir} has a run already ({Path(last.read_text().strip()).name}), whose checkpoints are "
-            "replaced; --resume would go on with it, another --work-dir keep it",
+            "replaced; --resume instead would go on with it, another --work-dir keep it. last_checkpoint becomes "
+            "last_checkpoint.earlier when the training starts",
             flush=True,
         )
 

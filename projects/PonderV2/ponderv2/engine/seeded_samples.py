@@ -12,6 +12,10 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+ITERATION, SAMPLE = 1, 2
+"""First words of keys: what an iteration draws is never what a sample draws. A word 0 at the end does not make a key of
+`SeedSequence` another one."""
+
 
 def seed_all(*key: int) -> None:
     """Seed the generators of Python, numpy and torch, those of GPUs in use too, by a key of numbers of at least 0."""
@@ -53,7 +57,7 @@ class SeededDataset(Dataset):
 
     def __getitem__(self, draw: Draw | int) -> object:
         if isinstance(draw, Draw):
-            seed_all(*draw.key)
+            seed_all(SAMPLE, *draw.key)
             draw = draw.index
         return self.dataset[draw]
 

@@ -6,11 +6,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import torch
 from mmengine.device import get_device
 from mmengine.dist import all_reduce, get_world_size
+
+from ponderv2.errors import UserError
 
 REQUEUE = os.EX_TEMPFAIL
 """Exit code 75 of a training that a signal ended: its checkpoint is written, `--resume` goes on. After Ctrl-C it is 130
@@ -88,6 +91,26 @@ def _end_when_told_by(process: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
         pass
     os._exit(os.EX_OK)
+
+
+@contextmanager
+def written_for_all(path: Path) -> Iterator[None]:
+    """Let all processes leave a block together, in which the main one writes a file.
+
+    Raises:
+        UserError: it could not; the main process raises what it met itself.
+    """
+    written = torch.zeros(1, device=get_device())
+    try:
+        yield
+        written += 1
+    except Exception:
+        # Others may be waiting below.
+        all_reduce(written, op="min")
+        raise
+    all_reduce(written, op="min")
+    if not written.item():
+        raise UserError(f"the main process could not write {path}, so nothing goes on from it; its own error says why")
 
 
 def end_after(number: int) -> None:

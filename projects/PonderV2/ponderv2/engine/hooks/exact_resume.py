@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from ponderv2.engine.seeded_samples import PlacedSampler, seed_all
+from ponderv2.engine.seeded_samples import ITERATION, PlacedSampler, seed_all
 from ponderv2.registry import HOOKS
 
 
@@ -27,7 +27,7 @@ class ExactResumeHook(Hook):
     priority = "LOW"
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None) -> None:
-        seed_all(runner.seed, runner.iter)
+        seed_all(ITERATION, runner.seed, runner.iter)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None, outputs: dict | None = None
@@ -51,6 +51,13 @@ class ExactResumeHook(Hook):
         else:
             sampler.go_on(checkpoint["sampler"])
         if len(ranks) != runner.world_size:
+            if ranks:
+                waiting = any(rank["gradients"] for rank in ranks)
+                runner.logger.warning(
+                    f"the checkpoint is of {len(ranks)} processes, this training has {runner.world_size}: running "
+                    "statistics are those of its first process"
+                    + (", gradients that wait for their step are left out" if waiting else "")
+                )
             return
         state = ranks[get_rank()]
         # mmengine loads these after the hooks.

@@ -17,6 +17,9 @@ from mmengine.runner import Runner
 from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
 
+_SKIPPED = "non_finite_steps_skipped"
+"""Key of the message hub, which checkpoints keep."""
+
 
 class NonFiniteLossError(UserError):
     """A loss or gradient that is not finite; the message names the iteration, the losses and the key frames."""
@@ -37,7 +40,7 @@ class NonFiniteLossHook(Hook):
 
     Args:
         policy: "stop", or "skip".
-        limit: number of steps that may be skipped.
+        limit: number of steps that may be skipped; checkpoints keep how many were.
 
     Raises:
         UserError: `policy` is neither word, or `limit` is below 1.
@@ -60,6 +63,8 @@ class NonFiniteLossHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Look at the gradients before each step from now on."""
+        skipped = runner.message_hub.runtime_info.get(_SKIPPED, 0)
+        self.skipped = skipped if type(skipped) is int else 0
         wrapper = runner.optim_wrapper
         self._scales = isinstance(wrapper, AmpOptimWrapper)
         self._handle = wrapper.optimizer.register_step_pre_hook(lambda *_: self._check_gradients(wrapper))
@@ -69,20 +74,18 @@ class NonFiniteLossHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None) -> None:
         # A step has the gradients of all batches since the one before, where gradients are accumulated.
-        self._batches.append(tokens_of(data_batch))
-        if self.policy == "skip":
+        if self.policy == "skip" and not self._batches:
             # Running statistics take in a batch before its loss is known.
             self._buffers = [buffer.clone() for buffer in _model(runner).buffers()]
+        self._batches.append(tokens_of(data_batch))
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None, outputs: dict | None = None
     ) -> None:
         """Stop, or note the skipped step, if the gradients were not finite."""
         if self._scales:
-            self._found = not _finite_everywhere((outputs or {}).get("loss", 0.0))
-        elif not self._found:
-            if runner.optim_wrapper.should_update():
-                self._batches.clear()
+            self._found |= not _finite_everywhere((outputs or {}).get("loss", 0.0))
+        if not runner.optim_wrapper.should_update():
             return
         found, self._found = self._found, False
         batches, self._batches = self._batches, []
@@ -98,6 +101,7 @@ class NonFiniteLossHook(Hook):
         if self.policy == "stop":
             raise NonFiniteLossError(f"{what}; {frames}; weights are those before it")
         self.skipped += 1
+        runner.message_hub.update_info(_SKIPPED, self.skipped)
         if self.skipped > self.limit:
             raise NonFiniteLossError(f"{what}, after {self.limit} skipped steps (limit of NonFiniteLossHook); {frames}")
         with torch.no_grad():

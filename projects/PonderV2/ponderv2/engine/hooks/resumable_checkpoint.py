@@ -9,6 +9,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ponderv2.checkpoints import INTERRUPTED
+from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
 
 
@@ -20,8 +21,32 @@ class SafeCheckpointHook(CheckpointHook):
     resume from. So it is with the best one so far. Here there has to be room for one more than are kept. A checkpoint
     takes the place of that which a signal left, too.
 
+    What is deleted lies in the folder of the checkpoints and is a file. The names of earlier ones come from the
+    checkpoint that a training is resumed from, which may be a copy, or of anyone.
+
     Arguments are those of `CheckpointHook`. `BuildingRunner` takes this hook for each of mmengine's.
     """
+
+    def before_train(self, runner: Runner) -> None:
+        """Begin as mmengine's hook, and forget earlier checkpoints that are not this training's to delete."""
+        kept = runner.message_hub.runtime_info.get("keep_ckpt_ids")
+        if kept is not None:
+            numbers = [step for step in kept if type(step) is int] if isinstance(kept, list) else []
+            runner.message_hub.update_info("keep_ckpt_ids", numbers)
+        super().before_train(runner)
+        if hasattr(self, "best_ckpt_path"):
+            self.best_ckpt_path = self._own_best(self.best_ckpt_path)
+        elif hasattr(self, "best_ckpt_path_dict"):
+            self.best_ckpt_path_dict = {key: self._own_best(path) for key, path in self.best_ckpt_path_dict.items()}
+
+    def _own_best(self, earlier: object) -> str | None:
+        """Return the name of an earlier best checkpoint, None where it is no such file of this training."""
+        if not isinstance(earlier, str):
+            return None
+        folder, _, name = earlier.rpartition("/")
+        ours = str(self.out_dir).rstrip("/")
+        same = folder == ours if "://" in ours else Path(folder).resolve() == Path(ours).resolve()
+        return earlier if same and name.startswith("best_") and self.file_backend.isfile(earlier) else None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         self._save_before_removing(runner, step, meta)
@@ -71,3 +96,6 @@ class _RemovesLater:
 
     def remove(self, path: str) -> None:
         self.removed.append(path)
+
+    def rmtree(self, path: str) -> None:
+        raise UserError(f"{path} is a folder, which no best checkpoint is here; it is not deleted")

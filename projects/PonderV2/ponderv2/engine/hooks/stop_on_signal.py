@@ -11,11 +11,14 @@ from mmengine.runner import Runner
 
 from ponderv2.atomic_files import write_atomically
 from ponderv2.checkpoints import INTERRUPTED
-from ponderv2.engine.stop_signals import StopSignals, end_after
+from ponderv2.engine.stop_signals import StopSignals, end_after, written_for_all
 
 
 class StopOnSignalHook(Hook):
-    """Writes a checkpoint and ends the process, after the iteration in which a signal came.
+    """Writes a checkpoint and ends the process, after the step of the optimizer in which a signal came.
+
+    Between the iterations of one step (`accumulative_counts`) it waits: gradients are as large as the weights. Where
+    the checkpoint cannot be written, all processes end with an error, and none asks to be started again.
 
     A validation is ended in its middle where the last checkpoint is that of the iteration before it: a training that
     resumes from there repeats the validation.
@@ -47,12 +50,14 @@ class StopOnSignalHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Sequence | dict | None = None, outputs: dict | None = None
     ) -> None:
         number = self.signals.agreed()
-        if not number:
+        if not number or not runner.optim_wrapper.should_update():
             return
-        runner.save_checkpoint(runner.work_dir, INTERRUPTED, meta=dict(epoch=runner.epoch, iter=runner.iter + 1))
+        path = Path(runner.work_dir, INTERRUPTED)
+        with written_for_all(path):
+            runner.save_checkpoint(runner.work_dir, INTERRUPTED, meta=dict(epoch=runner.epoch, iter=runner.iter + 1))
+            if is_main_process():
+                write_atomically(Path(runner.work_dir, "last_checkpoint"), str(path).encode())
         if is_main_process():
-            path = Path(runner.work_dir, INTERRUPTED)
-            write_atomically(Path(runner.work_dir, "last_checkpoint"), str(path).encode())
             done = f"stopped by {number.name} after iteration {runner.iter + 1}"
             print(f"{done}; --resume goes on from {path}", flush=True)
         end_after(number)
