@@ -60,7 +60,7 @@ def _quota(control_group: Path) -> float | None:
 
 
 def _cores_of_task(environment: Mapping[str, str]) -> int:
-    """Return the cores that srun gives each task, 0 if it does not say; where tasks are bound, these are all it sees."""
+    """Return the cores that srun gives each task, 0 if it does not say; bound tasks see these alone."""
     number = environment.get("SLURM_CPUS_PER_TASK", "")
     # torchrun inside of a task divides the cores of that task.
     started_by_srun = "SLURM_STEP_TASKS_PER_NODE" in environment and "LOCAL_WORLD_SIZE" not in environment
