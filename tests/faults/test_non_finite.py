@@ -86,7 +86,8 @@ def test_a_step_of_several_batches_is_skipped_with_the_statistics_of_them_all(tm
 
 
 def test_a_resumed_training_goes_on_counting(tmp_path):
-    _runner(tmp_path, _nan_of(0.0, 2.0), "skip", steps=3, limit=2).train()
+    hooks = dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=1))
+    _runner(tmp_path, _nan_of(0.0, 2.0), "skip", steps=3, limit=2, default_hooks=hooks).train()
     last = str(tmp_path / "iter_3.pth")
     runner = _runner(tmp_path, _nan_of(8.0), "skip", steps=6, limit=2, load_from=last, resume=True)
     with pytest.raises(NonFiniteLossError, match=r"iteration 5, after 2 skipped steps"):
