@@ -159,7 +159,7 @@ def test_the_last_lines_say_what_is_kept_whether_it_fits_and_how_long_the_schedu
     hours = 12 * 28130 * max(3.12e12 / 165.2e12, 30 * 2**30 / 1008e9) / 3600
     assert small == (
         f"GeForce RTX 4090, 24 GB: fits in bfloat16 alone; 337560 steps take at least {hours:.1f} h in bfloat16 on "
-        f"one card, {hours / 4:.1f} h on 4"
+        f"one card, {hours * 60 / 4:.1f} min on 4"
     )
     assert large.startswith("A100 80 GB SXM4, 80 GB: fits; 337560 steps")
 

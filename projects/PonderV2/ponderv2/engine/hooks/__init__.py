@@ -11,7 +11,7 @@ from .kept_options import KeptOptionsHook
 from .module_switches import CompileHook, RecomputeHook
 from .non_finite import NonFiniteLossHook
 from .progress import ProgressHook
-from .rank_watch import RankWatchHook
+from .rank_watching import RankWatchHook
 from .render_preview import RenderPreviewHook
 from .resumable_checkpoint import SafeCheckpointHook
 from .segmentation_preview import SegmentationPreviewHook
