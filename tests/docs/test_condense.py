@@ -31,7 +31,7 @@ def test_a_command_is_understood_and_its_recipes_are_there(line, tmp_path, monke
     given = parser.parse_args(words[2:])
     for _, path in getattr(given, "pretrain_config", ()):
         assert path.is_file()
-    if hasattr(given, "cfg_options"):
+    if isinstance(getattr(given, "config", None), Path):
         load_config(given.config, options=parse_options(given.cfg_options))
 
 
