@@ -123,7 +123,7 @@ def test_a_job_trains_in_all_tasks_and_ends_with_their_exit_code(repository, pro
     assert "requeue" not in calls()
 
 
-@pytest.mark.parametrize("script", ["slurm_train", "slurm_test", "slurm_study", "slurm_job", "torchrun"])
+@pytest.mark.parametrize("script", ["slurm_train", "slurm_test", "slurm_study", "_slurm_job", "_torchrun"])
 def test_arrays_that_may_be_empty_are_guarded_against_old_bash(repository, script):
     """Before bash 4.4 they are unset variables, which `set -u` ends a script for; there is none here to try it with."""
     bare = re.findall(r'(?<!\+)"\$\{options\[@\]\}"', (repository / "tools" / f"{script}.sh").read_text())
