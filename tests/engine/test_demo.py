@@ -7,6 +7,8 @@ import shlex
 import subprocess
 import sys
 
+import pytest
+
 SMALL = "model.encoder.grid.size=(36,36,4)"
 STEPS = "train_cfg.max_iters=2"
 
@@ -51,6 +53,7 @@ def run(repository, command: list[str]) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_demo_goes_from_nothing_to_pictures_and_a_summary(repository, tmp_path):
     work, data = tmp_path / "work", tmp_path / "data"
     commands = [shrink(command, data) for command in commands_of_the_demo(repository, work)]
