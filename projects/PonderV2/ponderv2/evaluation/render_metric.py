@@ -79,8 +79,9 @@ def render_result(sample: dict) -> dict:
         result["confusion"] = confusion_matrix(labels.numpy(), logits.argmax(dim=-1).numpy(), logits.shape[-1])
     if "intensity" in sample and bool(measured.any()):
         intensity = sample["target_intensity"][measured]
-        result["intensity_mae"] = (sample["intensity"][measured] - intensity).abs().tolist()
-        result["guess_intensity_mae"] = (intensity.median() - intensity).abs().tolist()
+        guesses = {"intensity_mae": sample["intensity"][measured], "guess_intensity_mae": intensity.median()}
+        for name, guess in guesses.items():
+            result[name] = (float((guess - intensity).abs().sum()), len(intensity))
     for name in _OF_RAYS:
         if name in sample and bool(measured.any()):
             result[name] = (float(sample[name][measured].sum()), int(measured.sum()))
@@ -114,14 +115,14 @@ def summarize(results: Sequence[dict]) -> dict[str, float]:
         metrics |= depth.metrics()
         guess = sum((r["guess_depth"] for r in results if "guess_depth" in r), none)
         metrics["guess_abs_rel"] = guess.metrics()["abs_rel"]
-    for name in (*_OF_RAYS, *_OF_SAMPLES):
+    for name in ("intensity_mae", "guess_intensity_mae", *_OF_RAYS, *_OF_SAMPLES):
         sums = [r[name] for r in results if name in r]
         if sums:
             metrics[name] = sum(total for total, _ in sums) / sum(count for _, count in sums)
     confusions = [r["confusion"] for r in results if "confusion" in r]
     if confusions:
         metrics |= _semantic_scores(sum(confusions))
-    for name in ("intensity_mae", "guess_intensity_mae", "image_psnr", "ssim"):
+    for name in ("image_psnr", "ssim"):
         values = [v for r in results for v in r.get(name, [])]
         if values:
             metrics[name] = sum(values) / len(values)
