@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float
 
+from .linear_after_rendering import linear_after_rendering
 from .text_embeddings import CLIP_TEMPLATE, class_embeddings
 
 
@@ -62,7 +63,7 @@ class RenderedClasses(nn.Module):
             opacity: sum of the rendering weights of each ray.
         """
         with torch.autocast(features.device.type, enabled=False):
-            decoded = F.linear(features.float(), self.decoder.weight) + opacity.float()[..., None] * self.decoder.bias
+            decoded = linear_after_rendering(self.decoder, features, opacity)
             if self.text is None:
                 return decoded
             return F.normalize(decoded, dim=-1) @ self.text.t() / self.temperature

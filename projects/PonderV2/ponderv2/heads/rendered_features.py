@@ -1,11 +1,12 @@
 """Features of rays, in the channels of the image branch, from the features that were rendered along them."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float
+
+from .linear_after_rendering import linear_after_rendering
 
 
 class RenderedFeatures(nn.Module):
@@ -40,5 +41,4 @@ class RenderedFeatures(nn.Module):
         """
         with torch.autocast(features.device.type, enabled=False):
             opacity = opacity if self.shape_geometry else opacity.detach()
-            bias = opacity.float()[..., None] * self.decoder.bias
-            return F.linear(features.float(), self.decoder.weight) + bias
+            return linear_after_rendering(self.decoder, features, opacity)

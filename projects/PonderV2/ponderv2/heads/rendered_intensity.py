@@ -1,10 +1,11 @@
 """Intensity of LiDAR returns, from the semantic features that were rendered along their rays."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ponderv2.shapes import Float
+
+from .linear_after_rendering import linear_after_rendering
 
 
 class RenderedIntensity(nn.Module):
@@ -30,5 +31,5 @@ class RenderedIntensity(nn.Module):
             opacity: sum of the rendering weights of each ray.
         """
         with torch.autocast(features.device.type, enabled=False):
-            decoded = F.linear(features.float(), self.decoder.weight) + opacity.float()[..., None] * self.decoder.bias
+            decoded = linear_after_rendering(self.decoder, features, opacity)
             return decoded[..., 0].sigmoid()
