@@ -19,7 +19,7 @@ from ponderv2.engine.seeded_samples import seed_all
 from ponderv2.engine.stop_signals import REQUEUE
 from ponderv2.errors import UserError
 from tests.factories.interrupted_training import Noise, Recorder, Slow, runner_of, same, train
-from tests.factories.processes import forked, wait_for
+from tests.factories.processes import forked, run_two_processes, wait_for
 
 RESUMED = ("state_dict", "optimizer", "param_schedulers", "ema_state_dict", "sampler", "ranks")
 
@@ -110,25 +110,11 @@ def test_a_signal_to_all_processes_waits_for_the_iteration(tmp_path):
 
 def test_of_two_processes_each_goes_on_with_its_own_state(tmp_path):
     """One of them gets the signals, and both stop after the same iteration."""
-    errors = [tmp_path / f"errors_{rank}.txt" for rank in range(2)]
-    with (
-        forked(partial(_check_rank, tmp_path, 0), errors[0]) as first,
-        forked(partial(_check_rank, tmp_path, 1), errors[1]) as second,
-    ):
-        first.join(120)
-        second.join(20)
-    assert (first.exitcode, second.exitcode) == (0, 0), "".join(path.read_text() for path in errors)
+    run_two_processes(_check_rank, tmp_path)
 
 
 def test_of_two_processes_none_asks_to_be_started_again_if_the_checkpoint_could_not_be_written(tmp_path):
-    errors = [tmp_path / f"errors_{rank}.txt" for rank in range(2)]
-    with (
-        forked(partial(_stop_on_full_disk, tmp_path, 0), errors[0]) as first,
-        forked(partial(_stop_on_full_disk, tmp_path, 1), errors[1]) as second,
-    ):
-        first.join(120)
-        second.join(20)
-    assert (first.exitcode, second.exitcode) == (0, 0), "".join(path.read_text() for path in errors)
+    run_two_processes(_stop_on_full_disk, tmp_path)
 
 
 def _stop_on_full_disk(folder: Path, rank: int) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from ponderv2.checkpoints import INTERRUPTED, checkpoint_to_resume
 from ponderv2.compat.cpu_distributed import install_cpu_distributed
 from ponderv2.engine.stop_signals import REQUEUE
 from tests.factories.interrupted_training import FRAMES, STEPS, Frames, runner_of, same
-from tests.factories.processes import forked
+from tests.factories.processes import run_two_processes
 
 EPOCH = STEPS // 4
 
@@ -109,14 +108,7 @@ def test_a_validation_without_its_checkpoint_is_finished_and_the_training_stops_
 
 
 def test_two_processes_of_which_one_has_fewer_frames_end_together(tmp_path):
-    errors = [tmp_path / f"errors_{rank}.txt" for rank in range(2)]
-    with (
-        forked(partial(_check_rank, tmp_path, 0), errors[0]) as first,
-        forked(partial(_check_rank, tmp_path, 1), errors[1]) as second,
-    ):
-        first.join(120)
-        second.join(20)
-    assert (first.exitcode, second.exitcode) == (0, 0), "".join(path.read_text() for path in errors)
+    run_two_processes(_check_rank, tmp_path)
 
 
 def _check_rank(folder: Path, rank: int) -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
@@ -31,6 +32,18 @@ def forked(function: Callable[[], object], errors: Path) -> Iterator[ForkProcess
     finally:
         process.kill()
         process.join()
+
+
+def run_two_processes(function: Callable[[Path, int], object], folder: Path) -> None:
+    """Run a function of a folder and a rank in two processes; both have to end well."""
+    errors = [folder / f"errors_{rank}.txt" for rank in range(2)]
+    with (
+        forked(partial(function, folder, 0), errors[0]) as first,
+        forked(partial(function, folder, 1), errors[1]) as second,
+    ):
+        first.join(120)
+        second.join(20)
+    assert (first.exitcode, second.exitcode) == (0, 0), "".join(path.read_text() for path in errors)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
