@@ -19,11 +19,17 @@ class Foreign(nn.Module):
     """A neck that is on no list."""
 
 
+def _model_of(encoder: torch.nn.Module) -> torch.nn.Module:
+    model = torch.nn.Module()
+    model.encoder = encoder
+    return model
+
+
 def _runner(config: Config, encoder: nn.Module | None, work_dir: Path) -> Runner:
     """A runner with what the hook reads, and without what a real one needs."""
     runner = object.__new__(Runner)
     runner._hooks = []
-    runner.cfg, runner.model, runner._work_dir = config, SimpleNamespace(encoder=encoder), str(work_dir)
+    runner.cfg, runner.model, runner._work_dir = config, _model_of(encoder), str(work_dir)
     runner._hooks = []
     return runner
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ponderv2 import compat
@@ -35,6 +34,7 @@ from .resuming import check_resumable
 from .schedule_checks import check_schedules
 from .step_batch import scale_of_steps, tell_of_batch
 from .test_time_augmentation import with_tta
+from .unwrapping import unwrapped
 
 _LAUNCHERS = {
     "pytorch": ("torchrun --nproc-per-node N", "RANK"),
@@ -187,7 +187,7 @@ def build_tester(args: argparse.Namespace) -> BuildingRunner:
     with recipe_errors(args.config, "cannot be built", args.cfg_options):
         runner = BuildingRunner.from_cfg(config)
     if args.draw is not None:
-        segments = isinstance(_model(runner), LidarSegmentor)
+        segments = isinstance(unwrapped(runner.model), LidarSegmentor)
         runner.register_hook((SegmentationPreviewHook if segments else DetectionPreviewHook)(args.draw))
     return runner
 
@@ -245,7 +245,7 @@ def _check_weights(runner: Runner) -> list[str]:
     told = check_resumable(runner, checkpoint, path) if resumes else []
     print(*told, sep="\n", end="\n" if told else "", flush=True)
     if not resumes:
-        check_covering(_model(runner), checkpoint, path)
+        check_covering(unwrapped(runner.model), checkpoint, path)
     options = options_of(checkpoint)
     if _is_first_rank():
         tell_of_options(path, options, runner.cfg)
@@ -271,10 +271,6 @@ def _checkpoint_to_resume(resume: str, work_dir: Path) -> Path:
             flush=True,
         )
     return found
-
-
-def _model(runner: Runner) -> torch.nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _use_amp(config: Config) -> None:

@@ -4,11 +4,12 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
 from ponderv2.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+from .unwrapping import unwrapped
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -31,8 +32,7 @@ class CheckedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped(model)
         names = [name for name, _ in model.named_parameters()]
         unmatched = [key for key in self.paramwise_cfg.get("custom_keys", {}) if not any(key in name for name in names)]
         if unmatched:

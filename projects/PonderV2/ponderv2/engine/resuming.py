@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ponderv2.checkpoints import check_covering
 from ponderv2.errors import UserError
+
+from .unwrapping import unwrapped
 
 
 def check_resumable(runner: Runner, checkpoint: dict, path: Path) -> list[str]:
@@ -34,7 +35,7 @@ def check_resumable(runner: Runner, checkpoint: dict, path: Path) -> list[str]:
     if "config" in checkpoint["meta"]:
         # `Runner.resume` executes it as Python.
         raise UserError(f"--resume: {path} has the key meta.config, a recipe that resuming would run; it is refused")
-    check_covering(runner.model.module if is_model_wrapper(runner.model) else runner.model, checkpoint, path)
+    check_covering(unwrapped(runner.model), checkpoint, path)
     _check_optimizer(runner.optim_wrapper, checkpoint["optimizer"], path)
     return _surprises(runner, checkpoint, path)
 

@@ -6,11 +6,11 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ponderv2.checkpoints import config_to_data, export_encoder
+from ponderv2.engine.unwrapping import unwrapped
 from ponderv2.registry import HOOKS
 
 from .cost import cost_of
@@ -62,7 +62,7 @@ def _exported_encoder(runner: Runner) -> nn.Module:
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             return hook.ema_model.module.encoder
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     return model.encoder
 
 

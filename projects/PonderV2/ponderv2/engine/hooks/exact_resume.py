@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ponderv2.engine.seeded_samples import ITERATION, PlacedSampler, seed_all
+from ponderv2.engine.unwrapping import unwrapped
 from ponderv2.registry import HOOKS
 
 
@@ -62,7 +62,7 @@ class ExactResumeHook(Hook):
         state = ranks[get_rank()]
         # mmengine loads these after the hooks.
         checkpoint["state_dict"].update(state["statistics"])
-        parameters = dict(_unwrapped(runner.model).named_parameters())
+        parameters = dict(unwrapped(runner.model).named_parameters())
         for name, gradient in state["gradients"].items():
             parameters[name].grad = gradient.to(parameters[name].device)
 
@@ -77,7 +77,7 @@ def gather_rank_states(model: nn.Module) -> list[dict[str, dict[str, Tensor]]]:
         `statistics`, the buffers of batch norms, and `gradients`, which there are between the iterations of one step
         (`accumulative_counts`); both by name, on the CPU.
     """
-    model = _unwrapped(model)
+    model = unwrapped(model)
     norms = [(name, module) for name, module in model.named_modules() if isinstance(module, _NormBase)]
     state = {
         "statistics": {f"{name}.{key}": value.cpu() for name, norm in norms for key, value in norm.named_buffers()},
@@ -90,7 +90,3 @@ def _placed_sampler(runner: Runner) -> PlacedSampler | None:
     """Return the sampler of the training; None where the recipe has a loop or loader of another kind."""
     sampler = runner.train_dataloader.sampler
     return sampler if isinstance(sampler, PlacedSampler) else None
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

@@ -10,10 +10,10 @@ import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ponderv2.engine.unwrapping import unwrapped
 from ponderv2.errors import UserError
 from ponderv2.models import ImageFeaturePretrainer
 from ponderv2.registry import HOOKS
@@ -126,7 +126,7 @@ class CollapseAlarmHook(Hook):
 
 
 def _pretrainer(runner: Runner, name: str) -> ImageFeaturePretrainer:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     if not isinstance(model, ImageFeaturePretrainer):
         raise UserError(f"{name}: expected an ImageFeaturePretrainer, got {type(model).__name__}")
     return model

@@ -5,12 +5,12 @@ from operator import attrgetter
 
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from ponderv2.engine.unwrapping import unwrapped
 from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
 
@@ -34,7 +34,7 @@ class RecomputeHook(Hook):
         self.modules = _names(modules, "RecomputeHook")
 
     def before_train(self, runner: Runner) -> None:
-        recompute_modules(_model(runner), self.modules)
+        recompute_modules(unwrapped(runner.model), self.modules)
 
 
 @HOOKS.register_module()
@@ -60,7 +60,7 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         for name in self.modules:
-            _find(_model(runner), name, "CompileHook").compile(mode=self.mode, backend=self.backend)
+            _find(unwrapped(runner.model), name, "CompileHook").compile(mode=self.mode, backend=self.backend)
         logger = MMLogger.get_current_instance()
         logger.info("compiled at their first step, which takes a while: %s", ", ".join(self.modules))
 
@@ -93,10 +93,6 @@ def _names(modules: Sequence[str], hook: str) -> tuple[str, ...]:
     if isinstance(modules, str) or not modules or not all(isinstance(name, str) for name in modules):
         raise UserError(f"{hook}: modules: expected a list of names of modules, got {modules!r}")
     return tuple(modules)
-
-
-def _model(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _find(model: nn.Module, name: str, hook: str) -> nn.Module:

@@ -10,10 +10,10 @@ import torch
 from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 
+from ponderv2.engine.unwrapping import unwrapped
 from ponderv2.errors import UserError
 from ponderv2.registry import HOOKS
 
@@ -76,7 +76,7 @@ class NonFiniteLossHook(Hook):
         # A step has the gradients of all batches since the one before, where gradients are accumulated.
         if self.policy == "skip" and not self._batches:
             # Running statistics take in a batch before its loss is known.
-            self._buffers = [buffer.clone() for buffer in _model(runner).buffers()]
+            self._buffers = [buffer.clone() for buffer in unwrapped(runner.model).buffers()]
         self._batches.append(tokens_of(data_batch))
 
     def after_train_iter(
@@ -105,7 +105,7 @@ class NonFiniteLossHook(Hook):
         if self.skipped > self.limit:
             raise NonFiniteLossError(f"{what}, after {self.limit} skipped steps (limit of NonFiniteLossHook); {frames}")
         with torch.no_grad():
-            for buffer, before in zip(_model(runner).buffers(), self._buffers, strict=True):
+            for buffer, before in zip(unwrapped(runner.model).buffers(), self._buffers, strict=True):
                 buffer.copy_(before)
         print_log(
             f"skipped a step, {self.skipped} of at most {self.limit}: {what}; {frames}", logger="current", level=WARNING
@@ -145,7 +145,3 @@ def _finite_everywhere(loss: torch.Tensor | float) -> bool:
     wrong = 1.0 - torch.isfinite(torch.as_tensor(loss).detach()).float().reshape(1)
     all_reduce(wrong, op="max")
     return not wrong.item()
-
-
-def _model(runner: Runner) -> torch.nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

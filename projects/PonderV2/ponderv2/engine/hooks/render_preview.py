@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ponderv2.engine.unwrapping import unwrapped
 from ponderv2.registry import HOOKS
 from ponderv2.visualization import sample_panel, save_png
 
@@ -35,7 +35,7 @@ class RenderPreviewHook(Hook):
     @torch.no_grad()
     def _draw(self, runner: Runner) -> None:
         loader = (runner.val_loop or runner.train_loop).dataloader
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         was_training = model.training
         model.eval()
         data = model.data_preprocessor(loader.collate_fn([loader.dataset[self.sample]]))
