@@ -98,14 +98,19 @@ def table_of(rows: Sequence[dict], arms: Sequence[str]) -> str:
 
 def describe_sample(study: SegmentationStudy) -> str:
     """Say in words what n is, and what of the table is not independent."""
-    if len(study.pretrain_seeds) > 1:
-        shared = "each seed has a pre-training of its own, whose differences are in the deviations"
-    else:
-        shared = "one pre-training a name, which all seeds share: how much another one would differ is in no deviation"
+    own = [arm for arm in study.arms if len(study.pretrain_seeds) > 1 and arm not in study.pretrained]
+    shared = [arm for arm in study.arms if arm not in own]
+    sentences = []
+    if own:
+        sentences.append(f"each seed of {', '.join(own)} has a pre-training of its own, which is in the deviations")
+    if shared:
+        sentences.append(
+            f"one pre-training of {', '.join(shared)} serves all seeds: how another would differ is in no deviation"
+        )
     return (
-        f"n: pairs of trainings, one a seed; {shared}. Rows are not independent: the frames of a seed's smaller share "
-        "lie inside those of its larger one, and all protocols of a seed share them. points alone: a classifier of "
-        "height, range and intensity of single points, fitted to the same labelled frames."
+        f"n: pairs of trainings, one a seed; {'; '.join(sentences)}. Rows are not independent: the frames of a seed's "
+        "smaller share lie inside those of its larger one, and all protocols of a seed share them. points alone: a "
+        "classifier of height, range and intensity of single points, fitted to the same labelled frames."
     )
 
 

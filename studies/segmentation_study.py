@@ -47,7 +47,8 @@ class SegmentationStudy(EncoderStudy):
     """A comparison of segmentors on pre-trained encoders with segmentors on random ones.
 
     With one pre-training seed, one pre-training of each arm serves all protocols, fractions and seeds. With as many as
-    seeds, each seed has a pre-training of its own, and deviations hold how much pre-trainings differ as well.
+    seeds, each seed has a pre-training of its own, and deviations hold how much pre-trainings differ as well. An arm
+    that is given as a file serves all seeds.
 
     Attributes:
         protocols: protocols to compare, of `PROTOCOLS`; recipes are named by them.
@@ -61,8 +62,8 @@ class SegmentationStudy(EncoderStudy):
 
     Raises:
         StudyError: when a list is empty or has duplicates, a fraction is not in (0, 1], an arm has nothing to start
-            from, a cell of an arm is not in the study, or the number of pre-training seeds fits neither one for all nor
-            one for each.
+            from, a cell of an arm is not in the study, pre-training seeds are given and nothing is pre-trained, or
+            their number fits neither one for all nor one for each.
     """
 
     protocols: tuple[str, ...]
@@ -87,9 +88,9 @@ class SegmentationStudy(EncoderStudy):
                 f"--pretrain-seeds: expected one for all seeds or one for each of the {len(self.seeds)}, got "
                 f"{list(self.pretrain_seeds)}"
             )
+        if self.pretrain_seeds and self.pretrained.keys() >= set(self.arms):
+            raise StudyError("--pretrain-seeds: every start is a file of --pretrained; nothing is pre-trained here")
         for arm in self.arms:
-            if arm in self.pretrained and self.pretrain_seeds:
-                raise StudyError(f"--pretrained {arm}: --pretrain-seeds needs a recipe instead, --pretrain-config")
             if arm not in self.pretrained and arm not in self.pretrain_configs:
                 raise StudyError(
                     f"nothing to start {arm} from: give --pretrained {arm}=ENCODER, or --pretrain-config {arm}=RECIPE"
@@ -131,7 +132,8 @@ class SegmentationStudy(EncoderStudy):
         """Return the arm of a run, with the seed of its pre-training where one is given; None from scratch."""
         if run.init == SCRATCH:
             return None
-        return f"{run.init}_seed{self._pretrain_seed(run)}" if self.pretrain_seeds else run.init
+        seeded = self.pretrain_seeds and run.init not in self.pretrained
+        return f"{run.init}_seed{self._pretrain_seed(run)}" if seeded else run.init
 
     def pretraining_recipe(self, name: str) -> tuple[Path, tuple[str, ...]]:
         """Return the recipe of a pre-training, and the changes to it, its seed among them."""

@@ -11,6 +11,7 @@ from studies.arguments import POINTS as POINTS_ALONE
 from studies.arguments import TAKEN, _named_path, add_segmentation_arguments
 from studies.runs import StudyError
 from studies.segmentation_command import run_segmentation_study
+from studies.segmentation_report import describe_sample
 from studies.segmentation_study import SegmentationStudy, SegmentorRun
 from tests.factories.training_runs import DETECTOR, PRETRAINING, Training, write_segmentation
 
@@ -182,11 +183,23 @@ def test_each_seed_may_have_a_pre_training_of_its_own(make_study, training):
     assert start in by_name["finetune_0.1_semantic_seed1"]
 
 
+def test_a_start_that_is_a_file_serves_all_seeds_beside_those_with_their_own(make_study, tmp_path):
+    file = tmp_path / "encoder.safetensors"
+    study = make_study(seeds=(0, 1), pretrain_seeds=(5, 6), pretrained={"pretrained": file})
+    assert {study.encoder_name(run) for run in study.runs()} == {None, "pretrained", "semantic_seed5", "semantic_seed6"}
+    said = describe_sample(study)
+    assert "each seed of semantic has a pre-training of its own" in said
+    assert "one pre-training of pretrained serves all seeds" in said
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"pretrain_seeds": (1, 2)}, "one for all seeds or one for each of the 1"),
-        ({"pretrained": {"semantic": Path("x")}, "pretrain_seeds": (1,)}, "--pretrained semantic: --pretrain-seeds"),
+        (
+            {"pretrained": {"pretrained": Path("x"), "semantic": Path("y")}, "pretrain_seeds": (1,)},
+            "--pretrain-seeds: every start is a file",
+        ),
         ({"arms": ("pretrained", "other")}, "nothing to start other from"),
         ({"probe_fractions": (1.0, 1.0)}, "--probe-fractions: expected different values"),
         ({"configs": {}}, "no recipe for linear_probe"),
