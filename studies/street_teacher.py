@@ -1,4 +1,8 @@
-"""Training of the street teacher: segmentation of synthetic pictures of towns that no benchmark here has."""
+"""Training of the street teacher: segmentation of synthetic pictures of towns that no benchmark here has.
+
+The image backbone of a recipe is trained in the same way, for its option `weights`: it stands in for weights of
+ImageNet, from which published detectors start with and without pre-training by rendering.
+"""
 
 import argparse
 import time
@@ -13,6 +17,7 @@ from ponderv2.errors import UserError
 from ponderv2.shapes import Float, Int
 from ponderv2.teachers import StreetNet, write_street_net
 
+from .street_backbone import LabeledBackbone, write_backbone
 from .street_pictures import CLASSES, labeled_pictures, towns
 
 TAKEN_SEEDS = {0: "streets-v1", 22: "streets-mini"}
@@ -24,21 +29,22 @@ _RATE = 4e-3
 
 
 def train_street_teacher(given: argparse.Namespace) -> int:
-    """Train a teacher, score it on other towns, and write it with its scores.
+    """Train a teacher, or the image backbone of a recipe, score it on other towns, and write it with its scores.
 
     Args:
-        given: `out`, `pictures` (folder of the pictures that are taken), `towns`, `held_out`, `seed`, `minutes`.
+        given: `out`, `pictures` (folder of the pictures that are taken), `towns`, `held_out`, `seed`, `minutes`, and
+            `backbone`, the recipe whose image backbone is trained, or None.
 
     Raises:
-        UserError: the towns of a seed are scored elsewhere.
+        UserError: the towns of a seed are scored elsewhere, or the recipe has no image backbone.
     """
     for seed in (given.seed, given.seed + 1000):
         if seed in TAKEN_SEEDS:
             raise UserError(f"--seed {given.seed}: towns of seed {seed} are those of {TAKEN_SEEDS[seed]}")
     torch.manual_seed(given.seed)
+    net = LabeledBackbone.of_recipe(given.backbone) if given.backbone else StreetNet(CLASSES)
     pictures, labels = _all(given.pictures, towns(given.seed, given.towns))
     unseen = _all(given.pictures, towns(given.seed + 1000, given.held_out))
-    net = StreetNet(CLASSES)
     steps = _fit(net, pictures, labels, given.minutes * 60, np.random.default_rng(given.seed))
     found = class_ious(net, *unseen)
     about = {
@@ -50,7 +56,10 @@ def train_street_teacher(given: argparse.Namespace) -> int:
         "iou": {name: round(value, 4) for name, value in found.items()},
         "mIoU": round(float(np.mean(list(found.values()))), 4),
     }
-    write_street_net(given.out, net, about)
+    if given.backbone:
+        write_backbone(given.out, net, about | {"recipe": given.backbone.name})
+    else:
+        write_street_net(given.out, net, about)
     print(f"pixel IoU in {given.held_out} towns that were not trained on, {len(unseen[0])} pictures:")
     for name, value in found.items():
         print(f"  {name:22} {value:.3f}")
@@ -60,7 +69,7 @@ def train_street_teacher(given: argparse.Namespace) -> int:
 
 
 @torch.no_grad()
-def class_ious(net: StreetNet, pictures: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def class_ious(net: StreetNet | LabeledBackbone, pictures: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return the IoU of each class that the pixels have, at the resolution of the labels.
 
     Args:
@@ -91,7 +100,9 @@ def _all(folder: Path, places: list[tuple[int, int]]) -> tuple[np.ndarray, np.nd
     return tuple(np.concatenate(values) for values in zip(*parts, strict=True))
 
 
-def _fit(net: StreetNet, pictures: np.ndarray, labels: np.ndarray, seconds: float, rng: np.random.Generator) -> int:
+def _fit(
+    net: StreetNet | LabeledBackbone, pictures: np.ndarray, labels: np.ndarray, seconds: float, rng: np.random.Generator
+) -> int:
     """Train for a time of the processor; return the number of steps."""
     weights = _class_weights(labels)
     net.train().to(memory_format=torch.channels_last)

@@ -5,7 +5,8 @@ python tools/train_street_teacher.py --out work_dirs/street_teacher.safetensors
 It segments synthetic pictures whose pixels the ray caster labels, of towns that no benchmark here has. What is
 distilled from it is knowledge from labels of synthetic towns, and has to be called so. The tool takes the pictures
 first (15 seconds a town on a CPU core), keeps them in --pictures, trains for --minutes and prints IoUs of pixels in
-other towns.
+other towns. With --backbone it trains the image backbone of that recipe, and --out is a file for its option
+`weights`: a stand-in for weights of ImageNet.
 
 Exit code: 0 done, 2 the input cannot be used.
 """
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("data/street_pictures"),
         help="folder of the pictures (default %(default)s)",
     )
+    parser.add_argument("--backbone", type=Path, metavar="RECIPE", help="train the image backbone of this recipe")
     parser.add_argument("--towns", type=positive, default=18, help="towns to train on (default %(default)s)")
     parser.add_argument("--held-out", type=positive, default=5, help="towns to score on (default %(default)s)")
     parser.add_argument("--seed", type=positive, default=1000, help="seed of the towns, the others have 1000 more")

@@ -1,15 +1,24 @@
 """The training of the street teacher, on pictures that take no ray: scores, the file, and what is refused."""
 
 import argparse
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from ponderv2.engine import load_config
 from ponderv2.errors import UserError
+from ponderv2.registry import MODELS
 from ponderv2.teachers import read_street_net
 from studies import street_teacher
+from studies.street_backbone import LabeledBackbone
 from studies.street_pictures import CLASSES, towns
 from synthetic_nuscenes.build import place_of
+
+CAMERA = Path(__file__).parents[2] / "configs/tiny/ponderv2_camera_synthetic.py"
 
 
 def _pictures(folder, seed, scene):
@@ -26,8 +35,8 @@ def test_a_teacher_is_trained_scored_on_other_towns_and_written(tmp_path, monkey
     monkeypatch.setattr(street_teacher, "labeled_pictures", lambda *place: asked.append(place[1:]) or _pictures(*place))
     monkeypatch.setattr(street_teacher, "_BATCH", 2)
     out = tmp_path / "teacher.safetensors"
-    given = argparse.Namespace(out=out, pictures=tmp_path, towns=2, held_out=1, seed=1000, minutes=0.05)
-    assert street_teacher.train_street_teacher(given) == 0
+    given = dict(out=out, pictures=tmp_path, towns=2, held_out=1, seed=1000, minutes=0.05, backbone=None)
+    assert street_teacher.train_street_teacher(argparse.Namespace(**given)) == 0
     assert asked == [(1000, 0), (1000, 1), (2000, 0)]
     assert "pixel IoU in 1 towns that were not trained on, 2 pictures" in capsys.readouterr().out
     net = read_street_net(out)
@@ -35,6 +44,30 @@ def test_a_teacher_is_trained_scored_on_other_towns_and_written(tmp_path, monkey
     ious = street_teacher.class_ious(net, *_pictures(tmp_path, 5, 5))
     assert set(ious) == {CLASSES[0], CLASSES[15]}
     assert min(ious.values()) > 0.6
+
+
+def test_the_backbone_of_a_recipe_is_trained_and_loaded_by_its_option_weights(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(street_teacher, "labeled_pictures", lambda *place: _pictures(*place))
+    monkeypatch.setattr(street_teacher, "_BATCH", 2)
+    out = tmp_path / "backbone.safetensors"
+    given = dict(out=out, pictures=tmp_path, towns=1, held_out=1, seed=1000, minutes=0.03, backbone=CAMERA)
+    assert street_teacher.train_street_teacher(argparse.Namespace(**given)) == 0
+    assert float(re.search(r"mean +(\S+)", capsys.readouterr().out)[1]) > 0.6
+    backbone = MODELS.build(
+        load_config(CAMERA, options={"model.encoder.img_backbone.weights": str(out)}).model.encoder.img_backbone
+    )
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    backbone.init_weights()
+    written = load_file(out)
+    after = backbone.state_dict()
+    assert all(torch.equal(value, written[key]) for key, value in after.items())
+    assert any(not torch.equal(value, before[key]) for key, value in after.items())
+
+
+def test_a_recipe_without_an_image_backbone_is_refused():
+    recipe = CAMERA.with_name("ponderv2_lidar_synthetic.py")
+    with pytest.raises(UserError, match=r"img_backbone: expected an image backbone"):
+        LabeledBackbone.of_recipe(recipe)
 
 
 def test_towns_that_are_scored_elsewhere_are_refused():
