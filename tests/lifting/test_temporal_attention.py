@@ -29,8 +29,12 @@ def _planes(count: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return planes, past, torch.randn(1, math.prod(SIZE), CHANNELS, dtype=torch.float64)
 
 
-def _published(attention: TemporalSelfAttention, planes, past, position):
-    """BEVFormer's attention to a queue of two planes, cell by cell, with the two matrices that its code has."""
+def _published(attention: TemporalSelfAttention, planes, past, position, first=None):
+    """BEVFormer's attention to a queue of two planes, cell by cell, with the two matrices that its code has.
+
+    The queue has the current plane as it was before the first layer.
+    """
+    first = planes if first is None else first
     ny, nx = SIZE
     halves = []
     for own, cross, earlier in (
@@ -46,7 +50,7 @@ def _published(attention: TemporalSelfAttention, planes, past, position):
         halves.append((weight, bias))
     (offset_weight, offset_bias), (weight_weight, weight_bias) = halves
     query = torch.cat([past, planes + position[0]], dim=-1)
-    queue = [attention.value_proj(plane).unflatten(1, (HEADS, -1)) for plane in (past, planes)]
+    queue = [attention.value_proj(plane).unflatten(1, (HEADS, -1)) for plane in (past, first)]
     result = torch.zeros_like(planes)
     for cell in range(ny * nx):
         offsets = (offset_weight @ query[cell] + offset_bias).view(HEADS, 2, POINTS, 2)
@@ -76,6 +80,31 @@ def test_equals_a_loop_over_the_published_queue():
     expected = _published(attention, planes[0], planes[0], position)
     torch.testing.assert_close(attention(planes, position, SIZE)[0], expected)
     torch.testing.assert_close(attention(planes, position, SIZE, past, ~exists)[0], expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("missing", ["left_out", "current"])
+def test_later_layers_read_the_current_plane_as_it_was_before_the_first_where_there_is_an_earlier_one(missing):
+    attention, (planes, past, position), first = _attention(missing), _planes(2), _planes(2)[0]
+    exists = torch.tensor([True, False])
+    found = attention(planes, position, SIZE, past, exists, first)
+    torch.testing.assert_close(found[0], _published(attention, planes[0], past[0], position, first[0]))
+    torch.testing.assert_close(found[1:], attention(planes[1:], position, SIZE))
+    grid = VoxelGrid((-6.0, -6.0, -2.0, 6.0, 6.0, 2.0), (6, 5, 1))
+    (_, lift), seen = _lifts(grid), []
+    lift.layers[1].self_attn.register_forward_pre_hook(lambda _, given: seen.append(given[5]))
+    maps = [torch.randn(1, 2, CHANNELS, PADDED[0] // s, PADDED[1] // s) for s in STRIDES]
+    before = PastVolume(FeatureVolume(torch.randn(1, CHANNELS, *grid.shape), grid), torch.tensor([True]))
+    lift(maps, None, STRIDES, small_rig(batch=1), grid, past=before)
+    assert torch.equal(seen[0][0], lift.queries.weight)
+
+
+@pytest.mark.parametrize("missing", ["left_out", "current"])
+def test_every_parameter_has_a_gradient_at_the_start_of_a_scene(missing):
+    """Processes whose frames have a history would wait for it."""
+    attention, (planes, _, position) = _attention(missing).train(), _planes()
+    attention(planes, position, SIZE).sum().backward()
+    assert [name for name, parameter in attention.named_parameters() if parameter.grad is None] == []
 
 
 @torch.no_grad()

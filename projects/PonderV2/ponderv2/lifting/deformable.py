@@ -1,6 +1,7 @@
 """The deformable lift: queries of the volume's cells read the images by deformable attention (BEVFormer)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmcv.cnn.bricks.transformer import FFN
@@ -149,14 +150,15 @@ class DeformableLift(BaseModule):
             queries = self.queries.weight.expand(batch, -1, -1)
             if not self.self_attention:
                 queries = (queries.unflatten(1, (grid.size[2], -1)) + position).flatten(1, 2)
-            earlier = exists = None
+            history = None
             if past is not None:
-                earlier, exists = past.volume.data.to(dtype).flatten(2).transpose(1, 2), past.exists
+                earlier = past.volume.data.to(dtype).flatten(2).transpose(1, 2)
+                history = PastCells(earlier, past.exists, first=queries)
             for layer in self.layers:
                 if self.grad_checkpointing and torch.is_grad_enabled():
-                    queries = checkpoint(layer, queries, position, tokens, hits, earlier, exists, use_reentrant=False)
+                    queries = checkpoint(layer, queries, position, tokens, hits, history, use_reentrant=False)
                 else:
-                    queries = layer(queries, position, tokens, hits, earlier, exists)
+                    queries = layer(queries, position, tokens, hits, history)
             return queries.transpose(1, 2).unflatten(2, grid.shape)
 
     def _check(self, features: list[Tensor], grid: VoxelGrid) -> None:
@@ -204,6 +206,20 @@ class DeformableLift(BaseModule):
         return ImageTokens(torch.cat(data, dim=1), torch.cat(padding, dim=1), sizes)
 
 
+class PastCells(NamedTuple):
+    """What temporal self-attention reads beside the queries.
+
+    Attributes:
+        cells: features of the cells in the frame before.
+        exists: which samples have a frame before.
+        first: the queries before the first layer.
+    """
+
+    cells: Float[Tensor, "b v c"]
+    exists: Bool[Tensor, "b"]
+    first: Float[Tensor, "b v c"]
+
+
 class DeformableLayer(BaseModule):
     """Self-attention over the cells of each height, cross-attention to the images and a feed-forward net.
 
@@ -240,8 +256,7 @@ class DeformableLayer(BaseModule):
         position: Float[Tensor, "1 p c"],
         tokens: ImageTokens,
         hits: Hits,
-        past: Float[Tensor, "b v c"] | None = None,
-        exists: Bool[Tensor, "b"] | None = None,
+        past: PastCells | None = None,
     ) -> Float[Tensor, "b v c"]:
         """Return the new queries.
 
@@ -250,25 +265,24 @@ class DeformableLayer(BaseModule):
             position: positional embeddings of the cells of a height; the self-attention adds them.
             tokens: features of all views.
             hits: the cells that each view sees.
-            past: features of the cells in the frame before, which a temporal self-attention reads; None for none.
-            exists: which samples have a frame before.
+            past: what a temporal self-attention reads beside them; None for none.
         """
         norms = iter(self.norms)
         if self.self_attn is not None:
-            queries = next(norms)(self._attend_to_planes(queries, position, past, exists))
+            queries = next(norms)(self._attend_to_planes(queries, position, past))
         queries = next(norms)(queries + self.cross_attn(queries, tokens, hits))
         return queries if self.ffn is None else next(norms)(self.ffn(queries))
 
-    def _attend_to_planes(
-        self, queries: Tensor, position: Tensor, past: Tensor | None, exists: Tensor | None
-    ) -> Float[Tensor, "b v c"]:
+    def _attend_to_planes(self, queries: Tensor, position: Tensor, past: PastCells | None) -> Float[Tensor, "b v c"]:
         nx, ny, nz = self.size
         planes = queries.reshape(-1, ny * nx, queries.shape[-1])
         if not isinstance(self.self_attn, TemporalSelfAttention):
             return attend_to_plane(self.self_attn, planes, position, (ny, nx)).view_as(queries)
-        if past is not None:
-            past, exists = past.reshape(planes.shape), exists.repeat_interleave(nz)
-        return self.self_attn(planes, position, (ny, nx), past, exists).view_as(queries)
+        if past is None:
+            return self.self_attn(planes, position, (ny, nx)).view_as(queries)
+        earlier, first = (cells.reshape(planes.shape) for cells in (past.cells, past.first))
+        exists = past.exists.repeat_interleave(nz)
+        return self.self_attn(planes, position, (ny, nx), earlier, exists, first).view_as(queries)
 
 
 def _self_attention(

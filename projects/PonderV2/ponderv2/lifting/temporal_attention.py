@@ -1,5 +1,7 @@
 """Temporal self-attention: cells attend to their plane, and to that of the frame before (BEVFormer §3.4)."""
 
+from collections.abc import Iterator
+
 import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
@@ -49,9 +51,8 @@ class TemporalSelfAttention(MultiScaleDeformableAttention):
         # The points in the earlier plane, from what was there and from the query.
         self.history_offsets = nn.Linear(2 * channels, points * 2)
         self.history_weights = nn.Linear(2 * channels, points)
-        for layer in (self.offsets_from_history, self.weights_from_history, self.history_offsets, self.history_weights):
-            nn.init.zeros_(layer.weight)
-        nn.init.zeros_(self.history_weights.bias)
+        for parameter in self._of_history():
+            nn.init.zeros_(parameter)
         with torch.no_grad():
             self.history_offsets.bias.copy_(self.sampling_offsets.bias)
 
@@ -62,8 +63,12 @@ class TemporalSelfAttention(MultiScaleDeformableAttention):
         size: tuple[int, int],
         past: Float[Tensor, "b p c"] | None = None,
         exists: Bool[Tensor, "b"] | None = None,
+        first: Float[Tensor, "b p c"] | None = None,
     ) -> Float[Tensor, "b p c"]:
         """Return the planes with what they read added.
+
+        Samples with an earlier plane read the current one as it was before the first layer, in every layer: published
+        code hands both planes to all layers. (Those without read what the layer before has made, as it does.)
 
         Args:
             planes: queries of the cells of each plane, rows of x along y.
@@ -72,9 +77,13 @@ class TemporalSelfAttention(MultiScaleDeformableAttention):
             past: features that the cells had in the frame before, in the current frame's place; None where no sample
                 has any.
             exists: which planes have an earlier one.
+            first: the planes before the first layer; None in the first layer.
         """
         if past is None and self.missing == "left_out":
-            return attend_to_plane(self, planes, position, size)
+            read = attend_to_plane(self, planes, position, size)
+            # With several processes, all of them wait for a gradient of every parameter.
+            return read + 0.0 * sum(p.sum() for p in self._of_history()) if self.training else read
+        values = planes if past is None or first is None else first.where(exists[:, None, None], planes)
         if self.missing == "current":
             past = planes if past is None else past.where(exists[:, None, None], planes)
             shares = None
@@ -85,11 +94,16 @@ class TemporalSelfAttention(MultiScaleDeformableAttention):
         query = planes + position
         offsets = self.sampling_offsets(query) + self.offsets_from_history(past)
         weights = self.attention_weights(query) + self.weights_from_history(past)
-        current = self._read(self.value_proj(planes), size, offsets, weights)
+        current = self._read(self.value_proj(values), size, offsets, weights)
         both = torch.cat([past, query], dim=-1)
         earlier = self._read(self.value_proj(past), size, self.history_offsets(both), self.history_weights(both))
         read = (current + earlier) / 2 if shares is None else (current + shares * earlier) / (1 + shares)
         return self.dropout(self.output_proj(read)) + planes
+
+    def _of_history(self) -> Iterator[nn.Parameter]:
+        """The parameters that plain self-attention does not have."""
+        for layer in (self.offsets_from_history, self.weights_from_history, self.history_offsets, self.history_weights):
+            yield from layer.parameters()
 
     def _read(self, value: Tensor, size: tuple[int, int], offsets: Tensor, weights: Tensor) -> Float[Tensor, "b p c"]:
         shape = (*value.shape[:2], self.num_heads, 1, NUM_POINTS)
