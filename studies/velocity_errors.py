@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from nuscenes import NuScenes
@@ -99,7 +100,8 @@ def rows_of(matches: Mapping[str, Matches], boxes: int) -> list[dict]:
     first = next(iter(matches.values()))
     still = [first[key].speed for key in shared]
     rows.append({"model": "standing still", "recall": None, **_errors([(speed, speed) for speed in still])})
-    return rows
+    nothing = rows[-1]["error_moving"]
+    return [row | {"of_still": row["error_moving"] / nothing} for row in rows]
 
 
 def _errors(pairs: Sequence[tuple[float, float]]) -> dict:
@@ -118,7 +120,7 @@ def run_velocity_errors(given: argparse.Namespace) -> None:
     config = config_factory("detection_cvpr_2019")
     if given.name not in config.class_names:
         raise UserError(f"--class: expected one of {tuple(config.class_names)}, got {given.name!r}")
-    tokens = [token for token, frame in frames.items() if frame["prev"] or not given.with_past]
+    tokens = [token for token, frame in frames.items() if not given.with_past or _has_past(frame, info_file)]
     truth = _of_class(_in_range(tables, load_gt(tables, split, DetectionBox), config), given.name, tokens)
     matches = {}
     for path in given.submissions:
@@ -130,10 +132,16 @@ def run_velocity_errors(given: argparse.Namespace) -> None:
         recall = "" if row["recall"] is None else f"recall {row['recall']:.3f}  "
         print(
             f"{row['model']}: {recall}{given.name} on {row['boxes']} shared boxes {row['error']:.3f} m/s, "
-            f"on the {row['moving']} that move {row['error_moving']:.3f} m/s"
+            f"on the {row['moving']} that move {row['error_moving']:.3f} m/s, {row['of_still']:.2f} of standing still"
         )
     if given.json is not None:
         given.json.write_text(json.dumps({"class": given.name, "rows": rows}, indent=2) + "\n")
+
+
+def _has_past(frame: Mapping, info_file: Path) -> bool:
+    if "prev" not in frame:
+        raise UserError(f"{info_file}: --with-past: key frame {frame['token']} has no key 'prev', its frame before")
+    return bool(frame["prev"])
 
 
 def _in_range(tables: NuScenes, boxes: EvalBoxes, config: DetectionConfig) -> EvalBoxes:

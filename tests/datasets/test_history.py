@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 
-from ponderv2.datasets import LoadLidarSweeps, PackSensorInputs
+from ponderv2.datasets import LoadCameras, LoadLidarSweeps, MultiViewGridMask, PackSensorInputs
 from ponderv2.datasets.history import choose_history
 from ponderv2.errors import UserError
 from ponderv2.models import SensorPreprocessor
@@ -91,3 +91,14 @@ def test_what_a_queue_needs_and_does_not_have_is_named(scenes):
     posed.pipeline.transforms[-1].meta_keys = ("token",)
     with pytest.raises(UserError, match=r"has no lidar2global; it needs ego2global"):
         posed[1]
+
+
+def test_earlier_frames_are_whole_where_the_current_one_is_masked(scenes):
+    def last(prob: float) -> dict:
+        pipeline = [dict(type=LoadCameras), dict(type=MultiViewGridMask, prob=prob), dict(type=PackSensorInputs)]
+        return scenes_dataset(scenes, history=2, pipeline=pipeline)[2]["inputs"]
+
+    whole, masked = last(0.0), last(1.0)
+    assert not torch.equal(masked["img"], whole["img"])
+    for frame, expected in zip(masked["history"].frames, whole["history"].frames, strict=True):
+        assert torch.equal(frame.images, expected.images)

@@ -69,7 +69,7 @@ def test_passes_of_test_time_augmentation_have_a_plane_each(scenes):
 
 
 def test_what_keeping_a_plane_needs_is_named(scenes):
-    with pytest.raises(UserError, match="expected a lift with history=True"):
+    with pytest.raises(UserError, match="whose lift has history=True"):
         temporal_detector(lift=encoder_config(history=False)["lift"])
     sample = scenes_dataset(scenes)[0]
     del sample["data_samples"].lidar2global

@@ -1,11 +1,18 @@
 """Velocities of found boxes are compared on the boxes that all models found, beside standing still."""
 
+import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from nuscenes import NuScenes
+from nuscenes.eval.detection.utils import category_to_detection_name
 
 from studies.velocity_errors import match_boxes, rows_of
+from tests.factories.tool_scripts import load_tool
+
+ROOT = Path(__file__).parents[2]
 
 
 def box(x: float, y: float, velocity: tuple[float, float], score: float = 1.0) -> SimpleNamespace:
@@ -44,3 +51,42 @@ def test_without_shared_boxes_there_is_no_error():
     assert row["recall"] == 0
     assert row["error"] != row["error"]
     assert row == pytest.approx(row, nan_ok=True)
+
+
+def _submission(path: Path, nuscenes: NuScenes, factor: float) -> Path:
+    """What a detector that finds every box and a share of its velocity hands in."""
+    results = {}
+    for sample in nuscenes.sample:
+        rows = [nuscenes.get("sample_annotation", token) for token in sample["anns"]]
+        results[sample["token"]] = [
+            {
+                **{key: row[key] for key in ("translation", "size", "rotation")},
+                "sample_token": sample["token"],
+                "velocity": (factor * nuscenes.box_velocity(row["token"])[:2]).tolist(),
+                "detection_name": name,
+                "detection_score": 1.0,
+                "attribute_name": "",
+            }
+            for row in rows
+            if (name := category_to_detection_name(row["category_name"]))
+        ]
+    used = dict.fromkeys(("use_camera", "use_lidar", "use_radar", "use_map", "use_external"), False)
+    path.write_text(json.dumps({"meta": used, "results": results}))
+    return path
+
+
+def test_the_tool_compares_submissions_beside_standing_still(streets, tmp_path, capsys):
+    nuscenes = NuScenes("v1.0-mini", str(streets), verbose=False)
+    files = [_submission(tmp_path / f"{factor}.json", nuscenes, factor) for factor in (1.0, 0.75, 0.0)]
+    main = load_tool(ROOT, "velocity_errors").main
+    given = [*map(str, files), "--data-root", str(streets), "--json", str(tmp_path / "found.json")]
+    assert main(given) == 0
+    exact, near, still, nothing = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert exact["boxes"] > exact["moving"] > 0
+    assert exact["error"] == 0.0
+    assert near["of_still"] == pytest.approx(0.25)
+    assert still["error_moving"] == nothing["error_moving"] > 0.5
+    assert "0.25 of standing still" in capsys.readouterr().out
+    assert main([*given, "--with-past"]) == 0
+    later = json.loads((tmp_path / "found.json").read_text())["rows"][0]
+    assert 0 < later["boxes"] < exact["boxes"]

@@ -14,6 +14,9 @@ from ponderv2.structures import FrameQueue, PastFrame
 SHARED_KEYS = ("pcd_rotation_angle", "pcd_scale_factor", "pcd_trans", "pcd_flip")
 """Augmentation of the scene, which earlier frames share with the current one."""
 
+EARLIER = "is_earlier_frame"
+"""Key of an info that is prepared as an earlier frame of another sample: true."""
+
 POSE = "lidar2global"
 """Key of a sample for the pose of its LiDAR in the map."""
 

@@ -15,7 +15,7 @@ from ponderv2.shapes import Bool, Int
 from .file_places import check_places
 from .frame_list import FrameList
 from .frame_store import FrameStore, InstanceColumns, open_frame_store
-from .history import POSE, SHARED_KEYS, choose_history, lidar_pose, pack_history
+from .history import EARLIER, POSE, SHARED_KEYS, choose_history, lidar_pose, pack_history
 from .info_file import InfoFileError
 from .label_fractions import choose_fraction
 from .nuscenes_constants import CAMERAS, LIDAR
@@ -196,6 +196,7 @@ class PonderNuScenesDataset(NuScenesDataset):
         draw = self.draw_history and not self.test_mode
         infos = self.data_list.earlier_in_scene(index, self.history + draw)
         shared = {key: example["data_samples"].get(key) for key in SHARED_KEYS if key in example["data_samples"]}
+        shared[EARLIER] = True
         if self._uses_part:
             shared[PART] = True
         past = [self._prepare(info | shared) for info in choose_history(infos, self.history, draw)]

@@ -54,7 +54,9 @@ class TemporalDetector(VolumeDetector):
     ) -> None:
         super().__init__(encoder, head, data_preprocessor, init_cfg, freeze_encoder)
         if not getattr(self.encoder, "reads_history", False):
-            raise UserError("TemporalDetector: the encoder reads no history; expected a lift with history=True")
+            raise UserError(
+                "TemporalDetector: the encoder reads no history; expected a CameraEncoder whose lift has history=True"
+            )
         self._scene = ""
         self._last: dict[bytes, _LastFrame] = {}
 

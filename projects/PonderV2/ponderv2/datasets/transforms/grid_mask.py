@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ponderv2.datasets.history import EARLIER
 from ponderv2.registry import TRANSFORMS
 
 from .switchable import SwitchableTransform
@@ -22,6 +23,8 @@ class MultiViewGridMask(SwitchableTransform):
 
     Hidden pixels become the mean colour, rounded: within 0.01 of zero after normalisation, where the published
     code, which masks normalised images, has zero. The transform belongs last before packing, and in training alone.
+    Earlier frames of a history are whole (published code masks some of them: it turns training off before the first
+    and on again within its loop over them).
 
     Args:
         prob: probability of masking a sample.
@@ -59,6 +62,8 @@ class MultiViewGridMask(SwitchableTransform):
         self.color = np.rint(mean).astype(np.uint8)
 
     def transform(self, results: dict) -> dict:
+        if results.get(EARLIER):
+            return results
         # The same number of draws whether masked or not.
         draw = np.random.rand(4)
         if draw[0] >= self.prob:
