@@ -1,14 +1,6 @@
 """A tiny detector of each kind learns four synthetic key frames by heart; minutes each.
 
-Measured so far, from scratch, one thread on a core that other programs took nine tenths of; a step takes 0.8 s of the
-processor.
-
-| detector | steps | seconds, shared core | mAP |
-|---|---|---|---|
-| center_camera_bevdet | 200 | 1851 | 0.873 |
-| bevformer_camera | 300 | 1658 | 0.207; its loss is still falling, more steps were not run |
-
-The others were not run with these steps.
+What they reach: docs/benchmarks.md, "Four frames by heart".
 """
 
 import json
