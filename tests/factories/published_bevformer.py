@@ -127,8 +127,12 @@ def lift(
     image_size: tuple[int, int],
     point_cloud_range: Sequence[float],
     size: tuple[int, int],
+    can_bus: Tensor | None = None,
 ) -> Tensor:
-    """The features `[ny·nx, C]` of the cells of one frame, from maps `[N, C, h, w]` of its cameras."""
+    """The features `[ny·nx, C]` of the cells of one frame, from maps `[N, C, h, w]` of its cameras.
+
+    `can_bus`, the 18 signals of the car, may be left out (`use_can_bus` of the published code).
+    """
     (ny, nx), (x0, y0, z0, x1, y1, z1) = size, point_cloud_range
     embedding = f"{_HEAD}.positional_encoding"
     column, row = weights[f"{embedding}.col_embed.weight"], weights[f"{embedding}.row_embed.weight"]
@@ -150,6 +154,11 @@ def lift(
     places = seen[..., :2] / depth.clamp(min=1e-5)[..., None] / torch.tensor(image_size[::-1])
     inside = (depth > 1e-5) & (places > 0).all(dim=-1) & (places < 1).all(dim=-1)
     query = weights[f"{_HEAD}.bev_embedding.weight"]
+    if can_bus is not None:
+        signals = can_bus
+        for k in (0, 2):
+            signals = F.relu(linear(weights, f"{_TRANSFORMER}.can_bus_mlp.{k}", signals))
+        query = query + layer_norm(weights, f"{_TRANSFORMER}.can_bus_mlp.norm", signals)
     for i in itertools.count():
         name = f"{_TRANSFORMER}.encoder.layers.{i}"
         if f"{name}.norms.0.weight" not in weights:

@@ -3,6 +3,7 @@
 from .augment_2d import MultiViewPhotometricDistortion, MultiViewResizeCropFlipRotate
 from .augment_3d import UnifiedRotScaleTransFlip
 from .camera_rays import SampleCameraRays
+from .can_bus import LoadCanBus
 from .grid_mask import MultiViewGridMask
 from .gt_sampling import SAMPLE_GROUPS, GroundTruthSampling
 from .image_digest import DigestImages
@@ -24,6 +25,7 @@ __all__ = [
     "LidarPolarMix",
     "LidarRangeFilter",
     "LoadCameras",
+    "LoadCanBus",
     "LoadLidarSweeps",
     "LoadPointLabels",
     "MultiViewGridMask",
