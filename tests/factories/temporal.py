@@ -4,7 +4,13 @@ from pathlib import Path
 
 from mmdet.models.necks import FPN
 
-from ponderv2.datasets import LoadCameras, LoadCanBus, PackSensorInputs, PonderNuScenesDetDataset, UnifiedRotScaleTransFlip
+from ponderv2.datasets import (
+    LoadCameras,
+    LoadCanBus,
+    PackSensorInputs,
+    PonderNuScenesDetDataset,
+    UnifiedRotScaleTransFlip,
+)
 from ponderv2.datasets.prepare import InfoSettings, create_info_files, open_tables
 from ponderv2.encoders import CameraEncoder, PonderConvNeXt
 from ponderv2.heads import UVTRHead

@@ -24,7 +24,14 @@ from ponderv2.datasets import (
     derived_file,
     skipped_frames,
 )
-from ponderv2.datasets.data_files import DataFileError, MissingFileError, read_image, read_images, read_label_file, read_point_file
+from ponderv2.datasets.data_files import (
+    DataFileError,
+    MissingFileError,
+    read_image,
+    read_images,
+    read_label_file,
+    read_point_file,
+)
 from ponderv2.datasets.frame_store import open_frame_store
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.skipped_frames import TooManyBadFramesError

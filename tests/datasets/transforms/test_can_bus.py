@@ -34,7 +34,9 @@ def test_signals_that_were_not_measured_are_said_once_or_refused(logged):
         assert load(dict(frame))["can_bus_signals"].tolist() == SIGNALS
     assert len(logged) == 1
     assert "a.pkl, key frame b: nothing of can_bus was measured; acceleration" in logged[0]
-    with pytest.raises(InfoFileError, match=r"a\.pkl, key frame b: nothing of can_bus was measured; .*CAN bus expansion"):
+    with pytest.raises(
+        InfoFileError, match=r"a\.pkl, key frame b: nothing of can_bus was measured; .*CAN bus expansion"
+    ):
         LoadCanBus(missing="raise")(dict(frame))
 
 

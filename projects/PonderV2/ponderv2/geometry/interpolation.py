@@ -44,7 +44,7 @@ def sample_colors(image: UInt8[np.ndarray, "h w 3"], pixels: Float[Tensor, "r 2"
     )
     flat, total = image.reshape(-1, 3), np.zeros((len(u), 3), dtype=u.dtype)
     for column, row, weight in corners:
-        total += flat[row * width + column] * weight[:, None]
+        total += flat.take(row * width + column, axis=0) * weight[:, None]
     return torch.from_numpy(total / 255).float()
 
 

@@ -24,14 +24,20 @@ def nearest_per_cell(cell: Int[Tensor, "p"], distance: Float[Tensor, "p"]) -> In
     """
     if not len(cell):
         return cell
-    # Most cells have one point: sorting by cell alone and then looking at the cells is faster than sorting by both. The
-    # order within a cell does not matter.
-    order = np.argsort(cell.numpy())
-    ordered, distances = cell.numpy()[order], distance.numpy()[order]
-    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
-    counts = np.diff(starts, append=len(ordered))
-    nearest = distances == np.repeat(np.minimum.reduceat(distances, starts), counts)
-    return torch.from_numpy(np.minimum.reduceat(np.where(nearest, order, len(order)), starts))
+    cells, distances = cell.numpy(), distance.numpy()
+    # Most cells have one point: sorting all by cell, and then by distance those that share one, is the fastest.
+    order = np.argsort(cells, kind="stable")
+    ordered = cells.take(order)
+    repeats = np.zeros(len(order), dtype=bool)
+    repeats[1:] = ordered[1:] == ordered[:-1]
+    if not repeats.any():
+        return torch.from_numpy(order)
+    shared = repeats.copy()
+    shared[:-1] |= repeats[1:]
+    rows = order[shared]
+    # The sort is stable, so of equals the first stays the first.
+    order[shared] = rows[np.lexsort((distances[rows], ordered[shared]))]
+    return torch.from_numpy(order[~repeats])
 
 
 def visible_returns(
@@ -67,10 +73,10 @@ def visible_rows(
     found = []
     for matrix, origin, size in zip(rig.lidar2img.numpy(), rig.origins.numpy(), rig.image_size.tolist(), strict=True):
         rows, pixels, cell = _seen(planes, matrix, size)
-        x, y, z = planes[:, rows] - origin[:, None]
+        x, y, z = planes.take(rows, axis=1) - origin[:, None]
         distance = np.sqrt(x * x + y * y + z * z)
         nearest = nearest_per_cell(torch.from_numpy(cell), torch.from_numpy(distance)).numpy()
-        found.append(tuple(map(torch.from_numpy, (rows[nearest], pixels[:, nearest].T, distance[nearest]))))
+        found.append(tuple(map(torch.from_numpy, (rows[nearest], pixels.take(nearest, axis=1).T, distance[nearest]))))
     return tuple(map(list, zip(*found, strict=True)))
 
 

@@ -17,6 +17,7 @@ from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.nuscenes_constants import CAMERAS
 from ponderv2.geometry import compose_rig
 from ponderv2.registry import TRANSFORMS
+from ponderv2.shapes import Float
 from ponderv2.structures import CameraRig
 
 
@@ -62,17 +63,14 @@ class LoadCameras(BaseTransform):
         else:
             height, width = self.image_size
             sizes = [(info.get("height", height), info.get("width", width)) for info in infos]
-        lidar2cam, cam2img = [], []
-        for info, key in zip(infos, keys, strict=True):
-            lidar2cam.append(_matrix(info, "lidar2cam", (4, 4), key))
-            cam2img.append(np.eye(4))
-            cam2img[-1][:3, :3] = _matrix(info, "cam2img", (3, 3), key)
         count = len(self.cameras)
+        cam2img = np.tile(np.eye(4), (count, 1, 1))
+        cam2img[:, :3, :3] = _matrices(infos, "cam2img", (3, 3), keys)
         results["cameras"] = self.cameras
         results["image_sizes"] = np.array(sizes, dtype=np.int64).reshape(count, 2)
         results["original_sizes"] = results["image_sizes"].copy()
-        results["lidar2cam"] = np.array(lidar2cam).reshape(count, 4, 4)
-        results["cam2img"] = np.array(cam2img).reshape(count, 4, 4)
+        results["lidar2cam"] = _matrices(infos, "lidar2cam", (4, 4), keys)
+        results["cam2img"] = cam2img
         results["img_aug"] = np.tile(np.eye(4), (count, 1, 1))
         results.setdefault("lidar_aug", np.eye(4))
         return results
@@ -132,7 +130,7 @@ class LoadLidarSweeps(BaseTransform):
         # By coordinate, which is much faster than by rows of two.
         far = (np.abs(points[:, 0]) >= self.remove_close) | (np.abs(points[:, 1]) >= self.remove_close)
         points = points[far]
-        to_key = np.linalg.inv(_matrix(info, "lidar2sensor", (4, 4), f"{key}.lidar_points"))
+        to_key = np.linalg.inv(_matrices([info], "lidar2sensor", (4, 4), [f"{key}.lidar_points"])[0])
         points[:, :3] = points[:, :3].astype(np.float64) @ to_key[:3, :3].T + to_key[:3, 3]
         points[:, 4] = key_time - sweep["timestamp"]
         return points
@@ -172,6 +170,19 @@ def _decoded(infos: list[dict], keys: list[str]) -> list[np.ndarray]:
     return read_images([info["img_path"] for info in infos], [f"{key}.img_path: image" for key in keys])
 
 
+def _matrices(
+    infos: list[dict], name: str, shape: tuple[int, int], keys: list[str]
+) -> Float[np.ndarray, "n rows columns"]:
+    """Read a matrix of each of some infos, whose keys are named in errors; it can be inverted."""
+    matrices = np.array([_matrix(info, name, shape, key) for info, key in zip(infos, keys, strict=True)])
+    matrices = matrices.reshape(len(infos), *shape)
+    # All at once: one by one takes as long as reading the sweep.
+    for matrix, key, rank in zip(matrices, keys, np.linalg.matrix_rank(matrices), strict=True):
+        if rank < len(matrix):
+            raise InfoFileError(f"{key}.{name}: expected a matrix that can be inverted, got {matrix.tolist()}")
+    return matrices
+
+
 def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarray:
     if name not in info:
         raise InfoFileError(f"{key}.{name} is missing")
@@ -183,6 +194,4 @@ def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarr
         raise InfoFileError(f"{key}.{name}: expected a {shape[0]}×{shape[1]} matrix, got shape {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise InfoFileError(f"{key}.{name} is not finite")
-    if np.linalg.matrix_rank(matrix) < len(matrix):
-        raise InfoFileError(f"{key}.{name}: expected a matrix that can be inverted, got {matrix.tolist()}")
     return matrix

@@ -36,7 +36,7 @@ class RenderableReturns:
         for values, low, high in zip((x, y, z), self.volume.lower, self.volume.upper, strict=True):
             usable &= (values >= low) & (values < high)
         rows = np.flatnonzero(usable)
-        return torch.from_numpy(planes[:, rows]).T, torch.from_numpy(rows)
+        return torch.from_numpy(planes.take(rows, axis=1)).T, torch.from_numpy(rows)
 
 
 def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
