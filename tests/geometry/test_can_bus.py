@@ -1,5 +1,6 @@
 """The car's signals since the frame before."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,9 +9,9 @@ from ponderv2.geometry import CAN_BUS_SIZE, signals_since
 FAR = 1234.5
 
 
-def _signals(place: tuple[float, float, float], degrees: float) -> list[float]:
+def _signals(place: tuple[float, float, float], degrees: float) -> np.ndarray:
     turned = [0.9, 0.1, 0.2, 0.3]
-    return [*place, *turned, 0.5, -0.1, 9.8, 0.01, 0.02, 0.3, 7.0, 0.2, 0.0, 6.1, degrees]
+    return np.array([*place, *turned, 0.5, -0.1, 9.8, 0.01, 0.02, 0.3, 7.0, 0.2, 0.0, 6.1, degrees])
 
 
 def test_position_and_yaw_in_degrees_are_differences_and_the_rest_stays():

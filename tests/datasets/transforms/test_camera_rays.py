@@ -255,7 +255,7 @@ def test_the_choice_is_that_of_plain_loops(load, picture):
     for camera in range(6):
 
         def shown(u: float, v: float, matrix: np.ndarray = back[camera]) -> bool:
-            u, v, _, _ = matrix @ (u, v, 0.0, 1.0)
+            u, v, _, _ = matrix @ (u, v, 1.0, 1.0)
             return -0.5 <= u < 159.5 and -0.5 <= v < 89.5
 
         usable = [k for k, uv in enumerate(pixels[camera].tolist()) if shown(*uv)]

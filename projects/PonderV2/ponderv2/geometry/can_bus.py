@@ -1,7 +1,6 @@
 """The car's signals as BEVFormer reads them: 18 numbers, whose pose is that since the frame before."""
 
-from collections.abc import Sequence
-
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +11,7 @@ CAN_BUS_SIZE = 18
 radians and in degrees."""
 
 
-def signals_since(signals: Sequence[float], before: Sequence[float] | None) -> Float[Tensor, "18"]:
+def signals_since(signals: Float[np.ndarray, "18"], before: Float[np.ndarray, "18"] | None) -> Float[Tensor, "18"]:
     """Make the signals of a frame those since the frame before, float32.
 
     The position (metres, axes of the map) and the last number, the yaw in degrees, become differences, 0 where there is
