@@ -260,9 +260,12 @@ def test_the_choice_is_that_of_plain_loops(load, picture):
 
         usable = [k for k, uv in enumerate(pixels[camera].tolist()) if shown(*uv)]
         order = [usable[k] for k in rng.permutation(len(usable))[:540]]
-        flat = rng.choice((height - top) * width, int(1.5 * (600 - len(order))) + 64, replace=False)
-        others = [(k % width, top + k // width) for k in flat.tolist()]
-        others = [uv for uv in others if shown(*uv)][: 600 - len(order)]
+        others: list[tuple[int, int]] = []
+        for draws in (int(1.5 * (600 - len(order))) + 64, (height - top) * width):
+            if len(others) < 600 - len(order):
+                flat = rng.choice((height - top) * width, draws, replace=False).tolist()
+                others = [(k % width, top + k // width) for k in flat]
+                others = [uv for uv in others if shown(*uv)][: 600 - len(order)]
         expected = torch.cat([pixels[camera][order], torch.tensor(others, dtype=torch.float64)]).float()
         assert len(expected) == 600
         torch.testing.assert_close(rays.pixels[camera], expected, rtol=0, atol=1e-5)

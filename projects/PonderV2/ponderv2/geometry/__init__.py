@@ -15,7 +15,7 @@ from .augmentation import (
     translation_matrix,
 )
 from .boxes import box_corners
-from .can_bus import CAN_BUS_SIZE, signals_since
+from .car_signals import CAN_BUS_SIZE, signals_since
 from .image_gathering import gather_image_features, sample_maps
 from .interpolation import sample_colors, sample_image, sample_volume
 from .pixel_rays import lattice_rays, rays_through_pixels

@@ -15,7 +15,7 @@ from ponderv2.geometry import MIN_DEPTH, in_image, project
 from ponderv2.shapes import Bool, Float
 from ponderv2.structures import CameraRig, MapCells, PastVolume, VoxelGrid, cells_of_levels, constant
 
-from .can_bus import can_bus_mlp
+from .can_bus_layers import can_bus_mlp
 from .deformable_attention import Hits, ImageCrossAttention, ImageTokens
 from .pull import seen_cells
 from .temporal_attention import NUM_POINTS, TemporalSelfAttention, attend_to_plane

@@ -3,11 +3,11 @@
 from .augment_2d import MultiViewPhotometricDistortion, MultiViewResizeCropFlipRotate
 from .augment_3d import UnifiedRotScaleTransFlip
 from .camera_rays import SampleCameraRays
-from .can_bus import LoadCanBus
 from .grid_mask import MultiViewGridMask
 from .gt_sampling import SAMPLE_GROUPS, GroundTruthSampling
 from .image_digest import DigestImages
 from .lidar_rays import SampleLidarRays
+from .load_can_bus import LoadCanBus
 from .loading import LoadCameras, LoadLidarSweeps
 from .packing import PackSensorInputs
 from .point_labels import LoadPointLabels

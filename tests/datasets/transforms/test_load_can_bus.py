@@ -8,7 +8,7 @@ import pytest
 from ponderv2.datasets import LoadCanBus
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.prepare.can_bus_signals import can_bus_vector
-from ponderv2.datasets.transforms import can_bus
+from ponderv2.datasets.transforms import load_can_bus
 
 SIGNALS = [float(k) for k in range(18)]
 
@@ -16,7 +16,7 @@ SIGNALS = [float(k) for k in range(18)]
 @pytest.fixture
 def logged(monkeypatch) -> list[str]:
     messages = []
-    monkeypatch.setattr(can_bus, "print_log", lambda message, **_: messages.append(message))
+    monkeypatch.setattr(load_can_bus, "print_log", lambda message, **_: messages.append(message))
     return messages
 
 
