@@ -13,7 +13,7 @@ from benchmarks.random_sweep import random_sweep
 from ponderv2.datasets import LIDARSEG_CLASSES
 from ponderv2.engine import innermost_dataset
 from ponderv2.errors import UserError
-from ponderv2.geometry import compose_rig, translation_matrix
+from ponderv2.geometry import CAN_BUS_SIZE, compose_rig, translation_matrix
 from ponderv2.registry import TRANSFORMS
 from ponderv2.structures import CameraRig, FrameQueue, PastFrame, RayBatch
 
@@ -50,6 +50,8 @@ def _sample(dataset: ConfigDict, image_size: tuple[int, int]) -> tuple[dict, Det
         inputs["rig"] = _rig(image_size, steps)
         if cameras.get("decode", True):
             inputs["img"] = _images(inputs["rig"])
+    if "LoadCanBus" in steps:
+        inputs["can_bus"] = torch.randn(CAN_BUS_SIZE)
     if dataset.get("history"):
         inputs["history"] = _history(dataset.history, inputs)
     if "LoadLidarSweeps" in steps:
@@ -97,7 +99,8 @@ def _history(count: int, inputs: dict) -> FrameQueue:
     if "img" not in inputs:
         raise UserError("history: the pipeline does not load images, which is all that is read of earlier frames")
     motion = translation_matrix((0.0, STEP, 0.0))
-    return FrameQueue(tuple(PastFrame(_images(inputs["rig"]), inputs["rig"], motion) for _ in range(count)))
+    rig, signals = inputs["rig"], inputs.get("can_bus")
+    return FrameQueue(tuple(PastFrame(_images(rig), rig, motion, signals) for _ in range(count)))
 
 
 def _labels(*shape: int) -> Tensor:

@@ -18,6 +18,7 @@ from mmengine.dataset import DefaultSampler, pseudo_collate
 from ponderv2.datasets import (
     GroundTruthSampling,
     LoadCameras,
+    LoadCanBus,
     LoadLidarSweeps,
     MultiViewGridMask,
     MultiViewPhotometricDistortion,
@@ -37,6 +38,7 @@ eval_loader = dict(batch_size=1, sampler=dict(type=DefaultSampler, shuffle=False
 
 # Loading
 load_cameras = dict(type=LoadCameras)
+load_can_bus = dict(type=LoadCanBus)
 load_calibration = dict(type=LoadCameras, decode=False)
 load_sweep = dict(type=LoadLidarSweeps, num_sweeps=0)
 load_sweeps = dict(type=LoadLidarSweeps, num_sweeps=9)

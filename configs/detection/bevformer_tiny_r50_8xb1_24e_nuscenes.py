@@ -3,6 +3,7 @@
 Hardware: 8 A100, one frame each (published setting: 8 GPUs), 84,408 iterations; neither memory nor time measured yet.
 Aims at: 35.4 / 25.2 NDS / mAP on nuScenes val (published).
 In training two earlier key frames out of 3 are read, without gradients; in evaluation the plane of the last one.
+The car's signals (CAN bus) are read as published; where a scene has none, they are zeros.
 Otherwise, and in what it starts from, `bevformer_static_tiny_r50_8xb1_24e_nuscenes`.
 """
 
@@ -10,6 +11,7 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.bevformer import bevformer_tiny
+    from .._base_.nuscenes import load_can_bus
     from .bevformer_static_base_r101_8xb1_24e_nuscenes import *
 
 from ponderv2.datasets import MultiViewResizeCropFlipRotate
@@ -20,7 +22,7 @@ model = dict(
     model,
     type=TemporalDetector,
     init_cfg=None,
-    encoder=dict(bevformer_tiny, lift=dict(bevformer_tiny.lift, history=True)),
+    encoder=dict(bevformer_tiny, lift=dict(bevformer_tiny.lift, history=True, can_bus=True)),
 )
 scratch = {}
 
@@ -30,12 +32,12 @@ train_dataset = dict(
     train_dataset,
     history=2,
     draw_history=True,
-    pipeline=[load_cameras, shrink, load_boxes, photometric, in_51m, grid_mask, pack],
+    pipeline=[load_cameras, load_can_bus, shrink, load_boxes, photometric, in_51m, grid_mask, pack],
 )
 train_dataloader = dict(train_dataloader, dataset=train_dataset)
 val_dataloader = dict(
     val_dataloader,
     sampler=dict(type=SceneSampler),
-    dataset=dict(val_dataset, pipeline=[load_cameras, shrink, pack]),
+    dataset=dict(val_dataset, pipeline=[load_cameras, load_can_bus, shrink, pack]),
 )
 test_dataloader = val_dataloader

@@ -203,6 +203,7 @@ def test_images_without_calibration_or_of_another_shape_are_refused(loaded, fram
         "lidar2cam": frame["lidar2cam"][:1],
         "cam2img": frame["cam2img"][0],
         "points": frame["points"][:, :3],
+        "can_bus": torch.zeros(17),
     }
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=f"{name}: expected shape .* found"):

@@ -10,6 +10,7 @@ from mmengine.dataset import pseudo_collate
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, MultiViewGridMask, PackSensorInputs
 from ponderv2.datasets.history import choose_history
 from ponderv2.errors import UserError
+from ponderv2.geometry import signals_since
 from ponderv2.models import SensorPreprocessor
 from tests.factories.temporal import scenes_dataset, write_scenes
 
@@ -79,6 +80,28 @@ def test_a_batch_aligns_queues_at_their_ends_and_says_where_frames_are_missing(s
     alone = SensorPreprocessor()(pseudo_collate(samples[1:2]))["inputs"]
     assert torch.equal(alone.history[0].images[0], oldest.images[1])
     assert SensorPreprocessor()(pseudo_collate([dataset[0]]))["inputs"].history == ()
+
+
+def test_signals_of_a_queue_are_those_since_the_frame_before(scenes):
+    dataset = scenes_dataset(scenes, can_bus=True, history=2)
+    known = [dataset[k]["data_samples"].can_bus_signals for k in (3, 4, 5)]
+    inputs = dataset[5]["inputs"]
+    found = [*(frame.can_bus for frame in inputs["history"].frames), inputs["can_bus"]]
+    for now, before, signals in zip(known, (None, *known), found, strict=False):
+        assert torch.equal(signals, signals_since(now, before))
+    # 6 m/s for half a second.
+    assert found[2][:2].norm().item() == pytest.approx(3.0, abs=0.1)
+    assert found[0][:3].tolist() == [0.0] * 3
+    batch = SensorPreprocessor()(pseudo_collate([dataset[5], dataset[3]]))["inputs"]
+    assert torch.equal(batch.can_bus[0], found[2])
+    assert torch.equal(batch.history[1].can_bus[0], found[1])
+    # The start of a scene: what stands for an earlier frame has the signals of the current one.
+    assert torch.equal(batch.history[1].can_bus[1], batch.can_bus[1])
+    assert torch.equal(batch.sample(1).can_bus, batch.can_bus[1:])
+    assert scenes_dataset(scenes, history=2)[5]["inputs"].keys() == inputs.keys() - {"can_bus"}
+    dataset.pipeline.transforms[-1].meta_keys = ("token", "lidar2global", "lidar_aug")
+    with pytest.raises(UserError, match=r"has no can_bus_signals; .*, with LoadCanBus, can_bus_signals among the meta"):
+        dataset[5]
 
 
 def test_what_a_queue_needs_and_does_not_have_is_named(scenes):

@@ -1,5 +1,6 @@
 """Earlier frames: encoded one after another, without gradients, masks or draws, and parts keep their modes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_a_queue_is_encoded_as_frame_after_frame(batch):
     # The second sample is the first of its scene.
     torch.testing.assert_close(found[1], static[1])
     assert (found[0] - static[0]).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_every_frame_of_a_queue_reads_its_own_signals(batch):
+    encoder = _encoder(can_bus=True).eval()
+    signals = torch.randn(2, 18)
+    alike = replace(batch, history=tuple(replace(f, can_bus=signals) for f in batch.history), can_bus=signals)
+    found = encoder(alike).volume.data
+    other = replace(alike, history=(replace(alike.history[0], can_bus=-signals), *alike.history[1:]))
+    changed = (encoder(other).volume.data - found).flatten(1).abs().amax(dim=1)
+    assert changed[0] > 1e-4
+    # The second sample has no frame before, whatever stands there.
+    assert changed[1] == 0
 
 
 def test_gradients_are_those_of_the_current_frame_and_modes_come_back(batch):

@@ -23,7 +23,7 @@ def test_the_tiny_lidar_recipe_takes_a_step_on_the_real_key_frame_without_openin
     def refuse(*args, **kwargs):
         raise AssertionError("an image was opened")
 
-    monkeypatch.setattr(loading, "_read_image", refuse)
+    monkeypatch.setattr(loading, "read_images", refuse)
     config = load_config(RECIPE, keyframe_root)
     model = MODELS.build(config.model).train()
     dataset = DATASETS.build(config.train_dataloader.dataset)

@@ -127,8 +127,14 @@ def lift(
     image_size: tuple[int, int],
     point_cloud_range: Sequence[float],
     size: tuple[int, int],
+    can_bus: Tensor | None = None,
+    past: Tensor | None = None,
 ) -> Tensor:
-    """The features `[ny·nx, C]` of the cells of one frame, from maps `[N, C, h, w]` of its cameras."""
+    """The features `[ny·nx, C]` of the cells of one frame, from maps `[N, C, h, w]` of its cameras.
+
+    `can_bus`, the 18 signals of the car, may be left out (`use_can_bus` of the published code). `past` are the features
+    of the cells in the frame before, in the current frame's place.
+    """
     (ny, nx), (x0, y0, z0, x1, y1, z1) = size, point_cloud_range
     embedding = f"{_HEAD}.positional_encoding"
     column, row = weights[f"{embedding}.col_embed.weight"], weights[f"{embedding}.row_embed.weight"]
@@ -150,11 +156,18 @@ def lift(
     places = seen[..., :2] / depth.clamp(min=1e-5)[..., None] / torch.tensor(image_size[::-1])
     inside = (depth > 1e-5) & (places > 0).all(dim=-1) & (places < 1).all(dim=-1)
     query = weights[f"{_HEAD}.bev_embedding.weight"]
+    if can_bus is not None:
+        signals = can_bus
+        for k in (0, 2):
+            signals = F.relu(linear(weights, f"{_TRANSFORMER}.can_bus_mlp.{k}", signals))
+        query = query + layer_norm(weights, f"{_TRANSFORMER}.can_bus_mlp.norm", signals)
+    # All layers get the same two planes: the current one as it is before the first of them.
+    first = query
     for i in itertools.count():
         name = f"{_TRANSFORMER}.encoder.layers.{i}"
         if f"{name}.norms.0.weight" not in weights:
             return query
-        query = query + plane_attention(weights, f"{name}.attentions.0", query, position, plane, size)
+        query = query + plane_attention(weights, f"{name}.attentions.0", query, position, plane, size, past, first)
         query = layer_norm(weights, f"{name}.norms.0", query)
         query = query + spatial_cross_attention(weights, f"{name}.attentions.1", query, tokens, places, inside)
         query = layer_norm(weights, f"{name}.norms.1", query)
@@ -163,15 +176,26 @@ def lift(
 
 
 def plane_attention(
-    weights: Weights, name: str, query: Tensor, position: Tensor, plane: Tensor, size: tuple[int, int]
+    weights: Weights,
+    name: str,
+    query: Tensor,
+    position: Tensor,
+    plane: Tensor,
+    size: tuple[int, int],
+    past: Tensor | None,
+    first: Tensor,
 ) -> Tensor:
-    """TemporalSelfAttention: what the cells read in the current plane."""
-    both = torch.cat([torch.zeros_like(query), query + position], dim=-1)
-    offsets = linear(weights, f"{name}.sampling_offsets", both).view(len(query), 8, 2, 4, 2)[:, :, 1]
-    factors = linear(weights, f"{name}.attention_weights", both).view(len(query), 8, 2, 4).softmax(dim=-1)[:, :, 1]
-    value = linear(weights, f"{name}.value_proj", query).T.unflatten(1, size)
-    read = sampled(value, plane[:, None, None] + offsets / torch.tensor(size[::-1]), factors)
-    return linear(weights, f"{name}.output_proj", read)
+    """TemporalSelfAttention: what the cells read in the current plane, or on average in the earlier one and in it."""
+    both = torch.cat([torch.zeros_like(query) if past is None else past, query + position], dim=-1)
+    offsets = linear(weights, f"{name}.sampling_offsets", both).view(len(query), 8, 2, 4, 2)
+    factors = linear(weights, f"{name}.attention_weights", both).view(len(query), 8, 2, 4).softmax(dim=-1)
+    queue = {1: query} if past is None else {0: past, 1: first}
+    read = []
+    for which, cells in queue.items():
+        value = linear(weights, f"{name}.value_proj", cells).T.unflatten(1, size)
+        places = plane[:, None, None] + offsets[:, :, which] / torch.tensor(size[::-1])
+        read.append(sampled(value, places, factors[:, :, which]))
+    return linear(weights, f"{name}.output_proj", sum(read) / len(read))
 
 
 def spatial_cross_attention(

@@ -4,7 +4,13 @@ from pathlib import Path
 
 from mmdet.models.necks import FPN
 
-from ponderv2.datasets import LoadCameras, PackSensorInputs, PonderNuScenesDetDataset, UnifiedRotScaleTransFlip
+from ponderv2.datasets import (
+    LoadCameras,
+    LoadCanBus,
+    PackSensorInputs,
+    PonderNuScenesDetDataset,
+    UnifiedRotScaleTransFlip,
+)
 from ponderv2.datasets.prepare import InfoSettings, create_info_files, open_tables
 from ponderv2.encoders import CameraEncoder, PonderConvNeXt
 from ponderv2.heads import UVTRHead
@@ -25,10 +31,11 @@ def write_scenes(root: Path) -> Path:
     return root
 
 
-def scenes_dataset(root: Path, turn: float = 0.0, **changes) -> PonderNuScenesDetDataset:
+def scenes_dataset(root: Path, turn: float = 0.0, can_bus: bool = False, **changes) -> PonderNuScenesDetDataset:
     """The six key frames of the validation scenes, turned at random by at most `turn` radians."""
     pipeline = [
         dict(type=LoadCameras),
+        *[dict(type=LoadCanBus)] * can_bus,
         dict(type=UnifiedRotScaleTransFlip, rotation=(-turn, turn)),
         dict(type=PackSensorInputs),
     ]

@@ -24,7 +24,14 @@ from ponderv2.datasets import (
     derived_file,
     skipped_frames,
 )
-from ponderv2.datasets.data_files import DataFileError, MissingFileError, read_image, read_label_file, read_point_file
+from ponderv2.datasets.data_files import (
+    DataFileError,
+    MissingFileError,
+    read_image,
+    read_images,
+    read_label_file,
+    read_point_file,
+)
 from ponderv2.datasets.frame_store import open_frame_store
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.skipped_frames import TooManyBadFramesError
@@ -294,9 +301,11 @@ def _png(width: int, height: int) -> bytes:
 def test_an_image_that_unpacks_to_far_more_pixels_is_refused_before_it_is(root, side, monkeypatch):
     path = root / "samples" / "CAM_FRONT" / "frame2.png"
     path.write_bytes(_png(side, side))
-    monkeypatch.setattr(data_files.cv2, "imdecode", lambda *_, **__: pytest.fail("it was decoded"))
-    with pytest.raises(DataFileError, match=r"frame2\.png is refused: .*89478485"):
-        read_image(path)
+    for decode in ("imdecode", "imread"):
+        monkeypatch.setattr(data_files.cv2, decode, lambda *_, **__: pytest.fail("it was decoded"))
+    for read in (lambda: read_image(path), lambda: read_images([path], ["image"])):
+        with pytest.raises(DataFileError, match=r"frame2\.png is refused: .*89478485"):
+            read()
 
 
 @pytest.mark.parametrize("suffix", [".hdr", ".tiff", ".ppm"])
@@ -305,11 +314,13 @@ def test_a_format_whose_size_is_not_known_before_is_not_decoded(root, suffix, mo
     image = np.ones((8, 8, 3), np.float32 if suffix == ".hdr" else np.uint8)
     path = root / "samples" / "CAM_FRONT" / "frame2.png"
     path.write_bytes(cv2.imencode(suffix, image)[1].tobytes())
-    monkeypatch.setattr(data_files.cv2, "imdecode", lambda *_, **__: pytest.fail("it was decoded"))
-    with pytest.raises(
-        DataFileError, match=r"frame2\.png cannot be decoded; .*another format than JPEG, PNG, BMP, WEBP"
-    ):
-        read_image(path)
+    for decode in ("imdecode", "imread"):
+        monkeypatch.setattr(data_files.cv2, decode, lambda *_, **__: pytest.fail("it was decoded"))
+    for read in (lambda: read_image(path), lambda: read_images([path], ["image"])):
+        with pytest.raises(
+            DataFileError, match=r"frame2\.png cannot be decoded; .*another format than JPEG, PNG, BMP, WEBP"
+        ):
+            read()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])

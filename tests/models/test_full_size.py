@@ -16,7 +16,7 @@ RECIPES = {
     "pretrain/ponderv2_lidar_voxelnet_vs0p075_4xb4_12e_nuscenes": ({}, {"points", "rays", "rig"}, 20),
     "pretrain/ponderv2_lidar_unet_vs0p1_4xb4_24e_nuscenes": ({}, {"points", "rays", "rig"}, 20),
     "detection/bevformer_static_base_r101_8xb1_24e_nuscenes": (CAMERA, {"rig"}, 22),
-    "detection/bevformer_base_r101_8xb1_24e_nuscenes": (CAMERA, {"rig", "history"}, 22),
+    "detection/bevformer_base_r101_8xb1_24e_nuscenes": (CAMERA, {"rig", "history", "can_bus"}, 22),
     "detection/uvtr_lidar_voxelnet_vs0p075_4xb4_20e_nuscenes_fifth": ({}, {"points"}, 22),
     "detection/uvtr_fusion_convnext_s_vs0p075_4xb2_12e_nuscenes_fifth": (CAMERA, {"rig", "points"}, 22),
 }

@@ -23,7 +23,7 @@ def no_images(monkeypatch):
 
     from ponderv2.datasets.transforms import loading
 
-    monkeypatch.setattr(loading, "_read_image", refuse)
+    monkeypatch.setattr(loading, "read_images", refuse)
     for name in ("cv2.imread", "cv2.imdecode", "PIL.Image.open"):
         monkeypatch.setattr(name, refuse)
 

@@ -19,6 +19,17 @@ def test_images_are_normalised_and_padded_at_the_bottom_right(frame_root):
     torch.testing.assert_close(preprocessor.to_rgb(batch.images)[0, ..., :90, :], raw / 255, atol=1e-5, rtol=0)
 
 
+def test_images_are_laid_out_plane_by_plane_however_they_come(frame_root):
+    data = packed(frame_root, samples=1)
+    (sample,) = data["inputs"]["img"]
+    assert not sample.is_contiguous()
+    found = SensorPreprocessor()(data)["inputs"].images
+    data["inputs"]["img"] = [sample.contiguous()]
+    expected = SensorPreprocessor()(data)["inputs"].images
+    assert found.is_contiguous()
+    assert torch.equal(found, expected)
+
+
 def test_matrices_become_float32_and_rays_are_stacked(frame_root):
     batch = SensorPreprocessor()(packed(frame_root, samples=2))["inputs"]
     assert batch.rig.lidar2img.dtype == torch.float32

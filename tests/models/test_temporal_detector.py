@@ -21,8 +21,10 @@ def _boxes(model: TemporalDetector, samples: list[dict]) -> list[torch.Tensor]:
     return [s.pred_instances_3d.bboxes_3d.tensor for s in model(**batch, mode="predict")]
 
 
-def test_a_kept_plane_is_that_of_a_queue_from_the_start_of_the_scene(scenes):
-    model, alone, queued = temporal_detector(), scenes_dataset(scenes), scenes_dataset(scenes, history=2)
+@pytest.mark.parametrize("can_bus", [False, True])
+def test_a_kept_plane_is_that_of_a_queue_from_the_start_of_the_scene(scenes, can_bus):
+    model = temporal_detector(lift=encoder_config(can_bus=can_bus)["lift"])
+    alone, queued = (scenes_dataset(scenes, can_bus=can_bus, history=history) for history in (0, 2))
     kept = [_boxes(model, [alone[k]])[0] for k in range(6)]
     for k in range(6):
         model.forget()
@@ -75,3 +77,12 @@ def test_what_keeping_a_plane_needs_is_named(scenes):
     del sample["data_samples"].lidar2global
     with pytest.raises(UserError, match=r"has no \['lidar2global'\]"):
         _boxes(temporal_detector(), [sample])
+    sample = scenes_dataset(scenes, can_bus=True)[0]
+    with pytest.raises(UserError, match="DeformableLift does not read the CAN bus; leave out LoadCanBus"):
+        _boxes(temporal_detector(), [sample])
+    model = temporal_detector(lift=encoder_config(can_bus=True)["lift"])
+    with pytest.raises(UserError, match="can_bus=True, but there are no signals; put LoadCanBus into the pipeline"):
+        _boxes(model, [scenes_dataset(scenes)[0]])
+    del sample["data_samples"].can_bus_signals
+    with pytest.raises(UserError, match=r"has no \['can_bus_signals'\]"):
+        _boxes(model, [sample])

@@ -21,7 +21,7 @@ from ponderv2.errors import UserError
 from ponderv2.heads import UVTRHead
 from ponderv2.lifting import DeformableLift
 from ponderv2.registry import MODELS
-from ponderv2.structures import CameraRig, FeatureVolume, VoxelGrid
+from ponderv2.structures import CameraRig, FeatureVolume, PastVolume, VoxelGrid
 from tests.factories import published_bevformer as published
 from tests.factories.camera_ring import ring
 from tests.factories.image_backbones import DEPTHS, RESNET, build
@@ -48,23 +48,29 @@ def parts(weights: dict[str, torch.Tensor], module: torch.nn.Module, part: str) 
     module.load_state_dict({name.removeprefix(f"{part}."): value for name, value in found.items()})
 
 
+@pytest.mark.parametrize(("can_bus", "history"), [(False, False), (True, False), (True, True)])
 @torch.no_grad()
-def test_the_lift_reads_what_the_published_encoder_reads(weights):
-    lift = DeformableLift(
-        16, GRID.size, HEIGHTS, num_layers=2, num_levels=2, num_cameras=6, ffn_channels=24, dropout=0.0
-    ).eval()
+def test_the_lift_reads_what_the_published_encoder_reads(weights, can_bus, history):
+    more = dict(num_layers=2, num_levels=2, num_cameras=6, ffn_channels=24, dropout=0.0, can_bus=can_bus)
+    more |= dict(history=history, missing_history="current" if history else "left_out")
+    lift = DeformableLift(16, GRID.size, HEIGHTS, **more).eval()
     parts(weights, lift, "encoder.lift")
     # No reference point is within half a pixel of an edge, where the published code counts from the pixels' edges.
     rig = ring(size=(96, 160), center=(0.37, -0.23, 0.6))
     fields = {k: getattr(rig, k)[None] for k in vars(rig) if k != "padded_size"}
     rig = CameraRig(**fields, padded_size=rig.padded_size)
     maps = [torch.randn(1, 6, 16, 12, 20), torch.randn(1, 6, 16, 6, 10)]
-    actual = lift(maps, None, (8, 16), rig, GRID, (4.0, 8.0))
-    expected = published.lift(weights, [m[0] for m in maps], rig.lidar2img[0].float(), (96, 160), RANGE, (5, 6))
+    signals = torch.randn(1, 18) if can_bus else None
+    before = torch.randn(1, 16, *GRID.shape)
+    past = PastVolume(FeatureVolume(before, GRID), torch.tensor([True])) if history else None
+    actual = lift(maps, None, (8, 16), rig, GRID, (4.0, 8.0), past, signals)
+    given = (weights, [m[0] for m in maps], rig.lidar2img[0].float(), (96, 160), RANGE, (5, 6))
+    expected = published.lift(*given, signals[0] if can_bus else None, before[0].flatten(1).T if history else None)
     torch.testing.assert_close(actual[0].flatten(1).T, expected, rtol=1e-4, atol=1e-4)
-    # What the cameras see has a say.
-    other = lift([m * 2 for m in maps], None, (8, 16), rig, GRID, (4.0, 8.0))
+    # What the cameras see has a say, and so have the signals.
+    other = lift([m * 2 for m in maps], None, (8, 16), rig, GRID, (4.0, 8.0), past, signals)
     assert (other - actual).abs().max() > 0.1
+    assert not can_bus or (published.lift(*given) - expected).abs().max() > 0.1
 
 
 @torch.no_grad()
@@ -190,7 +196,8 @@ def test_the_tool_writes_a_checkpoint_of_the_recipe_and_says_what_it_leaves_out(
     tool = load_tool(CONFIGS.parent, "convert_checkpoint")
     assert tool.main([str(argument) for argument in [*arguments, "--cfg-options", *options]]) == 0
     shown = capsys.readouterr().out
-    assert "not needed: pts_bbox_head.transformer.can_bus_mlp.0.weight and 5 more, of the car's signals" in shown
+    left_out = "not needed: pts_bbox_head.transformer.can_bus_mlp.0.weight and 5 more, of the car's signals" in shown
+    assert left_out == static
     assert ("of the volume of the frame before, which the recipe's model does not read" in shown) == static
     assert "model.encoder.neck_offsets=" in shown
     model = MODELS.build(load_config(recipe, options=parse_options(options)).model)

@@ -18,6 +18,7 @@ from ponderv2.datasets import (
 )
 from ponderv2.datasets.transforms import loading
 from ponderv2.datasets.transforms.loading import rig_of
+from ponderv2.datasets.transforms.sample_generator import sample_generator
 from ponderv2.geometry import project, visible_returns
 from ponderv2.structures import RayBatch
 from tests.factories.rays import RANGE, draw, equal, pixel_rays
@@ -232,6 +233,46 @@ def test_rays_stay_inside_the_image_without_its_padding(load):
 # ----------------------------------------------------------------------------------------------- chance
 
 
+@pytest.mark.parametrize("picture", [False, True])
+def test_the_choice_is_that_of_plain_loops(load, picture):
+    """Camera by camera: a permutation of the returns that it sees, in the order of its pixels; then pixels."""
+    np.random.seed(1)
+    results = load()
+    if picture:
+        results = MultiViewResizeCropFlipRotate((80, 144), (0.6, 1.2), (0.0, 1.0), 0.5, (-0.2, 0.2))(results)
+    rays = draw(results, rays_per_camera=600, lidar_share=0.9, seed=3)
+    rig, rng = rig_of(results), sample_generator(3, results)
+    points = results["points"].tensor[:, :3].double()
+    inside = [
+        all(low <= value < high for value, low, high in zip(p, RANGE[:3], RANGE[3:], strict=True))
+        and 3.0 < math.hypot(p[0], p[1]) < 100.0
+        for p in points.tolist()
+    ]
+    pixels, distances = visible_returns(points[inside], rig)
+    back = np.linalg.inv(results["img_aug"])
+    height, width = rig.image_size[0].tolist()
+    top = int(0.4 * height)
+    for camera in range(6):
+
+        def shown(u: float, v: float, matrix: np.ndarray = back[camera]) -> bool:
+            u, v, _, _ = matrix @ (u, v, 1.0, 1.0)
+            return -0.5 <= u < 159.5 and -0.5 <= v < 89.5
+
+        usable = [k for k, uv in enumerate(pixels[camera].tolist()) if shown(*uv)]
+        order = [usable[k] for k in rng.permutation(len(usable))[:540]]
+        others: list[tuple[int, int]] = []
+        for draws in (int(1.5 * (600 - len(order))) + 64, (height - top) * width):
+            if len(others) < 600 - len(order):
+                flat = rng.choice((height - top) * width, draws, replace=False).tolist()
+                others = [(k % width, top + k // width) for k in flat]
+                others = [uv for uv in others if shown(*uv)][: 600 - len(order)]
+        expected = torch.cat([pixels[camera][order], torch.tensor(others, dtype=torch.float64)]).float()
+        assert len(expected) == 600
+        torch.testing.assert_close(rays.pixels[camera], expected, rtol=0, atol=1e-5)
+        depth = torch.cat([distances[camera][order], torch.zeros(len(others))]).float()
+        torch.testing.assert_close(rays.depth[camera], depth, rtol=0, atol=1e-5)
+
+
 def test_a_seed_repeats_the_choice_whatever_numpy_s_generator_does(load):
     sample = SampleCameraRays(RANGE, rays_per_camera=64, seed=7)
     np.random.seed(0)
@@ -266,7 +307,7 @@ def test_no_image_is_opened_without_colour(dataset, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("an image was opened")
 
-    monkeypatch.setattr(loading, "_read_image", refuse)
+    monkeypatch.setattr(loading, "read_images", refuse)
     monkeypatch.setattr("cv2.imread", refuse)
     monkeypatch.setattr("cv2.imdecode", refuse)
     results = LoadLidarSweeps()(LoadCameras(decode=False, image_size=(90, 160))(dataset.get_data_info(0)))

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 
 from ponderv2.datasets import LoadCameras, LoadLidarSweeps, PonderNuScenesDataset
-from ponderv2.datasets.data_files import DataFileError, MissingFileError, decode_image
+from ponderv2.datasets.data_files import DataFileError, MissingFileError, decode_image, read_image, read_images
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.transforms import loading
 from ponderv2.datasets.transforms.loading import rig_of
@@ -73,7 +74,7 @@ def test_without_decoding_no_image_file_is_opened(frame, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise AssertionError("an image was read")
 
-    monkeypatch.setattr(loading, "_read_image", refuse)
+    monkeypatch.setattr(loading, "read_images", refuse)
     for camera in frame["images"].values():
         camera["img_path"] = str(tmp_path / "nowhere.jpg")
     frame["images"]["CAM_FRONT"] |= {"height": 45, "width": 80}
@@ -126,6 +127,40 @@ def test_the_end_of_a_thumbnail_is_not_that_of_the_image():
     assert decode_image(content, "image").shape == (90, 160, 3)
     with pytest.raises(DataFileError, match="image is cut"):
         decode_image(content[:-2], "image")
+
+
+def _written(folder: Path, name: str, image: np.ndarray) -> Path:
+    path = folder / name
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+    return path
+
+
+def test_images_that_are_read_together_are_those_that_are_read_alone_in_one_array(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (3, 90, 160, 3), dtype=np.uint8)
+    paths = [_written(tmp_path, name, image) for name, image in zip(("a.jpg", "b.png", "c.webp"), noise, strict=True)]
+    # What is there before it is decoded; a gray image; one that cannot be told from what was there before.
+    paths += [_written(tmp_path, "d.png", noise[0, ..., 0]), _written(tmp_path, "e.png", np.full_like(noise[0], 201))]
+    images = read_images(paths, ["image"] * len(paths))
+    for place, (path, image) in enumerate(zip(paths, images, strict=True)):
+        np.testing.assert_array_equal(image, read_image(path), err_msg=path.name)
+        together = image.base is images[0].base
+        assert together == (path.name != "e.png")
+        if together:
+            assert np.shares_memory(image, images[0].base[place])
+    assert images[0].base.shape == (5, 90, 160, 3)
+
+
+def test_an_image_of_another_size_or_that_is_turned_has_a_place_of_its_own(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8)
+    plain, small = (_written(tmp_path, f"{len(image)}.jpg", image) for image in (noise, noise[:50]))
+    turned = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(noise).save(turned, exif=exif)
+    images = read_images([plain, small, turned, plain], ["image"] * 4)
+    assert [image.shape[:2] for image in images] == [(90, 160), (50, 160), (160, 90), (90, 160)]
+    for path, image in zip((plain, small, turned, plain), images, strict=True):
+        np.testing.assert_array_equal(image, read_image(path))
 
 
 def test_a_camera_without_a_file_name_is_named(frame):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ponderv2.errors import UserError
-from ponderv2.geometry import compose_rig
+from ponderv2.geometry import CAN_BUS_SIZE, compose_rig
 from ponderv2.structures import FeatureVolume, SensorBatch
 
 from .coverage import Coverage, compare, compare_parts
@@ -63,6 +63,7 @@ class LoadedEncoder:
         lidar2cam: Tensor | np.ndarray | None = None,
         cam2img: Tensor | np.ndarray | None = None,
         points: Tensor | np.ndarray | None = None,
+        can_bus: Tensor | np.ndarray | None = None,
     ) -> SensorBatch:
         """Make a batch of a single frame.
 
@@ -71,6 +72,8 @@ class LoadedEncoder:
             lidar2cam: `[N, 4, 4]`, LiDAR frame to camera frame (x right, y down, z forward), metres.
             cam2img: `[N, 3, 3]` or `[N, 4, 4]`, intrinsics in pixels of `images`.
             points: `[P, 5]`: x, y, z in metres, intensity from 0 to 255, time lag in seconds.
+            can_bus: `[18]`, the car's signals since the frame before (`geometry.signals_since`), for an encoder that
+                reads them.
 
         Raises:
             ValueError: neither images nor points are given, images come without calibration, or a shape is another.
@@ -106,6 +109,10 @@ class LoadedEncoder:
             points = torch.as_tensor(points, dtype=torch.float32)
             _expect_shape("points", points, [(len(points), 5)])
             inputs["points"] = [points]
+        if can_bus is not None:
+            signals = torch.as_tensor(can_bus, dtype=torch.float32)
+            _expect_shape("can_bus", signals, [(CAN_BUS_SIZE,)])
+            inputs["can_bus"] = [signals]
         return self.preprocessor({"inputs": inputs})["inputs"]
 
     @torch.no_grad()

@@ -112,6 +112,9 @@ def with_arrays(content: object, objects: tuple[type, ...] = ()) -> object:
             return value
         inner = value if kind in _CONTAINERS else vars(value)
         for key, old in list(enumerate(inner) if kind is list else inner.items()):
+            # Most values of an info file; a call for each takes longer than all the rest.
+            if type(old) in _LEAVES:
+                continue
             new = replaced(old)
             if new is not old:
                 inner[key] = new
@@ -121,6 +124,7 @@ def with_arrays(content: object, objects: tuple[type, ...] = ()) -> object:
 
 
 _CONTAINERS = (dict, list, tuple, OrderedDict, Counter)
+_LEAVES = frozenset((float, int, str, bool, bytes, type(None), np.float64, np.float32, np.int64, np.bool_))
 
 
 def _made(stand_in: object, kind: type, name: str) -> object:
@@ -136,8 +140,12 @@ def _empty(kind: object, shape: object, code: object) -> StoredArray:
     return StoredArray()
 
 
-def _scalar(dtype: StoredType, content: bytes) -> np.generic:
-    return _array(content, dtype, (), "C")[()]
+def _scalar(stored: StoredType, content: bytes) -> np.generic:
+    dtype = _made(stored, StoredType, "dtype")
+    # Numbers have no rules beyond their size, and info files of mmdet3d have hundreds a frame.
+    if type(content) is bytes and dtype.kind in "biufc" and dtype.itemsize == len(content):
+        return np.frombuffer(content, dtype)[0]
+    return _array(content, stored, (), "C")[()]
 
 
 def _from_buffer(content: bytes | bytearray, dtype: StoredType, shape: tuple[int, ...], order: str) -> np.ndarray:

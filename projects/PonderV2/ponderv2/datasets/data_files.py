@@ -4,7 +4,7 @@ import io
 import stat
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ponderv2.errors import UserError
-from ponderv2.shapes import Float
+from ponderv2.shapes import Float, UInt8
 
 from .info_file import InfoFileError
 from .lidarseg_classes import LIDARSEG_CATEGORIES
@@ -25,6 +25,8 @@ MAX_IMAGE_PIXELS = 89_478_485
 """Pixels of an image up to which it is decoded: PIL's default, a quarter of a gigabyte in colors."""
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 """Formats of images that are read, by their content, as PIL calls them."""
+_UNTOUCHED = 201
+"""Value of a row of pixels that is not decoded yet; an image whose first row has it all along is decoded once more."""
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
@@ -136,6 +138,35 @@ def read_image(path: str | Path, name: str = "image") -> np.ndarray:
     return decode_image(content, f"{name} {path}")
 
 
+def read_images(paths: Sequence[str | Path], names: Sequence[str]) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Read images as `read_image` does; those of the first one's size are parts of one array `[N, H, W, 3]`, in order.
+
+    They are decoded to where they stay, so that neither a batch of them is a copy nor a second place in memory is
+    written. The array is the `base` of its images.
+
+    Args:
+        paths: files of the images.
+        names: what each of them is, which begins the messages.
+
+    Raises:
+        DataFileError, MissingFileError: as `read_image`.
+    """
+    together: np.ndarray | None = None
+    images = []
+    for place, (path, name) in enumerate(zip(map(Path, paths), names, strict=True)):
+        file_size(path, name)
+        with unchanged(path, name):
+            content = path.read_bytes()
+            size = _checked_size(content, f"{name} {path}")
+            if together is None:
+                together = np.empty((len(paths), *size, 3), dtype=np.uint8)
+            image = together[place]
+            if size != together.shape[1:3] or not _decode_to(image, path):
+                image = decode_image(content, f"{name} {path}")
+        images.append(image)
+    return images
+
+
 @contextmanager
 def unchanged(path: Path, name: str) -> Iterator[None]:
     """Refuse what was read of a file in the block if the file was changed or replaced meanwhile.
@@ -156,12 +187,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     Raises:
         DataFileError: it is empty, cut, or no image; the message begins with `name`.
     """
-    if not content:
-        raise DataFileError(f"{name} is empty (0 bytes); unpack or copy it again")
-    # OpenCV would fill what is missing with gray.
-    if is_cut(content):
-        raise DataFileError(f"{name} is cut: {len(content)} bytes without the end of an image; unpack or copy it again")
-    _check_size(content, name)
+    _checked_size(content, name)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), _COLOR)
         if image is not None and _COLOR == cv2.IMREAD_COLOR:
@@ -173,11 +199,32 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     return image
 
 
-def _check_size(content: bytes, name: str) -> None:
-    """Refuse an image whose header tells of more than `MAX_IMAGE_PIXELS`, before memory is taken for them.
+def _decode_to(image: UInt8[np.ndarray, "h w 3"], path: Path) -> bool:
+    """Decode a file into an array of its size; False where that cannot be done, or is not known to be."""
+    if not hasattr(cv2, "IMREAD_COLOR_RGB"):
+        # This OpenCV has no way to decode to where one wants.
+        return False
+    # OpenCV says nothing when it leaves the array as it is, as for a file that it cannot decode.
+    image[0] = _UNTOUCHED
+    try:
+        # Where the file says that its image is turned, this is another array.
+        decoded = cv2.imread(str(path), image, _COLOR)
+    except cv2.error:
+        return False
+    return decoded is image and bool((image[0] != _UNTOUCHED).any())
 
-    What OpenCV decodes by formats that are not in `_FORMATS`, whose sizes nobody checks, is refused as well.
+
+def _checked_size(content: bytes, name: str) -> tuple[int, int]:
+    """Return the (height, width) that the header of an image tells, of a file that is whole.
+
+    An image of more than `MAX_IMAGE_PIXELS` is refused before memory is taken for them. What OpenCV decodes by formats
+    that are not in `_FORMATS`, whose sizes nobody checks, is refused as well.
     """
+    if not content:
+        raise DataFileError(f"{name} is empty (0 bytes); unpack or copy it again")
+    # OpenCV would fill what is missing with gray.
+    if is_cut(content):
+        raise DataFileError(f"{name} is cut: {len(content)} bytes without the end of an image; unpack or copy it again")
     size = "far more"
     try:
         with warnings.catch_warnings():
@@ -186,7 +233,7 @@ def _check_size(content: bytes, name: str) -> None:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 width, height = image.size
         if width * height <= MAX_IMAGE_PIXELS:
-            return
+            return height, width
         size = f"{width}×{height} pixels, more"
     except Image.DecompressionBombError:
         pass

@@ -1,13 +1,13 @@
 """Earlier key frames of the same scene, packed beside a sample for a temporal encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import torch
 
 from ponderv2.errors import UserError
-from ponderv2.geometry import frame_motion
+from ponderv2.geometry import frame_motion, signals_since
 from ponderv2.shapes import Float
 from ponderv2.structures import FrameQueue, PastFrame
 
@@ -19,6 +19,10 @@ EARLIER = "is_earlier_frame"
 
 POSE = "lidar2global"
 """Key of a sample for the pose of its LiDAR in the map."""
+
+
+SIGNALS = "can_bus_signals"
+"""Key of a sample for the car's signals, see `LoadCanBus`."""
 
 
 def lidar_pose(info: Mapping) -> Float[np.ndarray, "4 4"] | None:
@@ -64,15 +68,32 @@ def pack_history(current: Mapping, past: list[Mapping]) -> FrameQueue:
         if "img" not in sample["inputs"]:
             raise UserError("history: the pipeline does not load images, which is all that is read of earlier frames")
         motion = frame_motion(pose, next_pose, aug, next_aug)
-        frames.append(PastFrame(sample["inputs"]["img"], sample["inputs"]["rig"], motion))
+        inputs = sample["inputs"]
+        frames.append(PastFrame(inputs["img"], inputs["rig"], motion, inputs.get("can_bus")))
     return FrameQueue(tuple(frames))
 
 
+def link_signals(samples: Sequence[Mapping]) -> None:
+    """Make the signals of packed samples of a scene, in the order of time, those since the frame before, in place.
+
+    Raises:
+        UserError: a sample has lost what its signals were made of.
+    """
+    for before, sample in pairwise(samples):
+        if "can_bus" in sample["inputs"]:
+            now, then = (_known(s["data_samples"].metainfo, SIGNALS) for s in (sample, before))
+            sample["inputs"]["can_bus"] = signals_since(now, then)
+
+
 def _pose(meta: Mapping) -> tuple[torch.Tensor, torch.Tensor]:
-    for key in (POSE, "lidar_aug"):
-        if key not in meta:
-            raise UserError(
-                f"history: sample {meta.get('token')} has no {key}; it needs ego2global and lidar_points.lidar2ego in "
-                "the info file, and both keys among the meta_keys of PackSensorInputs"
-            )
-    return torch.as_tensor(meta[POSE]), torch.as_tensor(meta["lidar_aug"])
+    return torch.as_tensor(_known(meta, POSE)), torch.as_tensor(_known(meta, "lidar_aug"))
+
+
+def _known(meta: Mapping, key: str) -> np.ndarray:
+    if key not in meta:
+        raise UserError(
+            f"history: sample {meta.get('token')} has no {key}; it needs ego2global and lidar_points.lidar2ego in "
+            f"the info file, and {POSE}, lidar_aug and, with LoadCanBus, {SIGNALS} among the meta_keys of "
+            "PackSensorInputs"
+        )
+    return meta[key]

@@ -15,7 +15,7 @@ from ponderv2.shapes import Bool, Int
 from .file_places import check_places
 from .frame_list import FrameList
 from .frame_store import FrameStore, InstanceColumns, open_frame_store
-from .history import EARLIER, POSE, SHARED_KEYS, choose_history, lidar_pose, pack_history
+from .history import EARLIER, POSE, SHARED_KEYS, choose_history, lidar_pose, link_signals, pack_history
 from .info_file import InfoFileError
 from .label_fractions import choose_fraction
 from .nuscenes_constants import CAMERAS, LIDAR
@@ -200,6 +200,7 @@ class PonderNuScenesDataset(NuScenesDataset):
         if self._uses_part:
             shared[PART] = True
         past = [self._prepare(info | shared) for info in choose_history(infos, self.history, draw)]
+        link_signals([*past, example])
         example["inputs"]["history"] = pack_history(example, past)
         return example
 

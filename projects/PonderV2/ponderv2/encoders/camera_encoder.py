@@ -20,7 +20,8 @@ class CameraEncoder(BaseModule):
     """Runs an image backbone, a neck, a depth network and a lift (UniPAD §3.1; PonderV2 §4.2).
 
     A lift with `reads_history`, as `DeformableLift(history=True)`, also reads the volume of the frame before. It is
-    computed from the `history` of the batch, see `encode_history`, or handed over by who has kept it.
+    computed from the `history` of the batch, see `encode_history`, or handed over by who has kept it. One with
+    `reads_can_bus` is given the signals of the batch.
 
     Args:
         grid: arguments of the `VoxelGrid` that the encoder fills.
@@ -81,6 +82,7 @@ class CameraEncoder(BaseModule):
         self.reads_history = getattr(self.lift, "reads_history", False)
         if self.reads_history and num_convs:
             raise UserError(f"num_convs: the lift reads the volume of the frame before; expected 0, got {num_convs}")
+        self.reads_can_bus = getattr(self.lift, "reads_can_bus", False)
         self.channels = channels
         self.convs = ModuleList(conv3d_block(channels, channels, norm_cfg) for _ in range(num_convs))
         self.depth_loss = None if depth_loss is None else DepthSupervision(**depth_loss, grid=self.grid)
@@ -99,11 +101,14 @@ class CameraEncoder(BaseModule):
         Raises:
             ValueError: when the batch has no images, no points for a `depth_loss`, or the neck does not give one
                 map a stride.
-            UserError: when there are earlier frames that the lift does not read.
+            UserError: when there are earlier frames or signals of the CAN bus that the lift does not read.
         """
         if (batch.history or past is not None) and not self.reads_history:
             name = type(self.lift).__name__
             raise UserError(f"CameraEncoder: {name} does not read earlier frames; leave out history")
+        if batch.can_bus is not None and not self.reads_can_bus:
+            name = type(self.lift).__name__
+            raise UserError(f"CameraEncoder: {name} does not read the CAN bus; leave out LoadCanBus")
         if past is None and batch.history:
             past = encode_history(self, batch)
         maps = self.image_maps(batch, masking)
@@ -117,8 +122,10 @@ class CameraEncoder(BaseModule):
             losses["loss_lift_depth"] = self.depth_loss(
                 logits, self.neck_strides, batch.points, batch.rig, self.lift.depth_range, self.neck_offsets
             )
-        earlier = {} if past is None else {"past": past}
-        data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets, **earlier)
+        more = {} if past is None else {"past": past}
+        if self.reads_can_bus:
+            more["can_bus"] = batch.can_bus
+        data = self.lift(maps, depths, self.neck_strides, batch.rig, self.grid, self.neck_offsets, **more)
         for conv in self.convs:
             data = conv(data)
         return EncoderOutput(FeatureVolume(data, self.grid), losses)

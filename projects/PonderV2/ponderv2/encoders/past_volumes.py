@@ -27,7 +27,7 @@ def encode_history(encoder: nn.Module, batch: SensorBatch) -> PastVolume | None:
     past = None
     with _evaluating(encoder):
         for frame in batch.history:
-            volume = encoder(SensorBatch(frame.rig, frame.images), past=past).volume
+            volume = encoder(SensorBatch(frame.rig, frame.images, can_bus=frame.can_bus), past=past).volume
             past = PastVolume(move_volume(volume, frame.motion), frame.exists)
     # Autocast keeps the weights that it has converted, and those from here have no gradients.
     torch.clear_autocast_cache()

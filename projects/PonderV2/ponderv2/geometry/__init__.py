@@ -15,6 +15,7 @@ from .augmentation import (
     translation_matrix,
 )
 from .boxes import box_corners
+from .car_signals import CAN_BUS_SIZE, signals_since
 from .image_gathering import gather_image_features, sample_maps
 from .interpolation import sample_colors, sample_image, sample_volume
 from .pixel_rays import lattice_rays, rays_through_pixels
@@ -25,6 +26,7 @@ from .visibility import nearest_per_cell, visible_returns, visible_rows
 from .volume_motion import frame_motion, move_volume
 
 __all__ = [
+    "CAN_BUS_SIZE",
     "MIN_DEPTH",
     "add_to_rows",
     "box_corners",
@@ -50,6 +52,7 @@ __all__ = [
     "sample_maps",
     "sample_volume",
     "scaling_matrix",
+    "signals_since",
     "sum_rows",
     "to_box_frame",
     "transform_points",

@@ -29,21 +29,23 @@ def sample_colors(image: UInt8[np.ndarray, "h w 3"], pixels: Float[Tensor, "r 2"
     It is `sample_image` for few pixels of a large image: only these are read, in the precision of `pixels`, where
     making floats of all of it takes longer than decoding its file.
     """
-    size = pixels.new_tensor((image.shape[1], image.shape[0]))
-    place = pixels.clamp(min=0).minimum(size - 1)
-    near = place.floor()
-    (right, below), (left, above) = (place - near).unbind(1), (1 - (place - near)).unbind(1)
-    far = (near + 1).minimum(size - 1)
+    height, width = image.shape[:2]
+    # In numpy: calls of few pixels take longer in torch than what they compute.
+    u, v = (values.clip(0, side - 1) for values, side in zip(pixels.numpy().T, (width, height), strict=True))
+    left, above = np.floor(u), np.floor(v)
+    to_right, to_below = u - left, v - above
+    left, above = left.astype(np.int64), above.astype(np.int64)
+    right, below = np.minimum(left + 1, width - 1), np.minimum(above + 1, height - 1)
     corners = (
-        (near, near, left * above),
-        (far, near, right * above),
-        (near, far, left * below),
-        (far, far, right * below),
+        (left, above, (1 - to_right) * (1 - to_below)),
+        (right, above, to_right * (1 - to_below)),
+        (left, below, (1 - to_right) * to_below),
+        (right, below, to_right * to_below),
     )
-    flat, total = torch.from_numpy(image).flatten(0, 1), pixels.new_zeros(len(pixels), 3)
+    flat, total = image.reshape(-1, 3), np.zeros((len(u), 3), dtype=u.dtype)
     for column, row, weight in corners:
-        total += flat[row[:, 1].long() * image.shape[1] + column[:, 0].long()] * weight[:, None]
-    return (total / 255).float()
+        total += flat.take(row * width + column, axis=0) * weight[:, None]
+    return torch.from_numpy(total / 255).float()
 
 
 def sample_volume(volume: FeatureVolume, points: Float[Tensor, "b q 3"]) -> Float[Tensor, "b q c"]:

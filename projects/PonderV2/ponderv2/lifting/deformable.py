@@ -16,6 +16,7 @@ from ponderv2.geometry import MIN_DEPTH, in_image, project
 from ponderv2.shapes import Bool, Float
 from ponderv2.structures import CameraRig, MapCells, PastVolume, VoxelGrid, cells_of_levels, constant
 
+from .can_bus_layers import can_bus_mlp
 from .deformable_attention import Hits, ImageCrossAttention, ImageTokens
 from .pull import seen_cells
 from .temporal_attention import NUM_POINTS, TemporalSelfAttention, attend_to_plane
@@ -52,6 +53,8 @@ class DeformableLift(BaseModule):
         grad_checkpointing: whether layers are computed again in the backward pass, which saves most of the memory.
         history: whether cells also attend to the volume of the frame before, see `TemporalSelfAttention`.
         missing_history: what stands for that at the start of a scene, "left_out" or, published, "current".
+        can_bus: whether what two layers and a norm make of the car's signals is added to the queries of all cells, as
+            published.
 
     Raises:
         ValueError: when numbers do not fit together, a reference height is not in its cell, or there is a history but
@@ -76,6 +79,7 @@ class DeformableLift(BaseModule):
         grad_checkpointing: bool = False,
         history: bool = False,
         missing_history: str = "left_out",
+        can_bus: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -90,13 +94,14 @@ class DeformableLift(BaseModule):
         if history and not self_attention:
             raise ValueError("history: cells attend to the frame before in their self-attention, and there is none")
         nx, ny, nz = self.size
-        self.reads_history = history
+        self.reads_history, self.reads_can_bus = history, can_bus
         self.num_levels = num_levels
         self.grad_checkpointing = grad_checkpointing
         self.queries = nn.Embedding(nz * ny * nx, channels)
         self.position = LearnedPositionalEncoding(channels // 2, row_num_embed=ny, col_num_embed=nx)
         self.level_embeds = nn.Parameter(torch.randn(num_levels, channels))
         self.camera_embeds = None if num_cameras is None else nn.Parameter(torch.randn(num_cameras, channels))
+        self.can_bus_mlp = can_bus_mlp(channels) if can_bus else None
         self.layers = ModuleList(
             DeformableLayer(
                 self.size,
@@ -119,6 +124,7 @@ class DeformableLift(BaseModule):
         grid: VoxelGrid,
         offsets: tuple[float, ...] | None = None,
         past: PastVolume | None = None,
+        can_bus: Float[Tensor, "b 18"] | None = None,
     ) -> Float[Tensor, "b c z y x"]:
         """Lift the features of all cameras and levels.
 
@@ -130,15 +136,18 @@ class DeformableLift(BaseModule):
             grid: cells that are filled.
             offsets: pixel on which the first cell of each level is centered; None for `(stride - 1) / 2`.
             past: the volume of the frame before; None where no sample has one.
+            can_bus: signals of the car, see `SensorBatch`.
 
         Raises:
             UserError: when the grid, the number of maps or that of cameras is another one than the lift was built for,
-                the grid has the published placement, which is that of the other lifts, or there is a frame before and
-                the lift was built without history.
+                the grid has the published placement, which is that of the other lifts, there is a frame before and the
+                lift was built without history, or there are no signals and it was built with them.
         """
         self._check(features, grid)
         if past is not None and not self.reads_history:
             raise UserError("DeformableLift: there is a frame before; expected history=True of a lift that reads it")
+        if can_bus is None and self.reads_can_bus:
+            raise UserError("DeformableLift: can_bus=True, but there are no signals; put LoadCanBus into the pipeline")
         device, batch = features[0].device, len(features[0])
         dtype = torch.promote_types(features[0].dtype, torch.float32)
         with torch.autocast(device_type=device.type, enabled=False):
@@ -148,6 +157,8 @@ class DeformableLift(BaseModule):
             plane = torch.zeros(1, *grid.shape[1:], dtype=torch.bool, device=device)
             position = self.position(plane).flatten(2).transpose(1, 2)
             queries = self.queries.weight.expand(batch, -1, -1)
+            if self.can_bus_mlp is not None:
+                queries = queries + self.can_bus_mlp(can_bus.to(dtype))[:, None]
             if not self.self_attention:
                 queries = (queries.unflatten(1, (grid.size[2], -1)) + position).flatten(1, 2)
             history = None

@@ -1,6 +1,7 @@
 """The data preprocessor: it makes one batch of packed samples, on the model's device, normalised and padded."""
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -54,8 +55,10 @@ class SensorPreprocessor(BaseDataPreprocessor):
             rig = CameraRig.stack(inputs["rig"], padded).to(self.device, torch.float32, self._non_blocking)
         points = [self._move(p) for p in inputs["points"]] if "points" in inputs else None
         rays = self._rays(inputs["rays"]) if "rays" in inputs else None
-        history = self._history(inputs["history"], images, rig) if "history" in inputs else ()
-        return {"inputs": SensorBatch(rig, images, points, rays, history), "data_samples": data.get("data_samples")}
+        signals = torch.stack([self._move(s) for s in inputs["can_bus"]]) if "can_bus" in inputs else None
+        history = self._history(inputs["history"], images, rig, signals) if "history" in inputs else ()
+        batch = SensorBatch(rig, images, points, rays, history, signals)
+        return {"inputs": batch, "data_samples": data.get("data_samples")}
 
     def to_rgb(self, images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
         """Undo the normalisation, to RGB in [0, 1]; padding becomes the mean colour."""
@@ -68,11 +71,15 @@ class SensorPreprocessor(BaseDataPreprocessor):
         height, width = size
         batch = []
         for sample in samples:
-            image = (self._move(sample).float() - self.mean) / self.std
+            # Samples have the channels of a pixel side by side; the device takes them apart.
+            image = self._move(sample).to(torch.float32, memory_format=torch.contiguous_format)
+            image = (image - self.mean) / self.std
             batch.append(F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])))
         return torch.stack(batch)
 
-    def _history(self, queues: list[FrameQueue], images: Tensor, rig: CameraRig) -> tuple[PastBatch, ...]:
+    def _history(
+        self, queues: list[FrameQueue], images: Tensor, rig: CameraRig, signals: Tensor | None
+    ) -> tuple[PastBatch, ...]:
         """Align the queues of the samples at their ends; the current frame stands where a sample has fewer."""
         if images is None or rig is None:
             raise UserError("history: the batch has no images of the current frame")
@@ -93,7 +100,11 @@ class SensorPreprocessor(BaseDataPreprocessor):
                 motions.append(self._move(frame.motion.float()))
             together = CameraRig.stack([own.at(0) for own in rigs], size)
             exists = torch.tensor([frame is not None for frame in frames])
-            batches.append(PastBatch(torch.stack(pictures), together, torch.stack(motions), self._move(exists)))
+            past = PastBatch(torch.stack(pictures), together, torch.stack(motions), self._move(exists))
+            if signals is not None:
+                known = [now if f is None else self._move(f.can_bus) for f, now in zip(frames, signals, strict=True)]
+                past = replace(past, can_bus=torch.stack(known))
+            batches.append(past)
         return tuple(batches)
 
     def _move(self, tensor: Tensor) -> Tensor:

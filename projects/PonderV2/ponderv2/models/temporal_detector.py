@@ -1,13 +1,13 @@
 """Detection frame by frame: the volume of the frame before is kept and read by the next one (BEVFormer §3.5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from mmdet3d.structures import Det3DDataSample
 
 from ponderv2.errors import UserError
-from ponderv2.geometry import frame_motion, move_volume
+from ponderv2.geometry import frame_motion, move_volume, signals_since
 from ponderv2.registry import MODELS
 from ponderv2.structures import FeatureVolume, PastVolume, SensorBatch
 
@@ -24,6 +24,7 @@ class _LastFrame:
     timestamp: float
     lidar2global: np.ndarray
     lidar_aug: np.ndarray
+    can_bus: np.ndarray | None
 
 
 @MODELS.register_module()
@@ -40,8 +41,8 @@ class TemporalDetector(VolumeDetector):
     Args are those of `VolumeDetector`.
 
     Raises:
-        UserError: when the encoder does not read a history; or, in prediction, when a sample lacks its scene, time or
-            pose.
+        UserError: when the encoder does not read a history; or, in prediction, when a sample lacks its scene, time,
+            pose or, with signals of the CAN bus, what they were made of.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class TemporalDetector(VolumeDetector):
         return data_samples
 
     def _encode_next(self, inputs: SensorBatch, sample: Det3DDataSample) -> FeatureVolume:
-        missing = [key for key in _NEEDED if key not in sample]
+        needed = _NEEDED if inputs.can_bus is None else (*_NEEDED, "can_bus_signals")
+        missing = [key for key in needed if key not in sample]
         if missing:
             raise UserError(
                 f"TemporalDetector: sample {sample.get('token')} has no {missing}; it needs scene_token, ego2global "
@@ -97,6 +99,10 @@ class TemporalDetector(VolumeDetector):
             motion = frame_motion(*map(torch.as_tensor, poses))
             exists = torch.ones(1, dtype=torch.bool, device=last.volume.data.device)
             past = PastVolume(move_volume(last.volume, motion[None]), exists)
+            if inputs.can_bus is not None:
+                signals = signals_since(sample.can_bus_signals, last.can_bus)[None]
+                inputs = replace(inputs, can_bus=signals.to(inputs.can_bus))
         volume = self.encoder(inputs, past=past).volume
-        self._last[aug.tobytes()] = _LastFrame(volume, sample.timestamp, sample.lidar2global, aug)
+        signals = sample.get("can_bus_signals")
+        self._last[aug.tobytes()] = _LastFrame(volume, sample.timestamp, sample.lidar2global, aug, signals)
         return volume

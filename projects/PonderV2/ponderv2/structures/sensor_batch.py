@@ -22,6 +22,7 @@ class SensorBatch:
             None when none were loaded.
         rays: rays with the colours and depths that rendering is compared with; None outside pre-training.
         history: earlier key frames for a temporal encoder, the oldest first.
+        can_bus: signals of the car, since the frame before (`geometry.signals_since`); None when none were loaded.
     """
 
     rig: CameraRig | None = None
@@ -29,6 +30,7 @@ class SensorBatch:
     points: list[Tensor] | None = None
     rays: RayBatch | None = None
     history: tuple[PastBatch, ...] = ()
+    can_bus: Float[Tensor, "b 18"] | None = None
 
     def sample(self, index: int) -> "SensorBatch":
         """Take one sample, without rays and history, as a batch of its own."""
@@ -37,7 +39,8 @@ class SensorBatch:
             rig = CameraRig.stack([self.rig.at(index)], self.rig.padded_size)
         images = None if self.images is None else self.images[index : index + 1]
         points = None if self.points is None else self.points[index : index + 1]
-        return SensorBatch(rig, images, points)
+        signals = None if self.can_bus is None else self.can_bus[index : index + 1]
+        return SensorBatch(rig, images, points, can_bus=signals)
 
     @property
     def batch_size(self) -> int:

@@ -24,7 +24,7 @@ _RECIPES = {
 _STRIDES = {"tiny": (32,), "small": (32,), "base": (8, 16, 32, 64)}
 
 _HISTORY = "of the volume of the frame before, which the recipe's model does not read"
-_SIGNALS = "of the car's signals (CAN bus), which no model here reads; published ones add what it makes of them"
+_SIGNALS = "of the car's signals (CAN bus), which a lift without can_bus=True does not read"
 
 
 def recipe_of(kind: str) -> tuple[str, dict[str, object]]:
@@ -70,7 +70,8 @@ def convert_bevformer(
     for key, value in published.items():
         name = rename(key)
         reason = next((reason for pattern, reason in NOT_WEIGHTS.items() if re.fullmatch(pattern, key)), None)
-        reason = _SIGNALS if re.fullmatch(CAN_BUS, key) else reason
+        if name is not None and name.startswith(CAN_BUS) and name not in own:
+            reason = _SIGNALS
         if reason is not None:
             unused[key] = reason
         elif name is None:

@@ -10,7 +10,8 @@ from .published_names import Rule
 DEFORMABLE = ".conv_offset."
 """What names of a backbone's deformable convolutions have in them."""
 
-CAN_BUS = r"pts_bbox_head\.transformer\.can_bus_mlp\..*"
+CAN_BUS = "encoder.lift.can_bus_mlp."
+"""What names of the layers that read the car's signals begin with here."""
 
 _BACKBONE = (
     Rule(r"img_backbone\.conv1\.(\w+)", r"encoder.img_backbone.stem.embedder.convolution.\1"),
@@ -40,6 +41,8 @@ _LIFT = (
     Rule(r"(img_neck\.(?:lateral|fpn)_convs\.INDEX\.conv\.\w+)", r"encoder.\1"),
     Rule(r"pts_bbox_head\.bev_embedding\.weight", r"encoder.lift.queries.weight"),
     Rule(r"pts_bbox_head\.positional_encoding\.(row|col)_embed\.weight", r"encoder.lift.position.\1_embed.weight"),
+    Rule(_TRANSFORMER + r"\.can_bus_mlp\.([02])\.(\w+)", CAN_BUS + r"\1.\2"),
+    Rule(_TRANSFORMER + r"\.can_bus_mlp\.norm\.(\w+)", CAN_BUS + r"4.\1"),
     Rule(_TRANSFORMER + r"\.level_embeds", r"encoder.lift.level_embeds"),
     Rule(_TRANSFORMER + r"\.cams_embeds", r"encoder.lift.camera_embeds"),
     Rule(_CELLS + r"\.attentions\.0\.((?:value|output)_proj\.\w+)", r"encoder.lift.layers.\1.self_attn.\2"),

@@ -7,6 +7,7 @@ from .grid_mask import MultiViewGridMask
 from .gt_sampling import SAMPLE_GROUPS, GroundTruthSampling
 from .image_digest import DigestImages
 from .lidar_rays import SampleLidarRays
+from .load_can_bus import LoadCanBus
 from .loading import LoadCameras, LoadLidarSweeps
 from .packing import PackSensorInputs
 from .point_labels import LoadPointLabels
@@ -24,6 +25,7 @@ __all__ = [
     "LidarPolarMix",
     "LidarRangeFilter",
     "LoadCameras",
+    "LoadCanBus",
     "LoadLidarSweeps",
     "LoadPointLabels",
     "MultiViewGridMask",

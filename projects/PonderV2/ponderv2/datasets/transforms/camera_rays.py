@@ -1,6 +1,7 @@
 """Rays of cameras as targets of rendering: which ones are rendered and what they should see."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from torch import Tensor
 
 from ponderv2.errors import UserError
-from ponderv2.geometry import in_image, rays_through_pixels, sample_colors, visible_rows
+from ponderv2.geometry import rays_through_pixels, sample_colors, visible_rows
 from ponderv2.registry import TRANSFORMS
 from ponderv2.shapes import Bool, Float, Int
 from ponderv2.structures import RayBatch
@@ -89,23 +90,24 @@ class SampleCameraRays(BaseTransform):
         points, rows = self.returns(results)
         labels = classes_of_returns(results)[rows] if self.semantic else None
         seen, pixels, distance = visible_rows(points, rig)
+        to_original = np.linalg.inv(results["img_aug"])
         chosen, depth, valid, semantic, intensity = [], [], [], [], []
-        for camera in range(rig.num_cameras):
+        for camera, size in enumerate(rig.image_size.tolist()):
             candidates = _CandidatePixels(
-                size=rig.image_size[camera],
-                original_size=torch.from_numpy(results["original_sizes"][camera]),
-                img_aug=results["img_aug"][camera],
+                size=size,
+                original_size=results["original_sizes"][camera],
+                to_original=to_original[camera],
                 sky_region=self.sky_region,
                 split=self.split,
             )
-            *choice, picked = self._choose(pixels[camera], distance[camera], candidates, rng)
+            *choice, picked = self._choose(pixels[camera].numpy(), distance[camera].numpy(), candidates, rng)
             for values, value in zip((chosen, depth, valid), choice, strict=True):
                 values.append(value)
             if labels is not None:
                 semantic.append(classes_of_rays(labels, seen[camera][picked], self.rays_per_camera))
             if self.intensity:
                 intensity.append(intensities_of_rays(results, rows[seen[camera][picked]], self.rays_per_camera))
-        chosen, depth, valid = torch.stack(chosen), torch.stack(depth), torch.stack(valid)
+        chosen, depth, valid = (torch.from_numpy(np.stack(values)) for values in (chosen, depth, valid))
         origins, directions = rays_through_pixels(chosen, rig.img2lidar)
         rgb = None
         if self.color:
@@ -125,53 +127,60 @@ class SampleCameraRays(BaseTransform):
 
     def _choose(
         self,
-        pixels: Float[Tensor, "p 2"],
-        distance: Float[Tensor, "p"],
+        pixels: Float[np.ndarray, "p 2"],
+        distance: Float[np.ndarray, "p"],
         candidates: "_CandidatePixels",
         rng: np.random.Generator,
-    ) -> tuple[Float[Tensor, "r 2"], Float[Tensor, "r"], Bool[Tensor, "r"], Int[Tensor, "n"]]:
+    ) -> tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, "r"], Bool[np.ndarray, "r"], Int[Tensor, "n"]]:
         """Choose the rays of one camera: their pixels, depths (0: none), validity; and the returns that they go to."""
-        usable = candidates.contains(pixels).nonzero()[:, 0]
+        usable = np.flatnonzero(candidates.contains(pixels))
         count = min(len(usable), round(self.rays_per_camera * self.lidar_share))
-        picked = usable[torch.from_numpy(rng.permutation(len(usable))[:count])]
+        picked = usable[rng.permutation(len(usable))[:count]]
         # Without a loss of colour a ray without a depth has nothing to say.
         others = candidates.draw(self.rays_per_camera - count if self.color else 0, rng)
-        missing = self.rays_per_camera - count - len(others)
-        chosen = torch.cat([pixels[picked], others, others.new_zeros(missing, 2)])
-        depth = torch.cat([distance[picked], distance.new_zeros(self.rays_per_camera - count)])
-        return chosen, depth, torch.arange(self.rays_per_camera) < self.rays_per_camera - missing, picked
+        chosen, depth = np.zeros((self.rays_per_camera, 2)), np.zeros(self.rays_per_camera)
+        chosen[:count], depth[:count] = pixels[picked], distance[picked]
+        chosen[count : count + len(others)] = others
+        return chosen, depth, np.arange(self.rays_per_camera) < count + len(others), torch.from_numpy(picked)
 
 
 class _CandidatePixels:
-    """The pixels of one view where a ray may start: on the picture, in the split, and below the sky if drawn."""
+    """The pixels of one view where a ray may start: on the picture, in the split, and below the sky if drawn.
+
+    It computes in numpy: calls of few pixels take longer in torch than what they compute.
+    """
 
     def __init__(
         self,
-        size: Int[Tensor, "2"],
-        original_size: Int[Tensor, "2"],
-        img_aug: Float[np.ndarray, "4 4"],
+        size: Sequence[int],
+        original_size: Int[np.ndarray, "2"],
+        to_original: Float[np.ndarray, "4 4"],
         sky_region: float,
         split: RaySplit,
     ) -> None:
-        self.height, self.width = (int(v) for v in size)
-        self.original_size = original_size
-        self.to_original = torch.from_numpy(np.linalg.inv(img_aug))
+        self.height, self.width = size
+        self.original_height, self.original_width = original_size.tolist()
+        self.to_original = to_original
         self.top = int(self.height * sky_region)
         self.split = split
 
-    def contains(self, pixels: Float[Tensor, "p 2"]) -> Bool[Tensor, "p"]:
+    def contains(self, pixels: Float[np.ndarray, "p 2"]) -> Bool[np.ndarray, "p"]:
         """Tell which pixels are in the split and show the image, for rotation and cropping leave black corners."""
-        original = pixels @ self.to_original[:2, :2].T + self.to_original[:2, 2]
-        return in_image(original, self.original_size) & self.split.contains(original)
+        u, v = original = self.to_original[:2, :2] @ pixels.T + self.to_original[:2, 2, None]
+        inside = (u >= -0.5) & (u < self.original_width - 0.5) & (v >= -0.5) & (v < self.original_height - 0.5)
+        return inside & self.split.contains(torch.from_numpy(original).T).numpy()
 
-    def draw(self, count: int, rng: np.random.Generator) -> Float[Tensor, "n 2"]:
+    def draw(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "n 2"]:
         """Draw up to `count` different pixels below the sky region; fewer only where there are no more."""
         total = (self.height - self.top) * self.width
-        found = torch.zeros(0, 2, dtype=torch.float64)
+        found = np.zeros((0, 2))
         # Mostly the first draw has enough usable ones; if not, all pixels are looked at.
         for draws in (min(total, int(1.5 * count / self.split.share) + 64), total):
-            flat = torch.from_numpy(rng.choice(total, draws, replace=False))
-            pixels = torch.stack([flat % self.width, self.top + flat // self.width], dim=1).double()
+            flat = rng.choice(total, draws, replace=False)
+            if not count:
+                # Drawn all the same, for the other draws of a seed to be what they always were.
+                break
+            pixels = np.stack([flat % self.width, self.top + flat // self.width], axis=1).astype(np.float64)
             found = pixels[self.contains(pixels)][:count]
             if len(found) == count:
                 break

@@ -12,11 +12,12 @@ from mmcv.transforms import BaseTransform
 from mmdet3d.structures import LiDARPoints
 from mmengine.logging import print_log
 
-from ponderv2.datasets.data_files import DataFileError, MissingCameraError, read_image, read_point_file
+from ponderv2.datasets.data_files import DataFileError, MissingCameraError, read_images, read_point_file
 from ponderv2.datasets.info_file import InfoFileError
 from ponderv2.datasets.nuscenes_constants import CAMERAS
 from ponderv2.geometry import compose_rig
 from ponderv2.registry import TRANSFORMS
+from ponderv2.shapes import Float
 from ponderv2.structures import CameraRig
 
 
@@ -24,9 +25,9 @@ from ponderv2.structures import CameraRig
 class LoadCameras(BaseTransform):
     """Load the images and the calibration of the cameras, in a fixed order.
 
-    The transform adds `img` (list of N uint8 RGB images `[H, W, 3]`; only with `decode`), `cameras` (names),
-    `image_sizes` and `original_sizes` `[N, 2]` (height, width), and in float64 `lidar2cam`, `cam2img`, `img_aug`
-    `[N, 4, 4]` and `lidar_aug` `[4, 4]`.
+    The transform adds `img` (list of N uint8 RGB images `[H, W, 3]`, see `read_images`; only with `decode`), `cameras`
+    (names), `image_sizes` and `original_sizes` `[N, 2]` (height, width), and in float64 `lidar2cam`, `cam2img`,
+    `img_aug` `[N, 4, 4]` and `lidar_aug` `[4, 4]`.
 
     Args:
         cameras: names of the cameras, in the order of the views.
@@ -54,28 +55,22 @@ class LoadCameras(BaseTransform):
         missing = [c for c in self.cameras if c not in results["images"]]
         if missing:
             raise MissingCameraError(f"{where}: images has no {missing}; it has {sorted(results['images'])}")
-        images, sizes, lidar2cam, cam2img = [], [], [], []
-        for name in self.cameras:
-            info = results["images"][name]
-            key = f"{where}: images.{name}"
-            if self.decode:
-                if "img_path" not in info:
-                    raise InfoFileError(f"{key}.img_path is missing")
-                images.append(_read_image(info["img_path"], key))
-                sizes.append(images[-1].shape[:2])
-            else:
-                sizes.append((info.get("height", self.image_size[0]), info.get("width", self.image_size[1])))
-            lidar2cam.append(_matrix(info, "lidar2cam", (4, 4), key))
-            cam2img.append(np.eye(4))
-            cam2img[-1][:3, :3] = _matrix(info, "cam2img", (3, 3), key)
+        infos = [results["images"][name] for name in self.cameras]
+        keys = [f"{where}: images.{name}" for name in self.cameras]
         if self.decode:
-            results["img"] = images
+            results["img"] = _decoded(infos, keys)
+            sizes = [image.shape[:2] for image in results["img"]]
+        else:
+            height, width = self.image_size
+            sizes = [(info.get("height", height), info.get("width", width)) for info in infos]
         count = len(self.cameras)
+        cam2img = np.tile(np.eye(4), (count, 1, 1))
+        cam2img[:, :3, :3] = _matrices(infos, "cam2img", (3, 3), keys)
         results["cameras"] = self.cameras
         results["image_sizes"] = np.array(sizes, dtype=np.int64).reshape(count, 2)
         results["original_sizes"] = results["image_sizes"].copy()
-        results["lidar2cam"] = np.array(lidar2cam).reshape(count, 4, 4)
-        results["cam2img"] = np.array(cam2img).reshape(count, 4, 4)
+        results["lidar2cam"] = _matrices(infos, "lidar2cam", (4, 4), keys)
+        results["cam2img"] = cam2img
         results["img_aug"] = np.tile(np.eye(4), (count, 1, 1))
         results.setdefault("lidar_aug", np.eye(4))
         return results
@@ -125,30 +120,34 @@ class LoadLidarSweeps(BaseTransform):
             sweeps = [sweeps[k] for k in sorted(order[: self.num_sweeps])]
         for k, sweep in enumerate(sweeps if self.num_sweeps else []):
             points.append(self._sweep(sweep, results["timestamp"], f"{where}: lidar_sweeps[{k}]"))
-        results["points"] = LiDARPoints(np.concatenate(points), points_dim=5)
+        results["points"] = LiDARPoints(np.concatenate(points) if len(points) > 1 else key_points, points_dim=5)
         results.setdefault("lidar_aug", np.eye(4))
         return results
 
     def _sweep(self, sweep: dict, key_time: float, key: str) -> np.ndarray:
         info = sweep["lidar_points"]
         points, _ = self._read(info["lidar_path"], f"{key}.lidar_points.lidar_path")
-        close = (np.abs(points[:, :2]) < self.remove_close).all(axis=1)
-        points = points[~close]
-        to_key = np.linalg.inv(_matrix(info, "lidar2sensor", (4, 4), f"{key}.lidar_points"))
+        # By coordinate, which is much faster than by rows of two.
+        far = (np.abs(points[:, 0]) >= self.remove_close) | (np.abs(points[:, 1]) >= self.remove_close)
+        points = points[far]
+        to_key = np.linalg.inv(_matrices([info], "lidar2sensor", (4, 4), [f"{key}.lidar_points"])[0])
         points[:, :3] = points[:, :3].astype(np.float64) @ to_key[:3, :3].T + to_key[:3, 3]
         points[:, 4] = key_time - sweep["timestamp"]
         return points
 
     def _read(self, path: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the finite points of a file, and which of its points these are."""
-        points = read_point_file(path, self.load_dim, f"{key}: point file")[:, :5].copy()
-        finite = np.isfinite(points).all(axis=1)
-        if not finite.all():
-            print_log(
-                f"{path}: dropped {int((~finite).sum())} of {len(points)} points that are not finite",
-                logger="current",
-                level=WARNING,
-            )
+        """Return the finite points of a file, in an array of their own, and which of its points these are."""
+        points = np.ascontiguousarray(read_point_file(path, self.load_dim, f"{key}: point file")[:, :5])
+        finite_values = np.isfinite(points)
+        # Looked at all together first, which is much faster than row by row.
+        if finite_values.all():
+            return points, np.ones(len(points), dtype=bool)
+        finite = finite_values.all(axis=1)
+        print_log(
+            f"{path}: dropped {int((~finite).sum())} of {len(points)} points that are not finite",
+            logger="current",
+            level=WARNING,
+        )
         if not finite.any():
             raise DataFileError(f"{key}: point file {path} has no point that is finite; copy it again")
         return points[finite], finite
@@ -164,8 +163,24 @@ def rig_of(results: dict) -> CameraRig:
     )
 
 
-def _read_image(path: str, key: str) -> np.ndarray:
-    return read_image(path, f"{key}.img_path: image")
+def _decoded(infos: list[dict], keys: list[str]) -> list[np.ndarray]:
+    for info, key in zip(infos, keys, strict=True):
+        if "img_path" not in info:
+            raise InfoFileError(f"{key}.img_path is missing")
+    return read_images([info["img_path"] for info in infos], [f"{key}.img_path: image" for key in keys])
+
+
+def _matrices(
+    infos: list[dict], name: str, shape: tuple[int, int], keys: list[str]
+) -> Float[np.ndarray, "n rows columns"]:
+    """Read a matrix of each of some infos, whose keys are named in errors; it can be inverted."""
+    matrices = np.array([_matrix(info, name, shape, key) for info, key in zip(infos, keys, strict=True)])
+    matrices = matrices.reshape(len(infos), *shape)
+    # All at once: one by one takes as long as reading the sweep.
+    for matrix, key, rank in zip(matrices, keys, np.linalg.matrix_rank(matrices), strict=True):
+        if rank < len(matrix):
+            raise InfoFileError(f"{key}.{name}: expected a matrix that can be inverted, got {matrix.tolist()}")
+    return matrices
 
 
 def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarray:
@@ -179,6 +194,4 @@ def _matrix(info: dict, name: str, shape: tuple[int, int], key: str) -> np.ndarr
         raise InfoFileError(f"{key}.{name}: expected a {shape[0]}×{shape[1]} matrix, got shape {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise InfoFileError(f"{key}.{name} is not finite")
-    if np.linalg.matrix_rank(matrix) < len(matrix):
-        raise InfoFileError(f"{key}.{name}: expected a matrix that can be inverted, got {matrix.tolist()}")
     return matrix

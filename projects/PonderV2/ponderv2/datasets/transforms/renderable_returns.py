@@ -1,5 +1,6 @@
 """LiDAR returns that rays can be rendered to, their classes and intensities."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,17 +28,15 @@ class RenderableReturns:
 
     def __call__(self, results: dict) -> tuple[Float[Tensor, "p 3"], Int[Tensor, "p"]]:
         """Return the points (x, y, z) in metres, augmented LiDAR frame, float64, and their rows in `points`."""
-        returns = results["points"].tensor
+        returns = results["points"].tensor.numpy()
         # Compared by coordinate, in planes: much faster than by rows of three.
-        planes = returns[:, :3].T.double().contiguous()
-        usable = returns[:, 4] <= self.max_lag
-        for values, low, high in zip(planes, self.volume.lower, self.volume.upper, strict=True):
+        x, y, z = planes = np.ascontiguousarray(returns[:, :3].T, dtype=np.float64)
+        radius = np.sqrt(x * x + y * y)
+        usable = (radius > self.low) & (radius < self.high) & (returns[:, 4] <= self.max_lag)
+        for values, low, high in zip((x, y, z), self.volume.lower, self.volume.upper, strict=True):
             usable &= (values >= low) & (values < high)
-        rows = usable.nonzero()[:, 0]
-        points = returns[rows, :3].double()
-        radius = points[:, :2].norm(dim=1)
-        ring = ((radius > self.low) & (radius < self.high)).nonzero()[:, 0]
-        return points[ring], rows[ring]
+        rows = np.flatnonzero(usable)
+        return torch.from_numpy(planes.take(rows, axis=1)).T, torch.from_numpy(rows)
 
 
 def classes_of_returns(results: dict) -> Int[Tensor, "p"]:
