@@ -59,9 +59,10 @@ def pack_history(current: Mapping, past: list[Mapping]) -> FrameQueue:
     for sample, following in pairwise(samples):
         (pose, aug), (next_pose, next_aug) = (_pose(s["data_samples"].metainfo) for s in (sample, following))
         if "img" not in sample["inputs"]:
-            raise UserError("history: the pipeline does not load images, which is all that is read of earlier frames")
+            raise UserError("history: the pipeline does not load images, which are read of earlier frames")
         motion = frame_motion(pose, next_pose, aug, next_aug)
-        frames.append(PastFrame(sample["inputs"]["img"], sample["inputs"]["rig"], motion))
+        inputs = sample["inputs"]
+        frames.append(PastFrame(inputs["img"], inputs["rig"], motion, inputs.get("points")))
     return FrameQueue(tuple(frames))
 
 

@@ -54,7 +54,7 @@ class SensorPreprocessor(BaseDataPreprocessor):
             rig = CameraRig.stack(inputs["rig"], padded).to(self.device, torch.float32, self._non_blocking)
         points = [self._move(p) for p in inputs["points"]] if "points" in inputs else None
         rays = self._rays(inputs["rays"]) if "rays" in inputs else None
-        history = self._history(inputs["history"], images, rig) if "history" in inputs else ()
+        history = self._history(inputs["history"], images, rig, points) if "history" in inputs else ()
         return {"inputs": SensorBatch(rig, images, points, rays, history), "data_samples": data.get("data_samples")}
 
     def to_rgb(self, images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
@@ -72,7 +72,9 @@ class SensorPreprocessor(BaseDataPreprocessor):
             batch.append(F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])))
         return torch.stack(batch)
 
-    def _history(self, queues: list[FrameQueue], images: Tensor, rig: CameraRig) -> tuple[PastBatch, ...]:
+    def _history(
+        self, queues: list[FrameQueue], images: Tensor | None, rig: CameraRig | None, points: list[Tensor] | None
+    ) -> tuple[PastBatch, ...]:
         """Align the queues of the samples at their ends; the current frame stands where a sample has fewer."""
         if images is None or rig is None:
             raise UserError("history: the batch has no images of the current frame")
@@ -80,8 +82,10 @@ class SensorPreprocessor(BaseDataPreprocessor):
         batches = []
         for back in range(length, 0, -1):
             frames = [queue.frames[-back] if len(queue.frames) >= back else None for queue in queues]
-            pictures, rigs, motions = [], [], []
+            pictures, rigs, motions, clouds = [], [], [], []
             for b, frame in enumerate(frames):
+                if points is not None:
+                    clouds.append(points[b] if frame is None or frame.points is None else self._move(frame.points))
                 if frame is None:
                     pictures.append(images[b])
                     rigs.append(CameraRig.stack([rig.at(b)], size))
@@ -93,7 +97,8 @@ class SensorPreprocessor(BaseDataPreprocessor):
                 motions.append(self._move(frame.motion.float()))
             together = CameraRig.stack([own.at(0) for own in rigs], size)
             exists = torch.tensor([frame is not None for frame in frames])
-            batches.append(PastBatch(torch.stack(pictures), together, torch.stack(motions), self._move(exists)))
+            moved = torch.stack(pictures), together, torch.stack(motions), self._move(exists)
+            batches.append(PastBatch(*moved, clouds if points is not None else None))
         return tuple(batches)
 
     def _move(self, tensor: Tensor) -> Tensor:

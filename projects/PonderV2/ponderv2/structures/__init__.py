@@ -9,6 +9,7 @@ from .constant_tensors import constant
 from .encoder_output import EncoderOutput, ImageFeatures
 from .feature_volume import FeatureVolume
 from .frame_history import FrameQueue, PastBatch, PastFrame, PastVolume
+from .keypoints import Keypoints
 from .map_cells import MapCells, cells_of_levels, lead_of
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
@@ -22,6 +23,7 @@ __all__ = [
     "FeatureVolume",
     "FrameQueue",
     "ImageFeatures",
+    "Keypoints",
     "MapCells",
     "PastBatch",
     "PastFrame",

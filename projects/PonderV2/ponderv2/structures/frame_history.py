@@ -19,11 +19,18 @@ class PastFrame:
         rig: the cameras of this frame, in its own augmented LiDAR frame.
         motion: transform from the augmented LiDAR frame of the next frame of the queue, or of the current frame, to
             that of this frame; float64.
+        points: its point cloud `[P, 5]`; None where none was loaded.
     """
 
     images: Tensor
     rig: CameraRig
     motion: Float[Tensor, "4 4"]
+    points: Tensor | None = None
+
+    def pin_memory(self) -> "PastFrame":
+        """Copy the frame to page-locked memory."""
+        points = None if self.points is None else self.points.pin_memory()
+        return PastFrame(self.images.pin_memory(), self.rig.pin_memory(), self.motion.pin_memory(), points)
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,7 @@ class FrameQueue:
 
     def pin_memory(self) -> "FrameQueue":
         """Copy the frames to page-locked memory, from which a GPU fetches by itself; a data loader asks for it."""
-        return FrameQueue(
-            tuple(
-                PastFrame(frame.images.pin_memory(), frame.rig.pin_memory(), frame.motion.pin_memory())
-                for frame in self.frames
-            )
-        )
+        return FrameQueue(tuple(frame.pin_memory() for frame in self.frames))
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,15 @@ class PastBatch:
         motion: transform from the augmented LiDAR frame of the next frame to that of this one; the identity where there
             is none.
         exists: which samples have the frame.
+        points: point cloud `[P, 5]` of each sample in the LiDAR frame of this one, that of the current frame where
+            there is no earlier one; None where none were loaded.
     """
 
     images: Float[Tensor, "b n 3 h w"]
     rig: CameraRig
     motion: Float[Tensor, "b 4 4"]
     exists: Bool[Tensor, "b"]
+    points: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)
