@@ -63,16 +63,14 @@ def test_key_points_are_few_apart_and_by_falling_score_whatever_their_source():
     }
     for name, samples in found.items():
         for points, number in zip(samples, numbers, strict=True):
-            assert len(points) == (number if name == "random" else 40)
+            assert len(points) == number if name == "random" else 20 < len(points) <= 40
             apart = torch.cdist(points.places, points.places) + 9 * torch.eye(len(points))
             assert apart.min() > branch.suppression - 1e-4
             assert (points.scores.diff() <= 0).all()
             torch.testing.assert_close(points.descriptors.norm(dim=1), torch.ones(len(points)))
             assert GRID.contains(points.places).all()
-    assert all(
-        torch.cdist(points.places, cloud).min(dim=1).values.max() < 1e-5
-        for points, cloud in zip(found["random"], view.points, strict=True)
-    )
+    for points, cloud in zip(found["random"], view.points, strict=True):
+        assert {tuple(place) for place in points.places.tolist()} <= {tuple(place) for place in cloud.tolist()}
 
 
 def test_pictures_take_the_distance_of_returns_and_what_is_rendered_where_there_is_none():
@@ -94,8 +92,9 @@ def test_pictures_take_the_distance_of_returns_and_what_is_rendered_where_there_
 
 def test_the_scores_of_a_fusion_are_means_where_pictures_show_a_place():
     branch, view = _branch(max_points=512, suppression=0.01), _view(0, (900,))
-    (plain,), (fused,) = volume_keypoints(branch, view), fused_keypoints(branch, view, CELLS)
+    (fused,) = fused_keypoints(branch, view, CELLS)
     with torch.no_grad():
+        (plain,) = branch.volume_head(view.volume, view.points)
         logits = branch.image_head(view.maps).logits[0]
     twin = torch.cdist(fused.places, plain.places).argmin(dim=1)
     rig = view.rig.at(0)

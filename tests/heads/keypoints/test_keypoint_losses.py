@@ -20,7 +20,7 @@ def test_the_chamfer_loss_is_that_of_a_loop_and_pulls_the_nearest_together():
     valid = torch.arange(20) % 3 > 0
     loss = probabilistic_chamfer(first, second, valid, 1.0)
     for k in range(20):
-        apart, best = min((math.dist(first.places[k], second.places[j]), j) for j in range(15))
+        apart, best = min((math.dist(first.places[k].tolist(), second.places[j].tolist()), j) for j in range(15))
         mean = float(first.distances[k] + second.distances[best]) / 2
         expected = math.log(mean) + min(apart, 1.0) / mean if valid[k] else 0.0
         assert float(loss[k]) == pytest.approx(expected, abs=1e-4)

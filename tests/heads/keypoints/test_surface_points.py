@@ -46,10 +46,8 @@ def test_thinning_leaves_the_mean_of_each_cell_in_the_range():
 def test_a_candidate_lies_where_the_mean_of_its_neighborhood_is_whichever_cells_its_points_are_in():
     cluster = torch.tensor([[0.0, 0.0, 0.0], [0.3, 0.1, 0.2], [-0.2, 0.2, 0.1]])
     for shift in (0.0, 0.35, 0.9):
-        # The far point fixes where cells begin.
-        points = torch.cat([cluster + 4 + shift, torch.zeros(1, 3)])
-        centers = candidate_centers(points, 1.0, 1.0)
-        assert torch.allclose(centers[1:], cluster.mean(dim=0) + 4 + shift, atol=1e-5)
+        centers = candidate_centers(cluster + 4 + shift, 1.0, 1.0)
+        assert torch.allclose(centers, cluster.mean(dim=0) + 4 + shift, atol=1e-5)
 
 
 def test_sums_over_pairs_are_those_of_each_row():

@@ -140,14 +140,14 @@ class KeypointBranch(BaseModule):
         losses["loss_keypoints"] = _both_ways(moved, again, shared, shared_again)
         kept, kept_again = grid.contains(moved_chosen.places), grid.contains(_moved(chosen_again, back).places)
         losses["loss_keypoints"] = losses["loss_keypoints"] + _both_ways(moved_chosen, chosen_again, kept, kept_again)
-        apart = torch.cdist(moved_chosen.places, chosen_again.places).detach()
+        apart = _apart(moved_chosen, chosen_again)
         near = (apart.min(dim=1).values <= MATCH_RADIUS) & kept
         limits = MATCH_RADIUS, 2 * self.suppression
         told = contrast(chosen.descriptors, chosen_again.descriptors, apart, chosen.scores, *limits)
-        spaced = torch.cdist(chosen.places, chosen.places).detach()
+        spaced = _apart(chosen, chosen)
         drawn, described, logits, shown = self._of_pictures(b, chosen, chosen.places, spaced, first, seen, cells)
         if bool(second.has_maps[b]):
-            own = torch.cdist(chosen_again.places, chosen_again.places).detach()
+            own = _apart(chosen_again, chosen_again)
             parts = self._of_pictures(b, chosen_again, moved_chosen.places, own, second, seen_again, cells)
             drawn, described = (drawn + parts[0]) / 2, (described + parts[1]) / 2
             logits, shown = torch.cat([logits, parts[2]]), torch.cat([shown, parts[3]])
@@ -181,6 +181,12 @@ class KeypointBranch(BaseModule):
 
 def _moved(candidates: Candidates, motion: Float[Tensor, "4 4"]) -> Candidates:
     return replace(candidates, places=transform_points(motion, candidates.places))
+
+
+def _apart(first: Candidates, second: Candidates) -> Float[Tensor, "k q"]:
+    # By products of matrices, the default, the distance of a place to itself is some centimeters.
+    exact = "donot_use_mm_for_euclid_dist"
+    return torch.cdist(first.places.detach(), second.places.detach(), compute_mode=exact)
 
 
 def _both_ways(

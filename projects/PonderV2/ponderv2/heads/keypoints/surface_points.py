@@ -26,7 +26,8 @@ def candidate_centers(points: Float[Tensor, "s 3"], cell: float, radius: float) 
     The step goes to the mean of all points within the radius, whichever cell they are in: a pole between two cells has
     the same place as one inside of a cell.
     """
-    centers = _means(points, ((points - points.amin(dim=0)) / cell).long()) if len(points) else points
+    index = (points / cell).floor().long()
+    centers = _means(points, index - index.amin(dim=0)) if len(points) else points
     center, near = pairs_within(centers, points, radius)
     return mean_of_pairs(points[near], center, len(centers))
 
