@@ -24,6 +24,7 @@ def _model(kind=FrozenImageBranch, **changes) -> ImageFeaturePretrainer:
     head = dict(config["head"], objective=dict(color=0.0, feature=1.0), feature=dict(channels=6))
     branch = dict(type=kind, teacher=dict(type=PixelTeacher), channels=6)
     model = MODELS.build(dict(config, type=ImageFeaturePretrainer, head=head, image_branch=branch, **changes))
+    torch.manual_seed(0)
     model.image_branch.reduction.fit([model.image_branch.raw_maps(torch.rand(2, 3, 64, 64))])
     return model
 
