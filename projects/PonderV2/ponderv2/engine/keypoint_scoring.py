@@ -11,6 +11,7 @@ from ponderv2.errors import UserError
 from ponderv2.evaluation.keypoint_files import read_keypoints
 from ponderv2.evaluation.keypoint_scores import KeypointCounts, count_pair, on_static, total
 from ponderv2.registry import DATASETS
+from ponderv2.structures import MATCH_RADIUS
 
 from .keypoint_export import RANDOM
 from .launch import load_config
@@ -54,7 +55,7 @@ def score_keypoints(args: argparse.Namespace) -> dict:
                 points = first[name]
                 static = on_static(points.places, first["boxes"], first["velocities"])
                 counts.append(count_pair(points, second[name], static, second["returns"]))
-    result = {"pairs": len(pairs), "radius": 0.5, "source": known[pairs[-1][0]]["keypoints"].source}
+    result = {"pairs": len(pairs), "radius": MATCH_RADIUS, "source": known[pairs[-1][0]]["keypoints"].source}
     for name, counts in of_each.items():
         summed = total(counts)
         result[name] = summed.scores() | {"points": summed.points / len(counts), "counts": vars(summed)}

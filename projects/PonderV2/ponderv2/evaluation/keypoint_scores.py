@@ -8,11 +8,10 @@ from scipy.spatial import cKDTree
 
 from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Bool, Float
+from ponderv2.structures import MATCH_RADIUS
 
 from .keypoint_files import SampleKeypoints
 
-MATCH_RADIUS = 0.5
-"""Distance (m) within which a key point counts as found again."""
 LEAST_SPEED = 0.2
 """Speed (m/s) from which an object moves: a match would be off by a fifth of the radius half a second later."""
 _MARGIN = 0.3

@@ -23,8 +23,9 @@ def suppress_points(
     """
     order = scores.argsort(descending=True, stable=True)
     order = order[scores[order].isfinite()]
-    ordered = places[order]
-    free = torch.ones(len(order), dtype=torch.bool, device=places.device)
+    # One point after another: a GPU would be waited for at each.
+    ordered = places[order].cpu()
+    free = torch.ones(len(order), dtype=torch.bool)
     chosen: list[int] = []
     while len(chosen) < limit and bool(free.any()):
         best = int(free.int().argmax())

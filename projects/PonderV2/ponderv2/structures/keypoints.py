@@ -6,6 +6,9 @@ from torch import Tensor
 
 from ponderv2.shapes import Float, Int
 
+MATCH_RADIUS = 0.5
+"""Distance (m) within which a key point counts as found again, and of which scores speak."""
+
 
 @dataclass(frozen=True)
 class Keypoints:
@@ -14,7 +17,7 @@ class Keypoints:
     Attributes:
         places: metres in the LiDAR frame.
         descriptors: what is there; unit length.
-        scores: how probably another view has a key point within the matching distance, 0 to 1.
+        scores: how probably another view has a key point within `MATCH_RADIUS`, 0 to 1.
     """
 
     places: Float[Tensor, "k 3"]

@@ -12,10 +12,9 @@ from .keypoint_finding import (
 )
 from .keypoint_losses import contrast, probabilistic_chamfer, score_map_loss, view_spread
 from .surface_points import candidate_centers, pairs_within, thin_points
-from .volume_keypoint_head import MATCH_RADIUS, Candidates, VolumeKeypointHead
+from .volume_keypoint_head import Candidates, VolumeKeypointHead
 
 __all__ = [
-    "MATCH_RADIUS",
     "MAX_KEYPOINTS",
     "SOURCES",
     "Candidates",

@@ -11,11 +11,11 @@ from torch import Tensor
 from ponderv2.errors import UserError
 from ponderv2.geometry import sample_maps, suppress_points, transform_points
 from ponderv2.shapes import Bool, Float
-from ponderv2.structures import CameraRig, FeatureVolume, MapCells
+from ponderv2.structures import MATCH_RADIUS, CameraRig, FeatureVolume, MapCells
 
 from .image_keypoint_head import ImageKeypointHead, ScoreMaps, places_in_cameras, score_targets
 from .keypoint_losses import contrast, probabilistic_chamfer, score_map_loss, view_spread
-from .volume_keypoint_head import MATCH_RADIUS, Candidates, VolumeKeypointHead
+from .volume_keypoint_head import Candidates, VolumeKeypointHead
 
 MAX_KEYPOINTS = 512
 """Largest number of key points of a sample that are written to files."""
@@ -99,13 +99,14 @@ class KeypointBranch(BaseModule):
             motion: transform from the LiDAR frame of the first view to that of the second.
             cells: where the cells of the maps lie.
         """
-        found = self.volume_head(first.volume, first.points)
-        again = self.volume_head(second.volume, second.points)
-        seen, seen_again = self.image_head(first.maps), self.image_head(second.maps)
-        parts = [
-            self._of_sample(b, found[b], again[b], motion[b], first, second, seen, seen_again, cells)
-            for b in range(len(found))
-        ]
+        with torch.autocast(motion.device.type, enabled=False):
+            found = self.volume_head(first.volume, first.points)
+            again = self.volume_head(second.volume, second.points)
+            seen, seen_again = self.image_head(first.maps), self.image_head(second.maps)
+            parts = [
+                self._of_sample(b, found[b], again[b], motion[b], first, second, seen, seen_again, cells)
+                for b in range(len(found))
+            ]
         losses = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
         # In the graph also where a sample has nothing, for distributed training wants every parameter used.
         every = sum(parameter.sum() for parameter in self.parameters()) * 0

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ponderv2.geometry import sample_volume
 from ponderv2.shapes import Float, Int
-from ponderv2.structures import FeatureVolume, Keypoints
+from ponderv2.structures import MATCH_RADIUS, FeatureVolume, Keypoints
 
 from .surface_points import (
     candidate_centers,
@@ -20,8 +20,6 @@ from .surface_points import (
     thin_points,
 )
 
-MATCH_RADIUS = 0.5
-"""Distance (m) within which a key point counts as found again, and of which scores speak."""
 _LEAST_DISTANCE = 0.02
 
 
