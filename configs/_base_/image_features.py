@@ -29,4 +29,4 @@ tiny_distil = dict(
 tiny_consensus = dict(tiny_distil, type=ConsensusImageBranch, momentum=0.99)
 
 # Key points: found again within 0.5 m, and at least twice that apart
-tiny_keypoints = dict(descriptor_channels=32, suppression=1.0, max_points=256)
+tiny_keypoints = dict(descriptor_channels=32, suppression=1.0, max_points=128)

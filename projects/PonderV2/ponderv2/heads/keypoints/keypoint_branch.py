@@ -75,8 +75,8 @@ class KeypointBranch(BaseModule):
         radius: float = 1.0,
         cell: float = 1.0,
         suppression: float = 2 * MATCH_RADIUS,
-        max_points: int = 256,
-        descriptors: float = 0.1,
+        max_points: int = 128,
+        descriptors: float = 0.3,
         pictures: float = 0.1,
         init_cfg: dict | None = None,
     ) -> None:
