@@ -14,6 +14,7 @@ from tests.configs.test_configs import CONFIGS, _build, _encoder_shapes
 PLAIN = "tiny/ponderv2_lidar_unet_synthetic"
 TINY = {mode: f"tiny/ponderv2_lidar_unet_{mode}_synthetic" for mode in ("distil", "consensus")}
 FULL = {mode: f"pretrain/ponderv2_lidar_minkunet_{mode}_vs0p1_4xb4_24e_nuscenes" for mode in TINY}
+KEYPOINTS = "tiny/ponderv2_lidar_unet_keypoints_synthetic"
 RECIPES = [*TINY.values(), *FULL.values()]
 
 
@@ -86,3 +87,11 @@ def test_the_probe_of_minkunet_has_the_encoder_of_the_pre_trainings():
     for name in FULL.values():
         assert _encoder_shapes(load_config(CONFIGS / f"{name}.py")) == _encoder_shapes(probe)
     assert probe.model.freeze_encoder is True
+
+
+def test_the_recipe_of_key_points_is_distil_with_them_and_the_key_frame_before_alone():
+    keyed, plain = (load_config(CONFIGS / f"{part}.py") for part in (KEYPOINTS, TINY["distil"]))
+    assert keyed.model.pop("keypoints").max_points <= 512
+    assert keyed.train_dataloader.dataset.pop("history") == 1
+    names = {name for name in plain if not name.startswith("_")}
+    assert {name for name in names if str(keyed.get(name)) != str(plain[name])} == {"train_dataset"} & names

@@ -66,10 +66,11 @@ def pack_history(current: Mapping, past: list[Mapping]) -> FrameQueue:
     for sample, following in pairwise(samples):
         (pose, aug), (next_pose, next_aug) = (_pose(s["data_samples"].metainfo) for s in (sample, following))
         if "img" not in sample["inputs"]:
-            raise UserError("history: the pipeline does not load images, which is all that is read of earlier frames")
+            raise UserError("history: the pipeline does not load images, which are read of earlier frames")
         motion = frame_motion(pose, next_pose, aug, next_aug)
         inputs = sample["inputs"]
-        frames.append(PastFrame(inputs["img"], inputs["rig"], motion, inputs.get("can_bus")))
+        more = dict(can_bus=inputs.get("can_bus"), points=inputs.get("points"))
+        frames.append(PastFrame(inputs["img"], inputs["rig"], motion, **more))
     return FrameQueue(tuple(frames))
 
 

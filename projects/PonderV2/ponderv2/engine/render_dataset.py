@@ -56,7 +56,7 @@ def render(args: argparse.Namespace) -> dict[str, float]:
     total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
     results = []
     with progress_bar(total, "rendering", "sample") as progress:
-        for data in itertools.islice(_single_samples(loader), total):
+        for data in itertools.islice(single_samples(loader), total):
             results.append(_render_sample(model, data, args, len(results), loader.dataset.metainfo))
             progress.update()
     metrics = summarize(results)
@@ -97,7 +97,8 @@ def _load(model: nn.Module, path: Path, config: Config) -> None:
     tell_of_options(path, options_of(checkpoint), config)
 
 
-def _single_samples(loader: DataLoader) -> Iterator[dict]:
+def single_samples(loader: DataLoader) -> Iterator[dict]:
+    """Yield the samples of a loader one at a time, as batches of one."""
     for data in loader:
         for k, sample in enumerate(data["data_samples"]):
             yield {"inputs": {n: v[k : k + 1] for n, v in data["inputs"].items()}, "data_samples": [sample]}

@@ -19,6 +19,7 @@ from .car_signals import CAN_BUS_SIZE, signals_since
 from .image_gathering import gather_image_features, sample_maps
 from .interpolation import sample_colors, sample_image, sample_volume
 from .pixel_rays import lattice_rays, rays_through_pixels
+from .point_suppression import suppress_points
 from .points_in_boxes import points_in_box, to_box_frame
 from .projection import MIN_DEPTH, compose_rig, in_image, project, transform_points
 from .row_sums import add_to_rows, sum_rows
@@ -54,6 +55,7 @@ __all__ = [
     "scaling_matrix",
     "signals_since",
     "sum_rows",
+    "suppress_points",
     "to_box_frame",
     "transform_points",
     "translation_matrix",

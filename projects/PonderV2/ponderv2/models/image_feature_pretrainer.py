@@ -1,5 +1,6 @@
 """Pre-training by rendering, with features of images beside colors and depth (ConDense; DistillNeRF)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -8,12 +9,22 @@ from torch import Tensor
 
 from ponderv2.errors import UserError
 from ponderv2.geometry import sample_maps
+from ponderv2.heads.keypoints import (
+    SOURCES,
+    KeypointBranch,
+    KeypointView,
+    fused_keypoints,
+    image_keypoints,
+    random_keypoints,
+    volume_keypoints,
+)
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
-from ponderv2.structures import FeatureVolume, ImageFeatures, RayBatch, SensorBatch
+from ponderv2.structures import FeatureVolume, ImageFeatures, Keypoints, RayBatch, SensorBatch
 from ponderv2.teachers import agreement, direction_moments, effective_rank, other_views, ray_ends, spread_of
 
 from .rendering_pretrainer import RenderingPretrainer, rays_of
+from .second_view import second_view
 
 
 @MODELS.register_module()
@@ -32,6 +43,8 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         head: config of a `RenderHead` whose objective has a weight for `feature`.
         image_branch: config of a `FrozenImageBranch` (distil) or a `ConsensusImageBranch` (consensus).
         masking: as of `RenderingPretrainer`, like all others.
+        keypoints: arguments of `KeypointBranch` but for the channels of volume and maps; None has no key points. They
+            need the points of the batch, and should have those of the key frame before (`history=1` of the data set).
 
     Raises:
         UserError: the head renders no features, or in other channels than the branch has.
@@ -45,6 +58,7 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         masking: dict | None = None,
         mask_in_eval: bool = False,
         image_stride: int | None = None,
+        keypoints: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -56,6 +70,9 @@ class ImageFeaturePretrainer(RenderingPretrainer):
                 f"model.head.feature.channels: expected {self.image_branch.channels}, as many as "
                 f"model.image_branch.channels, got {rendered}"
             )
+        self.keypoints = None
+        if keypoints is not None:
+            self.keypoints = KeypointBranch(head["in_channels"], self.image_branch.channels, **keypoints)
 
     def loss(self, inputs: SensorBatch, data_samples: list | None = None) -> dict[str, Tensor]:
         """Compute the losses of rendering, of the encoder and of the image branch, and measures of collapse."""
@@ -73,7 +90,79 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         means, moments = (torch.stack(values) for values in zip(*of_both, strict=True))
         (spread_2d, spread_3d), (rank_2d, rank_3d) = spread_of(means), effective_rank(moments)
         measures = {"spread_2d": spread_2d, "rank_2d": rank_2d, "spread_3d": spread_3d, "rank_3d": rank_3d}
-        return losses | encoded.losses | own | measures
+        losses = losses | encoded.losses | own | measures
+        return losses if self.keypoints is None else losses | self._keypoint_losses(inputs, maps.target)
+
+    def _keypoint_losses(self, inputs: SensorBatch, maps: Tensor) -> dict[str, Tensor]:
+        again = second_view(inputs)
+        size = len(again.earlier)
+        pictures = self.pictures_of(replace(again.batch, history=())).images
+        # Where no sample has an earlier frame, nothing is read of its pictures.
+        then = self.image_branch.target_maps(pictures) if bool(again.earlier.any()) else maps
+        first = KeypointView(self._whole_volume(inputs), inputs.points, maps, inputs.rig, again.earlier.new_ones(size))
+        volume = self._whole_volume(again.batch)
+        second = KeypointView(volume, again.batch.points, then, again.batch.rig, again.earlier)
+        return self.keypoints.losses(first, second, again.motion, self.image_branch.cells)
+
+    @torch.no_grad()
+    def _whole_volume(self, inputs: SensorBatch) -> FeatureVolume:
+        """Encode a batch as in evaluation: key points are found in what is not masked, and train no encoder."""
+        training = self.encoder.training
+        self.encoder.eval()
+        volume = self.encoder(inputs).volume
+        self.encoder.train(training)
+        return volume
+
+    @torch.no_grad()
+    def keypoint_view(self, inputs: SensorBatch, data_samples: list | None = None) -> KeypointView:
+        """Encode a batch for key points.
+
+        Raises:
+            UserError: the model has no key points, or the batch no points.
+        """
+        if self.keypoints is None:
+            raise UserError("ImageFeaturePretrainer: it has no key points; give model.keypoints")
+        if inputs.points is None:
+            raise UserError("key points: the batch has no LiDAR points; put LoadLidarSweeps into the pipeline")
+        maps = self.image_features(inputs, data_samples).maps[0]
+        exists = torch.ones(len(maps), dtype=torch.bool, device=maps.device)
+        return KeypointView(self._whole_volume(inputs), inputs.points, maps, inputs.rig, exists)
+
+    @torch.no_grad()
+    def keypoints_of(self, view: KeypointView, source: str = "lidar") -> list[Keypoints]:
+        """Find the key points of each sample of a view.
+
+        Args:
+            view: what `keypoint_view` returned.
+            source: "lidar" takes those of the volume, "image" those of the pictures, "fusion" those of the volume with
+                what pictures say of them.
+
+        Raises:
+            UserError: for another source.
+        """
+        cells = self.image_branch.cells
+        if source == "lidar":
+            return volume_keypoints(self.keypoints, view)
+        if source == "fusion":
+            return fused_keypoints(self.keypoints, view, cells)
+        if source == "image":
+            depths = [self._depths_of(view.volume.with_data(data[None])) for data in view.volume.data]
+            return image_keypoints(self.keypoints, view, cells, depths)
+        raise UserError(f"source: expected one of {', '.join(SOURCES)}, got {source!r}")
+
+    def random_keypoints(self, view: KeypointView, numbers: list[int], generator: torch.Generator) -> list[Keypoints]:
+        """Choose random returns of each sample in place of key points, see `random_keypoints` of the heads."""
+        return random_keypoints(self.keypoints, view, numbers, generator)
+
+    def _depths_of(self, volume: FeatureVolume) -> Callable[[Tensor, Tensor], Tensor]:
+        def depths(origins: Tensor, directions: Tensor) -> Tensor:
+            valid = torch.ones_like(origins[:, 0], dtype=torch.bool)[None, None]
+            nothing = torch.zeros_like(origins[:, 0])[None, None]
+            rays = RayBatch(origins[None, None], directions[None, None], valid, nothing, origins[None, None, :, :2])
+            rendered = self.head.render_chunked(volume, rays)
+            return rendered["depth"].where(rendered["opacity"] >= 0.5, 0.0)[0, 0]
+
+        return depths
 
     @torch.no_grad()
     def image_features(self, inputs: SensorBatch, data_samples: list | None = None) -> ImageFeatures:

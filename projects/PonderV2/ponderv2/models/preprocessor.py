@@ -56,9 +56,9 @@ class SensorPreprocessor(BaseDataPreprocessor):
         points = [self._move(p) for p in inputs["points"]] if "points" in inputs else None
         rays = self._rays(inputs["rays"]) if "rays" in inputs else None
         signals = torch.stack([self._move(s) for s in inputs["can_bus"]]) if "can_bus" in inputs else None
-        history = self._history(inputs["history"], images, rig, signals) if "history" in inputs else ()
-        batch = SensorBatch(rig, images, points, rays, history, signals)
-        return {"inputs": batch, "data_samples": data.get("data_samples")}
+        current = SensorBatch(rig, images, points, rays, can_bus=signals)
+        history = self._history(inputs["history"], current) if "history" in inputs else ()
+        return {"inputs": replace(current, history=history), "data_samples": data.get("data_samples")}
 
     def to_rgb(self, images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
         """Undo the normalisation, to RGB in [0, 1]; padding becomes the mean colour."""
@@ -77,18 +77,19 @@ class SensorPreprocessor(BaseDataPreprocessor):
             batch.append(F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])))
         return torch.stack(batch)
 
-    def _history(
-        self, queues: list[FrameQueue], images: Tensor, rig: CameraRig, signals: Tensor | None
-    ) -> tuple[PastBatch, ...]:
+    def _history(self, queues: list[FrameQueue], current: SensorBatch) -> tuple[PastBatch, ...]:
         """Align the queues of the samples at their ends; the current frame stands where a sample has fewer."""
+        images, rig, points, signals = current.images, current.rig, current.points, current.can_bus
         if images is None or rig is None:
             raise UserError("history: the batch has no images of the current frame")
         length, size = max(len(queue.frames) for queue in queues), tuple(images.shape[-2:])
         batches = []
         for back in range(length, 0, -1):
             frames = [queue.frames[-back] if len(queue.frames) >= back else None for queue in queues]
-            pictures, rigs, motions = [], [], []
+            pictures, rigs, motions, clouds = [], [], [], []
             for b, frame in enumerate(frames):
+                if points is not None:
+                    clouds.append(points[b] if frame is None or frame.points is None else self._move(frame.points))
                 if frame is None:
                     pictures.append(images[b])
                     rigs.append(CameraRig.stack([rig.at(b)], size))
@@ -104,7 +105,7 @@ class SensorPreprocessor(BaseDataPreprocessor):
             if signals is not None:
                 known = [now if f is None else self._move(f.can_bus) for f, now in zip(frames, signals, strict=True)]
                 past = replace(past, can_bus=torch.stack(known))
-            batches.append(past)
+            batches.append(past if points is None else replace(past, points=clouds))
         return tuple(batches)
 
     def _move(self, tensor: Tensor) -> Tensor:

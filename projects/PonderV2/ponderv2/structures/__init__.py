@@ -9,6 +9,7 @@ from .constant_tensors import constant
 from .encoder_output import EncoderOutput, ImageFeatures
 from .feature_volume import FeatureVolume
 from .frame_history import FrameQueue, PastBatch, PastFrame, PastVolume
+from .keypoints import MATCH_RADIUS, Keypoints
 from .map_cells import MapCells, cells_of_levels, lead_of
 from .ray_batch import RayBatch
 from .sensor_batch import SensorBatch
@@ -16,12 +17,14 @@ from .voxel_grid import PLACEMENTS, VoxelGrid
 from .voxels import PointPlaces, Voxels, cell_keys, sample_numbers
 
 __all__ = [
+    "MATCH_RADIUS",
     "PLACEMENTS",
     "CameraRig",
     "EncoderOutput",
     "FeatureVolume",
     "FrameQueue",
     "ImageFeatures",
+    "Keypoints",
     "MapCells",
     "PastBatch",
     "PastFrame",

@@ -20,17 +20,19 @@ class PastFrame:
         motion: transform from the augmented LiDAR frame of the next frame of the queue, or of the current frame, to
             that of this frame; float64.
         can_bus: signals of the car, see `SensorBatch`; None when none were loaded.
+        points: its point cloud `[P, 5]`; None where none was loaded.
     """
 
     images: Tensor
     rig: CameraRig
     motion: Float[Tensor, "4 4"]
     can_bus: Float[Tensor, "18"] | None = None
+    points: Tensor | None = None
 
     def pin_memory(self) -> "PastFrame":
         """Copy the frame to page-locked memory, see `FrameQueue`."""
-        signals = None if self.can_bus is None else self.can_bus.pin_memory()
-        return PastFrame(self.images.pin_memory(), self.rig.pin_memory(), self.motion.pin_memory(), signals)
+        signals, points = (None if t is None else t.pin_memory() for t in (self.can_bus, self.points))
+        return PastFrame(self.images.pin_memory(), self.rig.pin_memory(), self.motion.pin_memory(), signals, points)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class PastBatch:
             is none.
         exists: which samples have the frame.
         can_bus: signals of the car, see `SensorBatch`; those of the current frame where there is no earlier one.
+        points: point cloud `[P, 5]` of each sample in the LiDAR frame of this one, that of the current frame where
+            there is no earlier one; None where none were loaded.
     """
 
     images: Float[Tensor, "b n 3 h w"]
@@ -68,6 +72,7 @@ class PastBatch:
     motion: Float[Tensor, "b 4 4"]
     exists: Bool[Tensor, "b"]
     can_bus: Float[Tensor, "b 18"] | None = None
+    points: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,10 @@ class FrozenImageBranch(nn.Module):
         """Return the losses of the branch itself: none, as nothing of it is trained."""
         return {}
 
+    def target_maps(self, pictures: Float[Tensor, "b n 3 h w"]) -> Float[Tensor, "b n c y x"]:
+        """Compute the maps that rendered features are compared with, of other pictures than those of a step."""
+        return self.frozen_maps(pictures, [None] * len(pictures))
+
     @torch.no_grad()
     def frozen_maps(
         self, pictures: Float[Tensor, "b n 3 h w"], digests: Sequence[str | None]
@@ -186,6 +190,10 @@ class ConsensusImageBranch(FrozenImageBranch):
     def average_maps(self, pictures: Float[Tensor, "b n 3 h w"]) -> Float[Tensor, "b n c y x"]:
         """Compute the maps of the moving average, which are the image features of a trained branch."""
         return self._maps(self.average, pictures)
+
+    def target_maps(self, pictures: Float[Tensor, "b n 3 h w"]) -> Float[Tensor, "b n c y x"]:
+        """Compute the maps of the moving average as it is, of other pictures than those of a step."""
+        return self.average_maps(pictures)
 
     def losses(
         self, maps: BranchMaps, rays: RayBatch, rendered: Float[Tensor, "b n r c"], batch: SensorBatch

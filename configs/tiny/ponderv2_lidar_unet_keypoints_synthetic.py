@@ -1,0 +1,55 @@
+"""LiDAR pre-training with rendered features and key points, tiny, on synthetic street scenes.
+
+Half an hour on a CPU core. As `ponderv2_lidar_unet_distil_synthetic`, on the same schedule, with key points of the
+volume and of the pictures that are to be found again in the key frame before; they give the encoder no gradient. The
+teacher is the street teacher, a stand-in that was trained on labels of other synthetic towns.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.image_features import digest_images, fit_reduction, tiny_distil, tiny_keypoints
+    from .._base_.nuscenes import load_cameras, load_sweep, pack
+    from .._base_.tiny import synthetic_dataset, tiny_eval_loader, tiny_lidar_render_head, tiny_train_loader
+    from .ponderv2_lidar_unet_synthetic import *
+
+from ponderv2.engine import EncoderExportHook, RenderPreviewHook
+from ponderv2.models import ImageFeaturePretrainer
+
+model = dict(
+    model,
+    type=ImageFeaturePretrainer,
+    image_branch=tiny_distil,
+    keypoints=tiny_keypoints,
+    head=dict(
+        tiny_lidar_render_head,
+        objective=dict(preset="occupancy", color=0.0, intensity=20.0, feature=1.0),
+        feature=dict(channels=32),
+    ),
+)
+
+# Data: in training the sensors of the key frame before as well
+train_dataloader = dict(
+    tiny_train_loader,
+    dataset=dict(
+        synthetic_dataset,
+        ann_file="nuscenes_infos_train.pkl",
+        history=1,
+        pipeline=[load_cameras, digest_images, load_sweep, train_rays, pack],
+    ),
+)
+val_dataloader = dict(
+    tiny_eval_loader,
+    dataset=dict(
+        synthetic_dataset,
+        ann_file="nuscenes_infos_val.pkl",
+        test_mode=True,
+        pipeline=[load_cameras, digest_images, load_sweep, val_rays, pack],
+    ),
+)
+test_dataloader = val_dataloader
+custom_hooks = [
+    dict(type=RenderPreviewHook, interval=max_iters, stride=4),
+    dict(type=EncoderExportHook),
+    fit_reduction,
+]

@@ -1,0 +1,79 @@
+"""Key points by the tools: files of an untrained model, their scores, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ponderv2.engine import load_config, parse_options
+from ponderv2.evaluation.keypoint_files import read_keypoints
+from ponderv2.registry import MODELS
+from tests.factories.image_teachers import random_street_teacher
+from tests.factories.tool_scripts import call_tool
+
+SMALL = ["model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.5,0.5,0.5)"]
+CHANNELS = ["model.image_branch.channels=8", "model.head.feature.channels=8", "model.image_branch.cache=None"]
+POINTS = ["model.keypoints.max_points=60", "model.keypoints.descriptor_channels=8"]
+
+
+@pytest.fixture(scope="module")
+def untrained(repository_root, tmp_path_factory):
+    """Recipe, changes and checkpoint of a model that has learned nothing."""
+    folder = tmp_path_factory.mktemp("keypoints")
+    recipe = repository_root / "configs" / "tiny" / "ponderv2_lidar_unet_keypoints_synthetic.py"
+    options = [*SMALL, *CHANNELS, *POINTS, f"model.image_branch.teacher.path={random_street_teacher(folder)}"]
+    model = MODELS.build(load_config(recipe, options=parse_options(options)).model)
+    model.image_branch.reduction.fit([model.image_branch.raw_maps(torch.rand(2, 3, 64, 64))])
+    torch.save({"state_dict": model.state_dict(), "meta": {"epoch": 0, "iter": 1}}, folder / "iter_1.pth")
+    return recipe, options, folder / "iter_1.pth"
+
+
+@pytest.fixture(scope="module")
+def repository_root(request):
+    return request.config.rootpath
+
+
+@pytest.mark.parametrize("source", ["lidar", "image", "fusion"])
+def test_key_points_are_written_and_scored_beside_random_returns(
+    source, untrained, repository, streets, tmp_path, capsys
+):
+    recipe, options, checkpoint = untrained
+    named = ["--data-root", streets, "--cfg-options", *options]
+    arguments = [recipe, checkpoint, "--out", tmp_path / "points", "--source", source]
+    code, said = call_tool(repository, "export_keypoints", arguments + named, capsys)
+    assert code == 0, said
+    files = sorted((tmp_path / "points").glob("*.npz"))
+    assert len(files) == 2
+    for path in files:
+        points, chance = read_keypoints(path), read_keypoints(path.parent / "random" / path.name)
+        assert (points.token, points.source) == (path.stem, source)
+        assert 5 < len(points.places) == len(chance.places) <= 60
+        assert (np.diff(points.scores) <= 0).all()
+        np.testing.assert_allclose(np.linalg.norm(points.descriptors, axis=1), 1, rtol=1e-5)
+        assert not np.allclose(points.lidar2global, np.eye(4))
+    code, said = call_tool(
+        repository, "score_keypoints", [recipe, tmp_path / "points", "--json", tmp_path / "scores.json", *named], capsys
+    )
+    assert code == 0, said
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["pairs"], scores["source"]) == (1, source)
+    for name in ("keypoints", "random"):
+        assert scores[name]["counts"]["counted"] > 0
+        assert 0 <= scores[name]["repeatability"] <= 1
+    assert scores["keypoints"]["counts"] != scores["random"]["counts"]
+
+
+def test_a_recipe_without_key_points_and_a_folder_without_files_are_refused(
+    untrained, repository, streets, tmp_path, capsys
+):
+    recipe, options, checkpoint = untrained
+    plain = recipe.with_name("ponderv2_lidar_unet_distil_synthetic.py")
+    without = [option for option in options if not option.startswith("model.keypoints")]
+    named = ["--data-root", streets, "--cfg-options", *without]
+    code, said = call_tool(repository, "export_keypoints", [plain, checkpoint, "--out", tmp_path / "a", *named], capsys)
+    assert code == 2
+    assert "expected a recipe whose model has key points" in said
+    code, said = call_tool(repository, "score_keypoints", [recipe, tmp_path, "--data-root", streets], capsys)
+    assert code == 2
+    assert "it has no neighboring key frames of the test data" in said
