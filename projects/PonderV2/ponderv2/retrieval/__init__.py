@@ -1,0 +1,44 @@
+"""Finding places again: descriptors of what is around the car, an index of them, and scores by ego pose and location.
+
+Pictures and LiDAR are described alike where a model has features of both in the same channels.
+"""
+
+from .descriptor_settings import LAYOUTS, MODALITIES, DescriptorSettings
+from .keypoint_files import read_keypoint_folder
+from .place_features import PlaceFeatures, image_features, lidar_features, occupied_places
+from .place_index import Describer, PlaceIndex
+from .place_records import PlaceRecord, record_of, relation
+from .pooling import generalized_means, place_descriptor
+from .projection import Projection, fit_common_space, fit_whitening
+from .scores import candidates, chance_of, duplicate_scores, evaluate_retrieval
+from .vocabulary import fingerprint as vocabulary_fingerprint
+from .vocabulary import fit_vocabulary, load_vocabulary, save_vocabulary
+
+__all__ = [
+    "LAYOUTS",
+    "MODALITIES",
+    "Describer",
+    "DescriptorSettings",
+    "PlaceFeatures",
+    "PlaceIndex",
+    "PlaceRecord",
+    "Projection",
+    "candidates",
+    "chance_of",
+    "duplicate_scores",
+    "evaluate_retrieval",
+    "fit_common_space",
+    "fit_vocabulary",
+    "fit_whitening",
+    "generalized_means",
+    "image_features",
+    "lidar_features",
+    "load_vocabulary",
+    "occupied_places",
+    "place_descriptor",
+    "read_keypoint_folder",
+    "record_of",
+    "relation",
+    "save_vocabulary",
+    "vocabulary_fingerprint",
+]

@@ -1,0 +1,60 @@
+"""Projections: what two modalities share is found, and files are read as they were written."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from ponderv2.errors import UserError
+from ponderv2.retrieval import Projection, fit_common_space, fit_whitening
+from tests.retrieval.places import SETTINGS
+
+
+def _two_views(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Four numbers that both modalities know, each in a mix of its own with louder ones that say nothing."""
+    fixed, rng = np.random.default_rng(9), np.random.default_rng(seed)
+    shared = rng.normal(size=(count, 4))
+    views = []
+    for width in (20, 24):
+        mix = fixed.normal(size=(4 + 6, width))
+        own = rng.normal(size=(count, 6)) * 3
+        views.append((np.concatenate([shared, own], axis=1) @ mix + 5).astype(np.float32))
+    return views[0], views[1]
+
+
+def test_a_common_space_finds_the_same_frame_in_the_other_modality():
+    projection = fit_common_space(*_two_views(400, 0), SETTINGS, "encoder", channels=4, ridge=1e-4)
+    image, lidar = _two_views(100, 1)
+    cosine = projection(image, "image") @ projection(lidar, "lidar").T
+    assert (cosine.argmax(axis=1) == np.arange(100)).mean() > 0.9
+    unit = [view[:, :20] / np.linalg.norm(view[:, :20], axis=1, keepdims=True) for view in (image, lidar)]
+    assert ((unit[0] @ unit[1].T).argmax(axis=1) == np.arange(100)).mean() < 0.1
+
+
+def test_whitened_descriptors_have_equal_variance_in_all_directions():
+    image, _ = _two_views(400, 0)
+    projection = fit_whitening(image, "image", SETTINGS, "encoder", channels=10)
+    spread = ((image - image.mean(axis=0)) @ projection.matrices["image"]).std(axis=0)
+    assert spread.max() / spread.min() < 1.6
+    assert (image - image.mean(axis=0)).std(axis=0).max() > 0
+    np.testing.assert_allclose(np.linalg.norm(projection(image, "image"), axis=1), 1.0, rtol=1e-5)
+
+
+def test_a_projection_is_read_as_it_was_written(tmp_path):
+    projection = fit_common_space(*_two_views(50, 0), SETTINGS, "encoder", channels=4)
+    projection.save(tmp_path / "p.safetensors")
+    found = Projection.load(tmp_path / "p.safetensors")
+    assert (found.fingerprint, found.settings, found.encoder) == (projection.fingerprint, SETTINGS, "encoder")
+    with pytest.raises(UserError, match="expected descriptors of 20 numbers, got 24"):
+        found(_two_views(2, 0)[1], "image")
+    with pytest.raises(UserError, match="it was fitted to \\['lidar'\\], not to image"):
+        fit_whitening(_two_views(9, 0)[1], "lidar", SETTINGS, "")(_two_views(2, 0)[0], "image")
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
+def test_files_that_hold_something_else_are_refused(tmp_path, content):
+    (tmp_path / "p.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="no whole safetensors file"):
+        Projection.load(tmp_path / "p.safetensors")
+    save_file({"x": np.zeros(2, np.float32)}, tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match="expected format ponderv2.place_projection.v1, found None"):
+        Projection.load(tmp_path / "x.safetensors")
