@@ -56,5 +56,5 @@ def test_files_that_hold_something_else_are_refused(tmp_path, content):
     with pytest.raises(UserError, match="no whole safetensors file"):
         Projection.load(tmp_path / "p.safetensors")
     save_file({"x": np.zeros(2, np.float32)}, tmp_path / "x.safetensors")
-    with pytest.raises(UserError, match="expected format ponderv2.place_projection.v1, found None"):
+    with pytest.raises(UserError, match=r"expected format ponderv2\.place_projection\.v1, found None"):
         Projection.load(tmp_path / "x.safetensors")

@@ -48,6 +48,8 @@ def build_index(given: argparse.Namespace) -> PlaceIndex:
         raise UserError("expected a checkpoint or --keypoints, one of them")
     if (given.vocabulary is None) != (given.layout != "vlad"):
         raise UserError("--vocabulary: expected with --layout vlad, and with no other layout")
+    if given.channels == "text" and given.layout != "whole":
+        raise UserError("--channels text: sentences tell no directions; give --layout whole")
     dataset, around, describer = _keypoints(given, settings) if given.keypoints else _model(given, settings)
     words = None
     if given.vocabulary is not None:
@@ -69,7 +71,13 @@ def build_index(given: argparse.Namespace) -> PlaceIndex:
 
 def _model(given: argparse.Namespace, settings: DescriptorSettings) -> tuple[BaseDataset, Around, Describer]:
     describer = load_describer(
-        given.config, given.checkpoint, given.data_root, given.cfg_options, given.channels, given.device
+        given.config,
+        given.checkpoint,
+        given.data_root,
+        given.cfg_options,
+        given.channels,
+        given.device,
+        given.text_model,
     )
     dataset = build_dataset(describer.config, given.config, given.info_files)
     return (

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from ponderv2.retrieval import (
     Describer,
     DescriptorSettings,
     PlaceFeatures,
+    TextSpace,
     image_features,
     lidar_features,
 )
@@ -40,28 +41,31 @@ class PlaceDescriber:
         model: the model, in eval mode.
         encoder: hash of its weights.
         config: its recipe.
-        channels: features that are pooled: "image" are those of the image branch, "volume" the volume's own.
+        channels: features that are pooled: "image" are those of the image branch, "volume" the volume's own, "text"
+            those of the image branch in the space of `text`.
+        text: space of the texts; None unless it is asked for.
     """
 
     model: RenderingPretrainer
     encoder: str
     config: Config
     channels: str
+    text: TextSpace | None = None
 
     @torch.no_grad()
     def features(self, example: dict, modality: str) -> PlaceFeatures:
         """Compute the features around the car of a packed key frame, by "lidar" or by "image"."""
         data = self.model.data_preprocessor(pseudo_collate([example]))
         if modality == "image":
-            return image_features(self.model, data["inputs"], data["data_samples"])[0]
-        return lidar_features(self.model, data["inputs"], self.channels)[0]
+            return self._told(image_features(self.model, data["inputs"], data["data_samples"])[0])
+        return self._told(lidar_features(self.model, data["inputs"], self._of_volume)[0])
 
     @torch.no_grad()
     def of_points(self, points: Float[Tensor, "p 5"]) -> PlaceFeatures:
         """Compute the features of a sweep alone: x, y, z (metres), intensity, and a column that becomes 0."""
         points[:, 4] = 0.0
         batch = self.model.data_preprocessor({"inputs": {"points": [points]}})["inputs"]
-        return lidar_features(self.model, batch, self.channels)[0]
+        return self._told(lidar_features(self.model, batch, self._of_volume)[0])
 
     @torch.no_grad()
     def of_picture(self, picture: UInt8[Tensor, "h w 3"]) -> PlaceFeatures:
@@ -71,7 +75,14 @@ class PlaceDescriber:
         device = next(self.model.parameters()).device
         scaled = picture.permute(2, 0, 1)[None, None].to(device).float() / 255
         features = self.model.image_branch(scaled, [None]).target[0, 0].flatten(1).t()
-        return PlaceFeatures(features.new_zeros(len(features), 3), features)
+        return self._told(PlaceFeatures(features.new_zeros(len(features), 3), features))
+
+    @property
+    def _of_volume(self) -> str:
+        return "volume" if self.channels == "volume" else "image"
+
+    def _told(self, around: PlaceFeatures) -> PlaceFeatures:
+        return around if self.text is None else replace(around, features=self.text(around.features))
 
     def describer(self, settings: DescriptorSettings) -> Describer:
         """Return what made the descriptors of some settings."""
@@ -85,6 +96,7 @@ def load_describer(
     changes: Sequence[str] = (),
     channels: str | None = None,
     device: str | None = None,
+    text_model: Path | None = None,
 ) -> PlaceDescriber:
     """Load the model of a pre-training.
 
@@ -93,8 +105,10 @@ def load_describer(
         checkpoint: checkpoint of it, its work dir, or its exported encoder.
         data_root: folder of the data.
         changes: changes to the recipe, `key=value`.
-        channels: "image" or "volume"; None is "image" where the checkpoint has features of images, else "volume".
+        channels: "image", "volume" or "text"; None is "image" where the checkpoint has features of images, else
+            "volume".
         device: device; None is a GPU where there is one.
+        text_model: folder of the CLIP or SigLIP model whose vision tower is the teacher, for "text".
 
     Raises:
         UserError: the recipe is no pre-training, the checkpoint is of another one, or there are no such channels.
@@ -116,12 +130,15 @@ def load_describer(
             encoder = hashlib.sha256(f"{encoder} {model.image_branch.fingerprint}".encode()).hexdigest()
     has_images = isinstance(model, ImageFeaturePretrainer) and not exported
     channels = channels or ("image" if has_images else "volume")
-    if channels == "image" and not has_images:
+    if channels in ("image", "text") and not has_images:
         raise UserError(
-            f"--channels image: {checkpoint} has no features of images; expected a checkpoint of a recipe with "
+            f"--channels {channels}: {checkpoint} has no features of images; expected a checkpoint of a recipe with "
             "ImageFeaturePretrainer"
         )
-    return PlaceDescriber(model.to(usable_device(device)).eval(), encoder, config, channels)
+    if (channels == "text") != (text_model is not None):
+        raise UserError("--text-model: expected with --channels text, and with no others")
+    text = None if text_model is None else TextSpace(text_model, model.image_branch).to(usable_device(device))
+    return PlaceDescriber(model.to(usable_device(device)).eval(), encoder, config, channels, text)
 
 
 def build_dataset(config: Config, recipe: Path, info_files: Sequence[str]) -> BaseDataset:

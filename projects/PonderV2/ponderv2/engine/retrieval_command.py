@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from ponderv2.retrieval import (
     fit_whitening,
     place_descriptor,
     relation,
+    sentence_vector,
 )
 from ponderv2.visualization import ShownPlace, color_of_distance, draw_retrieval_panel, save_png
 
@@ -77,7 +77,7 @@ def retrieve(given: argparse.Namespace) -> list[str]:
     if given.out is not None and given.data_root is None:
         raise UserError("--out: drawing needs --data-root, the folder of the data")
     index, queries = _indices(given)
-    vector, record, shown = _query(given, index, queries)
+    vector, record, shown = _sentence(given, index) if given.text else _query(given, index, queries)
     others = 0 if record is None else sum(relation(record, place).same_pass for place in index.records)
     cosine, found = index.search(vector[None], given.count + others)
     lines, places = [], [shown]
@@ -113,6 +113,21 @@ def _indices(given: argparse.Namespace) -> tuple[PlaceIndex, PlaceIndex]:
     return index.projected(projection), queries.projected(projection)
 
 
+def _sentence(given: argparse.Namespace, index: PlaceIndex) -> tuple[np.ndarray, None, ShownPlace]:
+    """Return the vector of a sentence, and what is drawn of it."""
+    if given.text_model is None:
+        raise UserError("--text: expected --text-model, the folder of a CLIP or SigLIP model")
+    if index.describer.channels != "text" or given.projection is not None:
+        raise UserError(
+            "--text: expected an index of --channels text (tools/build_retrieval_index.py) and no --projection, the "
+            f"index has {index.describer.channels}"
+        )
+    vector = sentence_vector(given.text_model, given.text).numpy()
+    if len(vector) != index.vectors.shape[1]:
+        raise UserError(f"--text-model {given.text_model}: is not the model that the index was made with")
+    return vector, None, ShownPlace(f"“{given.text}”", color="#202020")
+
+
 def _query(
     given: argparse.Namespace, index: PlaceIndex, queries: PlaceIndex
 ) -> tuple[np.ndarray, PlaceRecord | None, ShownPlace]:
@@ -134,9 +149,9 @@ def _query(
 
 
 def _describe_file(given: argparse.Namespace, path: Path, index: PlaceIndex) -> tuple[np.ndarray, None, ShownPlace]:
-    describer = load_describer(given.recipe, given.checkpoint, None, given.cfg_options, None, given.device)
+    channels = "volume" if index.describer.channels == "volume" else None
+    describer = load_describer(given.recipe, given.checkpoint, None, given.cfg_options, channels, given.device)
     settings = index.describer.settings
-    describer = replace(describer, channels=index.describer.channels)
     points, picture = None, None
     if path.suffix == ".bin":
         points = read_point_file(path)

@@ -11,6 +11,7 @@ from .place_records import PlaceRecord, record_of, relation
 from .pooling import generalized_means, place_descriptor
 from .projection import Projection, fit_common_space, fit_whitening
 from .scores import candidates, chance_of, duplicate_scores, evaluate_retrieval
+from .text_tower import TextSpace, sentence_vector
 from .vocabulary import fingerprint as vocabulary_fingerprint
 from .vocabulary import fit_vocabulary, load_vocabulary, save_vocabulary
 
@@ -23,6 +24,7 @@ __all__ = [
     "PlaceIndex",
     "PlaceRecord",
     "Projection",
+    "TextSpace",
     "candidates",
     "chance_of",
     "duplicate_scores",
@@ -40,5 +42,6 @@ __all__ = [
     "record_of",
     "relation",
     "save_vocabulary",
+    "sentence_vector",
     "vocabulary_fingerprint",
 ]

@@ -5,6 +5,7 @@ import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -69,8 +70,13 @@ class PlaceIndex:
         Returns:
             Cosines, the largest first, and the numbers of the places.
         """
-        index = _flat_index(self.vectors)
-        return index.search(np.ascontiguousarray(queries, np.float32), min(count, len(self.records)))
+        return self._flat.search(np.ascontiguousarray(queries, np.float32), min(count, len(self.records)))
+
+    @cached_property
+    def _flat(self) -> object:
+        index = faiss_module().IndexFlatIP(self.vectors.shape[1])
+        index.add(np.ascontiguousarray(self.vectors, np.float32))
+        return index
 
     def row_of(self, token: str) -> int | None:
         """Return the number of the place with a token; None where there is none."""
@@ -108,7 +114,7 @@ class PlaceIndex:
         folder.mkdir(parents=True, exist_ok=True)
         vectors = folder / VECTORS_FILE
         with replacing(vectors) as unfinished:
-            faiss_module().write_index(_flat_index(self.vectors), str(unfinished))
+            faiss_module().write_index(self._flat, str(unfinished))
         describer = vars(self.describer) | {"settings": self.describer.settings.to_json()}
         note = {
             "format": FORMAT,
@@ -174,12 +180,6 @@ def _describer_of(content: dict, path: Path) -> Describer:
         raise UserError(f"{path}: describer: expected the keys {sorted(names)}")
     settings = DescriptorSettings.from_json(content["settings"], f"{path}: describer.settings")
     return Describer(**content | {"settings": settings})
-
-
-def _flat_index(vectors: np.ndarray) -> object:
-    index = faiss_module().IndexFlatIP(vectors.shape[1])
-    index.add(np.ascontiguousarray(vectors, np.float32))
-    return index
 
 
 def faiss_module() -> ModuleType:

@@ -48,32 +48,49 @@ def evaluate_retrieval(index: PlaceIndex, queries: PlaceIndex) -> dict:
         UserError: descriptors cannot be compared, or no query has a place that counts.
     """
     index.check_comparable(queries, "queries")
-    among = candidates(queries.records, index.records)
-    if not among.allowed.any():
-        raise UserError(f"no place is left for any of {len(queries.records)} queries: all are of the same pass")
-    # So many that the first ten that count are among them.
-    excluded = int((~among.allowed).sum(axis=1).max())
-    cosine, found = index.search(queries.vectors, max(RANKS) + excluded)
-    counts = np.take_along_axis(among.allowed, found, axis=1)
-    distance = np.take_along_axis(among.distance, found, axis=1)
+    parts = [_answers(index, queries, part) for part in _parts(len(queries.records))]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    places = columns["places"]
+    if not places.any():
+        raise UserError(f"no place is left for any of {len(places)} queries: all are of the same pass")
     scores = {}
     for radius in RADII:
-        near = among.allowed & (among.distance <= radius)
-        has_match = near.any(axis=1)
-        right = counts & (distance <= radius)
-        # A place that does not count takes no rank.
-        rank = np.cumsum(counts, axis=1)
-        entry = {"queries": int(has_match.sum()), "without_match": int((~has_match).sum())}
+        name = f"{radius:g}m"
+        matches, rank = columns[f"{name} matches"], columns[f"{name} rank"]
+        known = matches > 0
+        entry: dict = {"queries": int(known.sum()), "without_match": int((~known).sum())}
         for number in RANKS:
-            hit = (right & (rank <= number)).any(axis=1)
-            entry[f"recall@{number}"] = float(hit[has_match].mean()) if has_match.any() else None
-            chance = chance_of(near.sum(axis=1)[has_match], among.allowed.sum(axis=1)[has_match], number)
-            entry[f"chance@{number}"] = float(chance.mean()) if has_match.any() else None
-        first = counts.argmax(axis=1)
-        rows = np.flatnonzero(counts.any(axis=1))
-        entry["duplicates"] = duplicate_scores(cosine[rows, first[rows]], right[rows, first[rows]], has_match[rows])
-        scores[f"{radius:g}m"] = entry
+            chance = chance_of(matches[known], places[known], number)
+            entry[f"recall@{number}"] = float((rank[known] <= number).mean()) if known.any() else None
+            entry[f"chance@{number}"] = float(chance.mean()) if known.any() else None
+        answered = places > 0
+        entry["duplicates"] = duplicate_scores(columns["cosine"][answered], (rank == 1)[answered], known[answered])
+        scores[name] = entry
     return scores
+
+
+def _parts(count: int) -> list[slice]:
+    """Return parts of so many queries that the distances of a whole data set fit into memory."""
+    return [slice(start, start + 256) for start in range(0, count, 256)]
+
+
+def _answers(index: PlaceIndex, queries: PlaceIndex, part: slice) -> dict[str, np.ndarray]:
+    """Return for some queries the number of places that count, and the cosine of the best; for each radius how many of
+    them are right, and the rank of the first that is, infinite beyond those that were looked at."""
+    among = candidates(queries.records[part], index.records)
+    # So many that the first ten that count are among them.
+    excluded = int((~among.allowed).sum(axis=1).max())
+    cosine, found = index.search(queries.vectors[part], max(RANKS) + excluded)
+    counts = np.take_along_axis(among.allowed, found, axis=1)
+    distance = np.take_along_axis(among.distance, found, axis=1)
+    # A place that does not count takes no rank.
+    rank = np.where(counts, np.cumsum(counts, axis=1), np.inf)
+    first = counts.argmax(axis=1)[:, None]
+    columns = {"places": among.allowed.sum(axis=1), "cosine": np.take_along_axis(cosine, first, axis=1)[:, 0]}
+    for radius in RADII:
+        columns[f"{radius:g}m matches"] = (among.allowed & (among.distance <= radius)).sum(axis=1)
+        columns[f"{radius:g}m rank"] = np.where(distance <= radius, rank, np.inf).min(axis=1)
+    return columns
 
 
 def chance_of(matches: Float[np.ndarray, "q"], places: Float[np.ndarray, "q"], rank: int) -> Float[np.ndarray, "q"]:
