@@ -1,6 +1,7 @@
 """Exported key points as what places are described by."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def _read(path: Path) -> tuple[str, str, PlaceFeatures]:
     try:
         with np.load(path, allow_pickle=False) as content:
             values = {name: content[name] for name in content.files if name in _KEYS}
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, KeyError, BadZipFile) as error:
         raise UserError(f"--keypoints {path}: no npz file that can be read ({error})") from error
     missing = sorted(_KEYS - set(values))
     if missing:
