@@ -40,7 +40,7 @@ def test_large_powers_approach_the_maximum_and_stay_finite():
 def test_descriptors_of_any_heading_do_not_change_when_the_car_turns(layout):
     settings = DescriptorSettings(layout=layout, sectors=24)
     places, features = _around()
-    turn = rotation_z(torch.tensor(2 * math.pi * 5 / 24))[:3, :3].float()
+    turn = rotation_z(2 * math.pi * 5 / 24)[:3, :3].float()
     before = place_descriptor(places, features, settings)
     assert before.norm().item() == pytest.approx(1.0)
     torch.testing.assert_close(place_descriptor(places @ turn.T, features, settings), before, atol=1e-5, rtol=1e-4)

@@ -36,8 +36,8 @@ def place_descriptor(
     places: Float[Tensor, "p 3"],
     features: Float[Tensor, "p c"],
     settings: DescriptorSettings,
-    vocabulary: Float[Tensor, "k c"] | None = None,
-) -> Float[Tensor, "d"]:
+    vocabulary: Float[Tensor, "k d"] | None = None,
+) -> Float[Tensor, "n"]:
     """Describe a place by the features around the car, as a vector of length one; zeros where there are none.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ponderv2.errors import UserError
-from ponderv2.shapes import Bool, Float
+from ponderv2.shapes import Bool, Float, Int
 
 from .place_index import PlaceIndex
 from .place_records import EXCLUDED_SECONDS, PlaceRecord, positions_of
@@ -93,7 +93,7 @@ def _answers(index: PlaceIndex, queries: PlaceIndex, part: slice) -> dict[str, n
     return columns
 
 
-def chance_of(matches: Float[np.ndarray, "q"], places: Float[np.ndarray, "q"], rank: int) -> Float[np.ndarray, "q"]:
+def chance_of(matches: Int[np.ndarray, "q"], places: Int[np.ndarray, "q"], rank: int) -> Float[np.ndarray, "q"]:
     """Return how likely a random order has one of so many matches among the first `rank` of so many places."""
     missed = np.ones(len(matches))
     for k in range(rank):
