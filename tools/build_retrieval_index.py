@@ -42,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--channels",
-        choices=("image", "volume", "text"),
-        help="features that are pooled: those of images, the volume's own, or those of --text-model; default image "
-        "where the checkpoint has them",
+        choices=("image", "volume", "text", "height"),
+        help="features that are pooled: those of images, the volume's own, those of --text-model, or the heights of "
+        "cells with points, which need no network; default image where the checkpoint has them, else volume",
     )
     parser.add_argument(
         "--text-model", type=existing_folder("folder"), metavar="DIR", help="CLIP or SigLIP model, the teacher's own"
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layout", choices=("whole", "polar", "panorama", "vlad"), default="polar")
     parser.add_argument("--power", type=positive_number, default=3.0, help="of the generalized mean, default 3")
     parser.add_argument(
-        "--heading", choices=("any", "car"), default="any", help="car: passes in the same direction alone, told better"
+        "--heading", choices=("car", "any"), default="car", help="any: passes in other directions as well; tells less"
     )
     parser.add_argument("--words", type=positive, default=32, help="vlad: words of a new vocabulary, default 32")
     parser.add_argument(

@@ -81,6 +81,7 @@ def test_files_are_described_by_the_model_and_find_their_own_key_frame(made, str
     index = PlaceIndex.load(folder / "whole")
     model = ["--index", folder / "whole", "--recipe", words[0], "--checkpoint", words[1]]
     model += ["--cfg-options", *words[5 : words.index("--info-files")]]
+    capsys.readouterr()
     assert _run(repository, "retrieve", [streets / index.records[1].image_path, *model]) == 0
     said = capsys.readouterr().out
     assert len(said.splitlines()) == 4
@@ -114,6 +115,19 @@ def test_a_fitted_common_space_is_used_for_both(indices, made, tmp_path, capsys)
     assert _run(made[2], "retrieve", [*line, tmp_path / "scores.json"]) == 0
     said = capsys.readouterr().out
     assert len(json.loads(said)["projection"]) == 64
+
+
+def test_heights_alone_are_a_baseline_without_any_network(made, capsys):
+    folder, words, repository = made
+    line = [*words, "polar", "--channels", "height", "--out", folder / "height"]
+    assert _run(repository, "build_retrieval_index", line) == 0
+    index = PlaceIndex.load(folder / "height")
+    # Ten rings of thirty sectors: four layers above zero and below it, and whether there is anything.
+    assert index.vectors.shape == (4, 10 * 30 * (2 * 4 + 1))
+    below = index.vectors.reshape(4, 300, 9)[:, :, 4:8]
+    assert not below.any()
+    assert _run(repository, "build_retrieval_index", [*line, "--modality", "image"]) == 2
+    assert "pictures have no heights" in capsys.readouterr().err
 
 
 def test_an_exported_encoder_describes_by_the_channels_of_its_volume(made, capsys):

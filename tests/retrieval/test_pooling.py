@@ -38,13 +38,13 @@ def test_large_powers_approach_the_maximum_and_stay_finite():
 
 @pytest.mark.parametrize("layout", ["polar", "panorama"])
 def test_descriptors_of_any_heading_do_not_change_when_the_car_turns(layout):
-    settings = DescriptorSettings(layout=layout, sectors=24)
+    settings = DescriptorSettings(layout=layout, sectors=24, heading="any")
     places, features = _around()
     turn = rotation_z(2 * math.pi * 5 / 24)[:3, :3].float()
     before = place_descriptor(places, features, settings)
     assert before.norm().item() == pytest.approx(1.0)
     torch.testing.assert_close(place_descriptor(places @ turn.T, features, settings), before, atol=1e-5, rtol=1e-4)
-    kept = DescriptorSettings(layout=layout, sectors=24, heading="car")
+    kept = DescriptorSettings(layout=layout, sectors=24)
     own = place_descriptor(places, features, kept)
     assert own @ place_descriptor(places @ turn.T, features, kept) < 0.9
 
@@ -52,11 +52,11 @@ def test_descriptors_of_any_heading_do_not_change_when_the_car_turns(layout):
 @pytest.mark.parametrize("layout", ["polar", "panorama"])
 def test_each_place_counts_in_the_cell_it_is_in_alone(layout):
     settings = DescriptorSettings(
-        layout=layout, power=1.0, heading="car", sectors=4, harmonics=1, rings=(0, 10, 20), bands=(-10, 0, 10)
+        layout=layout, power=1.0, sectors=4, harmonics=1, rings=(0, 10, 20), bands=(-10, 0, 10)
     )
-    # To the left, at 15 m, 5 degrees up; the second is beyond the last ring and the last band.
-    places = torch.tensor([[0.0, 15.0, 15 * math.tan(math.radians(5))], [30.0, 0.0, 30.0]])
-    grid = place_descriptor(places, torch.tensor([[3.0], [7.0]]), settings).unflatten(0, (2, 4, 3))
+    # To the left, at 15 m, 5 degrees up; others are beyond the last ring and the last band, or on the road.
+    places = torch.tensor([[0.0, 15.0, 15 * math.tan(math.radians(5))], [30.0, 0.0, 30.0], [0.5, 0.0, -1.8]])
+    grid = place_descriptor(places, torch.tensor([[3.0], [7.0], [2.0]]), settings).unflatten(0, (2, 4, 3))
     filled = torch.zeros(2, 4, 3)
     filled[1, 1] = torch.tensor([1.0, 0.0, 1.0]) / math.sqrt(2)
     torch.testing.assert_close(grid, filled)

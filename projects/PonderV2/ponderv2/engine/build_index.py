@@ -48,6 +48,8 @@ def build_index(given: argparse.Namespace) -> PlaceIndex:
         raise UserError("expected a checkpoint or --keypoints, one of them")
     if (given.vocabulary is None) != (given.layout != "vlad"):
         raise UserError("--vocabulary: expected with --layout vlad, and with no other layout")
+    if given.channels == "height" and given.modality != "lidar":
+        raise UserError("--channels height: pictures have no heights; give --modality lidar")
     if given.channels == "text" and given.layout != "whole":
         raise UserError("--channels text: sentences tell no directions; give --layout whole")
     dataset, around, describer = _keypoints(given, settings) if given.keypoints else _model(given, settings)

@@ -22,10 +22,12 @@ from ponderv2.retrieval import (
     DescriptorSettings,
     PlaceFeatures,
     TextSpace,
+    height_features,
     image_features,
     lidar_features,
 )
 from ponderv2.shapes import Float, UInt8
+from ponderv2.structures import SensorBatch
 
 from .launch import load_config
 from .recipe_datasets import innermost_dataset
@@ -42,7 +44,7 @@ class PlaceDescriber:
         encoder: hash of its weights.
         config: its recipe.
         channels: features that are pooled: "image" are those of the image branch, "volume" the volume's own, "text"
-            those of the image branch in the space of `text`.
+            those of the image branch in the space of `text`, "height" the heights of cells with points alone.
         text: space of the texts; None unless it is asked for.
     """
 
@@ -58,14 +60,14 @@ class PlaceDescriber:
         data = self.model.data_preprocessor(pseudo_collate([example]))
         if modality == "image":
             return self._told(image_features(self.model, data["inputs"], data["data_samples"])[0])
-        return self._told(lidar_features(self.model, data["inputs"], self._of_volume)[0])
+        return self._of_lidar(data["inputs"])
 
     @torch.no_grad()
     def of_points(self, points: Float[Tensor, "p 5"]) -> PlaceFeatures:
         """Compute the features of a sweep alone: x, y, z (metres), intensity, and a column that becomes 0."""
         points[:, 4] = 0.0
         batch = self.model.data_preprocessor({"inputs": {"points": [points]}})["inputs"]
-        return self._told(lidar_features(self.model, batch, self._of_volume)[0])
+        return self._of_lidar(batch)
 
     @torch.no_grad()
     def of_picture(self, picture: UInt8[Tensor, "h w 3"]) -> PlaceFeatures:
@@ -77,9 +79,10 @@ class PlaceDescriber:
         features = self.model.image_branch(scaled, [None]).target[0, 0].flatten(1).t()
         return self._told(PlaceFeatures(features.new_zeros(len(features), 3), features))
 
-    @property
-    def _of_volume(self) -> str:
-        return "volume" if self.channels == "volume" else "image"
+    def _of_lidar(self, batch: SensorBatch) -> PlaceFeatures:
+        if self.channels == "height":
+            return height_features(batch.points[0], self.model.encoder.grid)
+        return self._told(lidar_features(self.model, batch, "volume" if self.channels == "volume" else "image")[0])
 
     def _told(self, around: PlaceFeatures) -> PlaceFeatures:
         return around if self.text is None else replace(around, features=self.text(around.features))
@@ -105,8 +108,8 @@ def load_describer(
         checkpoint: checkpoint of it, its work dir, or its exported encoder.
         data_root: folder of the data.
         changes: changes to the recipe, `key=value`.
-        channels: "image", "volume" or "text"; None is "image" where the checkpoint has features of images, else
-            "volume".
+        channels: "image", "volume", "text" or "height"; None is "image" where the checkpoint has features of images,
+            else "volume".
         device: device; None is a GPU where there is one.
         text_model: folder of the CLIP or SigLIP model whose vision tower is the teacher, for "text".
 

@@ -5,7 +5,7 @@ Pictures and LiDAR are described alike where a model has features of both in the
 
 from .descriptor_settings import LAYOUTS, MODALITIES, DescriptorSettings
 from .keypoint_files import read_keypoint_folder
-from .place_features import PlaceFeatures, image_features, lidar_features, occupied_places
+from .place_features import PlaceFeatures, height_features, image_features, lidar_features, occupied_places
 from .place_index import Describer, PlaceIndex
 from .place_records import PlaceRecord, record_of, relation
 from .pooling import generalized_means, place_descriptor
@@ -33,6 +33,7 @@ __all__ = [
     "fit_vocabulary",
     "fit_whitening",
     "generalized_means",
+    "height_features",
     "image_features",
     "lidar_features",
     "load_vocabulary",

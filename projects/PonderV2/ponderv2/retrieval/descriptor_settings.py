@@ -26,12 +26,12 @@ class DescriptorSettings:
             2010).
         power: exponent p of the generalized mean (Radenović et al., TPAMI 2019, equation 3): 1 is the mean, large ones
             approach the maximum.
-        heading: "any" keeps, of the sectors, magnitudes of a Fourier series around the car, which do not change when it
-            turns; "car" keeps the sectors, counted from the car's front, which tell more and find passes in the same
-            direction alone.
+        heading: "car" keeps the sectors, counted from the car's front, and so finds passes in the same direction alone.
+            "any" keeps magnitudes of a Fourier series around the car, which do not change when it turns, and tell less.
         sectors: number of sectors.
         harmonics: number of terms of the Fourier series, the mean among them; of "any".
         rings: limits of the rings, metres from the car; of "polar".
+        min_height: height (m) in the LiDAR frame below which nothing counts, as the road does not; of "polar".
         bands: limits of the bands, degrees above the horizon; of "panorama".
 
     Raises:
@@ -40,10 +40,11 @@ class DescriptorSettings:
 
     layout: str = "polar"
     power: float = 3.0
-    heading: str = "any"
-    sectors: int = 60
-    harmonics: int = 6
+    heading: str = "car"
+    sectors: int = 30
+    harmonics: int = 12
     rings: tuple[float, ...] = (3.0, 8.0, 13.0, 18.0, 23.0, 28.0, 33.0, 38.0, 43.0, 48.0, 53.0)
+    min_height: float = -1.3
     bands: tuple[float, ...] = (-20.0, -12.0, -8.0, -5.0, -3.0, -1.0, 1.0, 3.0, 6.0, 10.0)
 
     def __post_init__(self) -> None:

@@ -70,6 +70,18 @@ def occupied_places(points: Float[Tensor, "p 3"], grid: VoxelGrid) -> Float[Tens
     return sums / torch.bincount(row, minlength=count)[:, None].to(sums.dtype)
 
 
+def height_features(points: Float[Tensor, "p c"], grid: VoxelGrid) -> PlaceFeatures:
+    """Tell of each cell with LiDAR points in which layer of the grid it is, and nothing else: what a network must beat.
+
+    Args:
+        points: points; the first columns are x, y and z, metres.
+        grid: cells of the volume.
+    """
+    places = occupied_places(points[:, :3], grid)
+    cell, _ = grid.cell_of(places)
+    return PlaceFeatures(places, torch.nn.functional.one_hot(cell[:, 2], grid.size[2]).to(places.dtype))
+
+
 @torch.no_grad()
 def image_features(
     model: RenderingPretrainer, inputs: SensorBatch, data_samples: list | None = None

@@ -76,6 +76,7 @@ def row_of(places: Float[Tensor, "p 3"], settings: DescriptorSettings) -> tuple[
     away = places[:, :2].norm(dim=1)
     if settings.layout == "polar":
         value, limits = away, settings.rings
+        value = value.where(places[:, 2] >= settings.min_height, -torch.ones_like(value))
     else:
         value, limits = torch.rad2deg(torch.atan2(places[:, 2], away)), settings.bands
     edges = torch.tensor(limits, dtype=value.dtype, device=value.device)
