@@ -16,8 +16,8 @@ from ponderv2.errors import UserError
 from ponderv2.shapes import Float, Int
 
 from .descriptor_settings import MODALITIES, DescriptorSettings
+from .place_projection import Projection
 from .place_records import PlaceRecord, records_from_json, records_to_json
-from .projection import Projection
 
 FORMAT = "ponderv2.places.v1"
 VECTORS_FILE, NOTE_FILE = "places.faiss", "places.json"
