@@ -7,9 +7,9 @@ from .descriptor_settings import LAYOUTS, MODALITIES, DescriptorSettings
 from .keypoint_places import read_keypoint_folder
 from .place_features import PlaceFeatures, height_features, image_features, lidar_features, occupied_places
 from .place_index import Describer, PlaceIndex
+from .place_pooling import generalized_means, place_descriptor
 from .place_projection import Projection, fit_common_space, fit_whitening
 from .place_records import PlaceRecord, record_of, relation
-from .pooling import generalized_means, place_descriptor
 from .retrieval_scores import candidates, chance_of, duplicate_scores, evaluate_retrieval
 from .text_tower import TextSpace, sentence_vector
 from .vocabulary import fingerprint as vocabulary_fingerprint
