@@ -54,7 +54,7 @@ def lidar_features(model: RenderingPretrainer, inputs: SensorBatch, channels: st
         if channels == "image":
             features = model.volume_features(own, places[None])[0]
         else:
-            features = sample_volume(own.data, own.grid.to_index(places[None]))[0]
+            features = sample_volume(own, places[None])[0]
         found.append(PlaceFeatures(places, features))
     return found
 
