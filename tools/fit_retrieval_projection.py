@@ -1,10 +1,11 @@
-"""Fit a linear map of descriptors to the indices of drives that are not scored.
+"""Fit a map of descriptors to the indices of drives that are not scored.
 
 python tools/fit_retrieval_projection.py --lidar DIR --out FILE.safetensors
 python tools/fit_retrieval_projection.py --lidar DIR --image DIR --out FILE.safetensors
 
-With one index its descriptors are whitened. With both, of the same key frames, pictures and LiDAR get a common space:
-the directions in which they vary together (canonical correlations). tools/retrieve.py takes the file as --projection.
+The method "center" leaves out what all descriptors of a modality have in common, which differs between pictures and
+LiDAR. "correlations" asks for both indices, of the same key frames, and keeps the directions in which the two vary
+together (canonical correlations). tools/retrieve.py takes the file as --projection.
 
 Exit code: 0 done, 2 the input cannot be used.
 """
@@ -21,8 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lidar", type=existing_folder("index"), metavar="DIR", help="index by LiDAR")
     parser.add_argument("--image", type=existing_folder("index"), metavar="DIR", help="index by pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors")
-    parser.add_argument("--channels", type=positive, default=64, help="length of projected descriptors, default 64")
-    parser.add_argument("--ridge", type=positive_number, default=0.1, help="share of the mean variance, default 0.1")
+    parser.add_argument("--method", choices=("center", "correlations"), default="center", help="default %(default)s")
+    parser.add_argument(
+        "--channels", type=positive, default=64, help="correlations: length of projected descriptors, default 64"
+    )
+    parser.add_argument(
+        "--ridge", type=positive_number, default=0.1, help="correlations: share of the mean variance, default 0.1"
+    )
 
 
 def run(given: argparse.Namespace) -> None:

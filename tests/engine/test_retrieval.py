@@ -108,8 +108,10 @@ def test_scores_are_printed_and_written(indices, made, tmp_path, capsys):
 
 def test_a_fitted_common_space_is_used_for_both(indices, made, tmp_path, capsys):
     lidar, image = indices
-    fit = ["--lidar", lidar, "--image", image, "--channels", 2, "--out", tmp_path / "p.safetensors"]
+    fit = ["--lidar", lidar, "--image", image, "--out", tmp_path / "p.safetensors"]
     assert _run(made[2], "fit_retrieval_projection", fit) == 0
+    more = ["--method", "correlations", "--channels", 2]
+    assert _run(made[2], "fit_retrieval_projection", [*fit[:-1], tmp_path / "c.safetensors", *more]) == 0
     said = capsys.readouterr().out
     line = ["--index", lidar, "--queries", image, "--projection", tmp_path / "p.safetensors", "--evaluate"]
     assert _run(made[2], "retrieve", [*line, tmp_path / "scores.json"]) == 0

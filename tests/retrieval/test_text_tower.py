@@ -19,8 +19,8 @@ SIZES = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_atte
 
 def _folder(folder: Path, family: str) -> Path:
     torch.manual_seed(0)
-    text = dict(SIZES, vocab_size=len(WORDS), bos_token_id=52, eos_token_id=53, pad_token_id=53)
-    vision = dict(SIZES, image_size=16, patch_size=4)
+    text = dict(SIZES, projection_dim=12, vocab_size=len(WORDS), bos_token_id=52, eos_token_id=53, pad_token_id=53)
+    vision = dict(SIZES, projection_dim=12, image_size=16, patch_size=4)
     if family == "clip":
         config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
         transformers.CLIPModel(config).save_pretrained(folder / family)

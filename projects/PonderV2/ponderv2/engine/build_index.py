@@ -81,6 +81,8 @@ def _model(given: argparse.Namespace, settings: DescriptorSettings) -> tuple[Bas
         given.device,
         given.text_model,
     )
+    if given.modality == "image" and describer.channels == "volume":
+        raise UserError(f"--modality image: {given.checkpoint} with --channels volume has no features of images")
     dataset = build_dataset(describer.config, given.config, given.info_files)
     return (
         dataset,

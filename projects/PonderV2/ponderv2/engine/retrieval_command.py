@@ -15,8 +15,8 @@ from ponderv2.retrieval import (
     PlaceRecord,
     Projection,
     evaluate_retrieval,
+    fit_centering,
     fit_common_space,
-    fit_whitening,
     place_descriptor,
     relation,
     sentence_vector,
@@ -38,20 +38,28 @@ def fit_projection(given: argparse.Namespace) -> Projection:
             raise UserError(f"--{name} {getattr(given, name)}: it is an index by {index.modality}")
     first = next(iter(found.values()))
     made_by = first.describer
-    if len(found) == 1:
-        name = next(iter(found))
-        projection = fit_whitening(first.vectors, name, made_by.settings, made_by.encoder, given.channels)
-    else:
+    if len(found) == 2:
         found["lidar"].check_comparable(found["image"], f"--image {given.image}")
-        rows = {record.token: k for k, record in enumerate(found["image"].records)}
-        pairs = [(k, rows[r.token]) for k, r in enumerate(found["lidar"].records) if r.token in rows]
-        if len(pairs) < 2:
-            raise UserError(f"--lidar {given.lidar} and --image {given.image} share {len(pairs)} key frames")
-        own, other = (list(side) for side in zip(*pairs))
-        image, lidar = found["image"].vectors[other], found["lidar"].vectors[own]
+    if given.method == "center":
+        vectors = {name: index.vectors for name, index in found.items()}
+        projection = fit_centering(vectors, made_by.settings, made_by.encoder)
+    else:
+        image, lidar = _pairs(given, found)
         projection = fit_common_space(image, lidar, made_by.settings, made_by.encoder, given.channels, given.ridge)
     projection.save(given.out)
     return projection
+
+
+def _pairs(given: argparse.Namespace, found: dict[str, PlaceIndex]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the descriptors by pictures and by LiDAR of the key frames that both indices have."""
+    if len(found) < 2:
+        raise UserError("--method correlations: expected both --lidar and --image")
+    rows = {record.token: k for k, record in enumerate(found["image"].records)}
+    pairs = [(k, rows[r.token]) for k, r in enumerate(found["lidar"].records) if r.token in rows]
+    if len(pairs) < 2:
+        raise UserError(f"--lidar {given.lidar} and --image {given.image} share {len(pairs)} key frames")
+    own, other = (list(side) for side in zip(*pairs))
+    return found["image"].vectors[other], found["lidar"].vectors[own]
 
 
 def evaluate(given: argparse.Namespace) -> dict:

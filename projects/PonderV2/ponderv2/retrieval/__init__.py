@@ -8,7 +8,7 @@ from .keypoint_places import read_keypoint_folder
 from .place_features import PlaceFeatures, height_features, image_features, lidar_features, occupied_places
 from .place_index import Describer, PlaceIndex
 from .place_pooling import generalized_means, place_descriptor
-from .place_projection import Projection, fit_common_space, fit_whitening
+from .place_projection import Projection, fit_centering, fit_common_space
 from .place_records import PlaceRecord, record_of, relation
 from .retrieval_scores import candidates, chance_of, duplicate_scores, evaluate_retrieval
 from .text_tower import TextSpace, sentence_vector
@@ -29,9 +29,9 @@ __all__ = [
     "chance_of",
     "duplicate_scores",
     "evaluate_retrieval",
+    "fit_centering",
     "fit_common_space",
     "fit_vocabulary",
-    "fit_whitening",
     "generalized_means",
     "height_features",
     "image_features",

@@ -1,4 +1,4 @@
-"""Linear maps of descriptors that are fitted to other drives: whitening, and a common space of pictures and LiDAR."""
+"""Maps of descriptors that are fitted to other drives: what all places share is left out, and pictures meet LiDAR."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ FORMAT = "ponderv2.place_projection.v1"
 
 @dataclass(frozen=True)
 class Projection:
-    """A linear map for each modality; descriptors of both are then of one space, and compared by their cosine.
+    """An affine map for each modality; descriptors of both are then of one space, and compared by their cosine.
 
     Attributes:
-        means: mean descriptor of each modality.
-        matrices: matrix of each modality, from descriptors to the common space.
+        means: mean descriptor of each modality, which is subtracted.
+        matrices: matrix of each modality, from descriptors to the common space; empty where they stay in their own.
         settings: settings of the descriptors.
         encoder: hash of the model that made them.
     """
@@ -47,15 +47,17 @@ class Projection:
             raise UserError(
                 f"projection: expected descriptors of {len(self.means[modality])} numbers, got {descriptors.shape[1]}"
             )
-        projected = (descriptors - self.means[modality]) @ self.matrices[modality]
+        projected = descriptors - self.means[modality]
+        if modality in self.matrices:
+            projected = projected @ self.matrices[modality]
         return (projected / np.linalg.norm(projected, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
 
     @property
     def fingerprint(self) -> str:
         """Hash of the numbers: equal ones project alike."""
         digest = hashlib.sha256()
-        for name in sorted(self.means):
-            for value in (self.means[name], self.matrices[name]):
+        for values in (self.means, self.matrices):
+            for name, value in sorted(values.items()):
                 digest.update(f"{name} {value.shape}".encode() + np.ascontiguousarray(value, np.float32).tobytes())
         return digest.hexdigest()
 
@@ -85,35 +87,35 @@ class Projection:
             raise UserError(f"projection {path}: expected format {FORMAT}, found {note.get('format')}")
         names = {f"{name}.{part}" for name in MODALITIES for part in ("mean", "matrix")}
         modalities = [name for name in MODALITIES if f"{name}.mean" in tensors]
-        if not modalities or not set(tensors) <= names or len(tensors) != 2 * len(modalities):
-            raise UserError(f"projection {path}: expected a mean and a matrix of lidar, of image or of both")
+        mapped = [name for name in MODALITIES if f"{name}.matrix" in tensors]
+        if not modalities or not set(tensors) <= names or mapped not in ([], modalities):
+            raise UserError(
+                f"projection {path}: expected means of lidar, of image or of both, and matrices of all or none"
+            )
         for name in modalities:
-            mean, matrix = tensors[f"{name}.mean"], tensors[f"{name}.matrix"]
-            if mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix) or not np.isfinite(matrix).all():
+            mean, matrix = tensors[f"{name}.mean"], tensors.get(f"{name}.matrix")
+            fits = mean.ndim == 1 and (matrix is None or (matrix.ndim == 2 and len(mean) == len(matrix)))
+            if not fits or not all(np.isfinite(value).all() for value in (mean, matrix) if value is not None):
                 raise UserError(f"projection {path}: {name}: mean and matrix do not fit")
         return Projection(
             {name: tensors[f"{name}.mean"] for name in modalities},
-            {name: tensors[f"{name}.matrix"] for name in modalities},
+            {name: tensors[f"{name}.matrix"] for name in mapped},
             DescriptorSettings.from_json(settings, f"projection {path}: settings"),
             note.get("encoder", ""),
         )
 
 
-def fit_whitening(
-    descriptors: Float[np.ndarray, "n d"],
-    modality: str,
-    settings: DescriptorSettings,
-    encoder: str,
-    channels: int = 128,
+def fit_centering(
+    descriptors: Mapping[str, Float[np.ndarray, "n d"]], settings: DescriptorSettings, encoder: str
 ) -> Projection:
-    """Fit a projection to principal components of equal variance, of one modality (Jégou and Chum, ECCV 2012).
+    """Fit what the descriptors of each modality have in common, which is left out.
+
+    Of pictures and LiDAR it differs: sky is in every picture and in no sweep, and a cosine of both is mostly that.
 
     Args:
-        descriptors: descriptors of drives that are not scored.
-        channels: number of components, fewer where there are fewer descriptors.
+        descriptors: descriptors of drives that are not scored, by modality.
     """
-    mean, matrix = _whitening(descriptors, channels)
-    return Projection({modality: mean}, {modality: matrix}, settings, encoder)
+    return Projection({name: rows.mean(axis=0) for name, rows in descriptors.items()}, {}, settings, encoder)
 
 
 def fit_common_space(
@@ -155,8 +157,3 @@ def _reduced(descriptors: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndar
     variance, axes = variance[kept], axes[kept]
     basis = axes.T / np.sqrt(variance + ridge * variance.mean())
     return mean, basis, centered @ basis
-
-
-def _whitening(descriptors: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    mean, basis, _ = _reduced(descriptors, 0.1)
-    return mean, basis[:, :channels]
