@@ -54,7 +54,7 @@ def test_each_place_counts_in_the_cell_it_is_in_alone(layout):
     settings = DescriptorSettings(
         layout=layout, power=1.0, sectors=4, harmonics=1, rings=(0, 10, 20), bands=(-10, 0, 10)
     )
-    # To the left, at 15 m, 5 degrees up; others are beyond the last ring and the last band, or on the road.
+    # Along the y axis, at 15 m, 5 degrees up; others are beyond the last ring and the last band, or on the road.
     places = torch.tensor([[0.0, 15.0, 15 * math.tan(math.radians(5))], [30.0, 0.0, 30.0], [0.5, 0.0, -1.8]])
     grid = place_descriptor(places, torch.tensor([[3.0], [7.0], [2.0]]), settings).unflatten(0, (2, 4, 3))
     filled = torch.zeros(2, 4, 3)

@@ -26,7 +26,7 @@ class DescriptorSettings:
             2010).
         power: exponent p of the generalized mean (Radenović et al., TPAMI 2019, equation 3): 1 is the mean, large ones
             approach the maximum.
-        heading: "car" keeps the sectors, counted from the car's front, and so finds passes in the same direction alone.
+        heading: "car" keeps the sectors, which turn with the car, and so finds passes in the same direction alone.
             "any" keeps magnitudes of a Fourier series around the car, which do not change when it turns, and tell less.
         sectors: number of sectors.
         harmonics: number of terms of the Fourier series, the mean among them; of "any".

@@ -58,7 +58,7 @@ def place_descriptor(
     rows, inside = row_of(places, settings)
     count, sectors = number_of_rows(settings), settings.sectors
     turn = torch.atan2(places[:, 1], places[:, 0]) / (2 * torch.pi)
-    # The first sector is centered on the front.
+    # The first sector is centered on the x axis.
     sector = (turn * sectors).round().long() % sectors
     cells = (rows * sectors + sector)[inside]
     pooled = generalized_means(features[inside], cells, count * sectors, settings.power)
