@@ -49,7 +49,7 @@ class TextSpace(nn.Module):
 
 
 @torch.no_grad()
-def sentence_vector(folder: Path, sentence: str) -> Float[Tensor, "2*d"]:
+def sentence_vector(folder: Path, sentence: str) -> Float[Tensor, "n"]:
     """Compute the vector of a sentence by which places of the layout "whole" are found.
 
     It has twice the channels of the text tower, as descriptors have what is above 0 and what is below 0 apart: their
