@@ -34,9 +34,10 @@ ROOMS: dict[str, set[str]] = {
     "teachers": _STACK | {"atomic_files", "checkpoints", "rendering"},
     "models": _STACK | {"teachers", "masking", "rendering", "encoders", "heads", "checkpoints"},
     "evaluation": _STACK | {"folder_lock", "atomic_files", "rendering", "datasets"},
+    "retrieval": _STACK | {"atomic_files", "teachers", "models"},
     "engine": _STACK
     | {"devices", "folder_lock", "atomic_files", "progress_bar"}
-    | {"datasets", "evaluation", "visualization", "checkpoints", "models"},
+    | {"datasets", "evaluation", "visualization", "checkpoints", "models", "retrieval"},
 }
 """Every folder or module of `ponderv2`, and which of those above it it may import."""
 

@@ -23,7 +23,7 @@ def test_a_command_is_understood_and_its_recipes_are_there(line, tmp_path, monke
     if words[0] == ".venv/bin/torchrun":
         words[:3] = [".venv/bin/python"]
     assert words[0] == ".venv/bin/python"
-    (tmp_path / "data" / "streets-v1").mkdir(parents=True)
+    _what_was_made_before(line, tmp_path)
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     for word in words:
         # Work dirs that the command reads have been made by those above it.
@@ -37,6 +37,17 @@ def test_a_command_is_understood_and_its_recipes_are_there(line, tmp_path, monke
         assert path.is_file()
     if isinstance(getattr(given, "config", None), Path):
         load_config(given.config, options=parse_options(given.cfg_options))
+
+
+def _what_was_made_before(line: str, folder: Path) -> None:
+    """Leave empty folders and files under the names of what the commands above make, and of what they begin with."""
+    begin = ["data/streets-v1", "data/revisits-v1", "data/ckpts/clip-vit-base-patch16", "work_dirs/distil_clip"]
+    above = [shlex.split(command) for command in COMMANDS[: COMMANDS.index(line)]]
+    made = [words[words.index(name) + 1] for words in above for name in ("--out", "--work-dir") if name in words]
+    for name in {*begin, *made}:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch() if path.suffix else path.mkdir(exist_ok=True)
 
 
 def test_the_teacher_that_is_downloaded_is_that_of_the_recipes_and_of_the_command():

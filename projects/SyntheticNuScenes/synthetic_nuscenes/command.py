@@ -12,7 +12,7 @@ from .synthetic_errors import SyntheticDataError
 DEFAULT_SCENES = 10
 DEFAULT_KEYFRAMES = 8
 DEFAULT_IMAGE_SIZE = (800, 450)
-_FIXED = ("scenes", "keyframes", "image_size", "seed")
+_FIXED = ("scenes", "keyframes", "image_size", "seed", "passes")
 """What a benchmark fixes."""
 
 
@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image-size", type=image_size, metavar="WxH", help="pixels, default 800x450; nuScenes has 1600x900"
     )
     parser.add_argument("--seed", type=at_least(0), help="default 0")
+    parser.add_argument(
+        "--passes",
+        type=at_least(1),
+        help="drives through each place at different times of day: the first of each for training, others for "
+        "validation; default 1, where one drive in five goes where the one before it went",
+    )
     parser.add_argument("--workers", type=at_least(1), default=1, help="processes, a scene each; default %(default)s")
     parser.add_argument(
         "--preview", type=file_with(".png"), metavar="FILE.png", help="draw images and a view from above"
@@ -178,7 +184,8 @@ def _make(arguments: argparse.Namespace) -> bool:
     else:
         scenes = arguments.scenes or DEFAULT_SCENES
         width, height = arguments.image_size or DEFAULT_IMAGE_SIZE
-        recording = Recording(arguments.seed or 0, arguments.keyframes or DEFAULT_KEYFRAMES, width, height)
+        keyframes = arguments.keyframes or DEFAULT_KEYFRAMES
+        recording = Recording(arguments.seed or 0, keyframes, width, height, passes=arguments.passes or 1)
     made = make_dataset(arguments.out, scenes, recording, arguments.workers)
     if made:
         seconds = time.monotonic() - started

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     SCENERY = 5
     LIDAR = 6
     CAMERA = 7
+    REVISIT = 8
 
 
 def generator(purpose: Purpose, *numbers: int) -> np.random.Generator:

@@ -25,18 +25,22 @@ class Benchmark:
     height: int
     seed: int
     purpose: str
+    passes: int = 1
 
     def recording(self) -> "Recording":
         """Return what is recorded in each scene."""
         # Not at the top: it takes a second, and command lines name the benchmarks in their help.
         from .recording import Recording
 
-        return Recording(self.seed, self.keyframes, self.width, self.height)
+        return Recording(self.seed, self.keyframes, self.width, self.height, passes=self.passes)
 
 
 BENCHMARKS = {
     "streets-v1": Benchmark(125, 4, 400, 225, 0, "100 drives to train on, 25 to score"),
     "streets-mini": Benchmark(10, 4, 400, 225, 22, "8 drives to train on, 2 to score: for tests and the demo"),
+    "revisits-v1": Benchmark(
+        60, 4, 400, 225, 77, "30 places, each passed twice at different times of day: for retrieval", passes=2
+    ),
 }
 """The benchmarks by name. Whoever changes one gives it another name: scores stand beside the name alone."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from synthetic_nuscenes.build import MOST_PASSES
 from synthetic_nuscenes.seeds import LARGEST_SEED
 from synthetic_nuscenes.synthetic_errors import SyntheticDataError, naming
 
@@ -48,8 +49,8 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
             of range.
         OSError: when a file cannot be written; it has the file's name.
     """
-    version, names = version_and_names(scenes)
     _check(recording, workers)
+    version, names = version_and_names(scenes, recording.passes)
     arguments = _arguments(scenes, recording)
     if _is_there(root, arguments):
         return False
@@ -82,7 +83,9 @@ def finished_note(root: Path) -> dict | None:
 
 
 def _arguments(scenes: int, recording: Recording) -> dict:
-    return {"format": FORMAT, "scenes": scenes, **asdict(recording)}
+    arguments = {"format": FORMAT, "scenes": scenes, **asdict(recording)}
+    # Data sets of one pass were made before there were others, and their notes do not tell.
+    return {key: value for key, value in arguments.items() if (key, value) != ("passes", 1)}
 
 
 def _fill(partial: Path, version: str, scenes: list[tuple[Recording, int, str]], workers: int, progress: bool) -> None:
@@ -106,6 +109,8 @@ def _check(recording: Recording, workers: int) -> None:
         )
     if not 0 <= recording.seed <= LARGEST_SEED:
         raise SyntheticDataError(f"seed: got {recording.seed}, must be 0 to {LARGEST_SEED}")
+    if not 1 <= recording.passes <= MOST_PASSES:
+        raise SyntheticDataError(f"passes: got {recording.passes}, must be 1 to {MOST_PASSES}")
     if workers < 0:
         raise SyntheticDataError(f"workers: got {workers}, must not be negative")
 
@@ -182,7 +187,10 @@ def _read_object(path: Path, mend: str) -> dict:
 
 def _differences(found: dict, arguments: dict) -> dict:
     wanted = json.loads(json.dumps(arguments))
-    return {key: (found.get(key), value) for key, value in wanted.items() if found.get(key) != value}
+    differ = {key: (found.get(key), value) for key, value in wanted.items() if found.get(key) != value}
+    if "passes" not in wanted and "passes" in found:
+        differ["passes"] = (found["passes"], 1)
+    return differ
 
 
 def _recorded(jobs: list[tuple], workers: int, bar: tqdm) -> Iterator[None]:

@@ -45,7 +45,10 @@ Rows = dict[str, list[dict]]
 
 @dataclass(frozen=True)
 class Recording:
-    """A `Recording` says what to record: it holds everything that the bytes of a scene depend on."""
+    """A `Recording` says what to record: it holds everything that the bytes of a scene depend on.
+
+    With `passes` above 1 each place is driven through so many times, at different times of day, see `plan_scene`.
+    """
 
     seed: int
     keyframes: int
@@ -53,6 +56,7 @@ class Recording:
     height: int
     errors: LidarErrors = field(default_factory=LidarErrors)
     effects: CameraEffects = field(default_factory=CameraEffects)
+    passes: int = 1
 
 
 def scene_times(keyframes: int) -> tuple[float, float]:
@@ -62,7 +66,7 @@ def scene_times(keyframes: int) -> tuple[float, float]:
 
 def record_scene(root: Path, recording: Recording, scene: int, name: str, version: str) -> Rows:
     """Write the files of scene number `scene` under `root`, and return its table rows."""
-    world = build_world(recording.seed, scene, *scene_times(recording.keyframes))
+    world = build_world(recording.seed, scene, *scene_times(recording.keyframes), recording.passes)
     return _Recorder(root, recording, scene, name, version, world).run()
 
 
@@ -96,7 +100,7 @@ class _Recorder:
 
     def _scene_rows(self, samples: list[str]) -> None:
         log = self.token("log")
-        place = f"synthetic-town-{place_of(self.scene)}"
+        place = f"synthetic-town-{place_of(self.scene, self.recording.passes)}"
         self.rows["log"].append(
             {
                 "token": log,

@@ -89,18 +89,24 @@ def visibility_token(share: float) -> str:
     return "1234"[int(share >= 0.4) + int(share >= 0.6) + int(share >= 0.8)]
 
 
-def version_and_names(scenes: int) -> tuple[str, list[str]]:
+def version_and_names(scenes: int, passes: int = 1) -> tuple[str, list[str]]:
     """Return the devkit's version and official scene names; about one scene in five is for validation.
+
+    With `passes` above 1 the first drive through each place is for training and all others are for validation: what is
+    looked for, and what is asked.
 
     Raises:
         SyntheticDataError: for less than one scene or more than there are names.
     """
-    if 1 <= scenes <= len(_MINI):
+    if passes == 1 and 1 <= scenes <= len(_MINI):
         return "v1.0-mini", [f"scene-{number}" for number in _MINI[:scenes]]
     usable = {f"scene-{k:04d}" for k in range(1, 1111)} - {f"scene-{k:04d}" for k in _NO_CAN_BUS}
     train, val = ([name for name in part if name in usable] for part in (splits.train, splits.val))
-    if not 1 <= scenes <= len(train) + len(val):
-        raise SyntheticDataError(f"scenes: got {scenes}, between 1 and {len(train) + len(val)} have official names")
+    most = len(train) + len(val) if passes == 1 else len(val) * passes // (passes - 1)
+    if not 1 <= scenes <= most:
+        raise SyntheticDataError(f"scenes: got {scenes}, between 1 and {most} have official names")
+    if passes > 1:
+        return "v1.0-trainval", [(val if k % passes else train).pop(0) for k in range(scenes)]
     names = []
     for k in range(scenes):
         turn, other = (val, train) if k % 5 == 1 else (train, val)

@@ -1,0 +1,157 @@
+"""Retrieval by the tools, from a checkpoint to places that are found, drawn and scored."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ponderv2.checkpoints import export_encoder
+from ponderv2.datasets.info_file import load_info_file
+from ponderv2.engine import load_config, parse_options
+from ponderv2.registry import MODELS
+from ponderv2.retrieval import PlaceIndex
+from tests.factories.image_teachers import random_street_teacher
+from tests.factories.tool_scripts import load_tool
+
+
+def _run(repository: Path, tool: str, arguments: list) -> int:
+    return load_tool(repository, tool).main([str(argument) for argument in arguments])
+
+
+BOTH = ["--info-files", "nuscenes_infos_train.pkl", "nuscenes_infos_val.pkl"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, streets):
+    """A model with random weights, and indices by both modalities of the four key frames of two drives."""
+    repository, folder = Path(__file__).parents[2], tmp_path_factory.mktemp("retrieval")
+    options = ["model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.5,0.5,0.5)"]
+    options += ["model.image_branch.channels=8", "model.head.feature.channels=8", "model.image_branch.cache=None"]
+    options += [f"model.image_branch.teacher.path={random_street_teacher(folder)}"]
+    recipe = repository / "configs/tiny/ponderv2_lidar_unet_distil_synthetic.py"
+    config = load_config(recipe, options=parse_options(options))
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.image_branch.reduction.fit([model.image_branch.raw_maps(torch.rand(2, 3, 64, 64))])
+    torch.save({"state_dict": model.state_dict(), "meta": {}}, folder / "model.pth")
+    export_encoder(model.encoder, folder / "encoder.safetensors", config.model.encoder, config.model.data_preprocessor)
+    words = [recipe, folder / "model.pth", "--data-root", streets, "--cfg-options", *options, *BOTH, "--layout"]
+    return folder, words, repository
+
+
+@pytest.fixture(scope="module")
+def indices(made):
+    folder, words, repository = made
+    for modality in ("lidar", "image"):
+        line = [*words, "panorama", "--modality", modality, "--out", folder / modality]
+        assert _run(repository, "build_retrieval_index", line) == 0
+    return folder / "lidar", folder / "image"
+
+
+def test_both_modalities_are_described_in_comparable_numbers(indices):
+    lidar, image = (PlaceIndex.load(path) for path in indices)
+    lidar.check_comparable(image, "image")
+    assert [r.token for r in lidar.records] == [r.token for r in image.records]
+    assert len(lidar.records) == 4
+    assert len({r.location for r in lidar.records}) == len({r.log for r in lidar.records}) == 2
+    np.testing.assert_allclose(np.linalg.norm(lidar.vectors, axis=1), 1.0, rtol=1e-5)
+    assert np.abs(lidar.vectors - image.vectors).max() > 0.01
+
+
+def test_a_place_is_found_printed_and_drawn_without_a_model(indices, made, streets, tmp_path, capsys):
+    lidar, image = indices
+    record = PlaceIndex.load(image).records[0]
+    line = [record.token, "--index", lidar, "--queries", image, "--data-root", streets, "--out", tmp_path / "f.png"]
+    assert _run(made[2], "retrieve", line) == 0
+    said = capsys.readouterr().out
+    answers = [text.split() for text in said.splitlines()]
+    # The two key frames of its own drive, half a second apart, are of the same pass.
+    assert [words[0] for words in answers] == ["1", "2", "drawn:"]
+    assert all(words[3] != record.location and words[-2:] == ["another", "map"] for words in answers[:2])
+    assert np.asarray(Image.open(tmp_path / "f.png").convert("RGB")).std() > 20
+
+
+def test_files_are_described_by_the_model_and_find_their_own_key_frame(made, streets, capsys):
+    folder, words, repository = made
+    line = [*words, "whole", "--modality", "image", "--out", folder / "whole"]
+    assert _run(repository, "build_retrieval_index", line) == 0
+    index = PlaceIndex.load(folder / "whole")
+    model = ["--index", folder / "whole", "--recipe", words[0], "--checkpoint", words[1]]
+    model += ["--cfg-options", *words[5 : words.index("--info-files")]]
+    capsys.readouterr()
+    assert _run(repository, "retrieve", [streets / index.records[1].image_path, *model]) == 0
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) == 4
+    line = [*words, "whole", "--out", folder / "whole_lidar"]
+    assert _run(repository, "build_retrieval_index", line) == 0
+    model[1] = folder / "whole_lidar"
+    capsys.readouterr()
+    assert _run(repository, "retrieve", [streets / index.records[1].lidar_path, *model]) == 0
+    said = capsys.readouterr().out
+    assert said.split()[:3] == ["1", "1.000", index.records[1].token]
+
+
+def test_scores_are_printed_and_written(indices, made, tmp_path, capsys):
+    lidar, image = indices
+    line = ["--index", lidar, "--queries", image, "--evaluate", tmp_path / "scores.json"]
+    assert _run(made[2], "retrieve", line) == 0
+    said = capsys.readouterr().out
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert content == json.loads(said)
+    # Two drives, each in a town of its own.
+    assert content["scores"]["5m"]["without_match"] == 4
+    assert content["scores"]["5m"]["recall@1"] is None
+
+
+def test_a_fitted_common_space_is_used_for_both(indices, made, tmp_path, capsys):
+    lidar, image = indices
+    fit = ["--lidar", lidar, "--image", image, "--out", tmp_path / "p.safetensors"]
+    assert _run(made[2], "fit_retrieval_projection", fit) == 0
+    more = ["--method", "correlations", "--channels", 2]
+    assert _run(made[2], "fit_retrieval_projection", [*fit[:-1], tmp_path / "c.safetensors", *more]) == 0
+    said = capsys.readouterr().out
+    line = ["--index", lidar, "--queries", image, "--projection", tmp_path / "p.safetensors", "--evaluate"]
+    assert _run(made[2], "retrieve", [*line, tmp_path / "scores.json"]) == 0
+    said = capsys.readouterr().out
+    assert len(json.loads(said)["projection"]) == 64
+
+
+def test_heights_alone_are_a_baseline_without_any_network(made, capsys):
+    folder, words, repository = made
+    line = [*words, "polar", "--channels", "height", "--out", folder / "height"]
+    assert _run(repository, "build_retrieval_index", line) == 0
+    index = PlaceIndex.load(folder / "height")
+    # Ten rings of thirty sectors: four layers above zero and below it, and whether there is anything.
+    assert index.vectors.shape == (4, 10 * 30 * (2 * 4 + 1))
+    below = index.vectors.reshape(4, 300, 9)[:, :, 4:8]
+    assert not below.any()
+    assert _run(repository, "build_retrieval_index", [*line, "--modality", "image"]) == 2
+    assert "pictures have no heights" in capsys.readouterr().err
+
+
+def test_an_exported_encoder_describes_by_the_channels_of_its_volume(made, capsys):
+    folder, words, repository = made
+    line = [words[0], folder / "encoder.safetensors", *words[2:], "polar", "--out", folder / "volume"]
+    assert _run(repository, "build_retrieval_index", line) == 0
+    assert PlaceIndex.load(folder / "volume").describer.channels == "volume"
+    assert _run(repository, "build_retrieval_index", [*line, "--modality", "image"]) == 2
+    assert "has no features of images" in capsys.readouterr().err
+
+
+def test_places_are_described_by_key_points_as_well(made, streets, tmp_path):
+    folder, words, repository = made
+    rng = np.random.default_rng(0)
+    tokens = [frame["token"] for frame in load_info_file(streets / "nuscenes_infos_train.pkl")["data_list"]]
+    for token in tokens:
+        places, descriptors = rng.normal(size=(40, 3)) * 15, rng.normal(size=(40, 6))
+        content = dict(places=places, descriptors=descriptors, scores=np.ones(40), token=token, source="lidar")
+        np.savez(tmp_path / f"{token}.npz", **content)
+    common = [words[0], *words[2 : words.index("--layout")], "--keypoints", tmp_path, "--out", folder / "keypoints"]
+    for layout in (["polar"], ["vlad", "--words", 4, "--vocabulary", tmp_path / "words.safetensors"]):
+        assert _run(repository, "build_retrieval_index", [*common, "--layout", *layout]) == 0
+        index = PlaceIndex.load(folder / "keypoints")
+        assert [record.token for record in index.records] == tokens
+    assert index.vectors.shape == (2, 4 * 6)

@@ -1,0 +1,94 @@
+"""Scores of retrieval against a slow reference that ranks all places of each query one by one."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import hypergeom
+from sklearn.metrics import average_precision_score
+
+from ponderv2.errors import UserError
+from ponderv2.retrieval import PlaceIndex, chance_of, duplicate_scores, evaluate_retrieval
+from tests.retrieval.places import random_index
+
+
+def _slow(index: PlaceIndex, queries: PlaceIndex, radius: float) -> dict:
+    hits, chance, without = {1: [], 5: [], 10: []}, {1: [], 5: [], 10: []}, 0
+    for vector, query in zip(queries.vectors, queries.records):
+        answers = []
+        for other, place in zip(index.vectors, index.records):
+            if query.log == place.log and abs(query.time - place.time) < 30.0:
+                continue
+            near = query.location == place.location and math.dist((query.x, query.y), (place.x, place.y)) <= radius
+            answers.append((-float(vector @ other), near))
+        right = [near for _, near in sorted(answers, key=lambda answer: answer[0])]
+        if not any(right):
+            without += 1
+            continue
+        for rank in hits:
+            hits[rank].append(any(right[:rank]))
+            chance[rank].append(1 - hypergeom(len(right), sum(right), min(rank, len(right))).pmf(0))
+    scores = {"queries": len(hits[1]), "without_match": without}
+    for rank in hits:
+        scores |= {f"recall@{rank}": np.mean(hits[rank]), f"chance@{rank}": np.mean(chance[rank])}
+    return scores
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_recall_and_chance_are_those_of_ranking_every_place(seed):
+    index, queries = random_index(seed), random_index(seed + 10, 25)
+    found = evaluate_retrieval(index, queries)
+    for radius in (5.0, 25.0):
+        expected = _slow(index, queries, radius)
+        own = found[f"{radius:g}m"]
+        assert {name: own[name] for name in expected} == pytest.approx(expected)
+
+
+def test_an_index_is_scored_by_itself_without_its_own_passes():
+    index = random_index(4)
+    found = evaluate_retrieval(index, index)
+    expected = _slow(index, index, 25.0)
+    assert {name: found["25m"][name] for name in expected} == pytest.approx(expected)
+    # Each query is its own best answer, and never counts.
+    assert found["5m"]["recall@1"] is None or found["5m"]["recall@1"] < 1.0
+
+
+def test_chance_is_the_share_of_all_orders():
+    right = [True, False, False, True, False, False]
+    for rank in (1, 2, 5):
+        orders = list(itertools.permutations(right))
+        expected = np.mean([any(order[:rank]) for order in orders])
+        assert chance_of(np.array([2]), np.array([6]), rank)[0] == pytest.approx(expected)
+    assert chance_of(np.array([1]), np.array([1]), 10)[0] == 1.0
+
+
+def test_precision_and_recall_of_duplicates_are_those_of_each_threshold():
+    rng = np.random.default_rng(0)
+    cosine = rng.choice(np.linspace(0, 1, 12), 40)
+    right = rng.random(40) < cosine
+    has_match = right | (rng.random(40) < 0.3)
+    found = duplicate_scores(cosine, right, has_match)
+    best = (-1.0, 0.0)
+    full = 0.0
+    for threshold in np.unique(cosine):
+        told = cosine >= threshold
+        precision, recall = right[told].mean(), right[told].sum() / has_match.sum()
+        best = max(best, (2 * precision * recall / (precision + recall), threshold))
+        full = max(full, recall if precision == 1.0 else 0.0)
+    assert (found["max_f1"], found["threshold"]) == pytest.approx(best)
+    assert found["recall_at_full_precision"] == pytest.approx(full)
+    share = right.sum() / has_match.sum()
+    assert found["average_precision"] == pytest.approx(average_precision_score(right, cosine) * share)
+    assert set(duplicate_scores(cosine, right & False, has_match & False).values()) == {None}
+
+
+def test_queries_that_cannot_be_scored_are_refused():
+    index = random_index(0, 2)
+    with pytest.raises(UserError, match="all are of the same pass"):
+        evaluate_retrieval(PlaceIndex(index.vectors[:1], index.records[:1], "lidar", index.describer), index_of_first())
+
+
+def index_of_first() -> PlaceIndex:
+    index = random_index(0, 2)
+    return PlaceIndex(index.vectors[:1], index.records[:1], "lidar", index.describer)
