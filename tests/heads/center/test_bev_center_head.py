@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from mmdet3d.models import SECOND, SECONDFPN
 from mmdet3d.structures import LiDARInstance3DBoxes
 from mmengine.structures import InstanceData
 
@@ -15,10 +16,8 @@ from tests.factories.uvtr import CHANNELS, GRID, target_of, total, volume_of
 CLASSES = tuple(name for task in PUBLISHED_TASKS for name in task)
 FORMS = {"published tasks": PUBLISHED_TASKS, "one task": (CLASSES,)}
 _BN = dict(type="BN2d")
-_SECOND = dict(
-    type="SECOND", in_channels=16, out_channels=(8, 8), layer_nums=(1, 1), layer_strides=(1, 2), norm_cfg=_BN
-)
-_FPN = dict(type="SECONDFPN", in_channels=(8, 8), out_channels=(8, 8), upsample_strides=(1, 2), norm_cfg=_BN)
+_SECOND = dict(type=SECOND, in_channels=16, out_channels=(8, 8), layer_nums=(1, 1), layer_strides=(1, 2), norm_cfg=_BN)
+_FPN = dict(type=SECONDFPN, in_channels=(8, 8), out_channels=(8, 8), upsample_strides=(1, 2), norm_cfg=_BN)
 TOWER = dict(bev_backbone=_SECOND, bev_neck=_FPN)
 
 
