@@ -54,9 +54,8 @@ def test_cameras_turn_with_the_scene():
     points = torch.rand(2, 2, 30, 3) * 5
     before = project(points, batch.rig.lidar2img)
     rig = turned_rig(batch.rig, turns)
-    for pixels, expected in zip(
-        project(transform_points(turns[:, None].expand(-1, 2, -1, -1), points), rig.lidar2img), before, strict=True
-    ):
+    turned = transform_points(turns[:, None].expand(-1, 2, -1, -1), points)
+    for pixels, expected in zip(project(turned, rig.lidar2img), before, strict=True):
         torch.testing.assert_close(pixels, expected, atol=1e-2, rtol=1e-3)
     torch.testing.assert_close(rig.img2lidar @ rig.lidar2img, torch.eye(4).expand(2, 2, 4, 4), atol=1e-4, rtol=0)
     torch.testing.assert_close(again.batch.rig.lidar2img, rig.lidar2img)

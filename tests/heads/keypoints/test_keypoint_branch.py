@@ -96,9 +96,8 @@ def test_the_scores_of_a_fusion_are_means_where_pictures_show_a_place():
     with torch.no_grad():
         (plain,) = branch.volume_head(view.volume, view.points)
         logits = branch.image_head(view.maps).logits[0]
-    # By default distances of many points are products, in which those that are close are equal.
-    apart = torch.cdist(fused.places, plain.places, compute_mode="donot_use_mm_for_euclid_dist")
-    twin = apart.argmin(dim=1)
+    exact = "donot_use_mm_for_euclid_dist"
+    twin = torch.cdist(fused.places, plain.places, compute_mode=exact).argmin(dim=1)
     rig = view.rig.at(0)
     for k in range(0, len(fused), 7):
         scores = []

@@ -23,7 +23,7 @@ def test_the_chamfer_loss_is_that_of_a_loop_and_pulls_the_nearest_together():
         apart, best = min((math.dist(first.places[k].tolist(), second.places[j].tolist()), j) for j in range(15))
         mean = float(first.distances[k] + second.distances[best]) / 2
         expected = math.log(mean) + min(apart, 1.0) / mean if valid[k] else 0.0
-        assert float(loss[k]) == pytest.approx(expected, abs=1e-4)
+        assert float(loss[k].detach()) == pytest.approx(expected, abs=1e-4)
     loss.sum().backward()
     moved = Candidates(first.places.detach() - 0.01 * first.places.grad, first.distances, first.descriptors)
     assert probabilistic_chamfer(moved, second, valid, 1.0).sum() < loss.sum()
