@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "teachers": _STACK | {"atomic_files", "checkpoints", "rendering"},
     "models": _STACK | {"teachers", "masking", "rendering", "encoders", "heads", "checkpoints"},
     "evaluation": _STACK | {"folder_lock", "atomic_files", "rendering", "datasets"},
-    "retrieval": _STACK | {"atomic_files", "teachers", "models"},
+    "retrieval": _STACK | {"atomic_files", "teachers", "models", "evaluation"},
     "engine": _STACK
     | {"devices", "folder_lock", "atomic_files", "progress_bar"}
     | {"datasets", "evaluation", "visualization", "checkpoints", "models", "retrieval"},

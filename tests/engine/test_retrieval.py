@@ -11,6 +11,7 @@ from PIL import Image
 from ponderv2.checkpoints import export_encoder
 from ponderv2.datasets.info_file import load_info_file
 from ponderv2.engine import load_config, parse_options
+from ponderv2.evaluation.keypoint_files import SampleKeypoints, write_keypoints
 from ponderv2.registry import MODELS
 from ponderv2.retrieval import PlaceIndex
 from tests.factories.image_teachers import random_street_teacher
@@ -146,9 +147,10 @@ def test_places_are_described_by_key_points_as_well(made, streets, tmp_path):
     rng = np.random.default_rng(0)
     tokens = [frame["token"] for frame in load_info_file(streets / "nuscenes_infos_train.pkl")["data_list"]]
     for token in tokens:
-        places, descriptors = rng.normal(size=(40, 3)) * 15, rng.normal(size=(40, 6))
-        content = dict(places=places, descriptors=descriptors, scores=np.ones(40), token=token, source="lidar")
-        np.savez(tmp_path / f"{token}.npz", **content)
+        places, descriptors = ((rng.normal(size=(40, n)) * k).astype(np.float32) for n, k in ((3, 15), (6, 1)))
+        scores, box = np.ones(40, np.float32), np.array([-50, -50, -5, 50, 50, 3], np.float32)
+        points = SampleKeypoints(places, descriptors, scores, token, "lidar", np.eye(4), box)
+        write_keypoints(tmp_path / f"{token}.npz", points)
     common = [words[0], *words[2 : words.index("--layout")], "--keypoints", tmp_path, "--out", folder / "keypoints"]
     for layout in (["polar"], ["vlad", "--words", 4, "--vocabulary", tmp_path / "words.safetensors"]):
         assert _run(repository, "build_retrieval_index", [*common, "--layout", *layout]) == 0
