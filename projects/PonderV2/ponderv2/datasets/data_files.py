@@ -1,6 +1,7 @@
 """Files of points, labels and images, read so that an empty, cut or otherwise unusable one is a clear error."""
 
 import io
+import os
 import stat
 import struct
 import warnings
@@ -157,12 +158,12 @@ def read_images(paths: Sequence[str | Path], names: Sequence[str]) -> list[UInt8
         file_size(path, name)
         with unchanged(path, name):
             content = path.read_bytes()
-            size = _checked_size(content, f"{name} {path}")
-            if together is None:
-                together = np.empty((len(paths), *size, 3), dtype=np.uint8)
-            image = together[place]
-            if size != together.shape[1:3] or not _decode_to(image, path):
-                image = decode_image(content, f"{name} {path}")
+        size = _checked_size(content, f"{name} {path}")
+        if together is None:
+            together = np.empty((len(paths), *size, 3), dtype=np.uint8)
+        image = together[place]
+        if size != together.shape[1:3] or not _decode_to(image, content):
+            image = decode_image(content, f"{name} {path}")
         images.append(image)
     return images
 
@@ -199,18 +200,22 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     return image
 
 
-def _decode_to(image: UInt8[np.ndarray, "h w 3"], path: Path) -> bool:
-    """Decode a file into an array of its size; False where that cannot be done, or is not known to be."""
-    if not hasattr(cv2, "IMREAD_COLOR_RGB"):
-        # This OpenCV has no way to decode to where one wants.
+def _decode_to(image: UInt8[np.ndarray, "h w 3"], content: bytes) -> bool:
+    """Decode the content of a file into an array of its size; False where that was not done, or is not known to be."""
+    if not (hasattr(cv2, "IMREAD_COLOR_RGB") and hasattr(os, "memfd_create")):
+        # OpenCV before 4.11 has no way to decode to where one wants, and later ones do so from files alone.
         return False
     # OpenCV says nothing when it leaves the array as it is, as for a file that it cannot decode.
     image[0] = _UNTOUCHED
-    try:
-        # Where the file says that its image is turned, this is another array.
-        decoded = cv2.imread(str(path), image, _COLOR)
-    except cv2.error:
-        return False
+    # A file in memory: what is decoded is what was checked, and is read from the disk once.
+    with open(os.memfd_create("image"), "wb") as file:
+        file.write(content)
+        file.flush()
+        try:
+            decoded = cv2.imread(f"/proc/self/fd/{file.fileno()}", image, _COLOR)
+        except cv2.error:
+            return False
+    # Where the file says that its image is turned, it is another array.
     return decoded is image and bool((image[0] != _UNTOUCHED).any())
 
 
