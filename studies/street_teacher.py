@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float, Int
 from ponderv2.teachers import StreetNet, write_street_net
@@ -114,8 +115,9 @@ def _fit(
             group["lr"] = _RATE * min(spent / 0.03 + 0.05, 0.5 + 0.5 * float(np.cos(np.pi * spent)))
         crops = [_crop(pictures[k], labels[k], rng) for k in rng.integers(len(pictures), size=_BATCH)]
         images, targets = (torch.stack(values) for values in zip(*crops, strict=True))
-        logits = net.classify(net(images.contiguous(memory_format=torch.channels_last)))
-        loss = nn.functional.cross_entropy(logits, targets, weight=weights, ignore_index=-1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bfloat16("cpu")):
+            logits = net.classify(net(images.contiguous(memory_format=torch.channels_last)))
+        loss = nn.functional.cross_entropy(logits.float(), targets, weight=weights, ignore_index=-1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -12,21 +12,28 @@ from mmengine.runner import Runner
 from ponderv2.engine import CollapseAlarmHook, FitFeatureReductionHook
 from ponderv2.engine.hooks.feature_hooks import REDUCTION_FILE
 from ponderv2.errors import UserError
+from ponderv2.geometry import sample_maps
 from ponderv2.models import ImageFeaturePretrainer
-from ponderv2.structures import SensorBatch
+from ponderv2.structures import RayBatch, SensorBatch
 from ponderv2.teachers import FrozenImageBranch
 from tests.factories.image_teachers import PixelTeacher
 
 
 class _Pretrainer(ImageFeaturePretrainer):
-    """An image branch and nothing else, whose batches are pictures."""
+    """An image branch and nothing else; rays run through every second pixel of its batches of pictures."""
 
     def __init__(self) -> None:
         torch.nn.Module.__init__(self)
         self.image_branch = FrozenImageBranch(dict(type=PixelTeacher), channels=4)
 
     def data_preprocessor(self, pictures):
-        return {"inputs": SensorBatch(images=pictures)}
+        size, (height, width) = pictures.shape[:-3], pictures.shape[-2:]
+        grid = torch.meshgrid(torch.arange(width) + 0.5, torch.arange(height) + 0.5, indexing="xy")
+        pixels = torch.stack(grid, dim=-1).flatten(0, 1).expand(*size, -1, 2)
+        depth = (torch.arange(width * height) % 2).float().expand(*size, -1)
+        towards = torch.zeros(*depth.shape, 3)
+        rays = RayBatch(towards, towards, torch.ones_like(depth, dtype=torch.bool), depth, pixels)
+        return {"inputs": SensorBatch(images=pictures, rays=rays)}
 
     def pictures_of(self, inputs):
         return inputs
@@ -70,6 +77,21 @@ def test_a_reduction_is_fitted_once_to_frames_all_over_the_set_and_random_number
     anew = _Pretrainer()
     FitFeatureReductionHook(num_frames=5).before_train(_runner(tmp_path, anew)[0])
     assert anew.image_branch.reduction.fingerprint() == fitted
+
+
+def test_the_reduction_is_fitted_to_rays_with_a_return_alone(tmp_path):
+    model = _Pretrainer()
+    runner, _ = _runner(tmp_path, model)
+    FitFeatureReductionHook(num_frames=20).before_train(runner)
+    found, others = [], []
+    branch = model.image_branch
+    for row in range(20):
+        inputs = model.data_preprocessor(runner.train_dataloader.dataset[row][None])["inputs"]
+        maps = branch.reduction(branch.raw_maps(inputs.images[0]))[None]
+        features = sample_maps(maps, branch.cells, inputs.rays.pixels)
+        found.append(features[inputs.rays.has_depth]), others.append(features[~inputs.rays.has_depth])
+    torch.testing.assert_close(torch.cat(found).mean(dim=0), torch.zeros(4), atol=1e-4, rtol=0)
+    assert torch.cat(others).mean(dim=0).abs().max() > 1e-3
 
 
 @pytest.fixture

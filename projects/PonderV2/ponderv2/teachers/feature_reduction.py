@@ -53,25 +53,25 @@ class FeatureReduction(nn.Module):
         return torch.einsum("dc,vchw->vdhw", self.components, features - self.mean[:, None, None])
 
     @torch.no_grad()
-    def fit(self, maps: Iterable[Float[Tensor, "v c h w"]]) -> Float[Tensor, "c"]:
-        """Fit mean and components to all cells of maps, in float64.
+    def fit(self, features: Iterable[Float[Tensor, "p c"]]) -> Float[Tensor, "c"]:
+        """Fit mean and components to features of places, in float64.
 
         Returns:
             The variances of all components, descending.
 
         Raises:
-            UserError: there are fewer cells than components, or a feature is not finite.
+            UserError: there are fewer places than components, or a feature is not finite.
         """
         count, width = 0, len(self.mean)
         total = torch.zeros(width, dtype=torch.float64)
         square = torch.zeros(width, width, dtype=torch.float64)
-        for features in maps:
-            rows = features.movedim(1, -1).reshape(-1, width).double().cpu()
+        for part in features:
+            rows = part.double().cpu()
             count, total, square = count + len(rows), total + rows.sum(dim=0), square + rows.t() @ rows
         if count <= self.channels or not square.isfinite().all():
             raise UserError(
-                f"feature reduction: expected finite features of more than {self.channels} cells to fit "
-                f"{self.channels} components, got {count} cells"
+                f"feature reduction: expected finite features of more than {self.channels} places to fit "
+                f"{self.channels} components, got {count}"
             )
         mean = total / count
         variance, vectors = torch.linalg.eigh(square / count - torch.outer(mean, mean))

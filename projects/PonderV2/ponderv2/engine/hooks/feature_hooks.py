@@ -15,8 +15,11 @@ from torch import Tensor
 
 from ponderv2.engine.unwrapping import unwrapped
 from ponderv2.errors import UserError
+from ponderv2.geometry import sample_maps
 from ponderv2.models import ImageFeaturePretrainer
+from ponderv2.models.rendering_pretrainer import rays_of
 from ponderv2.registry import HOOKS
+from ponderv2.shapes import Float
 
 REDUCTION_FILE = "feature_reduction.safetensors"
 
@@ -24,6 +27,9 @@ REDUCTION_FILE = "feature_reduction.safetensors"
 @HOOKS.register_module()
 class FitFeatureReductionHook(Hook):
     """Fits the reduction of the teacher's features to frames of the training set, before training.
+
+    It is fitted where the features are compared, at the pixels of rays with a LiDAR return: of whole pictures, the sky
+    would be the first of the components, and the mean would not be theirs.
 
     It is written to `work_dir/feature_reduction.safetensors`, and is part of the checkpoints. A training that is
     resumed, or whose work dir has the file already, keeps it. The frames are spread evenly over the set, so equal data
@@ -58,17 +64,18 @@ class FitFeatureReductionHook(Hook):
         rows = np.unique(np.linspace(0, count - 1, min(self.num_frames, count)).round().astype(int))
         branch = model.image_branch
 
-        def maps() -> Iterator[Tensor]:
+        def features() -> Iterator[Float[Tensor, "p c"]]:
             for row in rows.tolist():
-                data = model.data_preprocessor(loader.collate_fn([loader.dataset[row]]))
-                images = model.pictures_of(data["inputs"]).images
-                yield branch.raw_maps(images.flatten(0, 1))
+                inputs = model.data_preprocessor(loader.collate_fn([loader.dataset[row]]))["inputs"]
+                images, rays = model.pictures_of(inputs).images, rays_of(inputs)
+                maps = branch.raw_maps(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+                yield sample_maps(maps, branch.cells, rays.pixels)[rays.has_depth]
 
         with _untouched_generators():
-            variances = branch.reduction.fit(maps())
+            variances = branch.reduction.fit(features())
         kept = float(variances[: branch.channels].sum() / variances.sum())
         MMLogger.get_current_instance().info(
-            "features of %d frames: the first %d of %d components have %.1f %% of the variance, written to %s",
+            "features of LiDAR returns in %d frames: the first %d of %d components have %.1f %% of the variance: %s",
             *(len(rows), branch.channels, len(variances), 100 * kept, Path(runner.work_dir) / REDUCTION_FILE),
         )
 
