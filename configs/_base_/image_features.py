@@ -24,7 +24,7 @@ consensus = dict(distil, type=ConsensusImageBranch)
 # Tiny
 street_teacher = dict(type=StreetTeacher, path="work_dirs/street_teacher.safetensors")
 tiny_distil = dict(
-    type=FrozenImageBranch, teacher=street_teacher, channels=32, cache=dict(folder="work_dirs/feature_cache", limit=4.0)
+    type=FrozenImageBranch, teacher=street_teacher, channels=16, cache=dict(folder="work_dirs/feature_cache", limit=4.0)
 )
 tiny_consensus = dict(tiny_distil, type=ConsensusImageBranch, momentum=0.99)
 

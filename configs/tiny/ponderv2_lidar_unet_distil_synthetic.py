@@ -23,8 +23,8 @@ model = dict(
     image_branch=tiny_distil,
     head=dict(
         tiny_lidar_render_head,
-        objective=dict(preset="occupancy", color=0.0, intensity=20.0, feature=1.0),
-        feature=dict(channels=32),
+        objective=dict(preset="occupancy", color=0.0, intensity=20.0, feature=4.0),
+        feature=dict(channels=16),
     ),
 )
 
