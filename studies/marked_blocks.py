@@ -16,8 +16,8 @@ class BlockError(UserError):
 def replace_blocks(text: str, page: str, make: Callable[[str], str]) -> str:
     """Return a page with the inside of each block made anew; the markers and all outside of the blocks stay.
 
-    A block begins with the line `<!-- table: NAME -->` and ends with the line `<!-- end -->`. A comment ends where it is
-    closed (CommonMark, section 4.6), so that a table may follow it at once.
+    A block begins with the line `<!-- table: NAME -->` and ends with the line `<!-- end -->`. A comment ends where it
+    is closed (CommonMark, section 4.6), so that a table may follow it at once.
 
     Args:
         text: the page.
