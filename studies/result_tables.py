@@ -14,7 +14,6 @@ from PIL.PngImagePlugin import PngInfo
 from ponderv2.atomic_files import unfinished_path, write_atomically
 
 from . import baseline_report, condense_table, lift_table, segmentation_report, transfer_report
-from .arguments import POINTS, TAKEN
 from .marked_blocks import names_of_blocks, replace_blocks
 from .measured_values import ResultsError
 
@@ -144,8 +143,10 @@ def _draw_segmentation(path: Path, content: Mapping) -> None:
 
 
 def _arms(rows: list[dict]) -> list[str]:
-    """Return the names of the pre-trainings in the rows of a segmentation study."""
-    return [key for key in dict.fromkeys(key for row in rows for key in row) if key not in (*TAKEN, POINTS)]
+    """Return the names of the pre-trainings in the rows of a segmentation study: what has pairs with scratch."""
+    return list(
+        dict.fromkeys(k for row in rows for k, side in row.items() if isinstance(side, dict) and "pairs" in side)
+    )
 
 
 def _draw_transfer(path: Path, content: Mapping) -> None:
