@@ -1,5 +1,6 @@
 """The record of blind baselines: one JSON file that each part is merged into, and a table."""
 
+import io
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +18,11 @@ from ponderv2.folder_lock import FolderInUseError, folder_lock
 from synthetic_nuscenes.output.dataset import finished_note
 from synthetic_nuscenes.output.dataset_hashes import dataset_hashes
 
-from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
+from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN, SCRATCH
 from .paired_scores import summarize
 from .runs import StudyError, differences, read_json, write_json
 from .transfer_constants import table_hashes
+from .transfer_study import PRETRAINED
 from .validation_log import METRICS
 
 FIRST = "camera"
@@ -30,6 +32,7 @@ ALL = 1.0
 """Share of the labels of everything trained, and so of what is compared with it."""
 _COMPARED = ("recipe", "fraction", "labelled_frames", "scored_frames", "steps", "options")
 """What two detectors have to share for a ratio of their scores to mean anything."""
+_STARTS = {PRETRAINED: ", from a pre-trained encoder", SCRATCH: ", from scratch"}
 _PATIENCE = 60.0
 """Seconds that another process is given to write its part, which takes it some milliseconds."""
 
@@ -156,32 +159,33 @@ def write_baselines(path: Path, content: dict) -> None:
     write_json(path, content | {"versions": versions, "machine": platform.machine()})
 
 
-def print_table(content: dict) -> None:
-    """Print a row for each baseline, and what the frozen random encoders reach of the trained ones."""
-    table = Table(title="blind baselines, and all labels beside them", box=MARKDOWN)
-    for name in ("baseline", "sensor", "labels", "mAP", "NDS", "mIoU", "seeds"):
-        table.add_column(name)
-    for part, name in ((CONSTANT_PART, "boxes that see nothing"),):
-        entry = content.get(part)
-        for found in filter(None, (entry, (entry or {}).get("with_all_labels"))):
-            table.add_row(name, "none", *_detection(found))
+def table_of(content: Mapping) -> str:
+    """Return a row for each baseline in Markdown, in per cent, and what frozen random encoders reach of trained."""
+    table = Table("baseline", "sees", "labels", "mAP", "NDS", "mIoU", "seeds", box=MARKDOWN)
+    entry = content.get(CONSTANT_PART)
+    for found in filter(None, (entry, (entry or {}).get("with_all_labels"))):
+        table.add_row("boxes that see nothing", "nothing", *_detection(found))
     for part, name in ((RANDOM_FROZEN, "head on a frozen random encoder"), (ALL_LABELS, "everything trained")):
         entry = content.get(part, {})
         for found in (entry, *entry.get("fewer_labels", {}).values()):
             for sensor in SENSORS:
                 if sensor in found:
-                    table.add_row(name, sensor, *_detection(found[sensor]))
+                    start = _STARTS.get(found[sensor].get("start"), "")
+                    table.add_row(name + start, sensor, *_detection(found[sensor]))
     if POINTS in content:
         found = content[POINTS]
         labels, n = f"{found['fraction']:.0%}", str(found["n"])
-        table.add_row("points alone", "lidar", labels, "", "", f"{100 * found['mIoU']:.1f}", n)
+        table.add_row("points alone", "one point", labels, "–", "–", f"{100 * found['mIoU']:.1f}", n)
         frequent = found["most_frequent"]
-        table.add_row(f"always {frequent['class']}", "none", labels, "", "", f"{100 * frequent['mIoU']:.1f}", n)
-    Console(width=140).print(table)
+        table.add_row(f"always {frequent['class']}", "nothing", labels, "–", "–", f"{100 * frequent['mIoU']:.1f}", n)
+    text = io.StringIO()
+    Console(file=text, width=140).print(table)
+    ratios = []
     for sensor in SENSORS:
         frozen, trained = (content.get(part, {}).get(sensor) for part in (RANDOM_FROZEN, ALL_LABELS))
         if frozen and trained:
-            print(f"{sensor}: {_ratio(frozen, trained)}")
+            ratios.append(f"{sensor}: {_ratio(frozen, trained)}")
+    return "\n\n".join(filter(None, (text.getvalue().strip(), "; ".join(ratios))))
 
 
 def _ratio(frozen: dict, trained: dict) -> str:
@@ -197,4 +201,4 @@ def _ratio(frozen: dict, trained: dict) -> str:
 
 def _detection(entry: dict) -> tuple[str, ...]:
     scores = [f"{100 * entry[name]:.1f}" for name in METRICS]
-    return f"{entry['fraction']:.0%}", *scores, "", str(entry["n"])
+    return f"{entry['fraction']:.0%}", *scores, "–", str(entry["n"])

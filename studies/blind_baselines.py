@@ -11,8 +11,8 @@ from .baseline_report import (
     data_identity,
     detector_entry,
     detector_part,
-    print_table,
     read_baselines,
+    table_of,
 )
 from .first_step import build_first_step
 from .kept_points import frames_of_run, kept_point_scores
@@ -144,7 +144,7 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
             failures |= failed
             # Each part at once: what comes later may be interrupted. Other runs may write into the file meanwhile.
             content = add_to_baselines(given.json, identity, part, entry)
-    print_table(content)
+    print(f"\n{table_of(content)}\n")
     print(f"written: {given.json}")
     if failures:
         print(f"failed: {', '.join(sorted(failures))}; start again to repeat them")

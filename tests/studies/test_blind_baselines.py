@@ -8,7 +8,7 @@ import pytest
 
 from ponderv2.command_line import run_tool
 from studies.arguments import add_baseline_arguments
-from studies.baseline_report import add_to_baselines, merge, print_table, read_baselines
+from studies.baseline_report import add_to_baselines, merge, read_baselines, table_of
 from studies.blind_baselines import BlindBaselines, run_baselines
 from studies.runs import StudyError
 from studies.transfer_study import FROZEN, DetectorRun
@@ -155,8 +155,7 @@ def test_detectors_of_fewer_labels_never_stand_where_those_of_all_do(capsys):
     other = merge(other, "random_frozen", full)
     assert list(other["random_frozen"]["fewer_labels"]) == ["0.1", "0.25"]
     assert other["random_frozen"]["mAP"] == 0.1
-    print_table(content)
-    said = capsys.readouterr().out
+    said = table_of(content)
     assert "camera: frozen random 50% of the mAP" in said
     assert "lidar: frozen random 40% of the mAP" in said
 
@@ -164,11 +163,10 @@ def test_detectors_of_fewer_labels_never_stand_where_those_of_all_do(capsys):
 @pytest.mark.parametrize(
     "changes", [{"steps": {"head": 10, "then": 0}}, {"options": ["a=1"]}, {"labelled_frames": 399}, {"fraction": 0.9}]
 )
-def test_scores_of_other_labels_or_schedules_are_not_compared(changes, capsys):
+def test_scores_of_other_labels_or_schedules_are_not_compared(changes):
     content = merge({"data": {}}, "all_labels", {"camera": _entry(0.2, 1.0)})
     content |= {"random_frozen": {"camera": _entry(0.1, 1.0) | changes}}
-    print_table(content)
-    said = capsys.readouterr().out
+    said = table_of(content)
     assert "% of the mAP" not in said
     assert f"they differ in {next(iter(changes))}" in said
 

@@ -1,0 +1,201 @@
+"""The tables and pictures of docs/, made from the files of docs/results."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from ponderv2.atomic_files import unfinished_path, write_atomically
+
+from . import baseline_report, condense_table, lift_table, segmentation_report, transfer_report
+from .marked_blocks import names_of_blocks, replace_blocks
+from .measured_values import ResultsError
+
+NO_RESULTS = "Not run."
+"""Content of the block of a table whose file is not there."""
+_MADE_FROM = "made-from"
+"""Key in a picture of the hash of the results that it shows; bytes of pictures differ with versions of matplotlib."""
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """How a file of docs/results is shown.
+
+    Attributes:
+        table: makes the table in Markdown from the content of the file and its name; the name is for errors.
+        draw: draws the picture of the content into a PNG file; None where there is no picture.
+        caption: text of the picture.
+    """
+
+    table: Callable[[Mapping, str], str]
+    draw: Callable[[Path, Mapping], None] | None = None
+    caption: str = ""
+
+
+def make_tables(docs: Path, check: bool) -> list[str]:
+    """Write the tables and pictures of all pages anew; with `check` compare alone, and write nothing.
+
+    The block NAME of a page shows `results/NAME.json`, and has the picture `images/NAME.png` above the table where
+    there is one. Pages and files that are up to date are left alone.
+
+    Args:
+        docs: folder of the pages, with `results` and `images`.
+        check: whether nothing is written.
+
+    Returns:
+        A line for each page and picture that was not up to date.
+
+    Raises:
+        ResultsError: a file of results is damaged, or not what its table is made from; a block names no table.
+        BlockError: markers of a page do not form blocks.
+    """
+    changed, contents = [], {}
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(docs.glob("*.md"))}
+    for path, text in pages.items():
+        for name in names_of_blocks(text, str(path)):
+            if name not in TABLES:
+                raise ResultsError(f"{path}: expected a table of {', '.join(TABLES)}, found {name!r}")
+            contents[name] = read_results(docs / "results" / f"{name}.json")
+        blocks = {name: block_of(name, content) for name, content in contents.items()}
+        new = replace_blocks(text, str(path), blocks.__getitem__)
+        if new != text:
+            changed.append(str(path))
+            if not check:
+                write_atomically(path, new.encode())
+    for name, content in contents.items():
+        picture = docs / "images" / f"{name}.png"
+        if content is not None and TABLES[name].draw is not None and _made_from(picture) != _digest(content):
+            changed.append(str(picture))
+            if not check:
+                _write_picture(picture, TABLES[name].draw, content)
+    return changed
+
+
+def block_of(name: str, content: Mapping | None) -> str:
+    """Return what the block of a table holds: its picture, if it has one, and the table; None is `NO_RESULTS`.
+
+    Raises:
+        ResultsError: the content is not what the table is made from.
+    """
+    if content is None:
+        return NO_RESULTS
+    shown, file = TABLES[name], f"docs/results/{name}.json"
+    try:
+        table = _compact(shown.table(content, file))
+    except ResultsError:
+        raise
+    except KeyError as error:
+        raise ResultsError(f"{file}: expected what the study writes, with the key {error}") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ResultsError(f"{file}: expected what the study writes ({error})") from error
+    return table if shown.draw is None else f"![{shown.caption}](images/{name}.png)\n\n{table}"
+
+
+def read_results(path: Path) -> dict | None:
+    """Return the content of a file of results; None where there is no file.
+
+    Raises:
+        ResultsError: it is no JSON object, or has numbers that are not finite.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ResultsError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _compact(text: str) -> str:
+    """Return the text with the cells of its tables without padding: a longer cell then changes its own line alone."""
+    lines = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip()[1:-1].split("|")]
+        if line.startswith("|") and all(re.fullmatch("-+", cell) for cell in cells):
+            line = "|" + "---|" * len(cells)
+        elif line.startswith("|"):
+            line = f"| {' | '.join(cells)} |"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _segmentation(content: Mapping, file: str) -> str:
+    rows = content["rows"]
+    return segmentation_report.table_of(rows, _arms(rows))
+
+
+def _draw_segmentation(path: Path, content: Mapping) -> None:
+    from .segmentation_picture import draw
+
+    draw(path, content["rows"], _arms(content["rows"]))
+
+
+def _arms(rows: list[dict]) -> list[str]:
+    """Return the names of the pre-trainings in the rows of a segmentation study: what has pairs with scratch."""
+    return list(
+        dict.fromkeys(k for row in rows for k, side in row.items() if isinstance(side, dict) and "pairs" in side)
+    )
+
+
+def _draw_transfer(path: Path, content: Mapping) -> None:
+    from .transfer_picture import draw
+
+    draw(path, content["rows"])
+
+
+def _digest(content: Mapping) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _made_from(picture: Path) -> str | None:
+    """Return the hash of the results that a picture was made from; None where it is not there or has none."""
+    if not picture.is_file():
+        return None
+    try:
+        with Image.open(picture) as image:
+            return getattr(image, "text", {}).get(_MADE_FROM)
+    except OSError:
+        return None
+
+
+def _write_picture(path: Path, draw: Callable[[Path, Mapping], None], content: Mapping) -> None:
+    """Draw a picture of the content, and write into the file what it was made from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn = unfinished_path(path).with_suffix(".png")
+    try:
+        draw(drawn, content)
+        note, data = PngInfo(), io.BytesIO()
+        note.add_text(_MADE_FROM, _digest(content))
+        with Image.open(drawn) as image:
+            image.save(data, format="PNG", pnginfo=note, optimize=True)
+    finally:
+        drawn.unlink(missing_ok=True)
+    write_atomically(path, data.getvalue())
+
+
+TABLES = {
+    "streets_v1_baselines": ResultTable(lambda content, file: baseline_report.table_of(content)),
+    "lifts": ResultTable(lift_table.table_of),
+    "condense": ResultTable(condense_table.table_of),
+    "segmentation_study": ResultTable(
+        _segmentation, _draw_segmentation, "mIoU of segmentors by start, protocol and share of the labels"
+    ),
+    "transfer_study": ResultTable(
+        lambda content, file: transfer_report.table_of(content["rows"]),
+        _draw_transfer,
+        "mAP and NDS of detectors by start and share of the labels",
+    ),
+}
+"""The tables by their name: that of the block, of the file and of the picture."""
