@@ -9,8 +9,9 @@ from ponderv2.datasets import PonderNuScenesSegDataset
 from ponderv2.engine import innermost_dataset, set_data_root
 from ponderv2.registry import DATASETS
 
-from .encoder_study import EncoderStudy, Run
+from .encoder_study import EncoderStudy
 from .recipe_parts import dataset_at
+from .study_run import Run
 
 
 @dataclass(frozen=True)

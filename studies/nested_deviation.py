@@ -14,9 +14,9 @@ McCulloch 1992, "Variance components", chapter 4), each at least 0:
 
     var(e) = MSe,   var(a) = max(0, MSp - MSe) / S,   var(b) = max(0, MSs - MSe) / P.
 
-MSs, MSp and MSe are the mean squares of the rows, of the columns and of what both leave. In a design that is nested, not
-crossed, MSp / (S * P) would do; with shared frames it leaves out var(b) / S. Limits at 0 make the deviation larger than
-it is on average where a component is small, which keeps chance from passing for a gain.
+MSs, MSp and MSe are the mean squares of the rows, of the columns and of what both leave. In a design that is nested,
+not crossed, MSp / (S * P) would do; with shared frames it leaves out var(b) / S. Limits at 0 make the deviation larger
+than it is on average where a component is small, which keeps chance from passing for a gain.
 """
 
 import math
@@ -24,8 +24,8 @@ import statistics
 from collections.abc import Sequence
 
 NESTED_FORMULA = (
-    "nested deviation = sqrt(var(pre-training) / P + var(frames) / S + var(rest) / (S * P)), of the mean difference of S "
-    "fine-tuning seeds, each with P pre-training seeds; components of the analysis of variance, each at least 0"
+    "nested deviation = sqrt(var(pre-training) / P + var(frames) / S + var(rest) / (S * P)), of the mean difference of S"
+    " fine-tuning seeds, each with P pre-training seeds; components of the analysis of variance, each at least 0"
 )
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from ponderv2.command_line import run_tool
 from studies.arguments import POINTS as POINTS_ALONE
-from studies.arguments import TAKEN, _named_path, add_segmentation_arguments
 from studies.runs import StudyError
 from studies.segmentation_command import run_segmentation_study
 from studies.segmentation_report import describe_sample
-from studies.segmentation_study import SegmentationStudy, SegmentorRun
+from studies.segmentation_study import SegmentationStudy
+from studies.study_arguments import TAKEN, _named_path, add_segmentation_arguments
+from studies.study_run import Run
 from tests.factories.training_runs import DETECTOR, PRETRAINING, Training, write_segmentation
 
 CELLS = [("linear_probe", 1.0), ("decoder_probe", 1.0), ("finetune", 0.01), ("finetune", 0.1)]
@@ -116,7 +117,7 @@ def test_two_studies_do_not_share_a_folder(main, recipes, monkeypatch, capsys):
 
 def test_the_number_of_gpus_is_a_setting_unless_it_is_one(make_study, recipes):
     one, two = make_study(), make_study(gpus=2)
-    run = SegmentorRun("finetune", 0.1, "scratch", 0)
+    run = Run("finetune", 0.1, "scratch", 0)
     for jobs in (
         (one.training(run, None), two.training(run, None)),
         (one.pretraining("pretrained"), two.pretraining("pretrained")),
@@ -136,7 +137,7 @@ def test_each_cell_has_a_baseline_and_every_arm_for_each_seed(make_study, traini
         for init in ("scratch", "pretrained", "semantic")
     ]
     assert training.names[2:] == runs
-    assert results[SegmentorRun("finetune", 0.1, "pretrained", 1)] == {
+    assert results[Run("finetune", 0.1, "pretrained", 1)] == {
         "mIoU": pytest.approx(0.41),
         "fwIoU": pytest.approx(0.82),
         "car_IoU": pytest.approx(0.205),
@@ -168,7 +169,7 @@ def test_each_seed_may_have_a_pre_training_of_its_own(make_study, training):
         fractions=(0.1,),
         seeds=(0, 1),
         pretrain_seeds=(5, 6),
-        of_arm={"semantic": ("model.fraction_seed={seed}",)},
+        of_pretraining={"semantic": ("model.fraction_seed={seed}",)},
     )
     study.run(launcher=training)
     assert training.names[:4] == ["pretrained_seed5", "semantic_seed5", "pretrained_seed6", "semantic_seed6"]

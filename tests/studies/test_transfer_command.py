@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ponderv2.command_line import run_tool
-from studies.arguments import add_study_arguments
+from studies.study_arguments import add_study_arguments
+from studies.study_run import Run
 from studies.transfer_command import run_study
-from studies.transfer_study import DetectorRun
 
 FAILS = "lidar_0.1_pretrained_seed1"
 ROW = ["lidar", "10%", "mAP", "5.00 ± 0.00", "5.50 ± 0.71", "20.50 ± 0.71", "40.50 ± 0.71", "+20.00", "2"]
@@ -27,7 +27,7 @@ def _fake_data(monkeypatch):
     constants = {"mAP": 0.05, "NDS": 0.3}
     monkeypatch.setattr(
         "studies.transfer_command.constant_scores",
-        lambda study: {DetectorRun("lidar", 0.1, "constant", seed): constants for seed in (0, 1)},
+        lambda study: {Run("lidar", 0.1, "constant", seed): constants for seed in (0, 1)},
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 from mmengine.config import Config
 
 from studies.runs import StudyError, run_jobs
-from studies.transfer_study import DetectorRun, TransferStudy
+from studies.study_run import Run
+from studies.transfer_study import TransferStudy
 from studies.validation_log import validations
 from tests.factories.training_runs import DETECTOR, Training, write_validation
 
@@ -59,7 +60,7 @@ def test_the_options_do_to_a_recipe_what_they_should(make_study, training):
     encoder.parent.mkdir(parents=True)
     encoder.write_bytes(b"weights")
     for init, start in (("scratch", None), ("pretrained", {"checkpoint": str(encoder), "new": ("convs",)})):
-        job = study.training(DetectorRun("lidar", 0.25, init, 3), encoder)
+        job = study.training(Run("lidar", 0.25, init, 3), encoder)
         options = job.command[job.command.index("--cfg-options") + 1 :]
         config = load_config(study.configs["lidar"], options=parse_options(options))
         assert config.model.init_cfg == start
@@ -122,7 +123,7 @@ def test_a_run_that_was_interrupted_after_its_last_step_starts_again(make_study,
     results, failures = make_study().run(launcher=again)
     assert failures == {}
     assert [command[-1] == "--resume" for command in again.commands] == [True, False]
-    assert results[DetectorRun("lidar", 0.1, "scratch", 0)]["mAP"] == 0.2
+    assert results[Run("lidar", 0.1, "scratch", 0)]["mAP"] == 0.2
 
 
 def test_a_training_without_a_score_is_a_failure_that_says_so(make_study, training):
@@ -207,7 +208,7 @@ def test_data_that_moved_is_still_the_same(make_study, training, tmp_path):
 
 def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
     (tmp_path / "detector.py").write_text(DETECTOR.replace('"train.pkl"', '["train.pkl", "more.pkl"]'))
-    run = DetectorRun("lidar", 0.1, "scratch", 0)
+    run = Run("lidar", 0.1, "scratch", 0)
     with pytest.raises(StudyError, match=r"has no more\.pkl"):
         make_study().training(run, None)
     (tmp_path / "more.pkl").write_text("more")
@@ -248,7 +249,7 @@ def test_an_interruption_starts_nothing_more(make_study):
 
 
 def test_many_gpus_a_training_start_with_torchrun(make_study, training):
-    job = make_study(gpus=4).training(DetectorRun("lidar", 0.1, "scratch", 0), None)
+    job = make_study(gpus=4).training(Run("lidar", 0.1, "scratch", 0), None)
     assert job.command[:5] == ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4", "tools/train.py")
     assert job.command[job.command.index("--launcher") + 1] == "pytorch"
 
@@ -258,7 +259,7 @@ def test_many_gpus_a_training_start_with_torchrun(make_study, training):
     [
         ({"fractions": (1.5,)}, r"shares in \(0, 1\], got 1\.5"),
         ({"seeds": (1, 1)}, "--seeds: expected different values"),
-        ({"modalities": ("fusion",)}, "no detector recipe for fusion"),
+        ({"models": ("fusion",)}, "no detector recipe for fusion"),
         ({"pretrain_configs": {}}, "nothing to start lidar from"),
     ],
 )
@@ -268,7 +269,7 @@ def test_a_study_that_cannot_be_run_says_why(make_study, changes, words):
 
 
 def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_study, tmp_path):
-    run = DetectorRun("lidar", 0.1, "scratch", 0)
+    run = Run("lidar", 0.1, "scratch", 0)
     with pytest.raises(StudyError, match=r"model\.init_cfg is None"):
         make_study(configs={"lidar": tmp_path / "pretraining.py"}).training(run, None)
     (tmp_path / "val.pkl").unlink()
@@ -299,13 +300,13 @@ def test_the_tiny_recipes_are_ready_for_a_study(repository, tmp_path, modality):
         train_tool=repository / "tools" / "train.py",
         data_root=tmp_path,
         out=tmp_path / "out",
-        modalities=(modality,),
+        models=(modality,),
         fractions=(0.1,),
         seeds=(0,),
         configs={modality: tiny / f"uvtr_{modality}_synthetic.py"},
         pretrain_configs={modality: tiny / f"ponderv2_{modality}_synthetic.py"},
     )
-    job = study.training(DetectorRun(modality, 0.1, "pretrained", 0), tmp_path / "encoder.safetensors")
+    job = study.training(Run(modality, 0.1, "pretrained", 0), tmp_path / "encoder.safetensors")
     assert "train_dataloader.dataset.fraction=0.1" in job.command
     hooks = Config.fromfile(str(study.pretrain_configs[modality])).custom_hooks
     assert any("EncoderExportHook" in str(hook.type) for hook in hooks)
@@ -316,11 +317,11 @@ def test_a_baseline_is_the_one_that_the_recipe_names(make_study, tmp_path):
     recipe = tmp_path / "with_baseline.py"
     recipe.write_text(f'{DETECTOR}scratch = {{"model.init_cfg": None, "model.encoder.weights": "imagenet"}}\n')
     study = make_study(configs={"lidar": recipe})
-    baseline = study.training(DetectorRun("lidar", 0.1, "scratch", 0), None).command
+    baseline = study.training(Run("lidar", 0.1, "scratch", 0), None).command
     assert {"model.init_cfg=None", "model.encoder.weights=imagenet"} <= set(baseline)
     encoder = tmp_path / "encoder.safetensors"
     encoder.write_bytes(b"weights")
-    pretrained = study.training(DetectorRun("lidar", 0.1, "pretrained", 0), encoder).command
+    pretrained = study.training(Run("lidar", 0.1, "pretrained", 0), encoder).command
     assert f"model.init_cfg.checkpoint={encoder}" in pretrained
     assert not any("imagenet" in option for option in pretrained)
 
@@ -332,7 +333,7 @@ def test_a_frozen_baseline_is_the_baseline_whose_encoder_never_joins(make_study,
         'custom_hooks = [dict(type="Progress"), dict(type="ponderv2.engine.UnfreezeEncoderHook", after=1000)]\n'
     )
     study = make_study(configs={"lidar": recipe})
-    scratch, frozen = (study.training(DetectorRun("lidar", 0.1, init, 0), None) for init in ("scratch", "frozen"))
+    scratch, frozen = (study.training(Run("lidar", 0.1, init, 0), None) for init in ("scratch", "frozen"))
     assert frozen.command[: len(scratch.command)] == scratch.command
     assert frozen.command[len(scratch.command) :] == ("model.freeze_encoder=True", "custom_hooks.1.after=2147483647")
     assert {k: v for k, v in frozen.settings.items() if k != "init"} == {
