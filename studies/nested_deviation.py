@@ -24,8 +24,8 @@ import statistics
 from collections.abc import Sequence
 
 NESTED_FORMULA = (
-    "nested deviation = sqrt(var(pre-training) / P + var(frames) / S + var(rest) / (S * P)), of the mean difference of S"
-    " fine-tuning seeds, each with P pre-training seeds; components of the analysis of variance, each at least 0"
+    "nested deviation = sqrt(var(pre-training) / P + var(frames) / S + var(rest) / (S * P)), of the mean difference of "
+    "S fine-tuning seeds, each with P pre-training seeds; components of the analysis of variance, each at least 0"
 )
 
 

@@ -21,7 +21,7 @@ def type_name(part: Mapping) -> str:
 
 def steps_of(config: Config) -> int | None:
     """Return the number of steps of a recipe; None where it counts epochs."""
-    return config.train_cfg.get("max_iters")
+    return config.get("train_cfg", {}).get("max_iters")
 
 
 def hooks_of(config: Config, name: str) -> list[int]:

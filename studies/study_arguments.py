@@ -46,7 +46,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
         default=[("pretrained", "")],
         metavar="NAME[=OTHER]",
         help="pre-trainings to compare with scratch (default pretrained), or starts with the encoder of another one, "
-        "or scratch, and changes of their own (--cfg-options NAME:KEY=VALUE); those of the paths below need not be named",
+        "or scratch, and changes of their own (--cfg-options NAME:KEY=VALUE); those of paths need no naming",
     )
     parser.add_argument(
         "--config",

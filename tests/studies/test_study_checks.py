@@ -95,7 +95,7 @@ def partial_streets(streets, tmp_path):
 
 def test_a_study_that_can_be_run_passes(make_study):
     check_study(make_study())
-    check_study(make_study(pretrained={}))
+    check_study(make_study(pretrained={}, pretrain_seeds=(0, 1), encoder_rates={"": 0.2}))
     assert not make_study().out.exists()
 
 
