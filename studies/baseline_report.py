@@ -21,7 +21,7 @@ from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN
 from .paired_scores import summarize
 from .runs import StudyError, differences, read_json, write_json
 from .transfer_constants import table_hashes
-from .validation_log import METRICS, SEGMENTATION_METRICS
+from .validation_log import METRICS
 
 FIRST = "camera"
 """The sensor whose scores stand at the top of a part."""
@@ -156,38 +156,27 @@ def write_baselines(path: Path, content: dict) -> None:
     write_json(path, content | {"versions": versions, "machine": platform.machine()})
 
 
-def baseline_rows(content: dict) -> list[dict]:
-    """Return a row for each baseline: its name, sensor, share of the labels, mean scores from 0 to 1, n and seeds."""
-    rows = []
-    entry = content.get(CONSTANT_PART)
-    for found in filter(None, (entry, (entry or {}).get("with_all_labels"))):
-        rows.append(_row("boxes that see nothing", "none", found, found, METRICS))
-    for part, name in ((RANDOM_FROZEN, "head on a frozen random encoder"), (ALL_LABELS, "everything trained")):
-        entry = content.get(part, {})
-        for found in (entry, *entry.get("fewer_labels", {}).values()):
-            rows += [_row(name, sensor, found[sensor], found[sensor], METRICS) for sensor in SENSORS if sensor in found]
-    if POINTS in content:
-        found = content[POINTS]
-        frequent = found["most_frequent"]
-        rows.append(_row("points alone", "lidar", found, found, SEGMENTATION_METRICS))
-        rows.append(_row(f"always {frequent['class']}", "none", found, frequent, SEGMENTATION_METRICS))
-    return rows
-
-
-def _row(name: str, sensor: str, entry: dict, scores: dict, metrics: Sequence[str]) -> dict:
-    about = {"baseline": name, "sensor": sensor, "fraction": entry["fraction"]}
-    more = {key: entry[key] for key in ("n", "seeds", "recipe", "start", "steps") if key in entry}
-    return about | {metric: scores[metric] for metric in metrics} | more
-
-
 def print_table(content: dict) -> None:
     """Print a row for each baseline, and what the frozen random encoders reach of the trained ones."""
     table = Table(title="blind baselines, and all labels beside them", box=MARKDOWN)
     for name in ("baseline", "sensor", "labels", "mAP", "NDS", "mIoU", "seeds"):
         table.add_column(name)
-    for row in baseline_rows(content):
-        scores = [f"{100 * row[name]:.1f}" if name in row else "" for name in ("mAP", "NDS", "mIoU")]
-        table.add_row(row["baseline"], row["sensor"], f"{row['fraction']:.0%}", *scores, str(row["n"]))
+    for part, name in ((CONSTANT_PART, "boxes that see nothing"),):
+        entry = content.get(part)
+        for found in filter(None, (entry, (entry or {}).get("with_all_labels"))):
+            table.add_row(name, "none", *_detection(found))
+    for part, name in ((RANDOM_FROZEN, "head on a frozen random encoder"), (ALL_LABELS, "everything trained")):
+        entry = content.get(part, {})
+        for found in (entry, *entry.get("fewer_labels", {}).values()):
+            for sensor in SENSORS:
+                if sensor in found:
+                    table.add_row(name, sensor, *_detection(found[sensor]))
+    if POINTS in content:
+        found = content[POINTS]
+        labels, n = f"{found['fraction']:.0%}", str(found["n"])
+        table.add_row("points alone", "lidar", labels, "", "", f"{100 * found['mIoU']:.1f}", n)
+        frequent = found["most_frequent"]
+        table.add_row(f"always {frequent['class']}", "none", labels, "", "", f"{100 * frequent['mIoU']:.1f}", n)
     Console(width=140).print(table)
     for sensor in SENSORS:
         frozen, trained = (content.get(part, {}).get(sensor) for part in (RANDOM_FROZEN, ALL_LABELS))
@@ -204,3 +193,8 @@ def _ratio(frozen: dict, trained: dict) -> str:
     if not trained["mAP"]:
         return "everything trained has no mAP to compare with"
     return f"frozen random {frozen['mAP'] / trained['mAP']:.0%} of the mAP of everything trained"
+
+
+def _detection(entry: dict) -> tuple[str, ...]:
+    scores = [f"{100 * entry[name]:.1f}" for name in METRICS]
+    return f"{entry['fraction']:.0%}", *scores, "", str(entry["n"])

@@ -8,7 +8,8 @@ from pathlib import Path
 from ponderv2.folder_lock import folder_lock
 
 from .arguments import MODALITIES
-from .baseline_report import baseline_rows, data_identity, print_table, read_baselines
+from .baseline_report import data_identity, read_baselines
+from .baseline_rows import baseline_rows, baseline_table
 from .named_starts import (
     cells_by_start,
     describe_pretrainings,
@@ -60,7 +61,7 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
         }
         report(study, given.json or study.out / "study.json", done, constants, about)
         if baselines:
-            print_table(baselines)
+            print(f"\n{baseline_table(about['baselines'])}")
     if failures:
         print(f"failed: {', '.join(failures)}; start again to repeat them", file=sys.stderr)
     return 1 if failures else 0
