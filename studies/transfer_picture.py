@@ -39,7 +39,7 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
             shown |= _draw_panel(axes[k][j], chosen)
             axes[k][j].set_ylabel(f"{metrics[model][k]} (0–100)")
             axes[k][j].set_xlabel("labelled training frames (%)")
-    figure.legend(shown.values(), shown.keys(), loc="outside upper right", ncols=4, frameon=False)
+    figure.legend(list(shown.values()), list(shown), loc="outside upper right", ncols=4, frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

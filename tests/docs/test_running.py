@@ -140,7 +140,7 @@ class Route:
 
     def merge_checkpoints(self, given: argparse.Namespace, line: str) -> None:
         for source in (given.camera, given.lidar):
-            self.expect(source / "last_checkpoint", line)
+            self.expect(source if source.suffix else source / "last_checkpoint", line)
         # What is merged, is what the recipe, or its baseline, starts from.
         config = load_config(given.config)
         starts = {config.model.init_cfg.checkpoint, config.scratch.get("model.init_cfg.checkpoint")}

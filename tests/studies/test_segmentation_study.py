@@ -91,7 +91,7 @@ def test_an_arm_may_be_tried_in_some_cells_alone(main, recipes, training, capsys
     assert len(training.commands) == 2 * (2 * 4 + 1) + 2
     code, _ = main(*words, "--cells", "semantic=finetune:0.5")
     assert code == 2
-    assert "--cells semantic=finetune:0.5: the study has no such arm" in capsys.readouterr().err
+    assert "--cells semantic=finetune:0.5: the study has no such start" in capsys.readouterr().err
 
 
 def test_no_arm_is_named_as_another_key_of_a_row(main):
