@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.container import ErrorbarContainer
 
 from .arguments import SCRATCH
 from .transfer_report import NAMES, starts_in
@@ -28,7 +29,7 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
     height = max(len(found) for found in metrics.values())
     size = (1.2 + 3.6 * len(models), 1.2 + 2.7 * height)
     figure, axes = plt.subplots(height, len(models), figsize=size, squeeze=False, layout="constrained")
-    shown: dict[str, plt.Artist] = {}
+    shown: dict[str, ErrorbarContainer] = {}
     for j, model in enumerate(models):
         axes[0][j].set_title(model)
         for k in range(height):
@@ -84,7 +85,7 @@ def draw_lengths(path: Path, rows: Sequence[dict]) -> bool:
     return True
 
 
-def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> dict[str, plt.Artist]:
+def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> dict[str, ErrorbarContainer]:
     """Draw the sides of the rows beside each other, so that none hides another; returns what the legend names."""
     starts = list(dict.fromkeys(start for row in rows for start in starts_in(row)))
     sides = [side for side in (CONSTANT, FROZEN, SCRATCH, *starts) if any(side in row for row in rows)]
