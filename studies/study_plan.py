@@ -82,6 +82,11 @@ class StudyPlan(ABC):
         """Seeds of the trainings of each side of a comparison: that of the run, and of its pre-training."""
         return tuple((seed, None) for seed in self.seeds)
 
+    @property
+    def pairs_all_seeds(self) -> bool:
+        """Whether every fine-tuning seed is paired with every pre-training seed."""
+        return False
+
     def fractions_of(self, recipe: str) -> tuple[float, ...]:
         """Return the shares of the labelled frames that a recipe is trained on."""
         return self.fractions

@@ -84,6 +84,11 @@ class TransferStudy(EncoderStudy):
         """Every fine-tuning seed with every pre-training seed; fine-tuning seeds vary slowest."""
         return tuple((seed, p) for seed in self.seeds for p in self.pretrain_seeds or (None,))
 
+    @property
+    def pairs_all_seeds(self) -> bool:
+        """Every fine-tuning seed is paired with every pre-training seed."""
+        return True
+
     def fractions_of(self, recipe: str) -> tuple[float, ...]:
         """Return the shares of the labelled frames that a model is trained on."""
         return self.own_fractions.get(recipe, self.fractions)

@@ -183,6 +183,21 @@ def test_a_pre_training_that_sees_more_labels_than_its_runs_is_refused(make_segm
     assert label_excess(study, "semantic", {}) is None
 
 
+def test_where_all_seeds_share_pre_trainings_another_study_is_named(make_study, repository):
+    tiny = repository / "configs" / "tiny"
+    recipe = tiny / "ponderv2_lidar_unet_semantic_synthetic.py"
+    study = make_study(
+        models=("lidarseg",),
+        configs={"lidarseg": tiny / "lidarseg_unet_synthetic.py"},
+        pretrained={},
+        pretrain_configs={"lidarseg": recipe},
+        options=(),
+        pretrain_options=("train_dataloader.dataset.fraction=1.0",),
+    )
+    said = label_excess(study, recipe.stem, {})
+    assert "--cells pretrained=lidarseg:FRACTION, and compare it with tools/segmentation_study.py" in said
+
+
 def test_weak_labels_lie_inside_those_of_larger_shares_and_the_same_seed():
     frames, whole = frozenset("abc"), Labels(frozenset("abc"))
     assert Labels(frames, (0.1, 0)).beyond(whole) == 0
