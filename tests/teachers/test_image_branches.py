@@ -111,7 +111,7 @@ def _train(anchor: float, steps: int = 150) -> tuple[float, float]:
         optimizer.step()
     student = sample_maps(maps.student, branch.cells, pixels)
     mean, moment = direction_moments(student, every)
-    return float(spread_of(mean)), float(effective_rank(moment))
+    return float(spread_of(mean, moment)), float(effective_rank(moment))
 
 
 def test_without_the_anchor_features_collapse_and_with_it_they_do_not():

@@ -107,9 +107,10 @@ class FrozenImageBranch(nn.Module):
             self._key = f"{self.fingerprint[:12]}_{self.reduction.fingerprint()[:12]}"
         size = f"{pictures.shape[-2]}x{pictures.shape[-1]}"
         keys = [None if digest is None else f"{digest}_{size}_{self._key}" for digest in digests]
-        maps = []
+        rows, columns = (-(-side // self.cells.stride) for side in pictures.shape[-2:])
+        shape, maps = (pictures.shape[1], self.channels, rows, columns), []
         for sample, key in zip(pictures, keys, strict=True):
-            known = None if self.cache is None or key is None else self.cache.get(key)
+            known = None if self.cache is None or key is None else self.cache.get(key, shape)
             if known is None:
                 known = self.reduction(self.raw_maps(sample)).half()
                 if self.cache is not None and key is not None:
@@ -216,7 +217,7 @@ class ConsensusImageBranch(FrozenImageBranch):
             losses["loss_anchor"] = self.anchor * (maps.student - maps.frozen).square().mean()
         points, valid = ray_ends(rays), rays.has_depth
         views = list(other_views(points, maps.target, self.cells, batch.rig))
-        losses["view_cosine"] = agreement(judged, judged, views, valid, self.least_agreement)
+        losses["view_cosine"] = agreement(judged, judged, views, valid, self.least_agreement, torch.nan)
         if self.views > 0:
             for moved, past in zip(moved_to(points, batch.history), batch.history, strict=True):
                 earlier = self.average_maps(past.images)
