@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor, nn
 
@@ -118,11 +118,11 @@ def load_describer(
     """
     config = load_config(recipe, data_root, parse_options(list(changes)))
     must_have(config, ("model", "test_dataloader"), "describe places with")
+    exported = checkpoint.suffix == ".safetensors"
     with recipe_errors(recipe, "cannot be built", changes):
-        model = MODELS.build(config.model)
+        model = MODELS.build(_without_branch(config.model) if exported else config.model)
     if not isinstance(model, RenderingPretrainer):
         raise UserError(f"{recipe}: expected the recipe of a pre-training, found a {type(model).__name__}")
-    exported = checkpoint.suffix == ".safetensors"
     if exported:
         model.encoder.load_state_dict(_fitting(model.encoder, read_encoder(checkpoint)[0], checkpoint))
         encoder = weights_hash(model.encoder.state_dict())
@@ -142,6 +142,14 @@ def load_describer(
         raise UserError("--text-model: expected with --channels text, and with no others")
     text = None if text_model is None else TextSpace(text_model, model.image_branch).to(usable_device(device))
     return PlaceDescriber(model.to(usable_device(device)).eval(), encoder, config, channels, text)
+
+
+def _without_branch(model: ConfigDict) -> dict:
+    """Return a pre-training without its image branch: an exported encoder has none, so no teacher's file is needed."""
+    if "image_branch" not in model:
+        return model
+    kept = {name: value for name, value in model.items() if name not in ("image_branch", "keypoints")}
+    return kept | {"type": RenderingPretrainer}
 
 
 def build_dataset(config: Config, recipe: Path, info_files: Sequence[str]) -> BaseDataset:
