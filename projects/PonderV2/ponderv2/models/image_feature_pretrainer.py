@@ -16,6 +16,7 @@ from ponderv2.heads.keypoints import (
     fused_keypoints,
     image_keypoints,
     random_keypoints,
+    rule_keypoints,
     volume_keypoints,
 )
 from ponderv2.registry import MODELS
@@ -153,6 +154,10 @@ class ImageFeaturePretrainer(RenderingPretrainer):
     def random_keypoints(self, view: KeypointView, numbers: list[int], generator: torch.Generator) -> list[Keypoints]:
         """Choose random returns of each sample in place of key points, see `random_keypoints` of the heads."""
         return random_keypoints(self.keypoints, view, numbers, generator)
+
+    def rule_keypoints(self, view: KeypointView, numbers: list[int], rule: str) -> list[Keypoints]:
+        """Choose key points of each sample by a rule without a network, see `rule_keypoints` of the heads."""
+        return rule_keypoints(self.keypoints, view, numbers, rule)
 
     def _depths_of(self, volume: FeatureVolume) -> Callable[[Tensor, Tensor], Tensor]:
         def depths(origins: Tensor, directions: Tensor) -> Tensor:
