@@ -25,7 +25,7 @@ from ponderv2.structures import FeatureVolume, ImageFeatures, Keypoints, RayBatc
 from ponderv2.teachers import agreement, direction_moments, effective_rank, other_views, ray_ends, spread_of
 
 from .rendering_pretrainer import RenderingPretrainer, rays_of
-from .second_view import second_view
+from .second_view import derived_generator, second_view
 
 
 @MODELS.register_module()
@@ -95,7 +95,7 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         return losses if self.keypoints is None else losses | self._keypoint_losses(inputs, maps.target)
 
     def _keypoint_losses(self, inputs: SensorBatch, maps: Tensor) -> dict[str, Tensor]:
-        again = second_view(inputs)
+        again = second_view(inputs, generator=derived_generator(maps.device))
         size = len(again.earlier)
         pictures = self.pictures_of(replace(again.batch, history=())).images
         # Where no sample has an earlier frame, nothing is read of its pictures.
