@@ -7,7 +7,7 @@ docs/results/condense.json is an object; scores are from 0 to 1, and what is nul
 | `linear_probe` | for each pre-training by its name, as `rendering`, `distil` and `consensus`, the mIoU of its linear probe: `mean`, `std`, and `values` by seed |
 | `retrieval` | recall of the first answer within 5 m, `image_to_lidar_recall1_5m` and `lidar_to_lidar_recall1_5m`, and `chance`, what a random order is expected to reach |
 | `keypoint_repeatability_0.5m` | share of key points that the neighboring key frame has within 0.5 m |
-| `keypoint_repeatability_0.5m_random` | the same of random returns |
+| `keypoint_repeatability_0.5m_random`, `..._highest`, `..._nearest` | the same of what needs no network: random returns, candidates that are highest or nearest to the car |
 """  # noqa: E501
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from .measured_values import entries, listed, markdown_table, name, percent, score
 
 _KEYPOINTS = "keypoint_repeatability_0.5m"
+_RULES = {"random": "random returns", "highest": "highest candidates", "nearest": "nearest candidates"}
 _RECALLS = {"image_to_lidar_recall1_5m": "image → LiDAR", "lidar_to_lidar_recall1_5m": "LiDAR → LiDAR"}
 
 
@@ -28,7 +29,8 @@ def table_of(content: Mapping, place: str) -> str:
     Raises:
         ResultsError: a key is unknown, or a value is not of its kind.
     """
-    entries(content, place, ("linear_probe", "retrieval", _KEYPOINTS, f"{_KEYPOINTS}_random"))
+    rules = {f"{_KEYPOINTS}_{key}": title for key, title in _RULES.items()}
+    entries(content, place, ("linear_probe", "retrieval", _KEYPOINTS, *rules))
     rows = []
     for arm, found in entries(content.get("linear_probe", {}), f"{place}: linear_probe").items():
         at = f"{place}: linear_probe.{arm}"
@@ -38,10 +40,9 @@ def table_of(content: Mapping, place: str) -> str:
     for key, title in _RECALLS.items():
         recall = percent(score(recalls.get(key), f"{place}: retrieval.{key}"))
         rows.append((f"retrieval {title}, recall@1 at 5 m", recall, "–", f"{chance}, a random order"))
-    repeated, at_random = (
-        percent(score(content.get(key), f"{place}: {key}")) for key in (_KEYPOINTS, f"{_KEYPOINTS}_random")
-    )
-    rows.append(("key points, repeatability within 0.5 m", repeated, "–", f"{at_random}, random returns"))
+    repeated, *by_rule = (percent(score(content.get(key), f"{place}: {key}")) for key in (_KEYPOINTS, *rules))
+    blind = "; ".join(f"{share}, {title}" for share, title in zip(by_rule, rules.values(), strict=True))
+    rows.append(("key points, repeatability within 0.5 m", repeated, "–", blind))
     return markdown_table(("what", "score (0–100)", "by seed", "knowing nothing"), rows)
 
 

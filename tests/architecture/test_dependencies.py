@@ -17,6 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "devices": {"errors"},
     "folder_lock": {"errors"},
     "atomic_files": set(),
+    "npz_files": {"errors"},
     "progress_bar": {"errors"},
     "structures": {"errors", "shapes"},
     "geometry": {"errors", "shapes", "structures"},
@@ -31,9 +32,9 @@ ROOMS: dict[str, set[str]] = {
     "encoders": _STACK | {"masking", "lifting"},
     "heads": _STACK | {"rendering", "encoders"},
     "checkpoints": _STACK | {"atomic_files"},
-    "teachers": _STACK | {"atomic_files", "checkpoints", "rendering"},
+    "teachers": _STACK | {"atomic_files", "npz_files", "checkpoints", "rendering"},
     "models": _STACK | {"teachers", "masking", "rendering", "encoders", "heads", "checkpoints"},
-    "evaluation": _STACK | {"folder_lock", "atomic_files", "rendering", "datasets"},
+    "evaluation": _STACK | {"folder_lock", "atomic_files", "npz_files", "rendering", "datasets"},
     "retrieval": _STACK | {"atomic_files", "teachers", "models", "evaluation"},
     "engine": _STACK
     | {"devices", "folder_lock", "atomic_files", "progress_bar"}

@@ -1,6 +1,7 @@
 """Retrieval by the tools, from a checkpoint to places that are found, drawn and scored."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,17 +110,51 @@ def test_scores_are_printed_and_written(indices, made, tmp_path, capsys):
     assert content["scores"]["5m"]["recall@1"] is None
 
 
+def _some(path: Path, rows: list[int], out: Path, log: str | None = None, **changes) -> Path:
+    """Write an index of some of the places of another, of another log where that is given."""
+    index = PlaceIndex.load(path)
+    replace(
+        index,
+        vectors=index.vectors[rows],
+        records=[replace(index.records[row], log=log or index.records[row].log) for row in rows],
+        describer=replace(index.describer, **changes),
+    ).save(out)
+    return out
+
+
+def test_a_projection_is_not_scored_on_what_it_was_fitted_to_nor_used_for_other_channels(
+    indices, made, tmp_path, capsys
+):
+    first = PlaceIndex.load(indices[0]).records[0].token
+    fitted, others = (_some(indices[0], rows, tmp_path / f"{rows}") for rows in ([0, 1], [2, 3]))
+    fit = ["--lidar", fitted, "--out", tmp_path / "p.safetensors"]
+    assert _run(made[2], "fit_retrieval_projection", fit) == 0
+    line = ["--projection", tmp_path / "p.safetensors", "--evaluate", tmp_path / "scores.json"]
+    for index, queries in ((fitted, others), (others, fitted)):
+        capsys.readouterr()
+        assert _run(made[2], "retrieve", ["--index", index, "--queries", queries, *line]) == 2
+        assert f"it was fitted to 2 of the key frames to score, first {first}" in capsys.readouterr().err
+    assert _run(made[2], "retrieve", ["--index", others, "--queries", others, *line]) == 2
+    assert "all are of the same pass" in capsys.readouterr().err
+    volume = _some(indices[0], [2, 3], tmp_path / "volume", channels="volume")
+    assert _run(made[2], "retrieve", ["--index", volume, *line]) == 2
+    assert "channels is image instead of volume" in capsys.readouterr().err
+
+
 def test_a_fitted_common_space_is_used_for_both(indices, made, tmp_path, capsys):
     lidar, image = indices
-    fit = ["--lidar", lidar, "--image", image, "--out", tmp_path / "p.safetensors"]
+    fitted = [_some(path, [0, 1], tmp_path / f"{path.name}_fit") for path in indices]
+    lidar = _some(lidar, [2], tmp_path / "lidar")
+    image = _some(image, [2, 3], tmp_path / "image", log="another pass")
+    fit = ["--lidar", fitted[0], "--image", fitted[1], "--out", tmp_path / "p.safetensors"]
     assert _run(made[2], "fit_retrieval_projection", fit) == 0
     more = ["--method", "correlations", "--channels", 2]
     assert _run(made[2], "fit_retrieval_projection", [*fit[:-1], tmp_path / "c.safetensors", *more]) == 0
-    said = capsys.readouterr().out
+    capsys.readouterr()
     line = ["--index", lidar, "--queries", image, "--projection", tmp_path / "p.safetensors", "--evaluate"]
     assert _run(made[2], "retrieve", [*line, tmp_path / "scores.json"]) == 0
-    said = capsys.readouterr().out
-    assert len(json.loads(said)["projection"]) == 64
+    content = json.loads(capsys.readouterr().out)
+    assert (len(content["projection"]), content["scores"]["25m"]["recall@1"]) == (64, 1.0)
 
 
 def test_heights_alone_are_a_baseline_without_any_network(made, capsys):

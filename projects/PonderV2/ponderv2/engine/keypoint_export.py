@@ -1,4 +1,4 @@
-"""Key points of a data set, one file a sample, and random returns beside them."""
+"""Key points of a data set, one file a sample, and what needs no network beside them."""
 
 import argparse
 import itertools
@@ -12,6 +12,7 @@ from ponderv2.checkpoints import load_weights, resolve_checkpoint
 from ponderv2.devices import usable_device
 from ponderv2.errors import UserError
 from ponderv2.evaluation.keypoint_files import SampleKeypoints, write_keypoints
+from ponderv2.heads.keypoints import RULES
 from ponderv2.models import ImageFeaturePretrainer
 from ponderv2.progress_bar import progress_bar
 from ponderv2.registry import MODELS
@@ -23,11 +24,12 @@ from .recipe_options import parse_options
 from .render_dataset import single_samples
 
 RANDOM = "random"
-"""Folder, inside of that of the key points, of as many random returns."""
+BASELINES = (RANDOM, *RULES)
+"""Folders, inside of that of the key points, of as many random returns and candidates that a rule chooses."""
 
 
 def export_keypoints(args: argparse.Namespace) -> tuple[int, float]:
-    """Write the key points of the recipe's test data to `TOKEN.npz`, and as many random returns to `random/TOKEN.npz`.
+    """Write the key points of the recipe's test data to `TOKEN.npz`, and as many of each of `BASELINES` to a folder.
 
     Args:
         args: the command line of tools/export_keypoints.py.
@@ -73,8 +75,9 @@ def _export_sample(model: ImageFeaturePretrainer, data: dict, out: Path, source:
     generator = torch.Generator().manual_seed(int.from_bytes(token.encode()[-6:], "little"))
     (chance,) = model.random_keypoints(view, [len(points)], generator)
     extent = np.array(view.volume.grid.point_cloud_range)
-    for folder, found in ((out, points), (out / RANDOM, chance)):
-        write_keypoints(folder / f"{token}.npz", _file_of(found, token, source, np.asarray(pose), extent))
+    by_rule = {name: model.rule_keypoints(view, [len(points)], name)[0] for name in RULES}
+    for name, found in {"": points, RANDOM: chance, **by_rule}.items():
+        write_keypoints(out / name / f"{token}.npz", _file_of(found, token, source, np.asarray(pose), extent))
     return len(points)
 
 

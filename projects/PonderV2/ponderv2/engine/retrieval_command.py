@@ -17,6 +17,7 @@ from ponderv2.retrieval import (
     evaluate_retrieval,
     fit_centering,
     fit_common_space,
+    hashes_of,
     place_descriptor,
     relation,
     sentence_vector,
@@ -40,12 +41,13 @@ def fit_projection(given: argparse.Namespace) -> Projection:
     made_by = first.describer
     if len(found) == 2:
         found["lidar"].check_comparable(found["image"], f"--image {given.image}")
+    tokens = sorted({record.token for index in found.values() for record in index.records})
     if given.method == "center":
         vectors = {name: index.vectors for name, index in found.items()}
-        projection = fit_centering(vectors, made_by.settings, made_by.encoder)
+        projection = fit_centering(vectors, made_by, tokens)
     else:
         image, lidar = _pairs(given, found)
-        projection = fit_common_space(image, lidar, made_by.settings, made_by.encoder, given.channels, given.ridge)
+        projection = fit_common_space(image, lidar, made_by, tokens, given.channels, given.ridge)
     projection.save(given.out)
     return projection
 
@@ -63,8 +65,20 @@ def _pairs(given: argparse.Namespace, found: dict[str, PlaceIndex]) -> tuple[np.
 
 
 def evaluate(given: argparse.Namespace) -> dict:
-    """Score the queries of an index, and write the scores with what they are of."""
-    index, queries = _indices(given)
+    """Score the queries of an index, and write the scores with what they are of.
+
+    Raises:
+        UserError: an index cannot be used, or the projection was fitted to a key frame of them.
+    """
+    index, queries, projection = _indices(given)
+    if projection is not None:
+        tokens = [record.token for part in (index, queries) for record in part.records]
+        fitted = np.isin(hashes_of(tokens), projection.frames)
+        if fitted.any():
+            raise UserError(
+                f"--projection {given.projection}: it was fitted to {int(fitted.sum())} of the key frames to score, "
+                f"first {tokens[int(fitted.argmax())]}; fit it to other drives"
+            )
     scores = evaluate_retrieval(index, queries)
     found = {
         "index": {"modality": index.modality, "places": len(index.records)},
@@ -84,7 +98,7 @@ def retrieve(given: argparse.Namespace) -> list[str]:
         raise UserError("expected a QUERY or --text, one of them")
     if given.out is not None and given.data_root is None:
         raise UserError("--out: drawing needs --data-root, the folder of the data")
-    index, queries = _indices(given)
+    index, queries, _ = _indices(given)
     vector, record, shown = _sentence(given, index) if given.text else _query(given, index, queries)
     others = 0 if record is None else sum(relation(record, place).same_pass for place in index.records)
     cosine, found = index.search(vector[None], given.count + others)
@@ -107,18 +121,22 @@ def retrieve(given: argparse.Namespace) -> list[str]:
     return lines
 
 
-def _indices(given: argparse.Namespace) -> tuple[PlaceIndex, PlaceIndex]:
-    """Return the index and that of the queries, both projected where that is asked for."""
+def _indices(given: argparse.Namespace) -> tuple[PlaceIndex, PlaceIndex, Projection | None]:
+    """Return the index and that of the queries, both projected where that is asked for, and the projection."""
     index = PlaceIndex.load(given.index)
     queries = index if given.queries is None else PlaceIndex.load(given.queries)
     index.check_comparable(queries, f"--queries {given.queries}")
     if given.projection is None:
-        return index, queries
+        return index, queries, None
     projection = Projection.load(given.projection)
-    made_for = projection.settings, projection.encoder
-    if made_for != (index.describer.settings, index.describer.encoder):
-        raise UserError(f"--projection {given.projection}: it was fitted to other descriptors than those of the index")
-    return index.projected(projection), queries.projected(projection)
+    own, wanted = projection.made_by.told(), index.describer.told()
+    other = next((name for name in own if own[name] != wanted[name]), None)
+    if other is not None:
+        raise UserError(
+            f"--projection {given.projection}: it was fitted to other descriptors than those of the index: {other} is "
+            f"{own[other]} instead of {wanted[other]}"
+        )
+    return index.projected(projection), queries.projected(projection), projection
 
 
 def _sentence(given: argparse.Namespace, index: PlaceIndex) -> tuple[np.ndarray, None, ShownPlace]:

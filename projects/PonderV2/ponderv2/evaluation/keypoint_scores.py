@@ -45,11 +45,13 @@ class KeypointCounts:
         """Return the shares, 0 to 1, NaN of nothing.
 
         Returns:
-            `repeatability`, found of counted; `seen`, counted of static; `matching_accuracy`, right of matches;
-            `matching_score`, right of counted (as the M. score of SuperPoint, DeTone et al. 2018, of one direction).
+            `repeatability`, found of counted; `repeatability_of_all`, found of static; `seen`, counted of static;
+            `matching_accuracy`, right of matches; `matching_score`, right of counted (as the M. score of SuperPoint,
+            DeTone et al. 2018, of one direction).
         """
         return {
             "repeatability": _share(self.found, self.counted),
+            "repeatability_of_all": _share(self.found, self.static),
             "seen": _share(self.counted, self.static),
             "matching_accuracy": _share(self.right, self.matches),
             "matching_score": _share(self.right, self.counted),

@@ -16,6 +16,7 @@ from ponderv2.heads.keypoints import (
     fused_keypoints,
     image_keypoints,
     random_keypoints,
+    rule_keypoints,
     volume_keypoints,
 )
 from ponderv2.registry import MODELS
@@ -24,7 +25,7 @@ from ponderv2.structures import FeatureVolume, ImageFeatures, Keypoints, RayBatc
 from ponderv2.teachers import agreement, direction_moments, effective_rank, other_views, ray_ends, spread_of
 
 from .rendering_pretrainer import RenderingPretrainer, rays_of
-from .second_view import second_view
+from .second_view import derived_generator, second_view
 
 
 @MODELS.register_module()
@@ -94,7 +95,7 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         return losses if self.keypoints is None else losses | self._keypoint_losses(inputs, maps.target)
 
     def _keypoint_losses(self, inputs: SensorBatch, maps: Tensor) -> dict[str, Tensor]:
-        again = second_view(inputs)
+        again = second_view(inputs, generator=derived_generator(maps.device))
         size = len(again.earlier)
         pictures = self.pictures_of(replace(again.batch, history=())).images
         # Where no sample has an earlier frame, nothing is read of its pictures.
@@ -153,6 +154,10 @@ class ImageFeaturePretrainer(RenderingPretrainer):
     def random_keypoints(self, view: KeypointView, numbers: list[int], generator: torch.Generator) -> list[Keypoints]:
         """Choose random returns of each sample in place of key points, see `random_keypoints` of the heads."""
         return random_keypoints(self.keypoints, view, numbers, generator)
+
+    def rule_keypoints(self, view: KeypointView, numbers: list[int], rule: str) -> list[Keypoints]:
+        """Choose key points of each sample by a rule without a network, see `rule_keypoints` of the heads."""
+        return rule_keypoints(self.keypoints, view, numbers, rule)
 
     def _depths_of(self, volume: FeatureVolume) -> Callable[[Tensor, Tensor], Tensor]:
         def depths(origins: Tensor, directions: Tensor) -> Tensor:

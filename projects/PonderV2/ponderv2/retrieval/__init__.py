@@ -3,12 +3,12 @@
 Pictures and LiDAR are described alike where a model has features of both in the same channels.
 """
 
-from .descriptor_settings import LAYOUTS, MODALITIES, DescriptorSettings
+from .descriptor_settings import LAYOUTS, MODALITIES, Describer, DescriptorSettings
 from .keypoint_places import read_keypoint_folder
 from .place_features import PlaceFeatures, height_features, image_features, lidar_features, occupied_places
-from .place_index import Describer, PlaceIndex
+from .place_index import PlaceIndex
 from .place_pooling import generalized_means, place_descriptor
-from .place_projection import Projection, fit_centering, fit_common_space
+from .place_projection import Projection, fit_centering, fit_common_space, hashes_of
 from .place_records import PlaceRecord, record_of, relation
 from .retrieval_scores import candidates, chance_of, duplicate_scores, evaluate_retrieval
 from .text_tower import TextSpace, sentence_vector
@@ -33,6 +33,7 @@ __all__ = [
     "fit_common_space",
     "fit_vocabulary",
     "generalized_means",
+    "hashes_of",
     "height_features",
     "image_features",
     "lidar_features",
