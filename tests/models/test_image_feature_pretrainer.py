@@ -1,7 +1,5 @@
 """Pre-training with features as a whole: losses and gradients of both modes, cache, prediction, what others read."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -123,7 +121,6 @@ def test_targets_are_the_maps_at_the_pixels_of_the_rays(packed):
 def test_pictures_have_the_first_components_of_both_features_as_colors(packed):
     model = _model().eval()
     inputs = model.data_preprocessor(packed)["inputs"]
-    inputs = replace(inputs, images=inputs.images[:1], rig=inputs.rig.first()[None], points=inputs.points[:1])
     fields = model.render_images(inputs, 16)
     rendered, target = fields["image_features"], fields["target_image_features"]
     assert rendered.shape == target.shape == (*fields["image_depth"].shape, 3)

@@ -22,6 +22,7 @@ from ponderv2.retrieval import (
     DescriptorSettings,
     PlaceFeatures,
     TextSpace,
+    check_text_model,
     height_features,
     image_features,
     lidar_features,
@@ -94,7 +95,7 @@ class PlaceDescriber:
 
 def load_describer(
     recipe: Path,
-    checkpoint: Path,
+    checkpoint: Path | None,
     data_root: Path | None = None,
     changes: Sequence[str] = (),
     channels: str | None = None,
@@ -105,7 +106,7 @@ def load_describer(
 
     Args:
         recipe: recipe of the pre-training.
-        checkpoint: checkpoint of it, its work dir, or its exported encoder.
+        checkpoint: checkpoint of it, its work dir, or its exported encoder; not read, and may be None, for "height".
         data_root: folder of the data.
         changes: changes to the recipe, `key=value`.
         channels: "image", "volume", "text" or "height"; None is "image" where the checkpoint has features of images,
@@ -118,12 +119,19 @@ def load_describer(
     """
     config = load_config(recipe, data_root, parse_options(list(changes)))
     must_have(config, ("model", "test_dataloader"), "describe places with")
-    exported = checkpoint.suffix == ".safetensors"
+    if (channels == "text") != (text_model is not None):
+        raise UserError("--text-model: expected with --channels text, and with no others")
+    if text_model is not None:
+        check_text_model(text_model, (config.model.get("image_branch") or {}).get("teacher") or {})
+    exported = checkpoint is not None and checkpoint.suffix == ".safetensors"
     with recipe_errors(recipe, "cannot be built", changes):
-        model = MODELS.build(_without_branch(config.model) if exported else config.model)
+        model = MODELS.build(_without_branch(config.model) if exported or channels == "height" else config.model)
     if not isinstance(model, RenderingPretrainer):
         raise UserError(f"{recipe}: expected the recipe of a pre-training, found a {type(model).__name__}")
-    if exported:
+    if channels == "height":
+        # Nothing but the grid decides what it tells.
+        encoder = hashlib.sha256(f"heights {model.encoder.grid}".encode()).hexdigest()
+    elif exported:
         model.encoder.load_state_dict(_fitting(model.encoder, read_encoder(checkpoint)[0], checkpoint))
         encoder = weights_hash(model.encoder.state_dict())
     else:
@@ -138,8 +146,6 @@ def load_describer(
             f"--channels {channels}: {checkpoint} has no features of images; expected a checkpoint of a recipe with "
             "ImageFeaturePretrainer"
         )
-    if (channels == "text") != (text_model is not None):
-        raise UserError("--text-model: expected with --channels text, and with no others")
     text = None if text_model is None else TextSpace(text_model, model.image_branch).to(usable_device(device))
     return PlaceDescriber(model.to(usable_device(device)).eval(), encoder, config, channels, text)
 
