@@ -181,8 +181,8 @@ def _query(
     path = Path(given.query)
     if not path.is_file():
         raise UserError(
-            f"query {given.query}: is neither the token of a key frame of the index or --queries (--list has them), nor "
-            "a file"
+            f"query {given.query}: is neither the token of a key frame of the index or --queries (--list has them) "
+            "nor a file"
         )
     if given.recipe is None or given.checkpoint is None:
         raise UserError(f"query {path}: a file is described by a model; give --recipe and --checkpoint")
