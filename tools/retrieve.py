@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluate", type=Path, metavar="FILE.json", help="score all queries, or the index by itself, and write this"
     )
+    parser.add_argument(
+        "--vocabulary", type=existing_file("vocabulary"), metavar="FILE", help="that of the index, for files and vlad"
+    )
     parser.add_argument("--recipe", type=existing_file("recipe"), help="recipe of the pre-training, for files")
     parser.add_argument("--checkpoint", type=existing_path("checkpoint"), help="its checkpoint, for files")
     parser.add_argument("--cfg-options", nargs="+", type=key_value, default=[], metavar="KEY=VALUE")
