@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         help="print scores of all queries, or of the index, and write this",
     )
+    parser.add_argument(
+        "--vocabulary", type=existing_file("vocabulary"), metavar="FILE", help="that of the index, for files and vlad"
+    )
     parser.add_argument("--recipe", type=existing_file("recipe"), help="recipe of the pre-training, for files")
     parser.add_argument("--checkpoint", type=existing_path("checkpoint"), help="its checkpoint, for files")
     parser.add_argument("--cfg-options", nargs="+", type=key_value, default=[], metavar="KEY=VALUE")

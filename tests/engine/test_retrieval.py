@@ -99,6 +99,40 @@ def test_files_are_described_by_the_model_and_find_their_own_key_frame(made, str
     assert said.split()[:3] == ["1", "1.000", index.records[1].token]
 
 
+@pytest.mark.parametrize(("layout", "channels"), [("vlad", "image"), ("polar", "height")])
+def test_files_find_their_own_key_frame_in_whatever_layout_and_channels(
+    layout, channels, made, streets, tmp_path, capsys
+):
+    _, words, repository = made
+    vocabulary = ["--vocabulary", tmp_path / "words.safetensors"] if layout == "vlad" else []
+    line = [*words, layout, "--channels", channels, "--words", 4, *vocabulary, "--out", tmp_path / "index"]
+    assert _run(repository, "build_retrieval_index", line) == 0
+    record = PlaceIndex.load(tmp_path / "index").records[1]
+    model = ["--index", tmp_path / "index", "--recipe", words[0], "--checkpoint", words[1]]
+    model += ["--cfg-options", *words[5 : words.index("--info-files")]]
+    capsys.readouterr()
+    assert _run(repository, "retrieve", [streets / record.lidar_path, *model, *vocabulary]) == 0
+    assert capsys.readouterr().out.split()[:3] == ["1", "1.000", record.token]
+    if layout == "vlad":
+        assert _run(repository, "retrieve", [streets / record.lidar_path, *model]) == 2
+        assert "the index has the layout vlad; give its --vocabulary" in capsys.readouterr().err
+    if channels == "height":
+        assert _run(repository, "retrieve", [streets / record.image_path, *model, *vocabulary]) == 2
+        assert "pictures have no heights" in capsys.readouterr().err
+
+
+def test_files_for_indices_of_texts_and_key_points_are_told_what_is_missing(indices, made, streets, tmp_path, capsys):
+    record = PlaceIndex.load(indices[0]).records[0]
+    model = ["--recipe", made[1][0], "--checkpoint", made[1][1]]
+    for channels, line in (
+        ("text", "the index has the channels text; give its --text-model"),
+        ("8 channels of key points", "the index is of 8 channels of key points, which files do not have"),
+    ):
+        index = _some(indices[0], [0], tmp_path / channels[:4], channels=channels)
+        assert _run(made[2], "retrieve", [streets / record.lidar_path, "--index", index, *model]) == 2
+        assert line in capsys.readouterr().err
+
+
 def test_scores_are_a_table_and_a_file(indices, made, tmp_path, capsys):
     queries = _some(indices[1], [0, 1, 2, 3], tmp_path / "queries", log="another pass")
     line = ["--index", indices[0], "--queries", queries, "--evaluate", tmp_path / "scores.json"]

@@ -35,6 +35,9 @@ from .recipe_datasets import innermost_dataset
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
 
+CHANNELS = ("image", "volume", "text", "height")
+"""Which features a model may describe places by, the values of `PlaceDescriber.channels`."""
+
 
 @dataclass(frozen=True)
 class PlaceDescriber:

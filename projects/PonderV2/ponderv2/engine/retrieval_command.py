@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,17 @@ from ponderv2.retrieval import (
     fit_centering,
     fit_common_space,
     hashes_of,
+    load_vocabulary,
     place_descriptor,
     relation,
     score_lines,
     sentence_vector,
     sweep_hash,
+    vocabulary_fingerprint,
 )
 from ponderv2.visualization import ShownPlace, color_of_distance, draw_retrieval_panel, save_png
 
-from .describe_places import load_describer
+from .describe_places import CHANNELS, load_describer
 
 
 def fit_projection(given: argparse.Namespace) -> Projection:
@@ -190,9 +193,26 @@ def _query(
 
 
 def _describe_file(given: argparse.Namespace, path: Path, index: PlaceIndex) -> tuple[np.ndarray, None, ShownPlace]:
-    channels = "volume" if index.describer.channels == "volume" else None
-    describer = load_describer(given.recipe, given.checkpoint, None, given.cfg_options, channels, given.device)
-    settings = index.describer.settings
+    settings, words = index.describer.settings, None
+    channels, *vocabulary = index.describer.channels.split(" ")
+    if channels not in CHANNELS:
+        raise UserError(
+            f"query {path}: the index is of {index.describer.channels}, which files do not have; give the token of a "
+            "key frame"
+        )
+    if settings.layout == "vlad":
+        if given.vocabulary is None:
+            raise UserError(f"query {path}: the index has the layout vlad; give its --vocabulary")
+        words = load_vocabulary(given.vocabulary)
+        if vocabulary != [vocabulary_fingerprint(words)]:
+            raise UserError(f"--vocabulary {given.vocabulary}: is not that of the index")
+    if channels == "text" and given.text_model is None:
+        raise UserError(f"query {path}: the index has the channels text; give its --text-model")
+    if channels == "height" and path.suffix != ".bin":
+        raise UserError(f"query {path}: the index has the channels height, and pictures have no heights")
+    text_model = given.text_model if channels == "text" else None
+    changes = given.cfg_options
+    describer = load_describer(given.recipe, given.checkpoint, None, changes, channels, given.device, text_model)
     points, picture = None, None
     if path.suffix == ".bin":
         points = read_point_file(path)
@@ -205,8 +225,9 @@ def _describe_file(given: argparse.Namespace, path: Path, index: PlaceIndex) -> 
                 "is of all of them; give the token of a key frame, or build the index with --layout whole"
             )
         modality, around = "image", describer.of_picture(torch.from_numpy(picture))
-    vector = place_descriptor(around.places, around.features, settings).cpu().numpy()[None]
-    own = PlaceIndex(vector, [PlaceRecord(path.name, "", "", 0.0, 0.0, 0.0)], modality, describer.describer(settings))
+    vector = place_descriptor(around.places, around.features, settings, words).cpu().numpy()[None]
+    made_by = replace(describer.describer(settings), channels=" ".join([channels, *vocabulary]))
+    own = PlaceIndex(vector, [PlaceRecord(path.name, "", "", 0.0, 0.0, 0.0)], modality, made_by)
     if given.projection is not None:
         own = own.projected(Projection.load(given.projection))
     index.check_comparable(own, f"query {path}")
