@@ -19,7 +19,7 @@ LINES = [line for text in TEXTS.values() for block in blocks(text, "bash") for l
 DOWNLOADS = [line for line in LINES if line.startswith(".venv/bin/hf download ")]
 COMMANDS = [line for line in LINES if line not in DOWNLOADS]
 BEGIN = ("data/streets-v1",)
-MADE_BY = ("--out", "--work-dir", "--local-dir", "--json", "--vocabulary")
+MADE_BY = ("--out", "--work-dir", "--local-dir", "--json", "--vocabulary", "--evaluate")
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line[:60])
