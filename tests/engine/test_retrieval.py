@@ -213,14 +213,14 @@ def test_an_exported_encoder_describes_by_the_channels_of_its_volume(made, capsy
     assert "has no features of images" in capsys.readouterr().err
 
 
-def test_places_are_described_by_key_points_as_well(made, streets, tmp_path):
+def test_places_are_described_by_key_points_as_well(made, streets, tmp_path, capsys):
     folder, words, repository = made
     rng = np.random.default_rng(0)
     tokens = [frame["token"] for frame in load_info_file(streets / "nuscenes_infos_train.pkl")["data_list"]]
     for token in tokens:
         places, descriptors = ((rng.normal(size=(40, n)) * k).astype(np.float32) for n, k in ((3, 15), (6, 1)))
         scores, box = np.ones(40, np.float32), np.array([-50, -50, -5, 50, 50, 3], np.float32)
-        points = SampleKeypoints(places, descriptors, scores, token, "lidar", np.eye(4), box)
+        points = SampleKeypoints(places, descriptors, scores, token, "lidar", "ab" * 32, np.eye(4), box)
         write_keypoints(tmp_path / f"{token}.npz", points)
     common = [words[0], *words[2 : words.index("--layout")], "--keypoints", tmp_path, "--out", folder / "keypoints"]
     for layout in (["polar"], ["vlad", "--words", 4, "--vocabulary", tmp_path / "words.safetensors"]):
@@ -228,3 +228,7 @@ def test_places_are_described_by_key_points_as_well(made, streets, tmp_path):
         index = PlaceIndex.load(folder / "keypoints")
         assert [record.token for record in index.records] == tokens
     assert index.vectors.shape == (2, 4 * 6)
+    assert index.describer.encoder == "ab" * 32
+    write_keypoints(tmp_path / f"{token}.npz", replace(points, model="cd" * 32))
+    assert _run(repository, "build_retrieval_index", [*common, "--layout", "polar"]) == 2
+    assert "is of the model cdcdcdcdcdcd, and others are of abababababab" in capsys.readouterr().err

@@ -66,6 +66,8 @@ def build_index(given: argparse.Namespace) -> PlaceIndex:
                 vector = place_descriptor(found.places, found.features, settings, words)
                 vectors.append(vector.cpu().numpy())
             progress.update()
+    if not vectors:
+        raise UserError(f"{given.config}: no key frame of the data set has anything to be described by")
     index = PlaceIndex(np.stack(vectors), records, given.modality, describer)
     index.save(given.out)
     return index
@@ -92,7 +94,7 @@ def _model(given: argparse.Namespace, settings: DescriptorSettings) -> tuple[Bas
 
 
 def _keypoints(given: argparse.Namespace, settings: DescriptorSettings) -> tuple[BaseDataset, Around, Describer]:
-    found = read_keypoint_folder(given.keypoints, given.modality)
+    found, model = read_keypoint_folder(given.keypoints, given.modality)
     config = load_config(given.config, given.data_root, parse_options(given.cfg_options))
     dataset = build_dataset(config, given.config, given.info_files)
     tokens = [dataset.get_data_info(number).get("token") for number in range(len(dataset))]
@@ -102,7 +104,7 @@ def _keypoints(given: argparse.Namespace, settings: DescriptorSettings) -> tuple
     return (
         dataset,
         lambda frames, number: found.get(tokens[number]),
-        Describer(settings, "key points", channels=f"{channels} channels of key points"),
+        Describer(settings, model, channels=f"{channels} channels of key points"),
     )
 
 
