@@ -1,15 +1,17 @@
 """Key points by the tools: files of an untrained model, their scores, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from ponderv2.engine import load_config, parse_options
-from ponderv2.engine.keypoint_export import BASELINES
+from ponderv2.engine.keypoint_export import BASELINES, file_name_of
 from ponderv2.engine.keypoint_scoring import moved_distance, summary_of
-from ponderv2.evaluation.keypoint_files import SampleKeypoints, read_keypoints
+from ponderv2.errors import UserError
+from ponderv2.evaluation.keypoint_files import SampleKeypoints, read_keypoints, write_keypoints
 from ponderv2.evaluation.keypoint_scores import KeypointCounts
 from ponderv2.registry import MODELS
 from tests.factories.image_teachers import random_street_teacher
@@ -53,7 +55,7 @@ def test_key_points_are_written_and_scored_beside_what_needs_no_network(
     for path in files:
         points = read_keypoints(path)
         others = {name: read_keypoints(path.parent / name / path.name) for name in BASELINES}
-        assert (points.token, points.source) == (path.stem, source)
+        assert (points.token, points.source, len(points.model)) == (path.stem, source, 64)
         assert 5 < len(points.places) <= 60
         assert {len(other.places) for other in others.values()} == {len(points.places)}
         assert (np.diff(others["highest"].places[:, 2]) <= 0).all()
@@ -77,6 +79,30 @@ def test_key_points_are_written_and_scored_beside_what_needs_no_network(
     for row in ("repeatability", "repeatability_of_all", "matching_accuracy"):
         assert lines[row] == [f"{scores[name][row]:.4g}" for name in ("keypoints", *BASELINES)]
     assert lines["repeatability, standing"] == ["-"] * 4
+    if source == "lidar":
+        _check_mixed_files_are_refused(repository, [recipe, tmp_path / "points", *named], files[1], arguments, capsys)
+
+
+def _check_mixed_files_are_refused(repository, scoring, path, exporting, capsys):
+    """Files of two models, sources or key frames are not scored together, and no export adds to another."""
+    own = read_keypoints(path)
+    for changes, line in (
+        (dict(model="0" * 64), "is of the source lidar and the model 000000000000, and others are of lidar and"),
+        (dict(source="image"), "is of the source image and the model"),
+        (dict(token="another"), "is of the key frame 'another'"),
+    ):
+        write_keypoints(path, replace(own, **changes))
+        code, said = call_tool(repository, "score_keypoints", scoring, capsys)
+        assert (code, line in said) == (2, True), said
+    code, said = call_tool(repository, "export_keypoints", [*exporting, *scoring[2:]], capsys)
+    assert (code, "has 8 files of key points already" in said) == (2, True), said
+
+
+@pytest.mark.parametrize("token", ["../a", "a/b", "", "a" * 300, "a\0"])
+def test_a_token_that_leads_elsewhere_names_no_file(token):
+    assert file_name_of("n015-2018_07.a") == "n015-2018_07.a.npz"
+    with pytest.raises(UserError, match="expected a token of letters"):
+        file_name_of(token)
     assert scores["standing_pairs"] == 0
     assert len({tuple(scores[name]["counts"].values()) for name in ("keypoints", *BASELINES)}) == 4
 
@@ -91,7 +117,7 @@ def test_pairs_in_which_the_car_stands_are_told_apart():
     assert nowhere["repeatability"] is nowhere["points"] is None
     nothing, poses = np.zeros((0, 3), np.float32), (np.eye(4), np.eye(4))
     poses[1][:2, 3] = 0.3, 0.4
-    samples = [SampleKeypoints(nothing, nothing, nothing[:, 0], "a", "lidar", pose, np.ones(6)) for pose in poses]
+    samples = [SampleKeypoints(nothing, nothing, nothing[:, 0], "a", "lidar", "", pose, np.ones(6)) for pose in poses]
     assert moved_distance(*samples) == 0.5
 
 

@@ -271,7 +271,7 @@ def test_places_are_described_by_key_points_as_well(made, streets, tmp_path, cap
     for token, pose in poses.items():
         places, descriptors = ((rng.normal(size=(40, n)) * k).astype(np.float32) for n, k in ((3, 15), (6, 1)))
         scores, box = np.ones(40, np.float32), np.array([-50, -50, -5, 50, 50, 3], np.float32)
-        points = SampleKeypoints(places, descriptors, scores, token, "lidar", pose, box)
+        points = SampleKeypoints(places, descriptors, scores, token, "lidar", "ab" * 32, pose, box)
         write_keypoints(tmp_path / f"{token}.npz", points)
     common = [words[0], *words[2 : words.index("--layout")], "--keypoints", tmp_path, "--out", folder / "keypoints"]
     for layout in (["polar"], ["vlad", "--words", 4, "--vocabulary", tmp_path / "words.safetensors"]):
@@ -281,6 +281,7 @@ def test_places_are_described_by_key_points_as_well(made, streets, tmp_path, cap
         index = PlaceIndex.load(folder / "keypoints")
         assert [record.token for record in index.records] == tokens
     assert index.vectors.shape == (2, 4 * 6)
+    assert index.describer.encoder == "ab" * 32
     moved = pose.copy()
     moved[0, 3] += 3.0
     write_keypoints(tmp_path / f"{token}.npz", replace(points, lidar2global=moved))
@@ -288,3 +289,6 @@ def test_places_are_described_by_key_points_as_well(made, streets, tmp_path, cap
     assert _run(repository, "build_retrieval_index", other) == 2
     assert f"the pose of key frame {token} is not that of the info file" in capsys.readouterr().err
     assert not (folder / "of_other_data").exists()
+    write_keypoints(tmp_path / f"{token}.npz", replace(points, model="cd" * 32))
+    assert _run(repository, "build_retrieval_index", [*common, "--layout", "polar"]) == 2
+    assert "is of the model cdcdcdcdcdcd, and others are of abababababab" in capsys.readouterr().err

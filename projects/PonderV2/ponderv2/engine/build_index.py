@@ -73,6 +73,8 @@ def build_index(given: argparse.Namespace) -> PlaceIndex:
                 vector = place_descriptor(found.places, found.features, settings, words)
                 vectors.append(vector.cpu().numpy())
             progress.update()
+    if not vectors:
+        raise UserError(f"{given.config}: no key frame of the data set has anything to be described by")
     if len(records) < len(dataset):
         missing = len(dataset) - len(records)
         print(f"{len(records)} of {len(dataset)} key frames are described; {missing} have no file in {given.keypoints}")
@@ -102,7 +104,7 @@ def _model(given: argparse.Namespace, settings: DescriptorSettings) -> tuple[Bas
 
 
 def _keypoints(given: argparse.Namespace, settings: DescriptorSettings) -> tuple[BaseDataset, Around, Describer]:
-    found = read_keypoint_folder(given.keypoints, given.modality)
+    found, model = read_keypoint_folder(given.keypoints, given.modality)
     config = load_config(given.config, given.data_root, parse_options(given.cfg_options))
     dataset = build_dataset(config, given.config, given.info_files)
     tokens = [dataset.get_data_info(number).get("token") for number in range(len(dataset))]
@@ -125,7 +127,7 @@ def _keypoints(given: argparse.Namespace, settings: DescriptorSettings) -> tuple
     return (
         dataset,
         around,
-        Describer(settings, "key points", channels=f"{channels} channels of key points"),
+        Describer(settings, model, channels=f"{channels} channels of key points"),
     )
 
 

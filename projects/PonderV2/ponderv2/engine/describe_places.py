@@ -139,9 +139,7 @@ def load_describer(
         encoder = weights_hash(model.encoder.state_dict())
     else:
         load_weights(model, resolve_checkpoint(checkpoint))
-        encoder = weights_hash(model.state_dict())
-        if isinstance(model, ImageFeaturePretrainer):
-            encoder = hashlib.sha256(f"{encoder} {model.image_branch.fingerprint}".encode()).hexdigest()
+        encoder = model_hash(model)
     has_images = isinstance(model, ImageFeaturePretrainer) and not exported
     channels = channels or ("image" if has_images else "volume")
     if channels in ("image", "text") and not has_images:
@@ -159,6 +157,14 @@ def _without_branch(model: ConfigDict) -> dict:
         return model
     kept = {name: value for name, value in model.items() if name not in ("image_branch", "keypoints")}
     return kept | {"type": RenderingPretrainer}
+
+
+def model_hash(model: RenderingPretrainer) -> str:
+    """Return the hash of a model's weights, and of its teacher, which no checkpoint holds; hexadecimal."""
+    own = weights_hash(model.state_dict())
+    if not isinstance(model, ImageFeaturePretrainer):
+        return own
+    return hashlib.sha256(f"{own} {model.image_branch.fingerprint}".encode()).hexdigest()
 
 
 def build_dataset(config: Config, recipe: Path, info_files: Sequence[str]) -> BaseDataset:

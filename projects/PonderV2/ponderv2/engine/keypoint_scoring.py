@@ -38,7 +38,8 @@ def score_keypoints(args: argparse.Namespace) -> dict:
         Shares of nothing are None.
 
     Raises:
-        UserError: the folder has no neighboring key frames of the recipe's test data, or lacks a baseline.
+        UserError: the folder has no neighboring key frames of the recipe's test data, lacks a baseline, or has files of
+            several models or sources.
     """
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
     must_have(config, ("test_dataloader",), "score key points")
@@ -55,10 +56,14 @@ def score_keypoints(args: argparse.Namespace) -> dict:
     of_each: dict[str, list[KeypointCounts]] = {name: [] for name in (KEYPOINTS, *BASELINES)}
     standing: list[bool] = []
     known: dict[int, dict] = {}
+    made_by: tuple[str, str] | None = None
     for a, b in pairs:
         for k in (a, b):
             known = {j: frame for j, frame in known.items() if j in (a, b)}
-            known.setdefault(k, _frame(dataset, k, args.keypoints))
+            if k not in known:
+                known[k] = _frame(dataset, k, args.keypoints)
+                made_by = made_by or _made_by(known[k][KEYPOINTS])
+                _check_made_by(known[k], made_by, dataset.metainfo["tokens"][k], args.keypoints)
         standing.append(moved_distance(known[a][KEYPOINTS], known[b][KEYPOINTS]) < STANDING)
         for name, counts in of_each.items():
             both_ways = (known[a], known[b]), (known[b], known[a])
@@ -85,6 +90,24 @@ def summary_of(counts: list[KeypointCounts], standing: list[bool]) -> dict:
 def moved_distance(first: SampleKeypoints, second: SampleKeypoints) -> float:
     """Return how far (m) the LiDAR moved from one key frame to the other."""
     return float(np.linalg.norm(second.lidar2global[:3, 3] - first.lidar2global[:3, 3]))
+
+
+def _made_by(points: SampleKeypoints) -> tuple[str, str]:
+    return points.source, points.model
+
+
+def _check_made_by(frame: dict, made_by: tuple[str, str], token: str, folder: Path) -> None:
+    for name in (KEYPOINTS, *BASELINES):
+        points = frame[name]
+        where = f"key points {folder if name == KEYPOINTS else folder / name}/{token}.npz"
+        if points.token != token:
+            raise UserError(f"{where}: is of the key frame {points.token!r}")
+        if _made_by(points) != made_by:
+            (source, model), (other_source, other_model) = made_by, _made_by(points)
+            raise UserError(
+                f"{where}: is of the source {other_source} and the model {other_model[:12]}, and others are of "
+                f"{source} and {model[:12]}; export all of them at once"
+            )
 
 
 def _count(name: str, first: dict, second: dict) -> KeypointCounts:

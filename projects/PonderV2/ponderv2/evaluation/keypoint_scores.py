@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Bool, Float
 from ponderv2.structures import MATCH_RADIUS
@@ -78,7 +79,16 @@ def count_pair(
         static: which of the first are on nothing that moves.
         returns: returns of the second frame in its LiDAR frame, metres.
         radius: largest distance (m) of what is near.
+
+    Raises:
+        UserError: the descriptors of the two have not the same channels.
     """
+    channels = first.descriptors.shape[1], second.descriptors.shape[1]
+    if channels[0] != channels[1]:
+        raise UserError(
+            f"key points of {first.token} and {second.token}: expected descriptors of the same channels, got "
+            f"{channels[0]} and {channels[1]}"
+        )
     motion = np.linalg.solve(second.lidar2global, first.lidar2global)
     moved = first.places.astype(np.float64) @ motion[:3, :3].T + motion[:3, 3]
     low, high = second.point_cloud_range[:3], second.point_cloud_range[3:]

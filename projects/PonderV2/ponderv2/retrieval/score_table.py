@@ -19,7 +19,7 @@ def score_lines(scores: Mapping[str, Mapping]) -> list[str]:
         lines.append(
             f"duplicates within {radius}: average precision {_share(told['average_precision'])}, largest F1 "
             f"{_share(told['max_f1'])} at a cosine of {_share(told['threshold'])}, recall without a wrong one "
-            f"{_share(told['recall_at_full_precision'])}; {told['negatives']} queries without a right answer"
+            f"{_share(told['recall_at_full_precision'])}; {told['negatives']} negatives"
         )
     return lines
 
