@@ -1,8 +1,8 @@
 """Write the key points of each sample to an npz file: python tools/export_keypoints.py CONFIG CHECKPOINT --out DIR.
 
-DIR/TOKEN.npz has the key points of a sample of the recipe's test data, DIR/random/TOKEN.npz as many random returns
-under the same suppression, the blind baseline. docs/condense.md describes the files, and tools/score_keypoints.py
-scores them.
+DIR/TOKEN.npz has the key points of a sample of the recipe's test data. Baselines, as many under the same suppression:
+DIR/random/TOKEN.npz has random returns, DIR/highest and DIR/nearest the candidates that are highest and nearest to the
+car. docs/keypoints.md describes the files, and tools/score_keypoints.py scores them.
 
 Exit code: 0 done, 2 the recipe has no key points, or the checkpoint is not of this recipe.
 """

@@ -1,16 +1,21 @@
 """Key points by the tools: files of an untrained model, their scores, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from ponderv2.engine import load_config, parse_options
-from ponderv2.evaluation.keypoint_files import read_keypoints
+from ponderv2.engine.keypoint_export import BASELINES, file_name_of
+from ponderv2.engine.keypoint_scoring import moved_distance, summary_of
+from ponderv2.errors import UserError
+from ponderv2.evaluation.keypoint_files import SampleKeypoints, read_keypoints, write_keypoints
+from ponderv2.evaluation.keypoint_scores import KeypointCounts
 from ponderv2.registry import MODELS
 from tests.factories.image_teachers import random_street_teacher
-from tests.factories.tool_scripts import call_tool
+from tests.factories.tool_scripts import call_tool, load_tool
 
 SMALL = ["model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.5,0.5,0.5)"]
 CHANNELS = ["model.image_branch.channels=8", "model.head.feature.channels=8", "model.image_branch.cache=None"]
@@ -37,7 +42,7 @@ def repository_root(request):
 
 
 @pytest.mark.parametrize("source", ["lidar", "image", "fusion"])
-def test_key_points_are_written_and_scored_beside_random_returns(
+def test_key_points_are_written_and_scored_beside_what_needs_no_network(
     source, untrained, repository, streets, tmp_path, capsys
 ):
     recipe, options, checkpoint = untrained
@@ -48,9 +53,13 @@ def test_key_points_are_written_and_scored_beside_random_returns(
     files = sorted((tmp_path / "points").glob("*.npz"))
     assert len(files) == 2
     for path in files:
-        points, chance = read_keypoints(path), read_keypoints(path.parent / "random" / path.name)
-        assert (points.token, points.source) == (path.stem, source)
-        assert 5 < len(points.places) == len(chance.places) <= 60
+        points = read_keypoints(path)
+        others = {name: read_keypoints(path.parent / name / path.name) for name in BASELINES}
+        assert (points.token, points.source, len(points.model)) == (path.stem, source, 64)
+        assert 5 < len(points.places) <= 60
+        assert {len(other.places) for other in others.values()} == {len(points.places)}
+        assert (np.diff(others["highest"].places[:, 2]) <= 0).all()
+        assert (np.diff(np.linalg.norm(others["nearest"].places[:, :2], axis=1)) >= 0).all()
         assert (np.diff(points.scores) <= 0).all()
         np.testing.assert_allclose(np.linalg.norm(points.descriptors, axis=1), 1, rtol=1e-5)
         assert not np.allclose(points.lidar2global, np.eye(4))
@@ -60,10 +69,56 @@ def test_key_points_are_written_and_scored_beside_random_returns(
     assert code == 0, said
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert (scores["pairs"], scores["source"]) == (1, source)
-    for name in ("keypoints", "random"):
-        assert scores[name]["counts"]["counted"] > 0
-        assert 0 <= scores[name]["repeatability"] <= 1
-    assert scores["keypoints"]["counts"] != scores["random"]["counts"]
+    for name in ("keypoints", *BASELINES):
+        own, counts = scores[name], scores[name]["counts"]
+        assert own["repeatability"] == counts["found"] / counts["counted"]
+        assert own["repeatability_of_all"] == counts["found"] / counts["static"]
+        assert (own["moving"]["counts"], own["standing"]["repeatability"]) == (counts, None)
+    lines = {line[:31].strip(): line[31:].split() for line in load_tool(repository, "score_keypoints").table(scores)}
+    assert lines[""] == ["keypoints", *BASELINES]
+    for row in ("repeatability", "repeatability_of_all", "matching_accuracy"):
+        assert lines[row] == [f"{scores[name][row]:.4g}" for name in ("keypoints", *BASELINES)]
+    assert lines["repeatability, standing"] == ["-"] * 4
+    if source == "lidar":
+        _check_mixed_files_are_refused(repository, [recipe, tmp_path / "points", *named], files[1], arguments, capsys)
+
+
+def _check_mixed_files_are_refused(repository, scoring, path, exporting, capsys):
+    """Files of two models, sources or key frames are not scored together, and no export adds to another."""
+    own = read_keypoints(path)
+    for changes, line in (
+        (dict(model="0" * 64), "is of the source lidar and the model 000000000000, and others are of lidar and"),
+        (dict(source="image"), "is of the source image and the model"),
+        (dict(token="another"), "is of the key frame 'another'"),
+    ):
+        write_keypoints(path, replace(own, **changes))
+        code, said = call_tool(repository, "score_keypoints", scoring, capsys)
+        assert (code, line in said) == (2, True), said
+    code, said = call_tool(repository, "export_keypoints", [*exporting, *scoring[2:]], capsys)
+    assert (code, "has 8 files of key points already" in said) == (2, True), said
+
+
+@pytest.mark.parametrize("token", ["../a", "a/b", "", "a" * 300, "a\0"])
+def test_a_token_that_leads_elsewhere_names_no_file(token):
+    assert file_name_of("n015-2018_07.a") == "n015-2018_07.a.npz"
+    with pytest.raises(UserError, match="expected a token of letters"):
+        file_name_of(token)
+    assert scores["standing_pairs"] == 0
+    assert len({tuple(scores[name]["counts"].values()) for name in ("keypoints", *BASELINES)}) == 4
+
+
+def test_pairs_in_which_the_car_stands_are_told_apart():
+    still, moved = KeypointCounts(20, 16, 10, 8, 4, 2), KeypointCounts(20, 10, 8, 2, 4, 0)
+    found = summary_of([moved, still, moved], [False, True, False])
+    assert (found["repeatability"], found["repeatability_of_all"], found["points"]) == (12 / 26, 12 / 36, 10)
+    assert (found["standing"]["repeatability"], found["moving"]["repeatability"]) == (0.8, 0.25)
+    assert (found["standing"]["matching_accuracy"], found["moving"]["counts"]["found"]) == (0.5, 4)
+    nowhere = summary_of([moved], [False])["standing"]
+    assert nowhere["repeatability"] is nowhere["points"] is None
+    nothing, poses = np.zeros((0, 3), np.float32), (np.eye(4), np.eye(4))
+    poses[1][:2, 3] = 0.3, 0.4
+    samples = [SampleKeypoints(nothing, nothing, nothing[:, 0], "a", "lidar", "", pose, np.ones(6)) for pose in poses]
+    assert moved_distance(*samples) == 0.5
 
 
 def test_a_recipe_without_key_points_and_a_folder_without_files_are_refused(

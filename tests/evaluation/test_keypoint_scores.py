@@ -1,6 +1,7 @@
 """Scores of key points equal plain loops; files keep what they were given, and others are refused."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def _sample(seed: int, count: int = 60, pose: np.ndarray | None = None) -> Sampl
     places = rng.uniform(RANGE[:3], RANGE[3:], (count, 3)).astype(np.float32)
     scores = np.sort(rng.random(count).astype(np.float32))[::-1].copy()
     return SampleKeypoints(
-        places, descriptors, scores, f"token{seed}", "lidar", _pose() if pose is None else pose, RANGE
+        places, descriptors, scores, f"token{seed}", "lidar", "hash", _pose() if pose is None else pose, RANGE
     )
 
 
@@ -67,14 +68,15 @@ def test_the_same_world_from_elsewhere_is_found_wholly():
     inside = np.linalg.norm(first.places[:, :2], axis=1) < 5
     motion = np.linalg.inv(_pose(0.1, 3.0)) @ first.lidar2global
     moved = (first.places @ motion[:3, :3].T + motion[:3, 3]).astype(np.float32)
-    second = SampleKeypoints(moved, first.descriptors, first.scores, "b", "lidar", _pose(0.1, 3.0), RANGE)
+    second = SampleKeypoints(moved, first.descriptors, first.scores, "b", "lidar", "hash", _pose(0.1, 3.0), RANGE)
     scores = count_pair(first, second, inside, moved).scores()
-    assert scores == {"repeatability": 1, "seen": 1, "matching_accuracy": 1, "matching_score": 1}
+    assert set(scores.values()) == {1}
 
 
 def test_shares_of_sums_of_pairs_are_of_all_points_alike():
     summed = total([KeypointCounts(10, 10, 8, 4, 4, 1), KeypointCounts(10, 6, 2, 2, 2, 2)])
-    assert summed.scores() == {"repeatability": 0.6, "seen": 10 / 16, "matching_accuracy": 0.5, "matching_score": 0.3}
+    expected = {"repeatability": 0.6, "repeatability_of_all": 6 / 16, "seen": 10 / 16}
+    assert summed.scores() == expected | {"matching_accuracy": 0.5, "matching_score": 0.3}
     assert all(math.isnan(value) for value in total([]).scores().values())
 
 
@@ -93,28 +95,35 @@ def test_a_file_keeps_what_it_was_given(tmp_path):
     read = read_keypoints(tmp_path / "deeper" / "a.npz")
     for name in ("places", "descriptors", "scores", "lidar2global", "point_cloud_range"):
         np.testing.assert_array_equal(getattr(read, name), getattr(points, name))
-    assert (read.token, read.source) == ("token3", "lidar")
+    assert (read.token, read.source, read.model) == ("token3", "lidar", "hash")
     with np.load(tmp_path / "deeper" / "a.npz", allow_pickle=False) as file:
         assert (file["places"].dtype, file["lidar2global"].dtype) == (np.float32, np.float64)
 
 
 def _wrong(path, **changes):
     arrays = {name: getattr(_sample(0), name) for name in ("places", "descriptors", "scores", "lidar2global")}
-    arrays |= {"point_cloud_range": RANGE, "token": np.array("a"), "source": np.array("lidar")}
+    arrays |= {"point_cloud_range": RANGE}
+    arrays |= {name: np.array(text) for name, text in (("token", "a"), ("source", "lidar"), ("model", "hash"))}
     np.savez(path, **{name: value for name, value in (arrays | changes).items() if value is not None})
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(scores=None), "scores"),
+        (dict(scores=None), "expected an array 'scores'"),
+        (dict(model=None), "expected an array 'model', found .*export them again"),
+        (dict(scores=np.full(60, 1.5)), "scores: expected 0 to 1, got 1.5 to 1.5"),
+        (dict(lidar2global=np.zeros((4, 4))), "lidar2global: expected a rotation and a shift"),
+        (dict(point_cloud_range=-RANGE), "point_cloud_range: expected x, y, z min below max"),
+        (dict(source=np.array("radar")), "source: expected one of lidar, image, fusion, got 'radar'"),
+        (dict(token=np.zeros(3)), "token: expected a text, got float64"),
         (
             dict(places=np.zeros((60, 2))),
             r"places: expected finite numbers of shape \(None, 3\), got float64 \(60, 2\)",
         ),
         (dict(scores=np.full(60, np.nan)), "scores: expected finite numbers"),
         (dict(places=np.zeros((4, 3))), r"differ in number: \[4, 60\]"),
-        (dict(places=np.array([{}], dtype=object)), "cannot be read"),
+        (dict(places=np.array([{}], dtype=object)), "no whole npz file"),
     ],
 )
 def test_a_wrong_file_is_one_clear_error(tmp_path, changes, message):
@@ -129,5 +138,29 @@ def test_a_missing_or_cut_file_is_one_clear_error(tmp_path):
     write_keypoints(tmp_path / "a.npz", _sample(0))
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="no whole npz file"):
         read_keypoints(tmp_path / "a.npz")
+    np.save(tmp_path / "plain.npy", np.zeros(3))
+    (tmp_path / "plain.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(UserError, match="no whole npz file"):
+        read_keypoints(tmp_path / "a.npz")
+
+
+def test_a_file_with_any_byte_wrong_is_read_or_one_clear_error(tmp_path):
+    write_keypoints(tmp_path / "a.npz", _sample(0, 5))
+    good = (tmp_path / "a.npz").read_bytes()
+    refused = 0
+    for place in range(0, len(good), 5):
+        (tmp_path / "a.npz").write_bytes(good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :])
+        try:
+            read_keypoints(tmp_path / "a.npz")
+        except UserError:
+            refused += 1
+    assert refused > len(good) / 10
+
+
+def test_descriptors_of_other_channels_are_refused():
+    first, second = _sample(0), _sample(1)
+    second = replace(second, descriptors=second.descriptors[:, :4])
+    with pytest.raises(UserError, match="token0 and token1: expected descriptors of the same channels, got 6 and 4"):
+        count_pair(first, second, np.ones(60, dtype=bool), first.places)

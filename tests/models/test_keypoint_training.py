@@ -68,12 +68,27 @@ def test_the_other_losses_and_weights_are_those_of_a_model_without_key_points(sa
     plain, keyed = _model().train(), _model(keypoints=dict(max_points=30)).train()
     own = keyed.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in plain.state_dict().items())
-    losses = []
-    for model in (plain, keyed):
-        torch.manual_seed(1)
-        losses.append(model(**_batch(model, sample), mode="loss"))
-    assert losses[1].keys() - losses[0].keys() == OWN
-    assert all(torch.equal(value, losses[1][name]) for name, value in losses[0].items())
+    losses = [_two_steps(model, sample) for model in (plain, keyed)]
+    for step in range(2):
+        first, second = losses[0][step], losses[1][step]
+        assert second.keys() - first.keys() == OWN
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert not torch.equal(losses[0][0]["loss_feature"], losses[0][1]["loss_feature"])
+    own = keyed.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in plain.state_dict().items())
+
+
+def _two_steps(model: ImageFeaturePretrainer, sample: dict) -> list[dict[str, torch.Tensor]]:
+    """The losses of two steps of training, between which nobody seeds anything."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    torch.manual_seed(1)
+    found = []
+    for _ in range(2):
+        found.append(model(**_batch(model, sample), mode="loss"))
+        optimizer.zero_grad()
+        sum(value for name, value in found[-1].items() if name.startswith("loss")).backward()
+        optimizer.step()
+    return found
 
 
 def test_key_points_of_every_source_lie_in_the_volume_and_repeat_at_a_second_call(sample):

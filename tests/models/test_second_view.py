@@ -7,7 +7,7 @@ import torch
 
 from ponderv2.errors import UserError
 from ponderv2.geometry import project, transform_points
-from ponderv2.models.second_view import second_view, turned_rig
+from ponderv2.models.second_view import derived_generator, second_view, turned_rig
 from ponderv2.structures import PastBatch, SensorBatch
 from tests.factories.small_rig import small_rig
 
@@ -59,6 +59,16 @@ def test_cameras_turn_with_the_scene():
         torch.testing.assert_close(pixels, expected, atol=1e-2, rtol=1e-3)
     torch.testing.assert_close(rig.img2lidar @ rig.lidar2img, torch.eye(4).expand(2, 2, 4, 4), atol=1e-4, rtol=0)
     torch.testing.assert_close(again.batch.rig.lidar2img, rig.lidar2img)
+
+
+def test_a_generator_of_its_own_takes_no_number_of_others_and_hangs_on_them():
+    batch = _batch()
+    state = torch.get_rng_state()
+    seen = [second_view(batch, generator=derived_generator(torch.device("cpu"))).motion for _ in range(2)]
+    assert torch.equal(*seen)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(1)
+    assert not torch.equal(second_view(batch, generator=derived_generator(torch.device("cpu"))).motion, seen[0])
 
 
 def test_at_most_the_given_share_of_returns_is_left_out():

@@ -1,6 +1,7 @@
 """The index on the disk: what is written is read again, and files that do not fit are refused in one line."""
 
 import builtins
+import hashlib
 import json
 import pickle
 import sys
@@ -50,6 +51,8 @@ def _clustered(path):
         (lambda f: (f / "places.json").write_text("[]"), "expected format ponderv2.places.v1, found None"),
         (lambda f: _change(f, modality="sound"), "modality: expected one of"),
         (lambda f: _change(f, describer={}), "describer: expected the keys"),
+        (lambda f: _change(f, places=[]), "places: expected at least one"),
+        (lambda f: _change(f, dimensions=True), "dimensions: expected a int, got True"),
         (lambda f: _change_place(f, x=float("nan")), "place 0: x: expected a finite float, got nan"),
         (lambda f: _change_place(f, token="token-0-1"), "the token token-0-1 is there twice"),
         (lambda f: _change_place(f, image_path="../../secret"), "image_path leads out of the folder of the data"),
@@ -79,6 +82,7 @@ def _change_place(folder, **changes):
         (dict(encoder="1" * 64), r"queries: .* encoder is 111111111111… instead of 000000000000…"),
         (dict(settings=DescriptorSettings(layout="whole", power=2.0)), "power is 2.0 instead of 3.0"),
         (dict(projection="ab"), "projection is ab instead of"),
+        (dict(channels="volume"), "channels is volume instead of image"),
     ],
 )
 def test_descriptors_that_were_made_otherwise_are_not_compared(other, message):
@@ -87,9 +91,48 @@ def test_descriptors_that_were_made_otherwise_are_not_compared(other, message):
         index.check_comparable(replace(index, describer=replace(index.describer, **other)), "queries")
 
 
+def test_descriptors_of_another_length_are_not_compared():
+    with pytest.raises(UserError, match="length is 9 instead of 8"):
+        random_index(0).check_comparable(random_index(1, dimensions=9), "queries")
+
+
+@pytest.mark.parametrize("place", [*range(0, 45, 4), 37, 40, 44])
+def test_no_size_is_believed_that_a_file_tells_of_itself(tmp_path, place, monkeypatch):
+    random_index(0).save(tmp_path)
+    content = bytearray((tmp_path / "places.faiss").read_bytes())
+    content[place] ^= 0x10
+    (tmp_path / "places.faiss").write_bytes(content)
+    _change(tmp_path, vectors_sha256=hashlib.sha256(content).hexdigest())
+    # FAISS makes room for what a file says, before it looks whether that is there.
+    monkeypatch.setattr(faiss, "read_index", lambda *_: pytest.fail("FAISS reads the file"))
+    with pytest.raises(UserError, match="expected a flat index of 30 vectors of 8 numbers"):
+        PlaceIndex.load(tmp_path)
+
+
+def test_numbers_that_are_not_finite_and_an_index_of_nothing_are_not_written(tmp_path):
+    index = random_index(0)
+    vectors = index.vectors.copy()
+    vectors[2, 3] = np.nan
+    with pytest.raises(UserError, match="the descriptor of key frame token-0-2 has numbers that are not finite"):
+        replace(index, vectors=vectors).save(tmp_path)
+    with pytest.raises(UserError, match="there is no place to write"):
+        replace(index, vectors=vectors[:0], records=[]).save(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_faiss_one_line_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "faiss")
     importing = builtins.__import__
     monkeypatch.setattr("importlib.import_module", lambda name: importing("no_such_module_of_faiss"))
     with pytest.raises(UserError, match="pip install faiss-cpu"):
         random_index(0).search(random_index(0).vectors, 1)
+
+
+def test_an_index_of_before_lacks_the_hashes_of_sweeps_and_is_read(tmp_path):
+    index = random_index(0)
+    index.save(tmp_path)
+    note = json.loads((tmp_path / "places.json").read_text())
+    for place in note["places"]:
+        assert place.pop("sweep_hash") == ""
+    (tmp_path / "places.json").write_text(json.dumps(note))
+    assert PlaceIndex.load(tmp_path).records == index.records

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.stats import hypergeom
 from sklearn.metrics import average_precision_score
 
 from ponderv2.errors import UserError
-from ponderv2.retrieval import PlaceIndex, chance_of, duplicate_scores, evaluate_retrieval
+from ponderv2.retrieval import PlaceIndex, PlaceRecord, chance_of, duplicate_scores, evaluate_retrieval
 from tests.retrieval.places import random_index
 
 
@@ -43,6 +44,51 @@ def test_recall_and_chance_are_those_of_ranking_every_place(seed):
         expected = _slow(index, queries, radius)
         own = found[f"{radius:g}m"]
         assert {name: own[name] for name in expected} == pytest.approx(expected)
+
+
+def _slow_answers(index: PlaceIndex, queries: PlaceIndex, radius: float) -> list[tuple[float, bool, bool]]:
+    """Cosine, whether it is right, and whether there is a match, of each query, and of those without their matches."""
+    answers = []
+    for vector, query in zip(queries.vectors, queries.records):
+        rows = []
+        for other, place in zip(index.vectors, index.records):
+            if query.log != place.log or abs(query.time - place.time) >= 30.0:
+                here = query.location == place.location
+                away = math.dist((query.x, query.y), (place.x, place.y)) if here else math.inf
+                rows.append((float(vector @ other), away))
+        rows.sort(reverse=True)
+        answers.append((rows[0][0], rows[0][1] <= radius, min(away for _, away in rows) <= radius))
+        others = [cosine for cosine, away in rows if away > 25.0]
+        if others and len(others) < len(rows):
+            answers.append((others[0], False, False))
+    return answers
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_duplicates_are_told_from_the_same_queries_without_their_matches(seed):
+    index, queries = random_index(seed), random_index(seed + 10, 25)
+    found = evaluate_retrieval(index, queries)
+    for radius in (5.0, 25.0):
+        cosine, right, has_match = (np.array(column) for column in zip(*_slow_answers(index, queries, radius)))
+        expected = duplicate_scores(cosine, right, has_match) | {"negatives": int((~has_match).sum())}
+        assert found[f"{radius:g}m"]["duplicates"] == pytest.approx(expected)
+        assert expected["negatives"] >= 20
+
+
+def test_places_that_all_look_alike_are_no_duplicates_though_every_query_has_one():
+    records = [PlaceRecord(f"{k}", f"map-{k}", "first", 0.0, 0.0, 0.0) for k in range(20)]
+    passes = [replace(record, log="second") for record in records]
+    for own, low, high in ((1e-2, 0.45, 0.6), (1.0, 1.0, 1.0)):
+        # A place has its own direction beside one that all share; a query is more or less of its place.
+        places = own * np.eye(22, dtype=np.float32)[:20] + (1.0 - own) * np.eye(22, dtype=np.float32)[20]
+        places /= np.linalg.norm(places, axis=1, keepdims=True)
+        angle = np.linspace(0.0, 1.0, 20, dtype=np.float32)[:, None]
+        index = PlaceIndex(places, records, "lidar", index_of_first().describer)
+        asked = np.cos(angle) * places + np.sin(angle) * np.eye(22, dtype=np.float32)[21]
+        found = evaluate_retrieval(index, replace(index, vectors=asked, records=passes))["5m"]
+        assert (found["recall@1"], found["without_match"], found["duplicates"]["negatives"]) == (1.0, 0, 20)
+        # Without the second answers all would be right, and their precision 1, however alike places look.
+        assert low <= found["duplicates"]["average_precision"] <= high
 
 
 def test_an_index_is_scored_by_itself_without_its_own_passes():

@@ -1,7 +1,8 @@
-"""Key points of a data set, one file a sample, and random returns beside them."""
+"""Key points of a data set, one file a sample, and what needs no network beside them."""
 
 import argparse
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,24 @@ from ponderv2.checkpoints import load_weights, resolve_checkpoint
 from ponderv2.devices import usable_device
 from ponderv2.errors import UserError
 from ponderv2.evaluation.keypoint_files import SampleKeypoints, write_keypoints
+from ponderv2.heads.keypoints import RULES
 from ponderv2.models import ImageFeaturePretrainer
 from ponderv2.progress_bar import progress_bar
 from ponderv2.registry import MODELS
-from ponderv2.structures import Keypoints
 
+from .describe_places import model_hash
 from .launch import load_config
 from .recipe_errors import must_have, recipe_errors
 from .recipe_options import parse_options
 from .render_dataset import single_samples
 
 RANDOM = "random"
-"""Folder, inside of that of the key points, of as many random returns."""
+BASELINES = (RANDOM, *RULES)
+"""Folders, inside of that of the key points, of as many random returns and candidates that a rule chooses."""
 
 
 def export_keypoints(args: argparse.Namespace) -> tuple[int, float]:
-    """Write the key points of the recipe's test data to `TOKEN.npz`, and as many random returns to `random/TOKEN.npz`.
+    """Write the key points of the recipe's test data to `TOKEN.npz`, and as many of each of `BASELINES` to a folder.
 
     Args:
         args: the command line of tools/export_keypoints.py.
@@ -36,9 +39,15 @@ def export_keypoints(args: argparse.Namespace) -> tuple[int, float]:
         The number of samples, and the mean number of key points of a sample.
 
     Raises:
-        UserError: the recipe has no key points, the checkpoint is not of this recipe, or a sample has no token or pose,
-            or is augmented.
+        UserError: the folder has key points already, the recipe has none, the checkpoint is not of this recipe, or a
+            sample has no pose or no token that can be the name of a file, or is augmented.
     """
+    # Files that are left of another export would be scored with these.
+    left = [path for name in ("", *BASELINES) for path in (args.out / name).glob("*.npz")]
+    if left:
+        raise UserError(
+            f"--out {args.out}: has {len(left)} files of key points already, as {left[0].name}; give an empty folder"
+        )
     device = usable_device(args.device)
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
     path = resolve_checkpoint(args.checkpoint)
@@ -49,22 +58,24 @@ def export_keypoints(args: argparse.Namespace) -> tuple[int, float]:
     if not isinstance(model, ImageFeaturePretrainer) or model.keypoints is None:
         raise UserError(f"{args.config}: expected a recipe whose model has key points (model.keypoints)")
     load_weights(model, path)
+    model_of = model_hash(model)
     model = model.to(device).eval()
     total = len(loader.dataset) if args.samples is None else min(args.samples, len(loader.dataset))
     numbers = []
     with progress_bar(total, "key points", "sample") as progress:
         for data in itertools.islice(single_samples(loader), total):
-            numbers.append(_export_sample(model, data, args.out, args.source))
+            numbers.append(_export_sample(model, model_of, data, args.out, args.source))
             progress.update()
     return len(numbers), float(np.mean(numbers))
 
 
-def _export_sample(model: ImageFeaturePretrainer, data: dict, out: Path, source: str) -> int:
+def _export_sample(model: ImageFeaturePretrainer, model_of: str, data: dict, out: Path, source: str) -> int:
     data = model.data_preprocessor(data)
     meta = data["data_samples"][0].metainfo
     token, pose = meta.get("token"), meta.get("lidar2global")
     if not token or pose is None:
         raise UserError("export: a sample has no token or no lidar2global; make the info file with create_data.py")
+    name = file_name_of(token)
     if not np.array_equal(np.asarray(meta.get("lidar_aug", np.eye(4))), np.eye(4)):
         raise UserError("export: the recipe's test pipeline turns the scene; key points are written as it is")
     view = model.keypoint_view(data["inputs"], data["data_samples"])
@@ -73,11 +84,20 @@ def _export_sample(model: ImageFeaturePretrainer, data: dict, out: Path, source:
     generator = torch.Generator().manual_seed(int.from_bytes(token.encode()[-6:], "little"))
     (chance,) = model.random_keypoints(view, [len(points)], generator)
     extent = np.array(view.volume.grid.point_cloud_range)
-    for folder, found in ((out, points), (out / RANDOM, chance)):
-        write_keypoints(folder / f"{token}.npz", _file_of(found, token, source, np.asarray(pose), extent))
+    by_rule = {name: model.rule_keypoints(view, [len(points)], name)[0] for name in RULES}
+    told = token, source, model_of, np.asarray(pose), extent
+    for folder, found in {"": points, RANDOM: chance, **by_rule}.items():
+        arrays = (value.detach().cpu().numpy() for value in (found.places, found.descriptors, found.scores))
+        write_keypoints(out / folder / name, SampleKeypoints(*arrays, *told))
     return len(points)
 
 
-def _file_of(points: Keypoints, token: str, source: str, pose: np.ndarray, extent: np.ndarray) -> SampleKeypoints:
-    arrays = (value.detach().cpu().numpy() for value in (points.places, points.descriptors, points.scores))
-    return SampleKeypoints(*arrays, token, source, pose, extent)
+def file_name_of(token: str) -> str:
+    """Return the name of the file of a sample's key points.
+
+    Raises:
+        UserError: the token is more than a name, and would lead to another folder.
+    """
+    if not re.fullmatch(r"[\w.-]{1,200}", token):
+        raise UserError(f"export: expected a token of letters, digits, '_', '-' and '.', got {token!r}")
+    return f"{token}.npz"

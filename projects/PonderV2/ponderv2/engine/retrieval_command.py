@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,18 @@ from ponderv2.retrieval import (
     evaluate_retrieval,
     fit_centering,
     fit_common_space,
+    hashes_of,
+    load_vocabulary,
     place_descriptor,
     relation,
+    score_lines,
     sentence_vector,
+    sweep_hash,
+    vocabulary_fingerprint,
 )
 from ponderv2.visualization import ShownPlace, color_of_distance, draw_retrieval_panel, save_png
 
-from .describe_places import load_describer
+from .describe_places import CHANNELS, load_describer
 
 
 def fit_projection(given: argparse.Namespace) -> Projection:
@@ -40,12 +46,13 @@ def fit_projection(given: argparse.Namespace) -> Projection:
     made_by = first.describer
     if len(found) == 2:
         found["lidar"].check_comparable(found["image"], f"--image {given.image}")
+    tokens = sorted({record.token for index in found.values() for record in index.records})
     if given.method == "center":
         vectors = {name: index.vectors for name, index in found.items()}
-        projection = fit_centering(vectors, made_by.settings, made_by.encoder)
+        projection = fit_centering(vectors, made_by, tokens)
     else:
         image, lidar = _pairs(given, found)
-        projection = fit_common_space(image, lidar, made_by.settings, made_by.encoder, given.channels, given.ridge)
+        projection = fit_common_space(image, lidar, made_by, tokens, given.channels, given.ridge)
     projection.save(given.out)
     return projection
 
@@ -62,10 +69,34 @@ def _pairs(given: argparse.Namespace, found: dict[str, PlaceIndex]) -> tuple[np.
     return found["image"].vectors[other], found["lidar"].vectors[own]
 
 
-def evaluate(given: argparse.Namespace) -> dict:
-    """Score the queries of an index, and write the scores with what they are of."""
-    index, queries = _indices(given)
+def list_places(given: argparse.Namespace) -> list[str]:
+    """Return a line for each key frame of --queries, or of the index: token, map, log, seconds and position."""
+    index = PlaceIndex.load(given.index if given.queries is None else given.queries)
+    return [f"{r.token}  {r.location}  {r.log}  {r.time:.1f} s  {r.x:.1f} {r.y:.1f} m" for r in index.records]
+
+
+def evaluate(given: argparse.Namespace) -> list[str]:
+    """Score the queries of an index, and write the scores with what they are of; returns a table.
+
+    Raises:
+        UserError: an index cannot be used, the projection was fitted to a key frame of them, or no query has a right
+            answer.
+    """
+    index, queries, projection = _indices(given)
+    if projection is not None:
+        tokens = [record.token for part in (index, queries) for record in part.records]
+        fitted = np.isin(hashes_of(tokens), projection.frames)
+        if fitted.any():
+            raise UserError(
+                f"--projection {given.projection}: it was fitted to {int(fitted.sum())} of the key frames to score, "
+                f"first {tokens[int(fitted.argmax())]}; fit it to other drives"
+            )
     scores = evaluate_retrieval(index, queries)
+    if not any(of_radius["queries"] for of_radius in scores.values()):
+        raise UserError(
+            f"no query of {len(queries.records)} has a right answer: none passes a place of the index within "
+            f"{' or '.join(scores)} at another time; give --queries of the other pass"
+        )
     found = {
         "index": {"modality": index.modality, "places": len(index.records)},
         "queries": {"modality": queries.modality, "places": len(queries.records)},
@@ -75,7 +106,7 @@ def evaluate(given: argparse.Namespace) -> dict:
         "scores": scores,
     }
     write_atomically(given.evaluate, (json.dumps(found, indent=2, allow_nan=False) + "\n").encode())
-    return found
+    return [*score_lines(scores), f"written: {given.evaluate}"]
 
 
 def retrieve(given: argparse.Namespace) -> list[str]:
@@ -84,7 +115,7 @@ def retrieve(given: argparse.Namespace) -> list[str]:
         raise UserError("expected a QUERY or --text, one of them")
     if given.out is not None and given.data_root is None:
         raise UserError("--out: drawing needs --data-root, the folder of the data")
-    index, queries = _indices(given)
+    index, queries, _ = _indices(given)
     vector, record, shown = _sentence(given, index) if given.text else _query(given, index, queries)
     others = 0 if record is None else sum(relation(record, place).same_pass for place in index.records)
     cosine, found = index.search(vector[None], given.count + others)
@@ -107,18 +138,22 @@ def retrieve(given: argparse.Namespace) -> list[str]:
     return lines
 
 
-def _indices(given: argparse.Namespace) -> tuple[PlaceIndex, PlaceIndex]:
-    """Return the index and that of the queries, both projected where that is asked for."""
+def _indices(given: argparse.Namespace) -> tuple[PlaceIndex, PlaceIndex, Projection | None]:
+    """Return the index and that of the queries, both projected where that is asked for, and the projection."""
     index = PlaceIndex.load(given.index)
     queries = index if given.queries is None else PlaceIndex.load(given.queries)
     index.check_comparable(queries, f"--queries {given.queries}")
     if given.projection is None:
-        return index, queries
+        return index, queries, None
     projection = Projection.load(given.projection)
-    made_for = projection.settings, projection.encoder
-    if made_for != (index.describer.settings, index.describer.encoder):
-        raise UserError(f"--projection {given.projection}: it was fitted to other descriptors than those of the index")
-    return index.projected(projection), queries.projected(projection)
+    own, wanted = projection.made_by.told(), index.describer.told()
+    other = next((name for name in own if own[name] != wanted[name]), None)
+    if other is not None:
+        raise UserError(
+            f"--projection {given.projection}: it was fitted to other descriptors than those of the index: {other} is "
+            f"{own[other]} instead of {wanted[other]}"
+        )
+    return index.projected(projection), queries.projected(projection), projection
 
 
 def _sentence(given: argparse.Namespace, index: PlaceIndex) -> tuple[np.ndarray, None, ShownPlace]:
@@ -149,7 +184,8 @@ def _query(
     path = Path(given.query)
     if not path.is_file():
         raise UserError(
-            f"query {given.query}: is neither the token of a key frame of the index or --queries, nor a file"
+            f"query {given.query}: is neither the token of a key frame of the index or --queries (--list has them) "
+            "nor a file"
         )
     if given.recipe is None or given.checkpoint is None:
         raise UserError(f"query {path}: a file is described by a model; give --recipe and --checkpoint")
@@ -157,9 +193,26 @@ def _query(
 
 
 def _describe_file(given: argparse.Namespace, path: Path, index: PlaceIndex) -> tuple[np.ndarray, None, ShownPlace]:
-    channels = "volume" if index.describer.channels == "volume" else None
-    describer = load_describer(given.recipe, given.checkpoint, None, given.cfg_options, channels, given.device)
-    settings = index.describer.settings
+    settings, words = index.describer.settings, None
+    channels, *vocabulary = index.describer.channels.split(" ")
+    if channels not in CHANNELS:
+        raise UserError(
+            f"query {path}: the index is of {index.describer.channels}, which files do not have; give the token of a "
+            "key frame"
+        )
+    if settings.layout == "vlad":
+        if given.vocabulary is None:
+            raise UserError(f"query {path}: the index has the layout vlad; give its --vocabulary")
+        words = load_vocabulary(given.vocabulary)
+        if vocabulary != [vocabulary_fingerprint(words)]:
+            raise UserError(f"--vocabulary {given.vocabulary}: is not that of the index")
+    if channels == "text" and given.text_model is None:
+        raise UserError(f"query {path}: the index has the channels text; give its --text-model")
+    if channels == "height" and path.suffix != ".bin":
+        raise UserError(f"query {path}: the index has the channels height, and pictures have no heights")
+    text_model = given.text_model if channels == "text" else None
+    changes = given.cfg_options
+    describer = load_describer(given.recipe, given.checkpoint, None, changes, channels, given.device, text_model)
     points, picture = None, None
     if path.suffix == ".bin":
         points = read_point_file(path)
@@ -172,8 +225,9 @@ def _describe_file(given: argparse.Namespace, path: Path, index: PlaceIndex) -> 
                 "is of all of them; give the token of a key frame, or build the index with --layout whole"
             )
         modality, around = "image", describer.of_picture(torch.from_numpy(picture))
-    vector = place_descriptor(around.places, around.features, settings).cpu().numpy()[None]
-    own = PlaceIndex(vector, [PlaceRecord(path.name, "", "", 0.0, 0.0, 0.0)], modality, describer.describer(settings))
+    vector = place_descriptor(around.places, around.features, settings, words).cpu().numpy()[None]
+    made_by = replace(describer.describer(settings), channels=" ".join([channels, *vocabulary]))
+    own = PlaceIndex(vector, [PlaceRecord(path.name, "", "", 0.0, 0.0, 0.0)], modality, made_by)
     if given.projection is not None:
         own = own.projected(Projection.load(given.projection))
     index.check_comparable(own, f"query {path}")
@@ -184,6 +238,11 @@ def _shown(given: argparse.Namespace, record: PlaceRecord, title: str, color: st
     if given.out is None:
         return ShownPlace(title)
     picture, sweep = given.data_root / record.image_path, given.data_root / record.lidar_path
+    if record.lidar_path and sweep.is_file() and record.sweep_hash not in ("", sweep_hash(sweep)):
+        raise UserError(
+            f"--data-root {given.data_root}: {record.lidar_path} is not the sweep that the index was made of; give the "
+            "folder of its data: synthetic data sets share the names of their files"
+        )
     return ShownPlace(
         title,
         read_image(picture) if record.image_path and picture.is_file() else None,

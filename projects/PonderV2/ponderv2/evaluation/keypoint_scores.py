@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ponderv2.errors import UserError
 from ponderv2.geometry import points_in_box
 from ponderv2.shapes import Bool, Float
 from ponderv2.structures import MATCH_RADIUS
@@ -45,11 +46,13 @@ class KeypointCounts:
         """Return the shares, 0 to 1, NaN of nothing.
 
         Returns:
-            `repeatability`, found of counted; `seen`, counted of static; `matching_accuracy`, right of matches;
-            `matching_score`, right of counted (as the M. score of SuperPoint, DeTone et al. 2018, of one direction).
+            `repeatability`, found of counted; `repeatability_of_all`, found of static; `seen`, counted of static;
+            `matching_accuracy`, right of matches; `matching_score`, right of counted (as the M. score of SuperPoint,
+            DeTone et al. 2018, of one direction).
         """
         return {
             "repeatability": _share(self.found, self.counted),
+            "repeatability_of_all": _share(self.found, self.static),
             "seen": _share(self.counted, self.static),
             "matching_accuracy": _share(self.right, self.matches),
             "matching_score": _share(self.right, self.counted),
@@ -76,7 +79,16 @@ def count_pair(
         static: which of the first are on nothing that moves.
         returns: returns of the second frame in its LiDAR frame, metres.
         radius: largest distance (m) of what is near.
+
+    Raises:
+        UserError: the descriptors of the two have not the same channels.
     """
+    channels = first.descriptors.shape[1], second.descriptors.shape[1]
+    if channels[0] != channels[1]:
+        raise UserError(
+            f"key points of {first.token} and {second.token}: expected descriptors of the same channels, got "
+            f"{channels[0]} and {channels[1]}"
+        )
     motion = np.linalg.solve(second.lidar2global, first.lidar2global)
     moved = first.places.astype(np.float64) @ motion[:3, :3].T + motion[:3, 3]
     low, high = second.point_cloud_range[:3], second.point_cloud_range[3:]

@@ -16,6 +16,7 @@ from ponderv2.heads.keypoints import (
     fused_keypoints,
     image_keypoints,
     random_keypoints,
+    rule_keypoints,
     volume_keypoints,
 )
 from ponderv2.registry import MODELS
@@ -32,7 +33,7 @@ from ponderv2.teachers import (
 )
 
 from .rendering_pretrainer import RenderingPretrainer, rays_of
-from .second_view import second_view
+from .second_view import derived_generator, second_view
 
 
 @MODELS.register_module()
@@ -104,7 +105,7 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         return losses if self.keypoints is None else losses | self._keypoint_losses(inputs, maps.target)
 
     def _keypoint_losses(self, inputs: SensorBatch, maps: Tensor) -> dict[str, Tensor]:
-        again = second_view(inputs)
+        again = second_view(inputs, generator=derived_generator(maps.device))
         size = len(again.earlier)
         pictures = self.pictures_of(replace(again.batch, history=())).images
         # Where no sample has an earlier frame, nothing is read of its pictures.
@@ -164,6 +165,10 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         """Choose random returns of each sample in place of key points, see `random_keypoints` of the heads."""
         return random_keypoints(self.keypoints, view, numbers, generator)
 
+    def rule_keypoints(self, view: KeypointView, numbers: list[int], rule: str) -> list[Keypoints]:
+        """Choose key points of each sample by a rule without a network, see `rule_keypoints` of the heads."""
+        return rule_keypoints(self.keypoints, view, numbers, rule)
+
     def _depths_of(self, volume: FeatureVolume) -> Callable[[Tensor, Tensor], Tensor]:
         def depths(origins: Tensor, directions: Tensor) -> Tensor:
             valid = torch.ones_like(origins[:, 0], dtype=torch.bool)[None, None]
@@ -187,6 +192,18 @@ class ImageFeaturePretrainer(RenderingPretrainer):
     def volume_features(self, volume: FeatureVolume, points: Float[Tensor, "b p 3"]) -> Float[Tensor, "b p c"]:
         """Compute the features of a volume at points in the LiDAR frame (metres)."""
         return self.head.features_at(volume, points)
+
+    def further_images(
+        self, inputs: SensorBatch, rays: RayBatch, rendered: dict[str, Tensor]
+    ) -> dict[str, Float[Tensor, "b n r 3"]]:
+        """Return `image_features`, colors of rendered features, and `target_image_features` of the image branch's."""
+        if inputs.images is None:
+            return {}
+        target = sample_maps(self.image_features(inputs).maps[0], self.image_branch.cells, rays.pixels)
+        return {
+            "image_features": feature_colors(rendered["features"]),
+            "target_image_features": feature_colors(target),
+        }
 
     def further_fields(
         self, inputs: SensorBatch, data_samples: list | None, rays: RayBatch, rendered: dict[str, Tensor]
@@ -235,6 +252,12 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         to_rgb = self.data_preprocessor.to_rgb
         earlier = tuple(replace(past, images=to_rgb(past.images)) for past in inputs.history)
         return replace(inputs, images=to_rgb(inputs.images), history=earlier)
+
+
+def feature_colors(features: Float[Tensor, "*n c"]) -> Float[Tensor, "*n 3"]:
+    """Return the first three channels of features as RGB in [0, 1]: whitened ones have a deviation of 1."""
+    first = F.pad(features[..., :3], (0, max(0, 3 - features.shape[-1])))
+    return (first / 4 + 0.5).clamp(0, 1)
 
 
 def _digests(inputs: SensorBatch, data_samples: list | None) -> list[str | None]:

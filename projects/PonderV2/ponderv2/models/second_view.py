@@ -1,5 +1,6 @@
 """A second view of a scene for key points to be found again in: the key frame before, turned, with fewer returns."""
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 
@@ -27,16 +28,32 @@ class SecondView:
     earlier: Bool[Tensor, "b"]
 
 
-def second_view(inputs: SensorBatch, turn: float = math.pi, dropped: float = 0.3) -> SecondView:
+def derived_generator(device: torch.device) -> torch.Generator:
+    """Return a generator on the CPU that is seeded by the state of torch's, and takes no number of it.
+
+    What others draw is then the same with and without a second view, in this step and in the next; and whoever seeds
+    or restores torch's generators has the same second view again.
+    """
+    state = hashlib.sha256(torch.get_rng_state().numpy().tobytes())
+    if device.type == "cuda":
+        # There the steps may draw nothing on the CPU.
+        state.update(torch.cuda.get_rng_state(device).numpy().tobytes())
+    return torch.Generator().manual_seed(int.from_bytes(state.digest()[:7], "little"))
+
+
+def second_view(
+    inputs: SensorBatch, turn: float = math.pi, dropped: float = 0.3, generator: torch.Generator | None = None
+) -> SecondView:
     """Make a second view from the last earlier key frame, or from the batch again where there is none.
 
     Each is turned about the height of the LiDAR by a random angle, all sensors alike, and loses a random share of its
-    returns. Random numbers are torch's, on the CPU.
+    returns.
 
     Args:
         inputs: the batch.
         turn: largest angle, radians.
         dropped: largest share of returns that are left out.
+        generator: what draws, on the CPU; torch's unless given.
 
     Raises:
         UserError: the batch has no points or no cameras.
@@ -53,8 +70,8 @@ def second_view(inputs: SensorBatch, turn: float = math.pi, dropped: float = 0.3
     if inputs.history and inputs.history[-1].points is not None:
         past = inputs.history[-1]
         points, images, rig, motion, earlier = past.points, past.images, past.rig, past.motion, past.exists
-    turns = torch.stack([_turn(turn).to(device) for _ in range(size)])
-    seen = [_fewer(cloud, dropped) for cloud in points]
+    turns = torch.stack([_turn(turn, generator).to(device) for _ in range(size)])
+    seen = [_fewer(cloud, dropped, generator) for cloud in points]
     seen = [
         torch.cat([transform_points(matrix, cloud[:, :3]), cloud[:, 3:]], dim=1)
         for matrix, cloud in zip(turns, seen, strict=True)
@@ -74,13 +91,13 @@ def turned_rig(rig: CameraRig, turns: Float[Tensor, "b 4 4"]) -> CameraRig:
     )
 
 
-def _turn(largest: float) -> Float[Tensor, "4 4"]:
-    angle = (2 * float(torch.rand((), device="cpu")) - 1) * largest
+def _turn(largest: float, generator: torch.Generator | None) -> Float[Tensor, "4 4"]:
+    angle = (2 * float(torch.rand((), generator=generator, device="cpu")) - 1) * largest
     matrix = torch.eye(4)
     matrix[:2, :2] = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     return matrix
 
 
-def _fewer(cloud: Float[Tensor, "p c"], dropped: float) -> Float[Tensor, "q c"]:
-    share = dropped * float(torch.rand((), device="cpu"))
-    return cloud[(torch.rand(len(cloud), device="cpu") >= share).to(cloud.device)]
+def _fewer(cloud: Float[Tensor, "p c"], dropped: float, generator: torch.Generator | None) -> Float[Tensor, "q c"]:
+    share = dropped * float(torch.rand((), generator=generator, device="cpu"))
+    return cloud[(torch.rand(len(cloud), generator=generator, device="cpu") >= share).to(cloud.device)]

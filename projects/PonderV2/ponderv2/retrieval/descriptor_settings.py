@@ -92,6 +92,27 @@ class DescriptorSettings:
         return DescriptorSettings(**values)
 
 
+@dataclass(frozen=True)
+class Describer:
+    """What made descriptors; vectors of two of them cannot be compared.
+
+    Attributes:
+        settings: how features are pooled.
+        encoder: hash of the weights of the model.
+        projection: hash of the fitted projection; empty where there is none.
+        channels: which features were pooled, with the hash of the vocabulary where there is one.
+    """
+
+    settings: DescriptorSettings
+    encoder: str
+    projection: str = ""
+    channels: str = "image"
+
+    def told(self) -> dict[str, object]:
+        """Return all that has to be equal for descriptors to be compared, one setting beside the other."""
+        return vars(self.settings) | {name: value for name, value in vars(self).items() if name != "settings"}
+
+
 def _expect(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise UserError(f"{name}: expected one of {list(known)}, got {value!r}")

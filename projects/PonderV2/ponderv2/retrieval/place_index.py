@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,35 +12,19 @@ from types import ModuleType
 
 import numpy as np
 
-from ponderv2.atomic_files import replacing, write_atomically
+from ponderv2.atomic_files import write_atomically
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float, Int
 
-from .descriptor_settings import MODALITIES, DescriptorSettings
+from .descriptor_settings import MODALITIES, Describer, DescriptorSettings
 from .place_projection import Projection
 from .place_records import PlaceRecord, records_from_json, records_to_json
 
 FORMAT = "ponderv2.places.v1"
 VECTORS_FILE, NOTE_FILE = "places.faiss", "places.json"
-_FLAT_HEADER = 45
-"""Bytes of a file of FAISS's flat inner-product index before its vectors."""
-
-
-@dataclass(frozen=True)
-class Describer:
-    """What made descriptors; vectors of two of them cannot be compared.
-
-    Attributes:
-        settings: how features are pooled.
-        encoder: hash of the weights of the model, or name of the key points' source.
-        projection: hash of the fitted projection; empty where there is none.
-        channels: which features were pooled.
-    """
-
-    settings: DescriptorSettings
-    encoder: str
-    projection: str = ""
-    channels: str = "image"
+_FLAT_HEADER = struct.Struct("<4siqqqBiQ")
+"""Of a file of FAISS's flat inner-product index before its vectors: kind, dimensions, number, two constants, whether it
+is trained, metric, and how many numbers follow."""
 
 
 @dataclass(frozen=True)
@@ -93,34 +78,37 @@ class PlaceIndex:
         Raises:
             UserError: they were made otherwise; `where` names the other one.
         """
-        own, found = vars(self.describer), vars(other.describer)
+        own, found = self.describer.told(), other.describer.told()
+        own["length"], found["length"] = self.vectors.shape[1], other.vectors.shape[1]
         for name, value in own.items():
             if found[name] != value:
-                told = (value, found[name])
-                if name == "settings":
-                    key = next(k for k, v in vars(value).items() if vars(found[name])[k] != v)
-                    name, told = key, (vars(value)[key], vars(found["settings"])[key])
                 raise UserError(
-                    f"{where}: its descriptors cannot be compared with the index: {name} is {_short(told[1])} instead "
-                    f"of {_short(told[0])}"
+                    f"{where}: its descriptors cannot be compared with the index: {name} is {_short(found[name])} "
+                    f"instead of {_short(value)}"
                 )
 
     def save(self, folder: Path) -> None:
         """Write the index into a folder: `places.faiss` and `places.json`, which holds the hash of the other.
 
         Raises:
+            UserError: there are no places, or numbers that are not finite.
             OSError: a file cannot be written.
         """
+        if not len(self.records):
+            raise UserError(f"index {folder}: there is no place to write")
+        finite = np.isfinite(self.vectors).all(axis=1)
+        if not finite.all():
+            token = self.records[int(finite.argmin())].token
+            raise UserError(f"index {folder}: the descriptor of key frame {token} has numbers that are not finite")
         folder.mkdir(parents=True, exist_ok=True)
-        vectors = folder / VECTORS_FILE
-        with replacing(vectors) as unfinished:
-            faiss_module().write_index(self._flat, str(unfinished))
+        content = faiss_module().serialize_index(self._flat).tobytes()
+        write_atomically(folder / VECTORS_FILE, content)
         describer = vars(self.describer) | {"settings": self.describer.settings.to_json()}
         note = {
             "format": FORMAT,
             "modality": self.modality,
             "describer": describer,
-            "vectors_sha256": hashlib.sha256(vectors.read_bytes()).hexdigest(),
+            "vectors_sha256": hashlib.sha256(content).hexdigest(),
             "dimensions": int(self.vectors.shape[1]),
             "places": records_to_json(self.records),
         }
@@ -128,7 +116,7 @@ class PlaceIndex:
 
     @staticmethod
     def load(folder: Path) -> "PlaceIndex":
-        """Read an index. Nothing is unpickled, and FAISS reads a file whose length and kind fit alone.
+        """Read an index. Nothing is unpickled, and FAISS does not see the file: it would take any size from it.
 
         Raises:
             UserError: a file is missing, damaged or of another format, or the two do not belong together.
@@ -139,17 +127,16 @@ class PlaceIndex:
             raise UserError(f"index {folder}: has no {missing[0]}; tools/build_retrieval_index.py makes one")
         note = _read_note(note_path)
         records = records_from_json(note["places"], f"{note_path}: places")
+        if not records:
+            raise UserError(f"{note_path}: places: expected at least one")
         content, dimensions = path.read_bytes(), note["dimensions"]
-        # FAISS makes whatever kind of index a file asks for, with whatever sizes: it gets to see this one alone.
-        expected = _FLAT_HEADER + 4 * len(records) * dimensions
-        if content[:4] != b"IxFI" or len(content) != expected:
+        if len(content) != _FLAT_HEADER.size + 4 * len(records) * dimensions or not content.startswith(
+            _FLAT_HEADER.pack(b"IxFI", dimensions, len(records), 1 << 20, 1 << 20, 1, 0, len(records) * dimensions)
+        ):
             raise UserError(f"{path}: expected a flat index of {len(records)} vectors of {dimensions} numbers")
         if hashlib.sha256(content).hexdigest() != note["vectors_sha256"]:
             raise UserError(f"{path}: is not the file that {NOTE_FILE} was written with; make the index again")
-        index = faiss_module().read_index(str(path))
-        if (index.ntotal, index.d) != (len(records), dimensions):
-            raise UserError(f"{path}: expected {len(records)} vectors of {dimensions} numbers")
-        vectors = index.reconstruct_n(0, index.ntotal)
+        vectors = np.frombuffer(content, "<f4", offset=_FLAT_HEADER.size).reshape(len(records), dimensions)
         if not np.isfinite(vectors).all():
             raise UserError(f"{path}: holds numbers that are not finite")
         return PlaceIndex(vectors, records, note["modality"], _describer_of(note["describer"], note_path))
@@ -164,7 +151,7 @@ def _read_note(path: Path) -> dict:
     if found != FORMAT:
         raise UserError(f"{path}: expected format {FORMAT}, found {found}")
     kinds = {"modality": str, "describer": dict, "vectors_sha256": str, "dimensions": int, "places": list}
-    wrong = [name for name, kind in kinds.items() if not isinstance(note.get(name), kind)]
+    wrong = [name for name, kind in kinds.items() if type(note.get(name)) is not kind]
     if wrong:
         raise UserError(f"{path}: {wrong[0]}: expected a {kinds[wrong[0]].__name__}, got {note.get(wrong[0])!r}")
     if note["modality"] not in MODALITIES:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ from safetensors.numpy import save_file
 
 from ponderv2.atomic_files import replacing
 from ponderv2.errors import UserError
-from ponderv2.shapes import Float
+from ponderv2.shapes import Float, Int
 
-from .descriptor_settings import MODALITIES, DescriptorSettings
+from .descriptor_settings import MODALITIES, Describer, DescriptorSettings
 
-FORMAT = "ponderv2.place_projection.v1"
+FORMAT = "ponderv2.place_projection.v2"
+_FRAMES = "frames"
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,17 @@ class Projection:
     Attributes:
         means: mean descriptor of each modality, which is subtracted.
         matrices: matrix of each modality, from descriptors to the common space; empty where they stay in their own.
-        settings: settings of the descriptors.
-        encoder: hash of the model that made them.
+        made_by: what made the descriptors.
+        frames: hashes of the tokens of the key frames that it was fitted to, see `hashes_of`.
     """
 
     means: Mapping[str, Float[np.ndarray, "d"]]
     matrices: Mapping[str, Float[np.ndarray, "d k"]]
-    settings: DescriptorSettings
-    encoder: str
+    made_by: Describer
+    frames: Int[np.ndarray, "f"] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __call__(self, descriptors: Float[np.ndarray, "n d"], modality: str) -> Float[np.ndarray, "n k"]:
-        """Project descriptors, to vectors of length one.
+        """Project descriptors, to vectors of length one; zeros, of a frame with nothing in it, stay zeros.
 
         Raises:
             UserError: the projection was not fitted to this modality, or to descriptors of another length.
@@ -50,6 +51,8 @@ class Projection:
         projected = descriptors - self.means[modality]
         if modality in self.matrices:
             projected = projected @ self.matrices[modality]
+        # Two frames with nothing in them would be alike by the mean that is subtracted.
+        projected = projected * descriptors.any(axis=1, keepdims=True)
         return (projected / np.linalg.norm(projected, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
 
     @property
@@ -65,7 +68,10 @@ class Projection:
         """Write the projection, `.safetensors`."""
         tensors = {f"{name}.mean": np.ascontiguousarray(value, np.float32) for name, value in self.means.items()}
         tensors |= {f"{n}.matrix": np.ascontiguousarray(value, np.float32) for n, value in self.matrices.items()}
-        note = {"format": FORMAT, "settings": json.dumps(self.settings.to_json()), "encoder": self.encoder}
+        tensors[_FRAMES] = np.ascontiguousarray(self.frames, np.int64)
+        settings = json.dumps(self.made_by.settings.to_json())
+        note = {"format": FORMAT, "settings": settings}
+        note |= {"encoder": self.made_by.encoder, "channels": self.made_by.channels}
         with replacing(path) as unfinished:
             save_file(tensors, unfinished, metadata=note)
 
@@ -81,10 +87,16 @@ class Projection:
                 note = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             settings = json.loads(note.get("settings", "null"))
-        except (SafetensorError, ValueError, OSError) as error:
+        except (SafetensorError, ValueError, OSError, RecursionError) as error:
             raise UserError(f"projection {path}: no whole safetensors file ({error})") from error
         if note.get("format") != FORMAT:
-            raise UserError(f"projection {path}: expected format {FORMAT}, found {note.get('format')}")
+            raise UserError(
+                f"projection {path}: expected format {FORMAT}, found {note.get('format')}; fit it again with "
+                "tools/fit_retrieval_projection.py"
+            )
+        frames = tensors.pop(_FRAMES, None)
+        if frames is None or frames.ndim != 1 or frames.dtype != np.int64 or not {"encoder", "channels"} <= set(note):
+            raise UserError(f"projection {path}: expected {_FRAMES}, encoder and channels of what it was fitted to")
         names = {f"{name}.{part}" for name in MODALITIES for part in ("mean", "matrix")}
         modalities = [name for name in MODALITIES if f"{name}.mean" in tensors]
         mapped = [name for name in MODALITIES if f"{name}.matrix" in tensors]
@@ -95,18 +107,28 @@ class Projection:
         for name in modalities:
             mean, matrix = tensors[f"{name}.mean"], tensors.get(f"{name}.matrix")
             fits = mean.ndim == 1 and (matrix is None or (matrix.ndim == 2 and len(mean) == len(matrix)))
-            if not fits or not all(np.isfinite(value).all() for value in (mean, matrix) if value is not None):
+            if not fits or not all(_is_usable(value) for value in (mean, matrix) if value is not None):
                 raise UserError(f"projection {path}: {name}: mean and matrix do not fit")
+        widths = {name: tensors[f"{name}.matrix"].shape[1] for name in mapped}
+        if len(set(widths.values())) > 1:
+            raise UserError(f"projection {path}: expected matrices to one space, found columns {widths}")
+        settings = DescriptorSettings.from_json(settings, f"projection {path}: settings")
         return Projection(
             {name: tensors[f"{name}.mean"] for name in modalities},
             {name: tensors[f"{name}.matrix"] for name in mapped},
-            DescriptorSettings.from_json(settings, f"projection {path}: settings"),
-            note.get("encoder", ""),
+            Describer(settings, note["encoder"], channels=note["channels"]),
+            frames,
         )
 
 
+def hashes_of(tokens: Iterable[str]) -> Int[np.ndarray, "f"]:
+    """Return the first 8 bytes of the SHA-256 of each token."""
+    digests = b"".join(hashlib.sha256(token.encode()).digest()[:8] for token in tokens)
+    return np.frombuffer(digests, "<i8").astype(np.int64)
+
+
 def fit_centering(
-    descriptors: Mapping[str, Float[np.ndarray, "n d"]], settings: DescriptorSettings, encoder: str
+    descriptors: Mapping[str, Float[np.ndarray, "n d"]], made_by: Describer, tokens: Iterable[str] = ()
 ) -> Projection:
     """Fit what the descriptors of each modality have in common, which is left out.
 
@@ -114,15 +136,18 @@ def fit_centering(
 
     Args:
         descriptors: descriptors of drives that are not scored, by modality.
+        made_by: what made them.
+        tokens: tokens of their key frames, on which the projection is not to be scored.
     """
-    return Projection({name: rows.mean(axis=0) for name, rows in descriptors.items()}, {}, settings, encoder)
+    means = {name: rows.mean(axis=0) for name, rows in descriptors.items()}
+    return Projection(means, {}, made_by, hashes_of(tokens))
 
 
 def fit_common_space(
     image: Float[np.ndarray, "n d"],
     lidar: Float[np.ndarray, "n e"],
-    settings: DescriptorSettings,
-    encoder: str,
+    made_by: Describer,
+    tokens: Iterable[str] = (),
     channels: int = 64,
     ridge: float = 0.1,
 ) -> Projection:
@@ -131,6 +156,8 @@ def fit_common_space(
     Args:
         image: descriptors of pictures, of drives that are not scored.
         lidar: descriptors of LiDAR of the same key frames.
+        made_by: what made both.
+        tokens: tokens of their key frames, on which the projection is not to be scored.
         channels: number of correlations that are kept; each counts by how large it is.
         ridge: what is added to the variance of each modality before it is whitened, as a share of the mean variance.
     """
@@ -142,9 +169,13 @@ def fit_common_space(
     return Projection(
         {"image": mean_a, "lidar": mean_b},
         {"image": basis_a @ left[:, :kept] * weight, "lidar": basis_b @ right[:kept].T * weight},
-        settings,
-        encoder,
+        made_by,
+        hashes_of(tokens),
     )
+
+
+def _is_usable(value: np.ndarray) -> bool:
+    return value.dtype.kind == "f" and value.size > 0 and bool(np.isfinite(value).all())
 
 
 def _reduced(descriptors: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -42,7 +42,10 @@ def evaluate_retrieval(index: PlaceIndex, queries: PlaceIndex) -> dict:
     Returns:
         For each radius ("5m", "25m"): `queries` with a place within it, `without_match` those without, which count in
         no recall; `recall@1`, `recall@5` and `recall@10`, shares of queries with a right place among the first so many;
-        `chance@...`, what a random order is expected to reach; and `duplicates`, see `duplicate_scores`.
+        `chance@...`, what a random order is expected to reach; and `duplicates`, see `duplicate_scores`. Where every
+        query has a match, the threshold of duplicates would have nothing to keep out: so each query with a place within
+        the larger radius is asked once more, of an index without these, and its best answer is a wrong one;
+        `duplicates` has the number of such and other queries without a match as `negatives`.
 
     Raises:
         UserError: descriptors cannot be compared, or no query has a place that counts.
@@ -63,8 +66,12 @@ def evaluate_retrieval(index: PlaceIndex, queries: PlaceIndex) -> dict:
             chance = chance_of(matches[known], places[known], number)
             entry[f"recall@{number}"] = float((rank[known] <= number).mean()) if known.any() else None
             entry[f"chance@{number}"] = float(chance.mean()) if known.any() else None
-        answered = places > 0
-        entry["duplicates"] = duplicate_scores(columns["cosine"][answered], (rank == 1)[answered], known[answered])
+        answered, elsewhere = places > 0, np.isfinite(columns["cosine elsewhere"])
+        cosine = np.concatenate([columns["cosine"][answered], columns["cosine elsewhere"][elsewhere]])
+        nowhere = np.zeros(int(elsewhere.sum()), dtype=bool)
+        has_match = np.concatenate([known[answered], nowhere])
+        entry["duplicates"] = duplicate_scores(cosine, np.concatenate([(rank == 1)[answered], nowhere]), has_match)
+        entry["duplicates"]["negatives"] = int((~has_match).sum())
         scores[name] = entry
     return scores
 
@@ -76,10 +83,12 @@ def _parts(count: int) -> list[slice]:
 
 def _answers(index: PlaceIndex, queries: PlaceIndex, part: slice) -> dict[str, np.ndarray]:
     """Return for some queries the number of places that count, and the cosine of the best; for each radius how many of
-    them are right, and the rank of the first that is, infinite beyond those that were looked at."""
+    them are right, and the rank of the first that is, infinite beyond those that were looked at; and the cosine of the
+    best that is beyond the larger radius, -inf of a query with no place within it, or with no other."""
     among = candidates(queries.records[part], index.records)
-    # So many that the first ten that count are among them.
-    excluded = int((~among.allowed).sum(axis=1).max())
+    near = among.allowed & (among.distance <= max(RADII))
+    # So many that the first ten that count are among them, and the first that is not near.
+    excluded = int((~among.allowed | near).sum(axis=1).max())
     cosine, found = index.search(queries.vectors[part], max(RANKS) + excluded)
     counts = np.take_along_axis(among.allowed, found, axis=1)
     distance = np.take_along_axis(among.distance, found, axis=1)
@@ -87,6 +96,9 @@ def _answers(index: PlaceIndex, queries: PlaceIndex, part: slice) -> dict[str, n
     rank = np.where(counts, np.cumsum(counts, axis=1), np.inf)
     first = counts.argmax(axis=1)[:, None]
     columns = {"places": among.allowed.sum(axis=1), "cosine": np.take_along_axis(cosine, first, axis=1)[:, 0]}
+    far = counts & (distance > max(RADII))
+    best = np.take_along_axis(cosine, far.argmax(axis=1)[:, None], axis=1)[:, 0]
+    columns["cosine elsewhere"] = np.where(far.any(axis=1) & near.any(axis=1), best, -np.inf)
     for radius in RADII:
         columns[f"{radius:g}m matches"] = (among.allowed & (among.distance <= radius)).sum(axis=1)
         columns[f"{radius:g}m rank"] = np.where(distance <= radius, rank, np.inf).min(axis=1)

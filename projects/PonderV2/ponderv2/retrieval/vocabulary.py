@@ -48,10 +48,15 @@ def load_vocabulary(path: Path) -> Float[Tensor, "k c"]:
         with safe_open(path, framework="pt") as file:
             form, names = (file.metadata() or {}).get("format"), list(file.keys())
             words = file.get_tensor("words") if names == ["words"] else None
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"--vocabulary {path}: no whole safetensors file ({error})") from error
-    if form != FORMAT or words is None or words.ndim != 2 or not words.isfinite().all():
+    if form != FORMAT or words is None:
         raise UserError(f"--vocabulary {path}: expected words in format {FORMAT}, found format {form}")
+    if words.ndim != 2 or not words.numel() or not words.is_floating_point() or not words.isfinite().all():
+        raise UserError(
+            f"--vocabulary {path}: words: expected finite numbers of shape (words, channels), got {words.dtype} "
+            f"{tuple(words.shape)}"
+        )
     return words
 
 

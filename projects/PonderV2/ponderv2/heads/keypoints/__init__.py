@@ -3,11 +3,13 @@
 from .image_keypoint_head import ImageKeypointHead, ScoreMaps, score_peaks, score_targets
 from .keypoint_branch import MAX_KEYPOINTS, KeypointBranch, KeypointView
 from .keypoint_finding import (
+    RULES,
     SOURCES,
     fused_keypoints,
     image_keypoints,
     random_keypoints,
     return_distances,
+    rule_keypoints,
     volume_keypoints,
 )
 from .keypoint_losses import contrast, probabilistic_chamfer, score_map_loss, view_spread
@@ -16,6 +18,7 @@ from .volume_keypoint_head import Candidates, VolumeKeypointHead
 
 __all__ = [
     "MAX_KEYPOINTS",
+    "RULES",
     "SOURCES",
     "Candidates",
     "ImageKeypointHead",
@@ -31,6 +34,7 @@ __all__ = [
     "probabilistic_chamfer",
     "random_keypoints",
     "return_distances",
+    "rule_keypoints",
     "score_map_loss",
     "score_peaks",
     "score_targets",

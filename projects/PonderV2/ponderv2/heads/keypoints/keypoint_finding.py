@@ -113,6 +113,36 @@ def random_keypoints(
     return [Keypoints(*parts) for parts in zip(places, described, scores, strict=True)]
 
 
+RULES: dict[str, Callable[[Tensor], Tensor]] = {
+    "highest": lambda centers: centers[:, 2],
+    "nearest": lambda centers: -centers[:, :2].norm(dim=1),
+}
+"""Scores `[M]` of candidates `[M, 3]` (metres in the LiDAR frame) that need no network: the highest come first, or the
+nearest to the car."""
+
+
+@torch.no_grad()
+def rule_keypoints(branch: KeypointBranch, view: KeypointView, numbers: list[int], rule: str) -> list[Keypoints]:
+    """Choose key points by a rule in place of a network: the baseline that learned ones have to beat.
+
+    Candidates, suppression and number are those of the learned key points, and so are the descriptors. A rule that
+    ignores what is there repeats as well as it is the same from two poses: height is, wherever the car drives.
+
+    Args:
+        branch: the heads, whose descriptors they get.
+        view: the samples.
+        numbers: how many of each sample.
+        rule: a key of `RULES`.
+    """
+    places = []
+    for centers, number in zip(branch.volume_head.centers(view.volume, view.points), numbers, strict=True):
+        places.append(centers[suppress_points(centers, RULES[rule](centers), branch.suppression, number)])
+    described = branch.volume_head.describe(view.volume, view.points, places)
+    # By rank, as scores of files fall from 1 to 0.
+    scores = [1 - torch.arange(len(chosen), device=chosen.device) / max(len(chosen), 1) for chosen in places]
+    return [Keypoints(*parts) for parts in zip(places, described, scores, strict=True)]
+
+
 def return_distances(
     points: Float[Tensor, "p 3"], rig: CameraRig, camera: Int[Tensor, "q"], pixels: Float[Tensor, "q 2"], reach: float
 ) -> Float[Tensor, "q"]:

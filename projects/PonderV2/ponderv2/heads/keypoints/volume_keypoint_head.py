@@ -114,6 +114,11 @@ class VolumeKeypointHead(BaseModule):
             centers = [candidate_centers(surface, self.cell, self.radius) for surface in surfaces]
             return [self._look(*of_sample) for of_sample in zip(parts, surfaces, centers, strict=True)]
 
+    def centers(self, volume: FeatureVolume, points: list[Tensor]) -> list[Tensor]:
+        """Compute the places `[M, 3]` of each sample that candidates look at, which no weight has a say in."""
+        surfaces = [thin_points(cloud[:, :3].float(), volume.grid, self.thinned) for cloud in points]
+        return [candidate_centers(surface, self.cell, self.radius) for surface in surfaces]
+
     def describe(self, volume: FeatureVolume, points: list[Tensor], places: list[Tensor]) -> list[Tensor]:
         """Compute the descriptors `[K, C]` of any places `[K, 3]` of each sample with returns within the radius."""
         with torch.autocast(volume.data.device.type, enabled=False):
