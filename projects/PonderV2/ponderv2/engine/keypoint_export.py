@@ -84,7 +84,7 @@ def _export_sample(model: ImageFeaturePretrainer, model_of: str, data: dict, out
     generator = torch.Generator().manual_seed(int.from_bytes(token.encode()[-6:], "little"))
     (chance,) = model.random_keypoints(view, [len(points)], generator)
     extent = np.array(view.volume.grid.point_cloud_range)
-    by_rule = {name: model.rule_keypoints(view, [len(points)], name)[0] for name in RULES}
+    by_rule = {rule: model.rule_keypoints(view, [len(points)], rule)[0] for rule in RULES}
     told = token, source, model_of, np.asarray(pose), extent
     for folder, found in {"": points, RANDOM: chance, **by_rule}.items():
         arrays = (value.detach().cpu().numpy() for value in (found.places, found.descriptors, found.scores))
