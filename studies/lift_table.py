@@ -6,7 +6,7 @@ docs/results/lifts.json is an object; `null` is what was not run:
 |---|---|
 | `data`, `seed` | name of the benchmark; seed of all trainings |
 | `guess` | `AbsRel` of the median depth and `PSNR` (dB) of the mean color over the same held-out rays |
-| `rows` | a list; each row has `lift`, its name; `steps`, with the numbers `pretraining` and `detector`; `AbsRel` and `PSNR` (dB) of held-out rays after pre-training; `scratch` and `pretrained`, the detectors of either start, each with `mAP` and `NDS` from 0 to 1 |
+| `rows` | a list; each row has `lift`, its name; `steps`, with the numbers `pretraining` and `detector`; `AbsRel` and `PSNR` (dB) of held-out rays after pre-training; `probe`, of either start the area under the ROC curve (0 to 1) of tools/linear_probe.py, object or none; `scratch` and `pretrained`, the detectors of either start, each with `mAP` and `NDS` from 0 to 1 |
 """  # noqa: E501
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from .measured_values import NOT_RUN, entries, listed, markdown_table, name, per
 from .validation_log import METRICS
 
 _STARTS = ("scratch", "pretrained")
-_KEYS = ("lift", "steps", "AbsRel", "PSNR", *_STARTS)
+_KEYS = ("lift", "steps", "AbsRel", "PSNR", "probe", *_STARTS)
 
 
 def table_of(content: Mapping, place: str) -> str:
@@ -32,7 +32,8 @@ def table_of(content: Mapping, place: str) -> str:
     guess = entries(content.get("guess"), f"{place}: guess", ("AbsRel", "PSNR"))
     depth, color = (_number(guess, key, f"{place}: guess", digits) for key, digits in (("AbsRel", 3), ("PSNR", 1)))
     columns = ("lift", "steps: pre-training, detector", f"AbsRel (median depth {depth})")
-    columns += (f"PSNR, dB (mean color {color})", "scratch, mAP / NDS", "pre-trained, mAP / NDS")
+    columns += (f"PSNR, dB (mean color {color})", "linear probe: scratch, pre-trained (a coin 50.0)")
+    columns += ("scratch, mAP / NDS", "pre-trained, mAP / NDS")
     rows = []
     for k, row in enumerate(listed(content.get("rows"), f"{place}: rows")):
         at = f"{place}: rows[{k}]"
@@ -41,7 +42,9 @@ def table_of(content: Mapping, place: str) -> str:
         counted = ", ".join(_number(steps, key, f"{at}.steps", 0) for key in ("pretraining", "detector"))
         rendered = (_number(row, "AbsRel", at, 3), _number(row, "PSNR", at, 1))
         scored = (_scores(row.get(start), f"{at}.{start}") for start in _STARTS)
-        rows.append((name(row.get("lift"), f"{at}.lift"), counted, *rendered, *scored))
+        probe = entries(row.get("probe") or {}, f"{at}.probe", _STARTS)
+        probed = ", ".join(percent(score(probe.get(start), f"{at}.probe.{start}")) for start in _STARTS)
+        rows.append((name(row.get("lift"), f"{at}.lift"), counted, *rendered, probed, *scored))
     return markdown_table(columns, rows)
 
 

@@ -17,11 +17,12 @@ from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float, Int
 from ponderv2.teachers import StreetNet, write_street_net
+from synthetic_nuscenes.output.benchmarks import BENCHMARKS
 
 from .street_backbone import LabeledBackbone, write_backbone
 from .street_pictures import CLASSES, labeled_pictures, towns
 
-TAKEN_SEEDS = {0: "streets-v1", 22: "streets-mini"}
+TAKEN_SEEDS = {benchmark.seed: name for name, benchmark in BENCHMARKS.items()}
 """Seeds of towns that are scored, which a teacher must not have seen."""
 STRIDE = 4
 _CROP = (192, 320)

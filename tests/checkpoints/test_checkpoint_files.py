@@ -9,6 +9,7 @@ from torch import nn
 
 from ponderv2.checkpoints import checkpoint_to_resume, load_weights, resolve_checkpoint, set_earlier_run_aside
 from ponderv2.checkpoints.checkpoint_files import is_whole
+from ponderv2.errors import UserError
 
 
 def _save(model, path):
@@ -103,6 +104,23 @@ def test_weights_of_the_same_recipe_load(tmp_path):
     _save(saved, tmp_path / "a.pth")
     load_weights(other, tmp_path / "a.pth")
     assert torch.equal(saved.weight, other.weight)
+
+
+def test_weights_of_an_earlier_version_may_lack_what_a_module_names(tmp_path):
+    class Newer(nn.Linear):
+        may_be_missing = ("bias",)
+
+        def _load_from_state_dict(self, weights, prefix, metadata, strict, missing, *others):
+            super()._load_from_state_dict(weights, prefix, metadata, strict, missing, *others)
+            missing.clear()
+
+    saved = nn.Sequential(nn.Linear(3, 2, bias=False))
+    _save(saved, tmp_path / "a.pth")
+    model = nn.Sequential(Newer(3, 2))
+    load_weights(model, tmp_path / "a.pth")
+    assert torch.equal(model[0].weight, saved[0].weight)
+    with pytest.raises(UserError, match=r"1 missing, the first 0\.bias"):
+        load_weights(nn.Sequential(nn.Linear(3, 2)), tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize(

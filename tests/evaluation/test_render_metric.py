@@ -104,3 +104,12 @@ def test_without_a_ray_of_a_class_there_is_no_score_of_classes():
     none = {"target_semantic": torch.full((1, 3), -1), "class_logits": torch.rand(1, 3, 4)}
     metric.process({}, [_sample() | none])
     assert not any("semantic" in name for name in metric.evaluate(1))
+
+
+def test_samples_in_which_no_two_cameras_see_a_place_do_not_count_for_views():
+    samples = [_sample() | {"view_cosine": torch.tensor(cosine)} for cosine in (0.8, float("nan"), 0.4)]
+    metric = RenderMetric()
+    metric.process({}, [sample | {"frozen_view_cosine": torch.tensor(float("nan"))} for sample in samples])
+    metrics = metric.evaluate(3)
+    assert metrics["render/view_cosine"] == pytest.approx(0.6)
+    assert "render/frozen_view_cosine" not in metrics

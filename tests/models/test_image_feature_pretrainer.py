@@ -1,5 +1,7 @@
 """Pre-training with features as a whole: losses and gradients of both modes, cache, prediction, what others read."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -48,13 +50,13 @@ def test_distil_trains_all_but_the_teacher(packed):
     model = _model().train()
     batch = model.data_preprocessor(packed)
     losses = model(**batch, mode="loss")
-    measures = {"spread_2d", "rank_2d", "spread_3d", "rank_3d", "opacity"}
+    measures = {"spread_2d", "rank_2d", "spread_3d", "rank_3d", "returns", "opacity"}
     assert set(losses) == {"loss_depth", "loss_feature", *measures}
     assert 1 <= losses["rank_2d"] <= 6
     assert 0 <= losses["spread_3d"] <= 1
     (losses["loss_feature"] + losses["loss_depth"]).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    assert not any(name.startswith("image_branch.teacher") for name in model.state_dict())
+    assert not any(name.startswith("image_branch.teacher.") for name in model.state_dict())
 
 
 def test_consensus_trains_the_student_and_its_losses_give_the_volume_no_gradient(packed):
@@ -66,6 +68,29 @@ def test_consensus_trains_the_student_and_its_losses_give_the_volume_no_gradient
     own.backward()
     with_gradient = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert with_gradient == {f"image_branch.student.network.{name}" for name in ("weight", "bias")}
+
+
+@pytest.mark.parametrize("kind", [FrozenImageBranch, ConsensusImageBranch])
+def test_features_that_are_not_finite_reach_the_loss_and_no_measure_raises(packed, kind):
+    model = _model(kind).train()
+    broken = model.image_branch.teacher if kind is FrozenImageBranch else model.image_branch.student
+    with torch.no_grad():
+        broken.network.bias[2] = float("nan")
+    losses = model(**model.data_preprocessor(packed), mode="loss")
+    assert losses["rank_2d"].isnan()
+    assert losses["spread_2d"].isnan()
+    assert losses["returns"] > 0
+    assert not sum(value.sum() for name, value in losses.items() if "loss" in name).isfinite()
+
+
+def test_a_batch_without_returns_has_no_measures_and_finite_losses(packed):
+    model = _model(ConsensusImageBranch).train()
+    batch = model.data_preprocessor(packed)
+    rays = replace(batch["inputs"].rays, depth=torch.zeros_like(batch["inputs"].rays.depth))
+    losses = model(replace(batch["inputs"], rays=rays), batch["data_samples"], mode="loss")
+    assert losses["returns"] == 0
+    nothing = {name for name, value in losses.items() if value.isnan().any()}
+    assert nothing == {"spread_2d", "rank_2d", "spread_3d", "rank_3d", "view_cosine"}
 
 
 def test_targets_are_the_maps_at_the_pixels_of_the_rays(packed):
@@ -91,6 +116,7 @@ def test_targets_are_the_maps_at_the_pixels_of_the_rays(packed):
     assert len(set(cells)) == 3
     assert -1 <= float(sample.view_cosine) <= 1
     assert float(sample.view_cosine) == float(sample.frozen_view_cosine)
+    assert float(sample.view_cosine_unmatched) == float(sample.frozen_view_cosine_unmatched)
 
 
 def test_a_second_pass_does_not_run_the_teacher(packed, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from studies.result_tables import NO_RESULTS, block_of, make_tables, read_result
 from tests.factories.tool_scripts import call_tool
 
 LIFT = {"lift": "A", "steps": {"pretraining": 1000, "detector": 70}, "AbsRel": 0.25, "PSNR": 18.34}
+LIFT |= {"probe": {"scratch": 0.632, "pretrained": 0.65}}
 LIFT |= {"scratch": {"mAP": 0.01, "NDS": 0.024}, "pretrained": None}
 LIFTS = {"data": "streets-v1", "seed": 0, "guess": {"AbsRel": 0.476, "PSNR": 16.3}, "rows": [LIFT]}
 CONDENSE = {
@@ -21,7 +22,12 @@ CONDENSE = {
         "distil": {"mean": 0.2, "std": None, "values": [0.2, None]},
         "consensus": None,
     },
-    "retrieval": {"image_to_lidar_recall1_5m": 0.56, "chance": 0.026, "lidar_to_lidar_recall1_5m": None},
+    "retrieval": {
+        "image_to_lidar_recall1_5m": 0.56,
+        "chance": 0.026,
+        "lidar_to_lidar_recall1_5m": None,
+        "lidar_to_lidar_recall1_5m_heights": 0.95,
+    },
     "keypoint_repeatability_0.5m": 0.42,
     "keypoint_repeatability_0.5m_highest": 0.558,
 }
@@ -47,7 +53,7 @@ def test_the_tool_writes_what_is_old_and_a_check_tells_it(docs, repository, caps
     assert not (docs / "images").exists()
     assert call_tool(repository, "make_tables", ["--docs", docs], capsys) == (0, "")
     page = (docs / "page.md").read_text()
-    assert "| A | 1,000, 70 | 0.250 | 18.3 | 1.0 / 2.4 | not run |" in page
+    assert "| A | 1,000, 70 | 0.250 | 18.3 | 63.2, 65.0 | 1.0 / 2.4 | not run |" in page
     assert "![mIoU of segmentors by start, protocol and share of the labels](images/segmentation_study.png)" in page
     assert "|  |  |  | pretrained | 18.80 ± 0.55 | +11.03 | 3 | ± 0.79, 3 of 3 ahead | +23.3 | yes |" in page
     assert f"<!-- table: condense -->\n{NO_RESULTS}\n<!-- end -->" in page
@@ -113,12 +119,12 @@ def test_scores_of_features_stand_beside_what_chance_reaches():
         ["linear probe, mIoU: distil", "20.00", "20.00, failed", "–"],
         ["linear probe, mIoU: consensus", "not run", "–", "–"],
         ["retrieval image → LiDAR, recall@1 at 5 m", "56.0", "–", "2.6, a random order"],
-        ["retrieval LiDAR → LiDAR, recall@1 at 5 m", "not run", "–", "2.6, a random order"],
+        ["retrieval LiDAR → LiDAR, recall@1 at 5 m", "not run", "–", "2.6, a random order; 95.0, heights alone"],
         [
             "key points, repeatability within 0.5 m",
             "42.0",
             "–",
-            "not run, random returns; 55.8, highest candidates; not run, nearest candidates",
+            "not run, random returns; 55.8, the highest candidates",
         ],
     ]
 
@@ -154,7 +160,7 @@ def test_a_wrong_value_of_features_is_named(keys, value, line):
         (("rows", 0, "steps"), 400, "x: rows[0].steps: expected an object, found 400"),
         (("rows", 0, "scratch", "mAP"), 1.5, "x: rows[0].scratch.mAP: expected a score from 0 to 1, found 1.5"),
         (("rows", 0, "PSNR"), -1, "x: rows[0].PSNR: expected a number of at least 0"),
-        (("rows", 0, "mAP"), 0.1, "x: rows[0]: expected lift, steps, AbsRel, PSNR, scratch, pretrained, found 'mAP'"),
+        (("rows", 0, "mAP"), 0.1, "x: rows[0]: expected lift, steps, AbsRel, PSNR, probe, scratch"),
     ],
 )
 def test_a_wrong_value_of_lifts_is_named(keys, value, line):

@@ -13,10 +13,11 @@ from ponderv2.engine import load_config
 from ponderv2.errors import UserError
 from ponderv2.registry import MODELS
 from ponderv2.teachers import read_street_net
-from studies import street_teacher
+from studies import street_pictures, street_teacher
 from studies.street_backbone import LabeledBackbone
 from studies.street_pictures import CLASSES, towns
 from synthetic_nuscenes.build import place_of
+from synthetic_nuscenes.output.benchmarks import BENCHMARKS
 
 CAMERA = Path(__file__).parents[2] / "configs/tiny/ponderv2_camera_synthetic.py"
 
@@ -70,10 +71,47 @@ def test_a_recipe_without_an_image_backbone_is_refused():
         LabeledBackbone.of_recipe(recipe)
 
 
-def test_towns_that_are_scored_elsewhere_are_refused():
-    for seed in (0, 22):
-        with pytest.raises(UserError, match="are those of streets"):
-            street_teacher.train_street_teacher(argparse.Namespace(seed=seed))
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_towns_that_are_scored_elsewhere_are_refused(name, monkeypatch):
+    seed = BENCHMARKS[name].seed
+    with pytest.raises(UserError, match=f"--seed {seed}: towns of seed {seed} are those of {name}"):
+        street_teacher.train_street_teacher(argparse.Namespace(seed=seed))
+    # The towns that it is scored on are those of a seed that is 1000 higher.
+    monkeypatch.setitem(street_teacher.TAKEN_SEEDS, 1078, "another")
+    with pytest.raises(UserError, match="--seed 78: towns of seed 1078 are those of another"):
+        street_teacher.train_street_teacher(argparse.Namespace(seed=78))
+
+
+def test_pictures_are_read_from_the_file_of_their_size_and_others_are_one_clear_error(tmp_path, monkeypatch):
+    shape = (6, 3, 4)
+    monkeypatch.setattr(street_pictures, "SIZE", shape[1:])
+    taken = []
+    monkeypatch.setattr(street_pictures, "_take", lambda path, *_: taken.append(path) or write())
+
+    def write(labels=24, **arrays):
+        pictures = np.full((*shape, 3), 7, np.uint8)
+        np.savez(taken[0], **{"pictures": pictures, "labels": np.full(shape, labels, np.uint8)} | arrays)
+
+    pictures, labels = street_pictures.labeled_pictures(tmp_path, 5, 1, moments=1)
+    assert (pictures == 7).all()
+    assert (labels == CLASSES.index("driveable_surface")).all()
+    street_pictures.labeled_pictures(tmp_path, 5, 1, moments=1)
+    (path,) = taken
+    assert path.name == "town_5_001_1_4x3.npz"
+    for wrong, message in (
+        (dict(labels=32), "labels: expected numbers of categories, 0 to 31"),
+        (
+            dict(pictures=np.zeros((*shape, 3))),
+            r"expected pictures and labels of shape \(6, 3, 4\) in uint8, got float64",
+        ),
+        (dict(pictures=np.zeros((5, 3, 4, 3), np.uint8)), r"got uint8 \(5, 3, 4, 3\)"),
+    ):
+        write(**wrong)
+        with pytest.raises(UserError, match=message):
+            street_pictures.labeled_pictures(tmp_path, 5, 1, moments=1)
+    path.write_bytes(path.read_bytes()[:99])
+    with pytest.raises(UserError, match="no whole npz file"):
+        street_pictures.labeled_pictures(tmp_path, 5, 1, moments=1)
 
 
 def test_each_town_comes_once():

@@ -12,7 +12,7 @@ from ponderv2.teachers import direction_moments, effective_rank, spread_of
 def _measures(features, mask=None):
     mask = torch.ones(features.shape[:-1], dtype=torch.bool) if mask is None else mask
     mean, moment = direction_moments(features, mask)
-    return float(spread_of(mean)), float(effective_rank(moment))
+    return float(spread_of(mean, moment)), float(effective_rank(moment))
 
 
 def test_constant_features_have_no_spread_and_rank_one_and_directions_all_around_have_all():
@@ -45,4 +45,28 @@ def test_what_does_not_count_may_be_anything():
     expected = _measures(features[mask])
     features[~mask] = float("nan")
     assert _measures(features, mask) == pytest.approx(expected, rel=1e-4)
-    assert _measures(features, torch.zeros_like(mask))[1] == pytest.approx(1, abs=1e-4)
+
+
+def test_features_of_zeros_are_not_spread_and_none_at_all_is_not_a_number():
+    torch.manual_seed(0)
+    features = torch.randn(4000, 8)
+    assert _measures(torch.zeros(50, 8)) == pytest.approx((0, 1), abs=1e-6)
+    # Of 100 places, 99 are dead.
+    features[torch.arange(4000) % 100 > 0] = 0
+    spread, _ = _measures(features)
+    assert spread == pytest.approx(0.1, abs=0.01)
+    assert all(map(math.isnan, _measures(features, torch.zeros(4000, dtype=torch.bool))))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_features_that_are_not_finite_give_no_number_and_leave_others_alone(value):
+    torch.manual_seed(0)
+    whole = torch.randn(2, 100, 6)
+    moments = [direction_moments(f, torch.ones(100, dtype=torch.bool)) for f in whole]
+    broken = whole[0].clone()
+    broken[3, 2] = value
+    moments[0] = direction_moments(broken, torch.ones(100, dtype=torch.bool))
+    means, squares = (torch.stack(values) for values in zip(*moments, strict=True))
+    for found, expected in zip((spread_of(means, squares), effective_rank(squares)), _measures(whole[1]), strict=True):
+        assert math.isnan(found[0])
+        assert float(found[1]) == pytest.approx(expected)

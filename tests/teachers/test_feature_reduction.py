@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from ponderv2.errors import UserError
 from ponderv2.teachers import FeatureReduction
+from ponderv2.teachers.feature_reduction import FORMAT
 
 
 def _maps(count=3, channels=6) -> list[torch.Tensor]:
@@ -62,6 +64,25 @@ def test_it_is_saved_without_pickle_and_loaded_for_its_own_teacher_alone(tmp_pat
         other.load(path, "teacher")
     with pytest.raises(UserError, match="no such file"):
         other.load(tmp_path / "none", "teacher")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        dict(components=torch.full((4, 6), float("nan"))),
+        dict(mean=torch.full((6,), float("inf"))),
+        dict(components=torch.zeros(4, 6)),
+        dict(components=torch.ones(4, 6, dtype=torch.int64)),
+    ],
+)
+def test_a_file_whose_numbers_are_no_reduction_is_refused(tmp_path, wrong):
+    path, reduction = tmp_path / "reduction.safetensors", FeatureReduction(6, 4)
+    reduction.fit(_rows(_maps()))
+    before = reduction.fingerprint()
+    save_file(dict(reduction.state_dict()) | wrong, path, metadata={"format": FORMAT, "teacher": "teacher"})
+    with pytest.raises(UserError, match=r"reduction\.safetensors: expected finite floating-point numbers, and no comp"):
+        reduction.load(path, "teacher")
+    assert reduction.fingerprint() == before
 
 
 def test_wrong_input_is_one_clear_error():

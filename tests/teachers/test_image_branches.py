@@ -27,7 +27,7 @@ def _fitted(kind=FrozenImageBranch, **kwargs):
 
 def test_the_teacher_is_in_no_checkpoint_and_no_optimizer_and_moves_with_the_branch():
     branch = _fitted().train()
-    assert set(branch.state_dict()) == {"reduction.mean", "reduction.components"}
+    assert set(branch.state_dict()) == {"reduction.mean", "reduction.components", "teacher_fingerprint"}
     assert list(branch.parameters()) == []
     assert not branch.teacher.training
     assert branch.double().teacher.network.weight.dtype == torch.float64
@@ -58,6 +58,28 @@ def test_a_second_pass_reads_the_cache_and_gives_the_same_bits(tmp_path, monkeyp
     first.load_state_dict(first.state_dict())
     first(pictures, ["a1", "b2"])
     assert other.cache.hits == first.cache.hits == 0
+
+
+@pytest.mark.parametrize("kind", [FrozenImageBranch, ConsensusImageBranch])
+def test_a_checkpoint_of_another_teacher_is_refused_and_one_that_does_not_tell_is_loaded(kind, monkeypatch):
+    branch, said = _fitted(kind), []
+    monkeypatch.setattr("ponderv2.teachers.image_branches.print_log", lambda text, **_: said.append(text))
+    same = MODELS.build(dict(type=kind, teacher=dict(type=PixelTeacher), channels=8))
+    other = MODELS.build(dict(type=kind, teacher=dict(type=PixelTeacher, seed=1), channels=8))
+    weights = branch.state_dict()
+    same.load_state_dict(weights)
+    with pytest.raises(
+        UserError, match=r"was trained with the teacher \w{12}, and model.image_branch.teacher is another"
+    ):
+        other.load_state_dict(weights)
+    assert not other.reduction.fitted
+    assert said == []
+    del weights["teacher_fingerprint"]
+    other.load_state_dict(weights)
+    assert other.reduction.fitted
+    (line,) = said
+    assert "the checkpoint does not tell its teacher" in line
+    assert bytes(other.state_dict()["teacher_fingerprint"].tolist()).hex() == other.fingerprint
 
 
 def test_without_a_reduction_there_is_one_clear_error():
@@ -111,7 +133,7 @@ def _train(anchor: float, steps: int = 150) -> tuple[float, float]:
         optimizer.step()
     student = sample_maps(maps.student, branch.cells, pixels)
     mean, moment = direction_moments(student, every)
-    return float(spread_of(mean)), float(effective_rank(moment))
+    return float(spread_of(mean, moment)), float(effective_rank(moment))
 
 
 def test_without_the_anchor_features_collapse_and_with_it_they_do_not():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ponderv2.geometry import in_image, project, rays_through_pixels, sample_image
 from ponderv2.structures import MapCells, PastBatch, RayBatch
-from ponderv2.teachers import agreement, other_views, ray_ends
+from ponderv2.teachers import agreement, other_views, ray_ends, unmatched_agreement
 from ponderv2.teachers.view_consistency import moved_to
 from tests.factories.small_rig import small_rig
 
@@ -85,3 +85,22 @@ def test_without_a_second_view_everything_agrees_and_gradients_are_zero(scene):
     assert found == 1
     found.backward()
     assert (own.grad == 0).all()
+    assert agreement(own, own.detach(), views, lone.has_depth, otherwise=torch.nan).isnan()
+    assert unmatched_agreement(own, views, lone.has_depth).isnan()
+
+
+def test_unmatched_places_are_all_pairs_of_two_places_in_the_same_views(scene):
+    rig, rays, maps = scene
+    own = torch.randn(2, 8, 20, 5)
+    views = list(other_views(ray_ends(rays), maps, CELLS, rig))
+    pairs = []
+    for features, seen in views:
+        mask = seen & rays.has_depth
+        for b, n in ((b, n) for b in range(2) for n in range(8)):
+            for r in mask[b, n].nonzero()[:, 0]:
+                for other in mask[b, n].nonzero()[:, 0]:
+                    if r != other:
+                        pairs.append(F.cosine_similarity(own[b, n, r], features[b, n, other], dim=0))
+    assert len(pairs) > 50
+    found = unmatched_agreement(own, views, rays.has_depth)
+    torch.testing.assert_close(found, torch.stack(pairs).mean(), atol=1e-4, rtol=1e-4)

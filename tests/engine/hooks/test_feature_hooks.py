@@ -117,6 +117,19 @@ def test_the_alarm_sounds_after_patience_and_is_repeated(warnings):
     assert len(warnings) == 3
 
 
+def test_batches_without_returns_neither_count_nor_end_a_row_and_dead_features_count(warnings):
+    hook = CollapseAlarmHook(dict(spread_2d=0.1), patience=3)
+    values = [(0.0, 9), (float("nan"), 0), (float("nan"), 0), (0.0, 9), (float("nan"), 0)]
+    for k, (spread, returns) in enumerate(values):
+        outputs = {"spread_2d": torch.tensor(spread), "returns": torch.tensor(returns)}
+        hook.after_train_iter(Mock(spec=Runner, iter=k), k, outputs=outputs)
+    assert warnings == []
+    # Features that are not finite, in a batch with returns.
+    outputs = {"spread_2d": torch.tensor(float("nan")), "returns": torch.tensor(9.0)}
+    hook.after_train_iter(Mock(spec=Runner, iter=5), 5, outputs=outputs)
+    assert len(warnings) == 1
+
+
 def test_the_alarm_waits_for_its_beginning_and_stops_a_training_on_request(warnings):
     hook = CollapseAlarmHook(dict(rank_2d=3.0), begin=4, patience=2, stop=True)
     _watch(hook, [1.0] * 5)

@@ -100,6 +100,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 def check_covering(model: nn.Module, checkpoint: dict, path: Path) -> dict[str, Tensor]:
     """Return the weights of a checkpoint that was read, of the model's own recipe.
 
+    They may lack what a module of the model names in `may_be_missing`: buffers that earlier versions did not have.
+
     Args:
         model: what the weights are for.
         checkpoint: content of the file.
@@ -111,7 +113,12 @@ def check_covering(model: nn.Module, checkpoint: dict, path: Path) -> dict[str, 
     weights = checkpoint.get("state_dict")
     if not isinstance(weights, dict):
         raise UserError(f"{path}: expected a checkpoint with the key 'state_dict', found {sorted(checkpoint)[:5]}")
-    own = model.state_dict()
+    newer = {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        for name in getattr(module, "may_be_missing", ())
+    }
+    own = {key: value for key, value in model.state_dict().items() if key in weights or key not in newer}
     found = compare(own, weights)
     if found.problems() and path.suffix == ".safetensors":
         raise UserError(

@@ -1,5 +1,6 @@
 """PSNR, SSIM, depth errors and scores of classes of the predictions of `RenderingPretrainer`."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from .functional import DepthErrors, depth_errors, psnr, ssim
 from .segmentation_score import SegmentationScore, confusion_matrix
 
 _OF_RAYS = ("feature_cosine", "guess_feature_cosine")
-_OF_SAMPLES = ("view_cosine", "frozen_view_cosine")
+_OF_SAMPLES = ("view_cosine", "view_cosine_unmatched", "frozen_view_cosine", "frozen_view_cosine_unmatched")
 
 
 @METRICS.register_module()
@@ -35,8 +36,10 @@ class RenderMetric(BaseMetric):
 
     Where features are rendered, `feature_cosine` is the mean over all rays with a LiDAR return, of rendered features
     and those of the image; `guess_feature_cosine` has the mean of the sample in place of what was rendered. Means over
-    samples are `view_cosine`, of the image features of one place in two overlapping cameras, and `frozen_view_cosine`,
-    that of the frozen teacher.
+    samples are `view_cosine`, of the image features of one place in two overlapping cameras, `view_cosine_unmatched`,
+    of two places in these cameras, which it has to be above, and `frozen_view_cosine` and
+    `frozen_view_cosine_unmatched`, those of the frozen teacher. Samples in which no two cameras see a place do not
+    count.
 
     The pipeline decides whether these rays were trained on: it should sample held-out rays.
     """
@@ -86,7 +89,7 @@ def render_result(sample: dict) -> dict:
         if name in sample and bool(measured.any()):
             result[name] = (float(sample[name][measured].sum()), int(measured.sum()))
     for name in _OF_SAMPLES:
-        if name in sample:
+        if name in sample and not math.isnan(float(sample[name])):
             result[name] = (float(sample[name]), 1)
     if "image" in sample:
         pairs = list(zip(sample["image"], sample["target_image"], strict=True))

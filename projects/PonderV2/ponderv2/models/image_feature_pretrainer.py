@@ -24,7 +24,15 @@ from ponderv2.heads.keypoints import (
 from ponderv2.registry import MODELS
 from ponderv2.shapes import Float
 from ponderv2.structures import FeatureVolume, ImageFeatures, Keypoints, RayBatch, SensorBatch
-from ponderv2.teachers import agreement, direction_moments, effective_rank, other_views, ray_ends, spread_of
+from ponderv2.teachers import (
+    agreement,
+    direction_moments,
+    effective_rank,
+    other_views,
+    ray_ends,
+    spread_of,
+    unmatched_agreement,
+)
 
 from .rendering_pretrainer import RenderingPretrainer, rays_of
 from .second_view import derived_generator, second_view
@@ -36,7 +44,8 @@ class ImageFeaturePretrainer(RenderingPretrainer):
 
     Losses are those of rendering, `loss_feature` among them, and those of the branch. Beside them are measures of
     collapse, of the directions of features of rays with a depth: `spread_2d`, `rank_2d` of the student (of the targets
-    where nothing is trained) and `spread_3d`, `rank_3d` of rendered features, see `collapse_measures`.
+    where nothing is trained) and `spread_3d`, `rank_3d` of rendered features, see `collapse_measures`; `returns` is the
+    number of these rays, without which the measures are not numbers.
 
     Key points and retrieval read three things of it: `image_features`, `rendered_features` and `volume_features`, in
     the same channels.
@@ -94,8 +103,9 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         flat = sample_maps(shown.detach(), self.image_branch.cells, rays.pixels)
         of_both = [direction_moments(features, rays.has_depth) for features in (flat, rendered)]
         means, moments = (torch.stack(values) for values in zip(*of_both, strict=True))
-        (spread_2d, spread_3d), (rank_2d, rank_3d) = spread_of(means), effective_rank(moments)
+        (spread_2d, spread_3d), (rank_2d, rank_3d) = spread_of(means, moments), effective_rank(moments)
         measures = {"spread_2d": spread_2d, "rank_2d": rank_2d, "spread_3d": spread_3d, "rank_3d": rank_3d}
+        measures["returns"] = rays.has_depth.sum().float()
         losses = losses | encoded.losses | own | measures
         return losses if self.keypoints is None else losses | self._keypoint_losses(inputs, maps.target)
 
@@ -195,8 +205,9 @@ class ImageFeaturePretrainer(RenderingPretrainer):
 
         Returns:
             `feature_cosine` `[B, N, R]` of rendered features and those of the image, `guess_feature_cosine` of the
-            mean of the sample in their place; and of the same place in two overlapping cameras `view_cosine` `[B]`, and
-            `frozen_view_cosine` `[B]` by the frozen teacher.
+            mean of the sample in their place; of the same place in two overlapping cameras `view_cosine` `[B]`, and of
+            two places in them `view_cosine_unmatched` `[B]`, NaN where there are none; and both, `frozen_view_cosine`
+            and `frozen_view_cosine_unmatched`, by the frozen teacher.
         """
         pictures, cells = self.pictures_of(inputs).images, self.image_branch.cells
         digests = _digests(inputs, data_samples)
@@ -207,17 +218,22 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         return {
             "feature_cosine": F.cosine_similarity(rendered["features"], seen, dim=-1),
             "guess_feature_cosine": F.cosine_similarity(mean, seen, dim=-1),
-            "view_cosine": self._view_cosine(target, rays, inputs),
-            "frozen_view_cosine": self._view_cosine(self.image_branch.frozen_maps(pictures, digests), rays, inputs),
+            **self._view_cosines("view_cosine", target, rays, inputs),
+            **self._view_cosines("frozen_view_cosine", self.image_branch.frozen_maps(pictures, digests), rays, inputs),
         }
 
-    def _view_cosine(self, maps: Tensor, rays: RayBatch, inputs: SensorBatch) -> Float[Tensor, "b"]:
+    def _view_cosines(
+        self, name: str, maps: Tensor, rays: RayBatch, inputs: SensorBatch
+    ) -> dict[str, Float[Tensor, "b"]]:
         own = sample_maps(maps, self.image_branch.cells, rays.pixels)
         views = list(other_views(ray_ends(rays), maps, self.image_branch.cells, inputs.rig))
-        parts = [slice(b, b + 1) for b in range(len(maps))]
-        return torch.stack(
-            [agreement(own[b], own[b], [(f[b], s[b]) for f, s in views], rays.has_depth[b]) for b in parts]
-        )
+        same, others = [], []
+        for b in range(len(maps)):
+            of_sample, valid = [(f[b : b + 1], s[b : b + 1]) for f, s in views], rays.has_depth[b : b + 1]
+            mine = own[b : b + 1]
+            same.append(agreement(mine, mine, of_sample, valid, otherwise=torch.nan))
+            others.append(unmatched_agreement(mine, of_sample, valid))
+        return {name: torch.stack(same), f"{name}_unmatched": torch.stack(others)}
 
     def pictures_of(self, inputs: SensorBatch) -> SensorBatch:
         """Return the batch with RGB pictures in [0, 1], also of earlier key frames, as the image branch takes them."""

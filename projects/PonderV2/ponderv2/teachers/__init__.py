@@ -10,7 +10,7 @@ from .image_branches import BranchMaps, ConsensusImageBranch, FrozenImageBranch
 from .image_teacher import ImageTeacher
 from .random_teacher import RandomTeacher
 from .street_teacher import StreetNet, StreetTeacher, read_street_net, write_street_net
-from .view_consistency import agreement, other_views, ray_ends
+from .view_consistency import agreement, other_views, ray_ends, unmatched_agreement
 from .vision_transformer import VisionTransformerTeacher
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "ray_ends",
     "read_street_net",
     "spread_of",
+    "unmatched_agreement",
     "write_street_net",
 ]

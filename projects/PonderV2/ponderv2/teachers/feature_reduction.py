@@ -98,7 +98,7 @@ class FeatureReduction(nn.Module):
         """Read a map that `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged or of another teacher or size.
+            UserError: the file is missing, damaged or of another teacher or size, or its numbers are no reduction.
         """
         if not path.is_file():
             raise UserError(f"feature reduction {path}: no such file")
@@ -118,5 +118,11 @@ class FeatureReduction(nn.Module):
         if own != found:
             raise UserError(
                 f"{path}: expected tensors of shapes {own}, found {found}; delete it to have it fitted anew"
+            )
+        finite = all(value.is_floating_point() and value.isfinite().all() for value in tensors.values())
+        if not finite or not tensors["components"].any(dim=1).all():
+            raise UserError(
+                f"{path}: expected finite floating-point numbers, and no component of zeros; delete it to have it "
+                "fitted anew"
             )
         self.load_state_dict(tensors)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ponderv2.errors import UserError
@@ -40,13 +41,20 @@ class FrozenImageBranch(nn.Module):
     """Maps of a frozen teacher, whitened and reduced, from its cache where they are there: the mode *distil*.
 
     The teacher is in no checkpoint and no optimizer: whoever loads the model needs its file as well. The reduction is
-    in the checkpoints; `FitFeatureReductionHook` fits it before training.
+    in the checkpoints, with the fingerprint of the teacher that it was fitted to; `FitFeatureReductionHook` fits it
+    before training.
 
     Args:
         teacher: config of the teacher, such as `StreetTeacher` or `VisionTransformerTeacher`.
         channels: channels D of the maps, at most those of the teacher.
         cache: arguments of `FeatureCache`; None keeps nothing. Pictures are recognized by `DigestImages`.
+
+    Raises:
+        UserError: when weights are loaded, those of another teacher.
     """
+
+    may_be_missing = ("teacher_fingerprint",)
+    """Buffers that checkpoints of earlier versions lack, see `check_covering`."""
 
     def __init__(self, teacher: dict, channels: int = 64, cache: dict | None = None) -> None:
         super().__init__()
@@ -56,6 +64,9 @@ class FrozenImageBranch(nn.Module):
         self.fingerprint = built.fingerprint
         self.cells: MapCells = built.cells
         self.reduction = FeatureReduction(built.channels, channels)
+        self.register_buffer(
+            "teacher_fingerprint", torch.tensor(list(bytes.fromhex(built.fingerprint)), dtype=torch.uint8)
+        )
         self.cache = None if cache is None else FeatureCache(**cache)
         # In a list it is no module of this one, which keeps it out of checkpoints, optimizers and training mode.
         self._frozen = [built.requires_grad_(False).eval()]
@@ -107,9 +118,10 @@ class FrozenImageBranch(nn.Module):
             self._key = f"{self.fingerprint[:12]}_{self.reduction.fingerprint()[:12]}"
         size = f"{pictures.shape[-2]}x{pictures.shape[-1]}"
         keys = [None if digest is None else f"{digest}_{size}_{self._key}" for digest in digests]
-        maps = []
+        rows, columns = (-(-side // self.cells.stride) for side in pictures.shape[-2:])
+        shape, maps = (pictures.shape[1], self.channels, rows, columns), []
         for sample, key in zip(pictures, keys, strict=True):
-            known = None if self.cache is None or key is None else self.cache.get(key)
+            known = None if self.cache is None or key is None else self.cache.get(key, shape)
             if known is None:
                 known = self.reduction(self.raw_maps(sample)).half()
                 if self.cache is not None and key is not None:
@@ -123,8 +135,36 @@ class FrozenImageBranch(nn.Module):
         with torch.autocast(pictures.device.type, enabled=False):
             return self.teacher(pictures.float())
 
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(
+        self,
+        state_dict: dict,
+        prefix: str,
+        local_metadata: dict,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        key = f"{prefix}teacher_fingerprint"
+        if key in state_dict:
+            found = bytes(state_dict[key].flatten().tolist()).hex()
+            if found != self.fingerprint:
+                raise UserError(
+                    f"image branch: the checkpoint was trained with the teacher {found[:12]}, and model.image_branch."
+                    f"teacher is another one, {self.fingerprint[:12]}; expected the same weights and stride"
+                )
+        elif f"{prefix}reduction.mean" in state_dict:
+            print_log(
+                "image branch: the checkpoint does not tell its teacher, as it is of an earlier version; "
+                f"{self.fingerprint[:12]} is taken for it",
+                logger="current",
+                level=30,
+            )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if key in missing_keys:
+            missing_keys.remove(key)
         self._key = None
 
     def _apply(self, fn, recurse: bool = True) -> "FrozenImageBranch":
@@ -216,7 +256,7 @@ class ConsensusImageBranch(FrozenImageBranch):
             losses["loss_anchor"] = self.anchor * (maps.student - maps.frozen).square().mean()
         points, valid = ray_ends(rays), rays.has_depth
         views = list(other_views(points, maps.target, self.cells, batch.rig))
-        losses["view_cosine"] = agreement(judged, judged, views, valid, self.least_agreement)
+        losses["view_cosine"] = agreement(judged, judged, views, valid, self.least_agreement, torch.nan)
         if self.views > 0:
             for moved, past in zip(moved_to(points, batch.history), batch.history, strict=True):
                 earlier = self.average_maps(past.images)

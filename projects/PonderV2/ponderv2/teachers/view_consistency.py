@@ -57,8 +57,9 @@ def agreement(
     views: list[tuple[Float[Tensor, "b n r c"], Bool[Tensor, "b n r"]]],
     valid: Bool[Tensor, "b n r"],
     least: float = -1.0,
+    otherwise: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Compute the mean cosine of the features of one place in two views; 1 where no place has two.
+    """Compute the mean cosine of the features of one place in two views.
 
     Args:
         own: features of the places in the camera of their ray.
@@ -67,6 +68,7 @@ def agreement(
         valid: which places exist.
         least: smallest cosine of `judged` and a view's features; what agrees less is taken to be hidden there, or to
             have moved, and does not count.
+        otherwise: what is returned where no place has two; it has no gradient.
     """
     total, count = own.new_zeros(()), own.new_zeros(())
     for features, seen in views:
@@ -74,4 +76,31 @@ def agreement(
         cosine = F.cosine_similarity(own, features, dim=-1)
         total = total + torch.where(mask, cosine, torch.zeros_like(cosine)).sum()
         count = count + mask.sum()
-    return (total + (count == 0)) / count.clamp(min=1)
+    return torch.where(count > 0, total / count.clamp(min=1), otherwise)
+
+
+def unmatched_agreement(
+    own: Float[Tensor, "b n r c"],
+    views: list[tuple[Float[Tensor, "b n r c"], Bool[Tensor, "b n r"]]],
+    valid: Bool[Tensor, "b n r"],
+) -> Float[Tensor, ""]:
+    """Compute the mean cosine of the features of two places, each in another view, to compare `agreement` with.
+
+    The pairs are all that the places of `agreement` make with one another, in the same two views. It is NaN where there
+    are none.
+
+    Args:
+        own: features of the places in the camera of their ray.
+        views: features of the places in other views, and where they count.
+        valid: which places exist.
+    """
+    units = F.normalize(own, dim=-1)
+    total, count = own.new_zeros(()), own.new_zeros(())
+    for features, seen in views:
+        mask = seen & valid
+        here, there = (torch.where(mask[..., None], u, 0.0) for u in (units, F.normalize(features, dim=-1)))
+        # The sum over all pairs is the product of the sums.
+        total = total + (here.sum(dim=2) * there.sum(dim=2)).sum() - (here * there).sum()
+        number = mask.sum(dim=2)
+        count = count + (number * (number - 1)).sum()
+    return torch.where(count > 0, total / count.clamp(min=1), torch.nan)

@@ -1,5 +1,6 @@
 """Around pre-training with features: fitting their reduction before it, and watching for a collapse during it."""
 
+import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,6 +85,9 @@ class FitFeatureReductionHook(Hook):
 class CollapseAlarmHook(Hook):
     """Warns when features collapse: when they are hardly spread, or in few directions (`collapse_measures`).
 
+    A batch without LiDAR returns (`returns` in its log is 0) has no measures, and neither counts nor ends a row of
+    iterations; all else that is not a number counts.
+
     Args:
         least: smallest value of each measure that is watched, by its name in the logs. The default watches the 2-D
             branch; rendered features start out alike, so `rank_3d` is worth watching after some hundred steps only.
@@ -118,6 +122,8 @@ class CollapseAlarmHook(Hook):
             if outputs is None or name not in outputs:
                 raise UserError(f"CollapseAlarmHook: {name!r} is not logged; there are {sorted(outputs or ())}")
             value = float(outputs[name])
+            if math.isnan(value) and float(outputs.get("returns", math.nan)) == 0:
+                continue
             # Not a number is no healthy feature either.
             self._below[name] = 0 if value >= least else self._below[name] + 1
             if self._below[name] < self.patience:
