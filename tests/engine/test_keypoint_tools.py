@@ -79,8 +79,11 @@ def test_key_points_are_written_and_scored_beside_what_needs_no_network(
     for row in ("repeatability", "repeatability_of_all", "matching_accuracy"):
         assert lines[row] == [f"{scores[name][row]:.4g}" for name in ("keypoints", *BASELINES)]
     assert lines["repeatability, standing"] == ["-"] * 4
+    assert scores["standing_pairs"] == 0
+    assert len({tuple(scores[name]["counts"].values()) for name in ("keypoints", *BASELINES)}) == 4
     if source == "lidar":
-        _check_mixed_files_are_refused(repository, [recipe, tmp_path / "points", *named], files[1], arguments, capsys)
+        nearest = tmp_path / "points" / "nearest" / files[0].name
+        _check_mixed_files_are_refused(repository, [recipe, tmp_path / "points", *named], nearest, arguments, capsys)
 
 
 def _check_mixed_files_are_refused(repository, scoring, path, exporting, capsys):
@@ -103,8 +106,6 @@ def test_a_token_that_leads_elsewhere_names_no_file(token):
     assert file_name_of("n015-2018_07.a") == "n015-2018_07.a.npz"
     with pytest.raises(UserError, match="expected a token of letters"):
         file_name_of(token)
-    assert scores["standing_pairs"] == 0
-    assert len({tuple(scores[name]["counts"].values()) for name in ("keypoints", *BASELINES)}) == 4
 
 
 def test_pairs_in_which_the_car_stands_are_told_apart():

@@ -13,7 +13,6 @@ from ponderv2.checkpoints import load_weights, resolve_checkpoint
 from ponderv2.devices import usable_device
 from ponderv2.errors import UserError
 from ponderv2.evaluation.keypoint_files import SampleKeypoints, write_keypoints
-from ponderv2.heads.keypoints import RULES
 from ponderv2.models import ImageFeaturePretrainer
 from ponderv2.progress_bar import progress_bar
 from ponderv2.registry import MODELS
@@ -25,7 +24,7 @@ from .recipe_options import parse_options
 from .render_dataset import single_samples
 
 RANDOM = "random"
-BASELINES = (RANDOM, *RULES)
+BASELINES = (RANDOM, *ImageFeaturePretrainer.keypoint_rules)
 """Folders, inside of that of the key points, of as many random returns and candidates that a rule chooses."""
 
 
@@ -84,7 +83,7 @@ def _export_sample(model: ImageFeaturePretrainer, model_of: str, data: dict, out
     generator = torch.Generator().manual_seed(int.from_bytes(token.encode()[-6:], "little"))
     (chance,) = model.random_keypoints(view, [len(points)], generator)
     extent = np.array(view.volume.grid.point_cloud_range)
-    by_rule = {name: model.rule_keypoints(view, [len(points)], name)[0] for name in RULES}
+    by_rule = {rule: model.rule_keypoints(view, [len(points)], rule)[0] for rule in model.keypoint_rules}
     told = token, source, model_of, np.asarray(pose), extent
     for folder, found in {"": points, RANDOM: chance, **by_rule}.items():
         arrays = (value.detach().cpu().numpy() for value in (found.places, found.descriptors, found.scores))

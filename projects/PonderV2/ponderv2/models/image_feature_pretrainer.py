@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor
 from ponderv2.errors import UserError
 from ponderv2.geometry import sample_maps
 from ponderv2.heads.keypoints import (
+    RULES,
     SOURCES,
     KeypointBranch,
     KeypointView,
@@ -59,6 +61,9 @@ class ImageFeaturePretrainer(RenderingPretrainer):
     Raises:
         UserError: the head renders no features, or in other channels than the branch has.
     """
+
+    keypoint_rules: ClassVar[tuple[str, ...]] = tuple(RULES)
+    """Names of what `rule_keypoints` chooses by."""
 
     def __init__(
         self,
