@@ -49,7 +49,7 @@ def data_identity(data_root: Path) -> dict:
     return {"benchmark": note.get("benchmark"), "format": note["format"], "sha256": dataset_hashes(data_root)}
 
 
-def read_baselines(path: Path, identity: dict) -> dict:
+def read_baselines(path: Path, identity: dict, option: str = "--json") -> dict:
     """Return what a file of baselines holds of a data set; only what the data are where there is no file.
 
     Raises:
@@ -59,10 +59,10 @@ def read_baselines(path: Path, identity: dict) -> dict:
         return {"data": identity}
     content = read_json(path)
     if content is None or not isinstance(content.get("data"), dict):
-        raise StudyError(f"--json {path}: expected blind baselines of an earlier run; give another file")
+        raise StudyError(f"{option} {path}: expected blind baselines of an earlier run; give another file")
     if content["data"] != identity:
         changes = differences(content["data"], identity)
-        raise StudyError(f"--json {path} holds baselines of other data ({changes}); give another file")
+        raise StudyError(f"{option} {path} holds baselines of other data ({changes}); give another file")
     return content
 
 

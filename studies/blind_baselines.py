@@ -16,13 +16,14 @@ from .baseline_report import (
 )
 from .first_step import build_first_step
 from .kept_points import frames_of_run, kept_point_scores
+from .named_starts import paths_of_names
 from .points_alone import points_entry
 from .processes import launch
 from .quiet import messages_from
-from .recipe_parts import paths_by_modality
 from .runs import Launcher, file_hash, run_jobs
+from .study_run import Run
 from .transfer_constants import constant_scores
-from .transfer_study import CONSTANT, FROZEN, PRETRAINED, DetectorRun, TransferStudy
+from .transfer_study import CONSTANT, FROZEN, PRETRAINED, TransferStudy
 
 _LOWEST_SHOWN = 40
 """Messages of mmengine from errors on."""
@@ -71,7 +72,7 @@ class BlindBaselines:
             train_tool=self.root / "tools" / "train.py",
             data_root=self.data_root,
             out=self.out,
-            modalities=tuple(modalities),
+            models=tuple(modalities),
             fractions=tuple(fractions),
             seeds=self.seeds,
             configs={m: tiny / f"center_{m}_synthetic_head_first.py" for m in modalities} | dict(self.configs),
@@ -97,7 +98,7 @@ class BlindBaselines:
     def frames(self, fraction: float, seed: int) -> tuple[list[str], list[str]]:
         """Return the tokens of the labelled key frames of a share, and of the frames that are scored."""
         study = self.study(self.modalities[:1], (fraction,))
-        return frames_of_run(study, DetectorRun(self.modalities[0], fraction, CONSTANT, seed))
+        return frames_of_run(study, Run(self.modalities[0], fraction, CONSTANT, seed))
 
 
 def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = launch) -> int:
@@ -125,8 +126,8 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
         head_steps=given.head_steps,
         full_steps=given.full_steps,
         options=tuple(given.cfg_options),
-        configs=paths_by_modality("--config", given.config, given.modalities),
-        pretrained=paths_by_modality("--pretrained", given.pretrained, given.modalities),
+        configs=paths_of_names("--config", "--modalities", given.config, given.modalities),
+        pretrained=paths_of_names("--pretrained", "--modalities", given.pretrained, given.modalities),
     )
     identity = data_identity(given.data_root)
     content = read_baselines(given.json, identity)
@@ -151,10 +152,10 @@ def run_baselines(given: argparse.Namespace, root: Path, launcher: Launcher = la
     return 1 if failures else 0
 
 
-def _runs_of(baselines: BlindBaselines, part: str) -> list[DetectorRun]:
+def _runs_of(baselines: BlindBaselines, part: str) -> list[Run]:
     """Return the trainings of a part; what is trained on all labels starts from an encoder where one is given."""
     return [
-        DetectorRun(modality, fraction, _start(baselines, part, modality), seed)
+        Run(modality, fraction, _start(baselines, part, modality), seed)
         for seed in baselines.seeds
         for modality in baselines.modalities
         for fraction in _fractions(baselines, part)
@@ -178,11 +179,11 @@ def _check(baselines: BlindBaselines, parts: Sequence[str]) -> None:
             continue
         runs = _runs_of(baselines, part)
         study = baselines.study(baselines.modalities, _fractions(baselines, part))
-        waiting = [run for run in runs if study.training(run, study.encoder_of(run.modality)).finished() is None]
+        waiting = [run for run in runs if study.training(run, study.encoder_for(run)).finished() is None]
         for modality in baselines.modalities:
-            first = next((run for run in waiting if run.modality == modality), None)
+            first = next((run for run in waiting if run.recipe == modality), None)
             if first is not None:
-                config = study.config_to_train(first, study.encoder_of(modality))
+                config = study.config_to_train(first, study.encoder_for(first))
                 with messages_from(_LOWEST_SHOWN):
                     build_first_step(config, study.configs[modality])
 
@@ -193,7 +194,7 @@ def _constant(baselines: BlindBaselines) -> dict:
     found = constant_scores(baselines.study((modality,), fractions))
     entries = []
     for fraction in fractions:
-        scores = [found[DetectorRun(modality, fraction, CONSTANT, seed)] for seed in baselines.seeds]
+        scores = [found[Run(modality, fraction, CONSTANT, seed)] for seed in baselines.seeds]
         spreads = {"place_spread": [score["place_spread"] for score in scores]}
         entries.append(detector_entry(scores, baselines.seeds) | spreads | _counts(baselines, fraction))
     return entries[0] | ({"with_all_labels": entries[1]} if len(entries) > 1 else {})
@@ -202,13 +203,13 @@ def _constant(baselines: BlindBaselines) -> dict:
 def _detectors(baselines: BlindBaselines, part: str, launcher: Launcher) -> tuple[dict, dict[str, str]]:
     runs = _runs_of(baselines, part)
     study = baselines.study(baselines.modalities, _fractions(baselines, part))
-    jobs = {run: study.training(run, study.encoder_of(run.modality)) for run in runs}
+    jobs = {run: study.training(run, study.encoder_for(run)) for run in runs}
     results, failures = run_jobs(list(jobs.values()), 1, launcher)
     done = {run: results[job.name] for run, job in jobs.items() if job.name in results}
     entries: dict[tuple[str, float], dict] = {}
-    for modality, fraction in dict.fromkeys((run.modality, run.fraction) for run in runs):
+    for modality, fraction in dict.fromkeys((run.recipe, run.fraction) for run in runs):
         start = _start(baselines, part, modality)
-        found = [done.get(DetectorRun(modality, fraction, start, seed)) for seed in baselines.seeds]
+        found = [done.get(Run(modality, fraction, start, seed)) for seed in baselines.seeds]
         if not any(found):
             continue
         about = {

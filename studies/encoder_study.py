@@ -1,85 +1,29 @@
 """What all studies of encoders share: pre-trainings, trainings that start from them, and baselines from scratch."""
 
-import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from mmengine.config import Config, ConfigDict
 
 from ponderv2.datasets import how_to_make_infos
 from ponderv2.engine import load_config, parse_options
 
+from .encoder_rates import encoder_rate_options
 from .processes import launch
-from .recipe_parts import dataset_at, info_files, training_dataset_key
+from .recipe_parts import dataset_at, info_files_of, text_hash, training_dataset_key
 from .runs import Job, Launcher, StudyError, file_hash, run_jobs
+from .study_plan import StudyPlan
+from .study_run import Run
 
 ENCODER = "encoder.safetensors"
-_text_hashes: dict[str, str] = {}
-
-
-@runtime_checkable
-class Run(Protocol):
-    """A training with labels: its folder's name, the name of its recipe, share of the labels, start and seed."""
-
-    name: str
-    recipe: str
-    fraction: float
-    init: str
-    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderStudy(ABC):
-    """A comparison of trainings with labels that differ in the encoder that they start from.
-
-    A training and the baseline of the same seed get the same labelled frames and the same random numbers; they differ
-    in `model.init_cfg` alone. Pre-trainings use all frames of the training split.
-
-    Attributes:
-        train_tool: path of tools/train.py.
-        data_root: folder of the data.
-        out: folder of the study.
-        fractions: shares of the labelled frames, see `ponderv2.datasets.choose_fraction`; frames are chosen with the
-            seed of the run.
-        seeds: seeds of the runs.
-        configs: recipes of the trainings by name, whose `model.init_cfg` names a checkpoint.
-        pretrained: exported encoders or checkpoints by name; those that are missing are made first.
-        pretrain_configs: pre-training recipes by name.
-        options: changes to the recipes of the trainings, as `key=value`.
-        pretrain_options: changes to the pre-training recipes.
-        dataset_key: key of the data set with `fraction` in a recipe; None takes the innermost data set of
-            `train_dataloader`, inside wrappers such as class-balanced sampling.
-        gpus: number of GPUs of one training; torchrun starts it when there are several.
-    """
-
-    train_tool: Path
-    data_root: Path
-    out: Path
-    fractions: tuple[float, ...]
-    seeds: tuple[int, ...]
-    configs: Mapping[str, Path]
-    pretrained: Mapping[str, Path] = field(default_factory=dict)
-    pretrain_configs: Mapping[str, Path] = field(default_factory=dict)
-    options: tuple[str, ...] = ()
-    pretrain_options: tuple[str, ...] = ()
-    dataset_key: str | None = None
-    gpus: int = 1
-
-    @property
-    @abstractmethod
-    def recipes(self) -> tuple[str, ...]:
-        """Names of the recipes that are trained, keys of `configs`."""
-
-    @abstractmethod
-    def runs(self) -> list[Run]:
-        """Return all trainings; seeds vary slowest, so that an interrupted study has whole pairs of all fractions."""
-
-    @abstractmethod
-    def encoder_name(self, run: Run) -> str | None:
-        """Return the name of the pre-training whose encoder a run starts from; None for one that starts from none."""
+class EncoderStudy(StudyPlan):
+    """A plan with what runs it: the command of each training, its settings, and where its result is."""
 
     @abstractmethod
     def result_of(self, work_dir: Path) -> dict | None:
@@ -92,30 +36,6 @@ class EncoderStudy(ABC):
         Raises:
             StudyError: the recipe has none.
         """
-
-    def check_lists(self, lists: Mapping[str, Sequence]) -> None:
-        """Check that the lists of the command line, by option, have different values, and that shares are shares.
-
-        Raises:
-            StudyError: a list is empty or has duplicates, or a fraction is not in (0, 1].
-        """
-        for name, values in lists.items():
-            if not values or len(set(values)) != len(values):
-                raise StudyError(f"--{name}: expected different values, at least one, got {list(values)}")
-        wrong = [fraction for fraction in self.fractions if not 0 < fraction <= 1]
-        if wrong:
-            raise StudyError(f"--fractions: expected shares in (0, 1], got {wrong[0]}")
-
-    def encoder_names(self) -> list[str]:
-        """Return the names of all encoders that runs start from."""
-        names = [self.encoder_name(run) for run in self.runs()]
-        return list(dict.fromkeys(name for name in names if name is not None))
-
-    def first_runs(self, recipe: str) -> list[Run]:
-        """Return a run of each start of a recipe, with the least labels and the first seed."""
-        runs = [run for run in self.runs() if run.recipe == recipe and run.seed == self.seeds[0]]
-        least = min(run.fraction for run in runs)
-        return [run for run in runs if run.fraction == least]
 
     def run(self, parallel: int = 1, launcher: Launcher = launch) -> tuple[dict[Run, dict], dict[str, str]]:
         """Pre-train where needed, then train and evaluate everything that has no result yet.
@@ -136,11 +56,11 @@ class EncoderStudy(ABC):
 
     def run_trainings(self, parallel: int = 1, launcher: Launcher = launch) -> tuple[dict[Run, dict], dict[str, str]]:
         """Do as `run` does; what is returned of finished runs has `settings`, `result` and `minutes`."""
-        needed = [name for name in self.encoder_names() if name not in self.pretrained]
+        encoders = self.given()
+        needed = [name for name in self.encoder_names() if name not in encoders]
         pretrained, failures = (
             run_jobs([self.pretraining(name) for name in needed], parallel, launcher) if needed else ({}, {})
         )
-        encoders = dict(self.pretrained)
         encoders |= {name: self.encoder_of(name) for name in needed if f"pretrain/{name}" in pretrained}
         jobs = {}
         for run in self.runs():
@@ -152,14 +72,10 @@ class EncoderStudy(ABC):
         results, failed = run_jobs(list(jobs.values()), parallel, launcher)
         return {run: results[job.name] for run, job in jobs.items() if job.name in results}, failures | failed
 
-    def pretraining_recipe(self, name: str) -> tuple[Path, tuple[str, ...]]:
-        """Return the recipe of a pre-training, and the changes to it."""
-        return self.pretrain_configs[name], self.pretrain_options
-
     def pretraining(self, name: str) -> Job:
         """Return the job of a pre-training."""
         (path, options), config = self.pretraining_recipe(name), self.pretraining_config(name)
-        settings = {"recipe": path.name, "recipe_sha256": _text_hash(config)} | self.data_hashes(config)
+        settings = {"recipe": path.name, "recipe_sha256": text_hash(config)} | self.data_hashes(config)
         settings |= self._processes()
         return Job(self._pretrain_folder(name), self._command(path, options), settings, _exported_encoder)
 
@@ -169,7 +85,12 @@ class EncoderStudy(ABC):
 
     def encoder_of(self, name: str) -> Path:
         """Return the file that runs start from: the one that is given, or that is made first."""
-        return self.pretrained.get(name, self._pretrain_folder(name) / ENCODER)
+        return self.given().get(name, self._pretrain_folder(name) / ENCODER)
+
+    def encoder_for(self, run: Run) -> Path | None:
+        """Return the file that a run starts from; None for one that starts from none."""
+        name = self.encoder_name(run)
+        return None if name is None else self.encoder_of(name)
 
     def training(self, run: Run, encoder: Path | None) -> Job:
         """Return the job of one training and of evaluating it at the end.
@@ -182,7 +103,7 @@ class EncoderStudy(ABC):
             StudyError: when the recipe does not start from a checkpoint, or data are missing.
         """
         path = self.configs[run.recipe]
-        config = _load(path, self.recipe_options(run.recipe))
+        config = _load(path, self.run_options(run))
         if not isinstance(config.model.get("init_cfg"), Mapping):
             raise StudyError(
                 f"{path}: model.init_cfg is {config.model.get('init_cfg')}, expected dict(checkpoint=...): the study "
@@ -192,7 +113,7 @@ class EncoderStudy(ABC):
         options = self._all_options(run, encoder, config, key)
         settings = {
             "recipe": path.name,
-            "recipe_sha256": _text_hash(config),
+            "recipe_sha256": text_hash(config),
             "dataset_key": key,
             "fraction": run.fraction,
             "seed": run.seed,
@@ -200,11 +121,17 @@ class EncoderStudy(ABC):
             "checkpoint_sha256": None if self.encoder_name(run) is None else file_hash(encoder),
         } | self.data_hashes(config)
         settings |= self._processes()
+        if run.pretrain_seed is not None:
+            settings["training_seed"] = run.training_seed
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, self.result_of)
 
-    def recipe_options(self, recipe: str) -> tuple[str, ...]:
-        """Return the changes to the recipe of a name."""
-        return self.options
+    def run_options(self, run: Run) -> tuple[str, ...]:
+        """Return the changes to the recipe of a run, but for its labels, seed and start."""
+        options = (*self.options, *self.of_recipe.get(run.recipe, ()), *self.of_start.get(run.init, ()))
+        rate = self.encoder_rate(run)
+        if rate is None:
+            return options
+        return (*options, *_rate_options(self.configs[run.recipe], options, rate))
 
     def config_to_train(self, run: Run, encoder: Path | None) -> Config:
         """Return the recipe of a run as its training gets it; `encoder` as in `training`."""
@@ -215,7 +142,7 @@ class EncoderStudy(ABC):
     def config_of(self, run: Run) -> tuple[Config, str]:
         """Return the recipe of a run with its labelled frames chosen, and the key of its training data set."""
         path = self.configs[run.recipe]
-        config = _load(path, self.recipe_options(run.recipe))
+        config = _load(path, self.run_options(run))
         key = self.dataset_key or training_dataset_key(config, path)
         dataset_at(config, key, path)
         config.merge_from_dict(parse_options(self._options_of(run, key)))
@@ -236,11 +163,11 @@ class EncoderStudy(ABC):
         missing = self.missing_info_files(config)
         if missing:
             raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; {how_to_make_infos(self.data_root)}")
-        return {name: file_hash(self.data_root / name) for name in _info_files(config)}
+        return {name: file_hash(self.data_root / name) for name in info_files_of(config)}
 
     def missing_info_files(self, config: Config) -> list[str]:
         """Return the info files of a recipe that the folder of the data does not have."""
-        return [name for name in _info_files(config) if not (self.data_root / name).is_file()]
+        return [name for name in info_files_of(config) if not (self.data_root / name).is_file()]
 
     def _processes(self) -> dict[str, int]:
         """Return the number of GPUs as a setting, as it changes the batch; nothing for one, the number of most runs."""
@@ -251,10 +178,10 @@ class EncoderStudy(ABC):
 
     def _options_of(self, run: Run, key: str) -> list[str]:
         return [
-            *self.recipe_options(run.recipe),
+            *self.run_options(run),
             f"{key}.fraction={run.fraction}",
             f"{key}.fraction_seed={run.seed}",
-            f"randomness.seed={run.seed}",
+            f"randomness.seed={run.training_seed}",
         ]
 
     def _command(self, recipe: Path, options: Sequence[str]) -> tuple[str, ...]:
@@ -269,6 +196,11 @@ class EncoderStudy(ABC):
         return self.out / "pretrain" / name
 
 
+@cache
+def _rate_options(path: Path, options: tuple[str, ...], rate: float) -> list[str]:
+    return encoder_rate_options(_load(path, options), path, rate)
+
+
 def _exported_encoder(work_dir: Path) -> dict | None:
     path = work_dir / ENCODER
     return {"sha256": file_hash(path)} if path.is_file() else None
@@ -276,15 +208,3 @@ def _exported_encoder(work_dir: Path) -> dict | None:
 
 def _load(path: Path, options: Sequence[str]) -> Config:
     return load_config(path, options=parse_options(options))
-
-
-def _text_hash(config: Config) -> str:
-    # Formatting a recipe takes a second, and a study asks for its hash with every run.
-    content = repr(config.to_dict())
-    if content not in _text_hashes:
-        _text_hashes[content] = hashlib.sha256(config.pretty_text.encode()).hexdigest()
-    return _text_hashes[content]
-
-
-def _info_files(config: Config) -> list[str]:
-    return sorted({name for loader in (config.train_dataloader, config.val_dataloader) for name in info_files(loader)})

@@ -10,11 +10,12 @@ from ponderv2.datasets.splits import SPLITS
 from ponderv2.engine import innermost_dataset, set_data_root
 from ponderv2.registry import DATASETS
 
-from .encoder_study import EncoderStudy, Run
+from .encoder_study import EncoderStudy
 from .points_alone import FIT, score_points
 from .quiet import messages_from
 from .recipe_parts import dataset_at
 from .runs import StudyError, read_json, write_json
+from .study_run import Run
 
 _LOWEST_SHOWN = 40
 """Messages of mmengine from errors on."""

@@ -9,8 +9,9 @@ from ponderv2.datasets import PonderNuScenesSegDataset
 from ponderv2.engine import innermost_dataset, set_data_root
 from ponderv2.registry import DATASETS
 
-from .encoder_study import EncoderStudy, Run
+from .encoder_study import EncoderStudy
 from .recipe_parts import dataset_at
+from .study_run import Run
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,16 @@ def label_excess(study: EncoderStudy, name: str, known: dict[tuple, Labels | Non
         return None
     run, count = found[0]
     more = f", and so on for {len(found) - 1} more runs" if found[1:] else ""
+    own = (
+        "compare it with tools/segmentation_study.py, where each seed may have a pre-training with its frames"
+        if study.pairs_all_seeds
+        else f"give each seed a pre-training with its frames, --pretrain-seeds {' '.join(map(str, study.seeds))} "
+        f'--pretrain-options "{run.init}:train_dataloader.dataset.fraction_seed={{seed}}"'
+    )
     return (
         f"{path}: the pre-training {name} sees labels of {count} key frames that {run.recipe} with {run.fraction:g} of "
         f"the labels and seed {run.seed} does not have{more}; try it with its own share alone, --cells "
-        f"{run.init}={run.recipe}:FRACTION, and give each seed a pre-training with its frames, --pretrain-seeds "
-        f'{" ".join(map(str, study.seeds))} --pretrain-options "{run.init}:train_dataloader.dataset.fraction_seed='
-        '{seed}"'
+        f"{run.init}={run.recipe}:FRACTION, and {own}"
     )
 
 

@@ -3,13 +3,16 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from .nested_deviation import deviation_of_mean, whole_rows
 
 FORMULA = (
     "gain = mean(pretrained) - mean(scratch), of the seeds with both; beyond two standard deviations: "
     "gain > 2 * sqrt((s1² + s2²) / 2), with s1 and s2 the standard deviations over these seeds (n - 1): the size of an "
     "effect, not a test of one"
 )
+_VERDICTS = {None: "needs two seeds", True: "yes", False: "no"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,48 @@ def gain_of(scratch: Summary, pretrained: Summary) -> dict:
     return {"gain": gain, "spread": spread, "gain_in_spreads": in_spreads, "beyond_two": beyond}
 
 
+def compare(scratch: Summary, pretrained: Summary, pretrainings: int = 1) -> dict:
+    """Return all that is told of a pre-trained side and its baseline.
+
+    `pairs` is the `Summary` of the differences of the pairs, which share their labelled frames and random numbers, so
+    that the effect of the choice of frames on both cancels; `n` is the number of these pairs. With it stand what
+    `gain_of` returns, and of the nested deviation, see `deviation_of_mean`: `nested_std`, `gain_in_nested_stds`, and
+    whether the gain is `beyond_two_nested` deviations. The nested ones are of the fine-tuning seeds of which nothing
+    failed.
+
+    Args:
+        scratch: scores of the baselines, in the order of the fine-tuning seeds, those of one seed together.
+        pretrained: scores of the pre-trained runs, in the same order.
+        pretrainings: number of pre-training seeds that each fine-tuning seed has.
+    """
+    pairs = pair_differences(scratch, pretrained)
+    table = [pairs.values[k : k + pretrainings] for k in range(0, len(pairs.values), pretrainings)]
+    whole = [value for row in whole_rows(table) for value in row]
+    deviation = deviation_of_mean(table)
+    ratio = None if not deviation else statistics.fmean(whole) / deviation
+    nested = {
+        "nested_std": deviation,
+        "gain_in_nested_stds": ratio,
+        "beyond_two_nested": None if deviation is None else statistics.fmean(whole) > 2 * deviation,
+    }
+    n = sum(value is not None for value in pairs.values)
+    return {"pairs": asdict(pairs), "n": n} | gain_of(scratch, pretrained) | nested
+
+
+def format_nested(compared: Mapping) -> tuple[str, str, str, str]:
+    """Return the gain in points, its nested deviation, the gain in these deviations, and the verdict."""
+    points = "–" if compared["gain"] is None else f"{100 * compared['gain']:+.2f}"
+    deviation = "–" if compared["nested_std"] is None else f"± {100 * compared['nested_std']:.2f}"
+    ratio = "–" if compared["gain_in_nested_stds"] is None else f"{compared['gain_in_nested_stds']:+.1f}"
+    return points, deviation, ratio, _VERDICTS[compared["beyond_two_nested"]]
+
+
+def format_ahead(pairs: Mapping) -> str:
+    """Return the number of pairs whose pre-trained run is ahead."""
+    known = [value for value in pairs["values"] if value is not None]
+    return f"{sum(value > 0 for value in known)} of {len(known)}" if known else "–"
+
+
 def format_side(side: Mapping) -> str:
     """Return mean and deviation in points of 0–100, with the number of failed seeds."""
     if side["mean"] is None:
@@ -72,12 +117,11 @@ def format_pairs(pairs: Mapping) -> str:
     """Return the deviation of the differences, in points, and the number of seeds whose pre-trained run is ahead."""
     if pairs["std"] is None:
         return "–"
-    known = [value for value in pairs["values"] if value is not None]
-    return f"± {100 * pairs['std']:.2f}, {sum(value > 0 for value in known)} of {len(known)} ahead"
+    return f"± {100 * pairs['std']:.2f}, {format_ahead(pairs)} ahead"
 
 
 def format_gain(gain: Mapping) -> tuple[str, str, str]:
     """Return the gain in points, the gain in deviations, and the verdict, of what `gain_of` returns."""
     points = "–" if gain["gain"] is None else f"{100 * gain['gain']:+.2f}"
     ratio = "–" if gain["gain_in_spreads"] is None else f"{gain['gain_in_spreads']:+.1f}"
-    return points, ratio, {None: "needs two seeds", True: "yes", False: "no"}[gain["beyond_two"]]
+    return points, ratio, _VERDICTS[gain["beyond_two"]]

@@ -1,6 +1,7 @@
 """Parts of a recipe, by what they are and where they stand."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -9,6 +10,8 @@ from ponderv2.engine import innermost_dataset
 
 from .runs import StudyError
 
+_text_hashes: dict[str, str] = {}
+
 
 def type_name(part: Mapping) -> str:
     """Return the name of the class that a part of a recipe builds, without its module; "" where it names none."""
@@ -16,32 +19,9 @@ def type_name(part: Mapping) -> str:
     return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
 
 
-def paths_by_modality(option: str, pairs: Sequence[tuple[str, Path]], modalities: Sequence[str]) -> dict[str, Path]:
-    """Return the paths of an option `MODALITY=PATH` by modality.
-
-    Raises:
-        StudyError: there is a path for a modality that is not compared, or two for one that is.
-    """
-    for modality, path in pairs:
-        if modality not in modalities:
-            raise StudyError(
-                f"{option} {modality}={path}: the study does not compare {modality}; add it to --modalities "
-                f"({' '.join(modalities)}), or leave the option out"
-            )
-    return paths_by_name(option, pairs)
-
-
-def paths_by_name(option: str, pairs: Sequence[tuple[str, Path]]) -> dict[str, Path]:
-    """Return the paths of an option `NAME=PATH` by name.
-
-    Raises:
-        StudyError: there are two for one name.
-    """
-    named = [name for name, _ in pairs]
-    twice = next((name for name in named if named.count(name) > 1), None)
-    if twice is not None:
-        raise StudyError(f"{option}: expected one path for {twice}, got {named.count(twice)}")
-    return dict(pairs)
+def steps_of(config: Config) -> int | None:
+    """Return the number of steps of a recipe; None where it counts epochs."""
+    return config.get("train_cfg", {}).get("max_iters")
 
 
 def hooks_of(config: Config, name: str) -> list[int]:
@@ -81,6 +61,20 @@ def info_files(loader: ConfigDict) -> list[str]:
     return [files] if isinstance(files, str) else list(files)
 
 
+def info_files_of(config: Config) -> list[str]:
+    """Return the names of the info files of a recipe, of training and validation."""
+    return sorted({name for loader in (config.train_dataloader, config.val_dataloader) for name in info_files(loader)})
+
+
+def text_hash(config: Config) -> str:
+    """Return the SHA-256 of a recipe with its changes."""
+    # Formatting a recipe takes a second, and a study asks for its hash with every run.
+    content = repr(config.to_dict())
+    if content not in _text_hashes:
+        _text_hashes[content] = hashlib.sha256(config.pretty_text.encode()).hexdigest()
+    return _text_hashes[content]
+
+
 def detection_metric(config: Config, path: Path) -> ConfigDict:
     """Return the config of a recipe's official detection metric.
 
@@ -90,18 +84,26 @@ def detection_metric(config: Config, path: Path) -> ConfigDict:
     return scoring_metric(config, path, "PonderNuScenesMetric")
 
 
-def scoring_metric(config: Config, path: Path, kind: str) -> ConfigDict:
-    """Return the config of the metric of a class that a recipe is validated by.
+def scoring_metric(config: Config, path: Path, *kinds: str) -> ConfigDict:
+    """Return the config of the metric of one of some classes that a recipe is validated by.
 
     Raises:
         StudyError: its validation has none.
     """
-    metrics = config.get("val_evaluator") or []
-    metrics = [metrics] if isinstance(metrics, Mapping) else list(metrics)
-    found = [metric for metric in metrics if type_name(metric) == kind]
+    found = [metric for metric in _metrics(config) if type_name(metric) in kinds]
     if not found:
         raise StudyError(
-            f"{path}: val_evaluator is {[type_name(metric) for metric in metrics]}, expected {kind}: a study compares "
-            "its scores"
+            f"{path}: val_evaluator is {metric_names(config)}, expected {' or '.join(kinds)}: a study compares its "
+            "scores"
         )
     return found[0]
+
+
+def metric_names(config: Config) -> list[str]:
+    """Return the names of the classes of the metrics that a recipe is validated by."""
+    return [type_name(metric) for metric in _metrics(config)]
+
+
+def _metrics(config: Config) -> list[ConfigDict]:
+    metrics = config.get("val_evaluator") or []
+    return [metrics] if isinstance(metrics, Mapping) else list(metrics)

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from ponderv2.folder_lock import folder_lock
@@ -10,14 +9,16 @@ from ponderv2.folder_lock import folder_lock
 from .arguments import DECODER_PROBE, FINETUNE, LINEAR_PROBE, POINTS, SCRATCH
 from .baseline_report import data_identity
 from .kept_points import frames_of_run, kept_point_scores
+from .named_starts import cells_by_start, describe_pretrainings, one_source, options_by_name, paths_by_name
 from .points_alone import points_entry
 from .processes import launch
-from .recipe_parts import paths_by_name
 from .runs import LOCK, Launcher, StudyError
 from .segmentation_picture import draw
-from .segmentation_report import describe_sample, rows_of, steps_of, table_of, write_report
-from .segmentation_study import SegmentationStudy, SegmentorRun
+from .segmentation_report import describe_sample, rows_of, table_of
+from .segmentation_study import SegmentationStudy
 from .study_checks import check_study
+from .study_report import write_report
+from .study_run import Run
 from .transfer_study import PRETRAINED
 
 RECIPES = {
@@ -59,7 +60,7 @@ def _run(given: argparse.Namespace, study: SegmentationStudy, launcher: Launcher
         "seeds": list(study.seeds),
         "options": list(given.cfg_options),
         "pretrain_options": list(given.pretrain_options),
-        "pretrainings": _pretrainings(study),
+        "pretrainings": describe_pretrainings(study),
         "gpus": study.gpus,
         "failed": sorted(failures),
     }
@@ -82,9 +83,7 @@ def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
     configs = paths_by_name("--config", given.config)
     pretrained = paths_by_name("--pretrained", given.pretrained)
     recipes = paths_by_name("--pretrain-config", given.pretrain_config)
-    both = sorted(set(pretrained) & set(recipes))
-    if both:
-        raise StudyError(f"--pretrained and --pretrain-config both name {both[0]}; expected one of them")
+    one_source(pretrained, recipes)
     if PRETRAINED not in pretrained:
         recipes = {PRETRAINED: tiny / PRETRAINING} | recipes
     arms = tuple(sorted({*pretrained, *recipes}, key=lambda name: (name != PRETRAINED, name)))
@@ -92,8 +91,8 @@ def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
     for protocol, path in configs.items():
         if protocol not in protocols:
             raise StudyError(f"--config {protocol}={path}: the study does not train {protocol}; add it to --protocols")
-    options, of_protocol = _options("--cfg-options", given.cfg_options, protocols)
-    pretrain_options, of_arm = _options("--pretrain-options", given.pretrain_options, arms)
+    options, of_protocol = options_by_name("--cfg-options", given.cfg_options, protocols)
+    pretrain_options, of_arm = options_by_name("--pretrain-options", given.pretrain_options, arms)
     return SegmentationStudy(
         train_tool=root / "tools" / "train.py",
         data_root=given.data_root,
@@ -108,42 +107,13 @@ def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:
         pretrained=pretrained,
         pretrain_configs=recipes,
         options=options,
-        of_protocol=of_protocol,
+        of_recipe=of_protocol,
         pretrain_options=pretrain_options,
-        of_arm=of_arm,
-        cells=_cells(given.cells),
+        of_pretraining=of_arm,
+        cells=cells_by_start(given.cells),
         dataset_key=given.dataset_key,
         gpus=given.gpus,
     )
-
-
-def _cells(given: Sequence[tuple[str, str, float]]) -> dict[str, tuple[tuple[str, float], ...]]:
-    """Return the protocols and shares of each arm that is named."""
-    found: dict[str, tuple[tuple[str, float], ...]] = {}
-    for arm, protocol, fraction in given:
-        found[arm] = (*found.get(arm, ()), (protocol, fraction))
-    return found
-
-
-def _options(
-    option: str, given: Sequence[str], names: Sequence[str]
-) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Split changes to recipes into those of all and those of one name, `name:key=value`.
-
-    Raises:
-        StudyError: there is no such name in the study.
-    """
-    of_all, of_one = [], {}
-    for text in given:
-        key, _, value = text.partition("=")
-        name, colon, key = key.rpartition(":")
-        if colon and name not in names:
-            raise StudyError(f"{option} {text}: expected one of {', '.join(names)} before the colon, got {name!r}")
-        if colon:
-            of_one[name] = (*of_one.get(name, ()), f"{key}={value}")
-        else:
-            of_all.append(text)
-    return tuple(of_all), of_one
 
 
 def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[tuple[str, float], dict]:
@@ -159,21 +129,7 @@ def _points(study: SegmentationStudy, which: str, identity: dict) -> dict[tuple[
             identity,
             fraction,
             seeds,
-            lambda seed, p=protocol, f=fraction: frames_of_run(study, SegmentorRun(p, f, SCRATCH, seed)),
+            lambda seed, p=protocol, f=fraction: frames_of_run(study, Run(p, f, SCRATCH, seed)),
         )
         found[protocol, fraction] = points_entry(scores, fraction, seeds)
-    return found
-
-
-def _pretrainings(study: SegmentationStudy) -> dict[str, dict]:
-    """Say of each encoder where it is from: recipe, steps, and minutes, or the file that was given."""
-    found = {}
-    for name in study.encoder_names():
-        if name in study.pretrained:
-            found[name] = {"file": str(study.pretrained[name])}
-            continue
-        path, _ = study.pretraining_recipe(name)
-        done = study.pretraining(name).finished()
-        made = {"minutes": done["minutes"], **done["result"]} if done else {}
-        found[name] = {"recipe": path.name, "steps": steps_of(study.pretraining_config(name)), **made}
     return found

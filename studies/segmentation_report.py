@@ -1,37 +1,32 @@
 """The report of a segmentation study: a row for each protocol and share of the labels, as a table and as JSON."""
 
 import io
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import metadata
-from pathlib import Path
 
-from mmengine.config import Config
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from ponderv2 import __version__
-from ponderv2.compat.versions import installed_versions
-
 from .arguments import POINTS, SCRATCH
-from .paired_scores import FORMULA, format_gain, format_pairs, format_side, gain_of, pair_differences, summarize
-from .runs import write_json
-from .segmentation_study import METRIC, SegmentationStudy, SegmentorRun, class_ious
+from .class_scores import scores_by_class
+from .paired_scores import FORMULA, compare, format_gain, format_pairs, format_side, summarize
+from .recipe_parts import steps_of
+from .segmentation_study import METRIC, SegmentationStudy
+from .study_run import Run
 
 _GAIN = ("gain", "spread", "gain_in_spreads", "beyond_two")
 
 
 def rows_of(
-    study: SegmentationStudy, done: Mapping[SegmentorRun, Mapping], points: Mapping[tuple[str, float], dict]
+    study: SegmentationStudy, done: Mapping[Run, Mapping], points: Mapping[tuple[str, float], dict]
 ) -> list[dict]:
     """Return a row for each protocol and share of the labelled frames; scores are from 0 to 1.
 
     `scratch` and each pre-training by its name have `mean`, `std` and `values` by seed of the mIoU, `classes` with the
     same of the IoU of each class, and `minutes` by seed. A pre-training also has `pairs`, the same of the differences
-    between its runs and their baselines, which share their labelled frames and their seed, `n`, the number of these
-    pairs, and the gain of `gain_of`. `n` of the row is the number of seeds of which nothing failed; `points_alone` is
+    between its runs and their baselines, which share their labelled frames and their seed, and all else that `compare`
+    returns. `n` of the row is the number of seeds of which nothing failed; `points_alone` is
     the classifier of single points.
 
     Args:
@@ -42,40 +37,26 @@ def rows_of(
     rows = []
     for protocol in study.protocols:
         for fraction in study.fractions_of(protocol):
-            arms = study.arms_of(protocol, fraction)
+            arms = study.tried(protocol, fraction)
             inits = (SCRATCH, *arms)
-            found = {i: [done.get(SegmentorRun(protocol, fraction, i, seed)) for seed in study.seeds] for i in inits}
+            found = {i: [done.get(Run(protocol, fraction, i, seed)) for seed in study.seeds] for i in inits}
             scores = {i: summarize([f and f["result"][METRIC] for f in found[i]]) for i in inits}
             whole = [all(scores[i].values[k] is not None for i in inits) for k in range(len(study.seeds))]
             row = {"protocol": protocol, "fraction": fraction, "metric": METRIC, "n": sum(whole)}
-            config, _ = study.config_of(SegmentorRun(protocol, fraction, SCRATCH, study.seeds[0]))
+            config, _ = study.config_of(Run(protocol, fraction, SCRATCH, study.seeds[0]))
             row |= {"recipe": study.configs[protocol].name, "steps": steps_of(config)}
             for init in inits:
                 row[init] = asdict(scores[init]) | {
-                    "classes": _by_class(found[init]),
+                    "classes": scores_by_class([f and f["result"] for f in found[init]], METRIC),
                     "minutes": [f and f["minutes"] for f in found[init]],
                 }
             for arm in arms:
-                pairs = pair_differences(scores[SCRATCH], scores[arm])
-                n = sum(value is not None for value in pairs.values)
-                row[arm] |= {"pairs": asdict(pairs), "n": n} | gain_of(scores[SCRATCH], scores[arm])
+                row[arm] |= compare(scores[SCRATCH], scores[arm])
             if (protocol, fraction) in points:
                 blind = points[protocol, fraction]
                 row[POINTS] = {"mean": blind[METRIC], **{k: blind[k] for k in ("std", "values", "seeds", "classes")}}
             rows.append(row)
     return rows
-
-
-def steps_of(config: Config) -> int | None:
-    """Return the number of steps of a recipe; None where it counts epochs."""
-    return config.train_cfg.get("max_iters")
-
-
-def _by_class(found: Sequence[Mapping | None]) -> dict[str, dict]:
-    """Summarize the IoU of each class over the seeds; None where a class is not defined or the run failed."""
-    by_seed = [class_ious(f["result"]) if f else {} for f in found]
-    names = dict.fromkeys(name for ious in by_seed for name in ious)
-    return {name: asdict(summarize([ious.get(name) for ious in by_seed])) for name in names}
 
 
 def table_of(rows: Sequence[dict], arms: Sequence[str]) -> str:
@@ -112,11 +93,3 @@ def describe_sample(study: SegmentationStudy) -> str:
         "smaller share lie inside those of its larger one, and all protocols of a seed share them. points alone: a "
         "classifier of height, range and intensity of single points, fitted to the same labelled frames."
     )
-
-
-def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:
-    """Write the rows with how they were computed: `about`, `FORMULA`, versions; see `rows_of`."""
-    versions = installed_versions() | {"scikit-learn": metadata.version("scikit-learn"), "ponderv2": __version__}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    end = {"formula": FORMULA, "versions": versions, "machine": platform.machine(), "rows": list(rows)}
-    write_json(path, {**about, **end})

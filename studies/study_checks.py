@@ -1,9 +1,8 @@
 """What would stop a study of encoders, looked for before its first step, all of it at once."""
 
-import copy
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,8 +85,9 @@ def check_study(study: EncoderStudy) -> None:
         problems.add(f"--data-root {study.data_root} is not a folder")
     else:
         with messages_from(logging.ERROR):
-            made = [name for name in study.encoder_names() if name not in study.pretrained]
-            weights = {name: _check_pretraining(study, name, problems) for name in made}
+            given = study.given()
+            made = [name for name in study.encoder_names() if name not in given]
+            weights = _check_pretrainings(study, made, problems)
             for recipe in study.recipes:
                 _check_recipe(study, recipe, weights, problems)
             if not problems.lines:
@@ -139,17 +139,29 @@ def _check_recipe(
                 metric.dataset_meta = val.metainfo
         for start in runs:
             if (name := study.encoder_name(start)) is not None:
-                _check_start(study, path, copy.deepcopy(config), name, weights.get(name), problems)
+                _check_start(study, path, study.config_of(start)[0], name, weights.get(name), problems)
         with problems.noted(f"{path}: model of the baseline"):
             config.merge_from_dict(dict(config.get("scratch", {"model.init_cfg": None})))
             MODELS.build(config.model).init_weights()
     if len(problems.lines) > before:
         # What is wrong already would be told again in other words.
         return
+    built = set()
     for run in runs:
-        name = study.encoder_name(run)
         with problems.noted(str(path)):
-            build_first_step(study.config_to_train(run, None if name is None else study.encoder_of(name)), path)
+            config = study.config_to_train(run, study.encoder_for(run))
+            # Weights were checked already; nothing is built twice for another encoder or seed.
+            content = _without_weights(config)
+            if content not in built:
+                built.add(content)
+                build_first_step(config, path)
+
+
+def _without_weights(config: Config) -> str:
+    content = config.to_dict()
+    if (content["model"].get("init_cfg") or {}).get("checkpoint"):
+        content["model"]["init_cfg"]["checkpoint"] = None
+    return repr(content)
 
 
 def _check_fractions(study: EncoderStudy, recipe: str, dataset: ConfigDict, problems: Problems) -> None:
@@ -191,8 +203,23 @@ def _check_start(
             if wrong:
                 made, _ = study.pretraining_recipe(name)
                 problems.add(f"the encoder of {made} does not cover that of {path}: {'; '.join(wrong)}")
-        elif name in study.pretrained or study.encoder_of(name).is_file():
+        elif name in study.given() or study.encoder_of(name).is_file():
             model.init_weights()
+
+
+def _check_pretrainings(
+    study: EncoderStudy, names: Sequence[str], problems: Problems
+) -> dict[str, dict[str, Tensor] | None]:
+    """Check pre-trainings, of those that differ in their seed alone the first one; returns what all will export."""
+    found: dict[tuple, dict[str, Tensor] | None] = {}
+    weights = {}
+    for name in names:
+        path, options = study.pretraining_recipe(name)
+        recipe = path, tuple(option for option in options if not option.startswith("randomness.seed="))
+        if recipe not in found:
+            found[recipe] = _check_pretraining(study, name, problems)
+        weights[name] = found[recipe]
+    return weights
 
 
 def _check_pretraining(study: EncoderStudy, name: str, problems: Problems) -> dict[str, Tensor] | None:
@@ -223,9 +250,8 @@ def _is_finished(study: EncoderStudy, recipe: str) -> bool:
     Raises:
         StudyError: some folder holds a run of other settings.
     """
-    encoders = {run: study.encoder_name(run) for run in study.runs() if run.recipe == recipe}
     # The settings of pre-trained runs have the hash of their encoder, which may not be made yet.
-    files = {run: None if name is None else study.encoder_of(name) for run, name in encoders.items()}
+    files = {run: study.encoder_for(run) for run in study.runs() if run.recipe == recipe}
     known = [run for run, file in files.items() if file is None or file.is_file()]
     found = [study.training(run, files[run]).finished() for run in known]
     return len(known) == len(files) and None not in found

@@ -12,7 +12,9 @@ from ponderv2.engine import innermost_dataset, set_data_root
 from .constant_predictor import FIT, score_constant
 from .recipe_parts import dataset_at, detection_metric
 from .runs import file_hash, read_json, write_json
-from .transfer_study import CONSTANT, DetectorRun, TransferStudy
+from .study_run import Run
+from .transfer_study import CONSTANT, TransferStudy
+from .validation_log import METRICS
 
 _TRUE_BOXES = ("attribute", "category", "ego_pose", "instance", "sample", "sample_annotation")
 """Tables that say where the devkit's true boxes are and what they are."""
@@ -20,8 +22,8 @@ _TRUE_BOXES = ("attribute", "category", "ego_pose", "instance", "sample", "sampl
 
 def constant_scores(
     study: TransferStudy, score: Callable[[Config, str], dict[str, float]] = score_constant
-) -> dict[DetectorRun, dict[str, float]]:
-    """Score the constant predictor of each choice of labelled frames, once for recipes with the same data.
+) -> dict[Run, dict[str, float]]:
+    """Score the constant predictor of each choice of labelled frames of detectors, once for recipes with the same data.
 
     Scores are kept in the study's folder `constant`, and computed anew when the data, their choice, the tables of the
     true boxes, the metric or the way of fitting have changed, and where their file is damaged.
@@ -36,11 +38,13 @@ def constant_scores(
     done: dict[str, dict[str, float]] = {}
     found = {}
     truth = table_hashes(study.data_root)
-    for modality in study.modalities:
-        for fraction in study.fractions:
+    for model in study.models:
+        for fraction in study.fractions_of(model):
             for seed in study.seeds:
-                run = DetectorRun(modality, fraction, CONSTANT, seed)
+                run = Run(model, fraction, CONSTANT, seed)
                 config, key = study.config_of(run)
+                if study.metrics_of(config) != METRICS:
+                    continue
                 settings = _settings(study, config, key, truth)
                 path = study.out / CONSTANT / f"{run.name}.json"
                 kept = _kept(path)

@@ -1,4 +1,4 @@
-"""The picture of a transfer study."""
+"""The pictures of a transfer study: scores by share of the labels, and by length of the pre-training."""
 
 import math
 from collections.abc import Sequence
@@ -9,56 +9,105 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.container import ErrorbarContainer
 
-from .transfer_report import NAMES, SIDES
+from .arguments import SCRATCH
+from .transfer_report import NAMES, starts_in
 from .transfer_study import CONSTANT, FROZEN
-from .validation_log import METRICS
 
-_COLORS = {CONSTANT: "#c44e52", FROZEN: "#c9a227", "scratch": "#7a7a7a", "pretrained": "#0b6e99"}
-_LINES = {CONSTANT: ":", FROZEN: "--", "scratch": "-", "pretrained": "-"}
+_COLORS = {CONSTANT: "#c44e52", FROZEN: "#c9a227", SCRATCH: "#7a7a7a", "pretrained": "#0b6e99"}
+_LINES = {CONSTANT: ":", FROZEN: "--"}
 
 
 def draw(path: Path, rows: Sequence[dict]) -> None:
-    """Draw a panel for each metric, mAP above, and modality: mean ± standard deviation by share of the labels.
+    """Draw a panel for each metric, the leading one above, and model: mean ± standard deviation by share of the labels.
 
-    Seeds are dots. The references are drawn dotted (constant predictor) and dashed (frozen baseline).
+    Trainings are dots. The references are drawn dotted (constant predictor) and dashed (frozen baseline).
     """
-    modalities = list(dict.fromkeys(row["modality"] for row in rows))
-    figure, axes = plt.subplots(
-        len(METRICS),
-        len(modalities),
-        figsize=(1.2 + 3.6 * len(modalities), 1.2 + 2.7 * len(METRICS)),
-        squeeze=False,
-        sharex="col",
-        layout="constrained",
-    )
-    for k, metric in enumerate(METRICS):
-        for j, modality in enumerate(modalities):
-            chosen = [row for row in rows if (row["metric"], row["modality"]) == (metric, modality)]
-            _draw_panel(axes[k][j], chosen)
-            axes[k][j].set_ylabel(f"{metric} (0–100)" if j == 0 else "")
-            if k == 0:
-                axes[k][j].set_title(modality)
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
-    for axis in axes[-1]:
-        axis.set_xlabel("labelled training frames (%)")
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    metrics = {model: list(dict.fromkeys(row["metric"] for row in rows if row["model"] == model)) for model in models}
+    height = max(len(found) for found in metrics.values())
+    size = (1.2 + 3.6 * len(models), 1.2 + 2.7 * height)
+    figure, axes = plt.subplots(height, len(models), figsize=size, squeeze=False, layout="constrained")
+    shown: dict[str, ErrorbarContainer] = {}
+    for j, model in enumerate(models):
+        axes[0][j].set_title(model)
+        for k in range(height):
+            if k >= len(metrics[model]):
+                axes[k][j].set_axis_off()
+                continue
+            chosen = [row for row in rows if (row["metric"], row["model"]) == (metrics[model][k], model)]
+            shown |= _draw_panel(axes[k][j], chosen)
+            axes[k][j].set_ylabel(f"{metrics[model][k]} (0–100)")
+            axes[k][j].set_xlabel("labelled training frames (%)")
+    figure.legend(list(shown.values()), list(shown), loc="outside upper right", ncols=4, frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
-def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> None:
-    places = range(len(rows))
-    for offset, side in zip((-0.09, -0.03, 0.03, 0.09), SIDES, strict=True):
-        # They are drawn beside each other, so that none hides another.
-        x = [place + offset for place in places]
-        means = [math.nan if r[side]["mean"] is None else 100 * r[side]["mean"] for r in rows]
-        bars = [100 * (r[side]["std"] or 0.0) for r in rows]
-        style = {"color": _COLORS[side], "linestyle": _LINES[side], "label": NAMES[side]}
-        axis.errorbar(x, means, bars, marker="o", capsize=4, linewidth=1.6, **style)
-        for position, row in zip(x, rows, strict=True):
-            values = [100 * v for v in row[side]["values"] if v is not None]
-            axis.scatter([position] * len(values), values, color=_COLORS[side], s=14, alpha=0.45, zorder=3)
-    axis.set_xticks(places, [f"{100 * row['fraction']:g}" for row in rows])
+def draw_lengths(path: Path, rows: Sequence[dict]) -> bool:
+    """Draw the scores by the number of pre-training steps, a panel for each model and leading metric, scratch dashed.
+
+    Of each pre-training recipe with several numbers of steps there is a curve for each share of the labels. Returns
+    whether there is one; nothing is drawn without.
+    """
+    curves = {}
+    for row in rows:
+        lengths: dict[str, dict[int, str]] = {}
+        for start in starts_in(row):
+            if row[start].get("pretrain_steps") is not None and row[start]["mean"] is not None:
+                lengths.setdefault(row[start]["pretrain_recipe"], {}).setdefault(row[start]["pretrain_steps"], start)
+        several = [found for found in lengths.values() if len(found) > 1]
+        if several and row["metric"] != "NDS":
+            curves.setdefault(row["model"], []).extend((row, found) for found in several)
+    if not curves:
+        return False
+    size = (1.0 + 3.8 * len(curves), 3.4)
+    figure, axes = plt.subplots(1, len(curves), figsize=size, squeeze=False, layout="constrained")
+    for axis, (model, found) in zip(axes[0], curves.items(), strict=True):
+        for k, (row, lengths) in enumerate(found):
+            steps = sorted(lengths)
+            sides = [row[lengths[step]] for step in steps]
+            means, bars = _mean_and_bar(sides)
+            label = f"{100 * row['fraction']:g} % of the labels"
+            axis.errorbar(steps, means, bars, marker="o", capsize=4, color=f"C{k}", label=label)
+            if row[SCRATCH]["mean"] is not None:
+                axis.axhline(100 * row[SCRATCH]["mean"], linestyle="--", color=f"C{k}", alpha=0.6)
+        axis.set_xscale("log")
+        ticks = sorted({step for _, lengths in found for step in lengths})
+        axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axis.minorticks_off()
+        axis.set(title=model, xlabel="steps of pre-training", ylabel=f"{found[0][0]['metric']} (0–100)")
+        axis.legend(frameon=False, fontsize="small")
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return True
+
+
+def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> dict[str, ErrorbarContainer]:
+    """Draw the sides of the rows beside each other, so that none hides another; returns what the legend names."""
+    starts = list(dict.fromkeys(start for row in rows for start in starts_in(row)))
+    sides = [side for side in (CONSTANT, FROZEN, SCRATCH, *starts) if any(side in row for row in rows)]
+    shown = {}
+    for k, side in enumerate(sides):
+        offset = 0.06 * (k - (len(sides) - 1) / 2)
+        there = [(place + offset, row[side]) for place, row in enumerate(rows) if side in row]
+        means, bars = _mean_and_bar([found for _, found in there])
+        color = _COLORS.get(side, f"C{k}")
+        style = {"color": color, "linestyle": _LINES.get(side, "-")}
+        x = [place for place, _ in there]
+        shown[NAMES.get(side, side)] = axis.errorbar(x, means, bars, marker="o", capsize=4, linewidth=1.6, **style)
+        for place, found in there:
+            values = [100 * value for value in found["values"] if value is not None]
+            axis.scatter([place] * len(values), values, color=color, s=14, alpha=0.45, zorder=3)
+    axis.set_xticks(range(len(rows)), [f"{100 * row['fraction']:g}" for row in rows])
     axis.set_xlim(-0.5, len(rows) - 0.5)
     axis.grid(axis="y", alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
+    return shown
+
+
+def _mean_and_bar(sides: Sequence[dict]) -> tuple[list[float], list[float]]:
+    means = [math.nan if side["mean"] is None else 100 * side["mean"] for side in sides]
+    return means, [100 * (side["std"] or 0.0) for side in sides]

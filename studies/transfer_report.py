@@ -1,136 +1,173 @@
-"""The report of a transfer study: means, deviations and gains beside the references, as a table and as JSON."""
+"""The report of a transfer study: a row for each model, share of the labels and metric, as a table and as JSON."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
+from mmengine.config import Config
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from .paired_scores import (
-    FORMULA,
-    format_gain,
-    format_pairs,
-    format_side,
-    gain_of,
-    pair_differences,
-    summarize,
-)
-from .transfer_study import CONSTANT, FROZEN, INITS, DetectorRun
-from .validation_log import METRICS
+from .arguments import SCRATCH
+from .class_scores import scores_by_class
+from .nested_deviation import NESTED_FORMULA
+from .paired_scores import compare, format_ahead, format_nested, format_side, summarize
+from .recipe_parts import hooks_of, steps_of
+from .study_run import Run
+from .transfer_study import CONSTANT, FROZEN, REFERENCES, TransferStudy
 
-SIDES = (CONSTANT, FROZEN, *INITS)
-NAMES = {CONSTANT: "constant", FROZEN: "frozen random", "scratch": "scratch", "pretrained": "pre-trained"}
+NAMES = {CONSTANT: "constant", FROZEN: "frozen random", "pretrained": "pre-trained"}
+"""What the starts are called in tables; others have their own names."""
+_ABOUT = ("model", "protocol", "fraction", "metric", "n", "recipe", "steps")
 
 
 def rows_of(
-    results: Mapping[DetectorRun, Mapping[str, float]],
-    modalities: Sequence[str],
-    fractions: Sequence[float],
-    seeds: Sequence[int],
+    study: TransferStudy, done: Mapping[Run, Mapping], constants: Mapping[Run, Mapping[str, float]], step: str = ""
 ) -> list[dict]:
-    """Return a row for each modality, fraction and metric: a `Summary` of each of `SIDES`, and the gain.
+    """Return a row for each model, share of the labelled frames and metric; scores are from 0 to 1.
 
-    `pairs` is the `Summary` of the differences between each pre-trained run and its baseline, which share their
-    labelled frames and their seed, so that the effect of the choice of frames on both cancels; `n` is the number of
-    these pairs. The gain is that of `gain_of`.
+    `scratch` and each start by its name have `mean`, `std` and `values` in the order of `study.trainings`, `classes`
+    with the same of each class, and `minutes`. A start also has `pretrain_recipe` and `pretrain_steps` where the study
+    makes its encoder, and all that `compare` returns of it and of scratch. `constant` and `frozen` are the references,
+    with values by fine-tuning seed. `n` of the row is the number of trainings a side of which nothing failed.
 
     Args:
-        results: scores of the finished runs, constant predictors among them.
-        modalities: modalities of the study.
-        fractions: shares of the labelled frames.
-        seeds: seeds of the study.
+        study: the study.
+        done: finished runs with `result` and `minutes`.
+        constants: scores of constant predictors.
+        step: an earlier step, for the scores of the validation there; models without it have no row.
     """
     rows = []
-    for modality in modalities:
-        for fraction in fractions:
-            for metric in METRICS:
-                sides = {}
-                for side in SIDES:
-                    found = [results.get(DetectorRun(modality, fraction, side, seed)) for seed in seeds]
-                    sides[side] = summarize([None if f is None else f[metric] for f in found])
-                compared = [sides[init] for init in INITS]
-                sides["pairs"] = pair_differences(*compared)
-                n = sum(value is not None for value in sides["pairs"].values)
-                names = {"modality": modality, "fraction": fraction, "metric": metric, "n": n}
-                rows.append(names | {k: asdict(v) for k, v in sides.items()} | gain_of(*compared))
+    for model in study.models:
+        results = {run: _at(found, step) for run, found in done.items() if run.recipe == model}
+        if step and (not results or None in results.values()):
+            continue
+        config, _ = study.config_of(Run(model, study.fractions_of(model)[0], SCRATCH, *study.trainings[0]))
+        about = {"model": model, "protocol": protocol_of(study, model, config)}
+        recipe = {"recipe": study.configs[model].name, "steps": int(step) if step else steps_of(config)}
+        encoders = _encoders(study, model)
+        for fraction in study.fractions_of(model):
+            inits = study.inits_of(model, fraction)
+            runs = {init: [Run(model, fraction, init, *seeds) for seeds in study.trainings] for init in inits}
+            runs |= {
+                FROZEN: [
+                    run for run in study.runs() if (run.recipe, run.fraction, run.init) == (model, fraction, FROZEN)
+                ]
+            }
+            for metric in study.metrics_of(config):
+                row = about | {"fraction": fraction, "metric": metric}
+                sides = {init: summarize([_score(results.get(run), metric) for run in runs[init]]) for init in inits}
+                compared = [sides[init] for init in inits if init != FROZEN]
+                row["n"] = sum(None not in values for values in zip(*(side.values for side in compared), strict=True))
+                row |= recipe
+                known = [constants.get(Run(model, fraction, CONSTANT, seed)) for seed in study.seeds]
+                if any(known):
+                    row[CONSTANT] = asdict(summarize([_score(found, metric) for found in known]))
+                for init in inits:
+                    row[init] = asdict(sides[init]) | {
+                        "classes": scores_by_class([results.get(run) for run in runs[init]], metric),
+                        "minutes": [done[run]["minutes"] if run in done else None for run in runs[init]],
+                    }
+                for start in study.tried(model, fraction):
+                    row[start] |= encoders[start] | compare(
+                        sides[SCRATCH], sides[start], len(study.pretrain_seeds) or 1
+                    )
+                rows.append(row)
     return rows
 
 
-def steps_of(results: Mapping[DetectorRun, Mapping]) -> list[str]:
-    """Return the steps before the last at which every run was validated, in ascending order."""
-    sets = [set(result.get("earlier", {})) for result in results.values()]
-    return sorted(set.intersection(*sets), key=int) if sets else []
+def protocol_of(study: TransferStudy, model: str, config: Config) -> str:
+    """Say what of a model is trained: "frozen" for its head alone, "head first" for that and then all, or "all"."""
+    if model in study.frozen:
+        return "frozen"
+    if hooks_of(config, "UnfreezeEncoderHook"):
+        return "head first"
+    return "frozen" if config.model.get("freeze_encoder") else "all"
 
 
-def sample_size(modalities: Sequence[str], fractions: Sequence[float], seeds: Sequence[int]) -> dict[str, int]:
-    """Return how many trainings a study has, and how many of them say something of their own.
-
-    `trainings` of detectors, a pre-trained one, a baseline and a frozen one in each cell; `pairs` of a pre-trained one
-    and its baseline; `independent_pairs`, one a seed, for all modalities of a seed train on the same labelled frames
-    and the frames of its smaller fraction lie inside those of its larger one; `pretrainings`, one a modality.
-    """
-    pairs = len(modalities) * len(fractions) * len(seeds)
-    return {
-        "trainings": (len(INITS) + 1) * pairs,
-        "pairs": pairs,
-        "independent_pairs": len(seeds),
-        "pretrainings": len(modalities),
-    }
+def steps_before(done: Mapping[Run, Mapping]) -> list[str]:
+    """Return the steps before the last at which every run of some model was validated, in ascending order."""
+    by_model: dict[str, list[set[str]]] = {}
+    for run, found in done.items():
+        by_model.setdefault(run.recipe, []).append(set(found["result"].get("earlier", {})))
+    return sorted({step for sets in by_model.values() for step in set.intersection(*sets)}, key=int)
 
 
-def describe_sample(modalities: Sequence[str], fractions: Sequence[float], seeds: Sequence[int]) -> str:
+def starts_in(row: Mapping) -> list[str]:
+    """Return the names of the pre-trainings of a row."""
+    return [key for key in row if key not in (*_ABOUT, *REFERENCES, SCRATCH)]
+
+
+def describe_sample(study: TransferStudy) -> str:
     """Say in words what n is, what of the table is not independent, and what the references are."""
-    size = sample_size(modalities, fractions, seeds)
-    product = f"{len(modalities)} modalities × {len(fractions)} fractions × {len(seeds)} seeds"
-    shared = "the modalities of a seed train on the same labelled frames, " * (len(modalities) > 1)
-    nested = "the frames of a seed's smaller fraction lie inside those of its larger one, and " * (len(fractions) > 1)
-    return "\n".join(
-        [
-            f"n: pairs of trainings, one a seed; {size['pairs']} in all ({product}), and one pre-training a modality "
-            "(n = 1), which all its seeds share: how much another one would differ is in no deviation.",
-            f"Rows are not independent: {shared}{nested}both metrics and all checkpoints are of the same trainings. "
-            f"Independent of each other are {size['independent_pairs']} pairs in all, one a seed, given the frames "
-            "that are scored and the pre-training, which all seeds share: for these, all seeds of a row are ahead by "
-            f"chance with a probability of {0.5 ** len(seeds):g}.",
+    seeds, pretrainings = len(study.seeds), len(study.pretrain_seeds)
+    pairs = f"{seeds} fine-tuning seeds × {pretrainings} pre-training seeds" if pretrainings else f"{seeds} seeds"
+    keys = dict.fromkeys(key for run in study.runs() if (key := study.encoder_key(run)) is not None)
+    shared = [key for key in keys if not study.is_seeded(key)]
+    lines = [
+        f"n: pairs of trainings ({pairs}). A pair has the same labelled frames, which the fine-tuning seed chooses, "
+        "and the same random numbers; from scratch there are as many trainings as pre-trained, each with its own.",
+    ]
+    if pretrainings > 1:
+        lines.append(
+            "The nested deviation has the encoders and the frames, which several pairs share, as levels of their own. "
+            "With 3 × 2 seeds and no gain at all, chance is beyond two of them in 2 to 15 % of studies: 15 % where "
+            "pre-trainings differ most, for two of them say little of how much they do."
+        )
+    if shared:
+        lines.append(f"One encoder of {', '.join(shared)} serves all: how another would differ is in no deviation.")
+    lines.append(
+        "Rows are not independent: models share the labelled frames of a seed, the frames of its smaller fraction lie "
+        "inside those of its larger one, and metrics and earlier steps are of the same trainings."
+    )
+    if set(study.references):
+        lines.append(
             "constant: boxes fitted to the labelled frames, the same in every frame; what it scores needs no sensor. "
             "frozen random: the encoder stays as the baseline starts (random, unless the recipe's baseline starts from "
-            "weights), the head is trained as long.",
-        ]
-    )
+            "weights), the head is trained as long."
+        )
+    return "\n".join(lines)
 
 
 def table_of(rows: Sequence[dict]) -> str:
     """Return the rows as a table in Markdown, in points of 0–100, with the formula of the verdict below.
 
-    The column "seed by seed" has the standard deviation of the differences between pre-trained runs and their
-    baselines, and the number of seeds whose pre-trained run is ahead.
+    A row has a line for each reference, for scratch, and for each start; `ahead` is the number of pairs whose
+    pre-trained run is ahead. It needs nothing but the rows, so that it can be made again of the JSON file.
     """
-    columns = ("modality", "labels", "metric", *(NAMES[side] for side in SIDES))
-    table = Table(*columns, "gain", "n", "seed by seed", "in std", "beyond two std", box=MARKDOWN)
+    columns = ("model", "protocol", "labels", "metric", "start", "score", "gain", "n", "ahead", "nested deviation")
+    table = Table(*columns, "in deviations", "beyond two", box=MARKDOWN)
     for row in rows:
-        gain, ratio, verdict = format_gain(row)
-        names = (row["modality"], f"{row['fraction']:.0%}", row["metric"])
-        sides = [format_side(row[side]) for side in SIDES]
-        table.add_row(*names, *sides, gain, str(row["n"]), format_pairs(row["pairs"]), ratio, verdict)
+        names = (row["model"], row["protocol"], f"{row['fraction']:.0%}", row["metric"])
+        for side in (side for side in (*REFERENCES, SCRATCH) if side in row):
+            known = sum(value is not None for value in row[side]["values"])
+            table.add_row(*names, NAMES.get(side, side), format_side(row[side]), "", str(known))
+            names = ("", "", "", "")
+        for start in starts_in(row):
+            gain, deviation, ratio, verdict = format_nested(row[start])
+            compared = (gain, str(row[start]["n"]), format_ahead(row[start]["pairs"]), deviation, ratio, verdict)
+            table.add_row(*names, NAMES.get(start, start), format_side(row[start]), *compared)
     text = io.StringIO()
     Console(file=text, width=220).print(table)
-    return f"{text.getvalue().strip()}\n\n{FORMULA}."
+    return f"{text.getvalue().strip()}\n\n{NESTED_FORMULA}; beyond two: gain > 2 nested deviations."
 
 
-def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:
-    """Write study.json.
+def _at(found: Mapping, step: str) -> Mapping[str, float] | None:
+    return found["result"].get("earlier", {}).get(step) if step else found["result"]
 
-    | key | content |
-    |---|---|
-    | keys of `about` | how the scores were computed: seeds, recipes, options, encoders, failed runs, `sample_size`; under `earlier` the rows at earlier validations by step |
-    | `formula` | `FORMULA` |
-    | `rows` | those of `rows_of`, mAP before NDS: `modality`, `fraction`, `metric`, `n`; `constant`, `frozen`, `scratch`, `pretrained` and `pairs`, each with `mean`, `std` and `values` by seed; `gain`, `spread`, `gain_in_spreads`, `beyond_two` |
 
-    Scores are from 0 to 1.
-    """  # noqa: E501
-    content = {**about, "formula": FORMULA, "rows": list(rows)}
-    path.write_text(json.dumps(content, indent=2) + "\n")
+def _score(result: Mapping[str, float] | None, metric: str) -> float | None:
+    return None if result is None else result[metric]
+
+
+def _encoders(study: TransferStudy, model: str) -> dict[str, dict]:
+    """Return the recipe and number of steps of the pre-training of each start; nothing of files that are given."""
+    found: dict[str, dict] = {start: {} for start in study.starts_of(model)}
+    for run in study.runs():
+        key = study.encoder_key(run)
+        if run.recipe == model and key is not None and key not in study.pretrained and not found[run.init]:
+            name = study.encoder_name(run)
+            steps = steps_of(study.pretraining_config(name))
+            found[run.init] = {"pretrain_recipe": study.pretraining_recipe(name)[0].name, "pretrain_steps": steps}
+    return found

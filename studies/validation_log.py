@@ -8,8 +8,9 @@ from .runs import StudyError
 
 METRICS = ("mAP", "NDS")
 """What studies compare. mAP leads: half of NDS are errors of the boxes that were found, which blind guesses share."""
+SEGMENTATION_METRICS = ("mIoU",)
 
-_PREFIX = "nuscenes/"
+_PREFIX, _SEGMENTATION = "nuscenes/", "lidarseg/"
 
 
 def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = METRICS) -> dict | None:
@@ -43,6 +44,11 @@ def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = 
         return None
     score = by_step.pop(last)
     return score | ({"earlier": by_step} if by_step else {})
+
+
+def segmentation_validations(work_dir: Path) -> dict | None:
+    """Return what `validations` does of a segmentor."""
+    return validations(work_dir, _SEGMENTATION, SEGMENTATION_METRICS)
 
 
 def _lines_of(log: Path) -> list[dict]:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ponderv2.command_line import run_tool, writable_file, writable_folder  # noqa: E402
-from studies.arguments import add_segmentation_arguments as add_arguments  # noqa: E402
+from studies.study_arguments import add_segmentation_arguments as add_arguments  # noqa: E402
 from synthetic_nuscenes.synthetic_errors import SyntheticDataError  # noqa: E402
 
 

@@ -15,6 +15,7 @@ from ponderv2.checkpoints import export_encoder
 from ponderv2.datasets import LIDARSEG_CLASSES
 from ponderv2.engine import load_config, parse_options
 from ponderv2.registry import MODELS
+from studies.transfer_command import study_of
 from synthetic_nuscenes.output.benchmarks import BENCHMARKS
 from tests.docs.test_readme import SHORTER, blocks
 from tests.factories.tool_scripts import load_tool
@@ -139,7 +140,7 @@ class Route:
 
     def merge_checkpoints(self, given: argparse.Namespace, line: str) -> None:
         for source in (given.camera, given.lidar):
-            self.expect(source / "last_checkpoint", line)
+            self.expect(source if source.suffix else source / "last_checkpoint", line)
         # What is merged, is what the recipe, or its baseline, starts from.
         config = load_config(given.config)
         starts = {config.model.init_cfg.checkpoint, config.scratch.get("model.init_cfg.checkpoint")}
@@ -165,6 +166,20 @@ class Route:
         for _, path in given.pretrained:
             self.expect(path, line)
         self.make(given.json)
+
+    def transfer_study(self, given: argparse.Namespace, line: str) -> None:
+        study = study_of(given, REPOSITORY)
+        for model in study.models:
+            assert Path(study.configs[model]).is_file(), model
+            self.expect(study.data_root / "nuscenes_infos_train.pkl", line)
+        files = study.given()
+        for name in study.encoder_names():
+            if name in files:
+                self.expect(files[name], line)
+            else:
+                assert study.pretraining_recipe(name)[0].is_file(), name
+                self.make(study.encoder_of(name))
+        self.make(given.json or given.out / "study.json")
 
     def render(self, given: argparse.Namespace, line: str) -> None:
         self._read(given, line)

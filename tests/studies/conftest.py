@@ -26,7 +26,7 @@ def make_study(tmp_path):
             "train_tool": Path("tools/train.py"),
             "data_root": tmp_path,
             "out": tmp_path / "out",
-            "modalities": ("lidar",),
+            "models": ("lidar",),
             "fractions": (0.1,),
             "seeds": (0, 1),
             "configs": {"lidar": tmp_path / "detector.py", "camera": tmp_path / "detector.py"},

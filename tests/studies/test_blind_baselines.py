@@ -11,7 +11,8 @@ from studies.arguments import add_baseline_arguments
 from studies.baseline_report import add_to_baselines, merge, read_baselines, table_of
 from studies.blind_baselines import BlindBaselines, run_baselines
 from studies.runs import StudyError
-from studies.transfer_study import FROZEN, DetectorRun
+from studies.study_run import Run
+from studies.transfer_study import FROZEN
 
 PARTS = ("random_frozen", "all_labels")
 
@@ -24,7 +25,7 @@ def _quick(monkeypatch):
     monkeypatch.setattr(
         "studies.blind_baselines.constant_scores",
         lambda study: {
-            DetectorRun(study.modalities[0], fraction, "constant", seed): score | {"mAP": 0.01 * (1 + seed)}
+            Run(study.models[0], fraction, "constant", seed): score | {"mAP": 0.01 * (1 + seed)}
             for fraction in study.fractions
             for seed in study.seeds
         },
@@ -213,7 +214,7 @@ def test_its_recipes_have_the_schedule_that_is_asked_for(repository, streets, tm
     study = baselines.study(("camera", "lidar"), (1.0,))
     for modality in ("camera", "lidar"):
         for init in ("scratch", FROZEN):
-            config = study.config_to_train(DetectorRun(modality, 1.0, init, 0), None)
+            config = study.config_to_train(Run(modality, 1.0, init, 0), None)
             assert (config.train_cfg.max_iters, config.train_cfg.val_interval) == (42, 42)
             cycles = [(part.begin, part.end, part.total_steps) for part in config.param_scheduler]
             assert cycles == [(0, 30, 30), (30, 42, 12)]

@@ -8,11 +8,12 @@ import pytest
 
 from ponderv2.command_line import run_tool
 from studies.arguments import POINTS as POINTS_ALONE
-from studies.arguments import TAKEN, _named_path, add_segmentation_arguments
 from studies.runs import StudyError
 from studies.segmentation_command import run_segmentation_study
 from studies.segmentation_report import describe_sample
-from studies.segmentation_study import SegmentationStudy, SegmentorRun
+from studies.segmentation_study import SegmentationStudy
+from studies.study_arguments import TAKEN, _named_path, add_segmentation_arguments
+from studies.study_run import Run
 from tests.factories.tool_scripts import load_tool
 from tests.factories.training_runs import DETECTOR, PRETRAINING, Training, write_segmentation
 
@@ -91,7 +92,7 @@ def test_an_arm_may_be_tried_in_some_cells_alone(main, recipes, training, capsys
     assert len(training.commands) == 2 * (2 * 4 + 1) + 2
     code, _ = main(*words, "--cells", "semantic=finetune:0.5")
     assert code == 2
-    assert "--cells semantic=finetune:0.5: the study has no such arm" in capsys.readouterr().err
+    assert "--cells semantic=finetune:0.5: the study has no such start" in capsys.readouterr().err
 
 
 def test_no_arm_is_named_as_another_key_of_a_row(main):
@@ -117,7 +118,7 @@ def test_two_studies_do_not_share_a_folder(main, recipes, monkeypatch, capsys):
 
 def test_the_number_of_gpus_is_a_setting_unless_it_is_one(make_study, recipes):
     one, two = make_study(), make_study(gpus=2)
-    run = SegmentorRun("finetune", 0.1, "scratch", 0)
+    run = Run("finetune", 0.1, "scratch", 0)
     for jobs in (
         (one.training(run, None), two.training(run, None)),
         (one.pretraining("pretrained"), two.pretraining("pretrained")),
@@ -137,7 +138,7 @@ def test_each_cell_has_a_baseline_and_every_arm_for_each_seed(make_study, traini
         for init in ("scratch", "pretrained", "semantic")
     ]
     assert training.names[2:] == runs
-    assert results[SegmentorRun("finetune", 0.1, "pretrained", 1)] == {
+    assert results[Run("finetune", 0.1, "pretrained", 1)] == {
         "mIoU": pytest.approx(0.41),
         "fwIoU": pytest.approx(0.82),
         "car_IoU": pytest.approx(0.205),
@@ -169,7 +170,7 @@ def test_each_seed_may_have_a_pre_training_of_its_own(make_study, training):
         fractions=(0.1,),
         seeds=(0, 1),
         pretrain_seeds=(5, 6),
-        of_arm={"semantic": ("model.fraction_seed={seed}",)},
+        of_pretraining={"semantic": ("model.fraction_seed={seed}",)},
     )
     study.run(launcher=training)
     assert training.names[:4] == ["pretrained_seed5", "semantic_seed5", "pretrained_seed6", "semantic_seed6"]

@@ -13,9 +13,10 @@ from ponderv2.registry import MODELS
 from studies.kept_points import frames_of_run
 from studies.label_excess import Labels, label_excess
 from studies.runs import StudyError
-from studies.segmentation_study import SegmentationStudy, SegmentorRun
+from studies.segmentation_study import SegmentationStudy
 from studies.study_checks import check_study
-from studies.transfer_study import DetectorRun, TransferStudy
+from studies.study_run import Run
+from studies.transfer_study import TransferStudy
 
 SMALL = ("model.encoder.grid.size=(36,36,4)", "model.encoder.voxel_size=(0.375,0.375,0.25)")
 PASTING = """
@@ -49,7 +50,7 @@ def make_study(repository, streets, tmp_path, encoder):
             "train_tool": repository / "tools" / "train.py",
             "data_root": streets,
             "out": tmp_path / "out",
-            "modalities": ("lidar",),
+            "models": ("lidar",),
             "fractions": (0.5, 1.0),
             "seeds": (0,),
             "configs": {m: tiny / f"uvtr_{m}_synthetic_head_first.py" for m in ("camera", "lidar")},
@@ -94,7 +95,7 @@ def partial_streets(streets, tmp_path):
 
 def test_a_study_that_can_be_run_passes(make_study):
     check_study(make_study())
-    check_study(make_study(pretrained={}))
+    check_study(make_study(pretrained={}, pretrain_seeds=(0, 1), encoder_rates={"": 0.2}))
     assert not make_study().out.exists()
 
 
@@ -103,7 +104,7 @@ def test_a_recipe_that_takes_parts_of_a_pre_training_passes_and_one_that_they_do
 ):
     tiny = repository / "configs" / "tiny"
     recipes = {
-        "modalities": ("camera",),
+        "models": ("camera",),
         "pretrained": {},
         "configs": {"camera": tiny / "bevformer_camera_synthetic.py"},
         "pretrain_configs": {"camera": tiny / "ponderv2_camera_bevformer_synthetic.py"},
@@ -150,7 +151,7 @@ def test_a_segmentation_study_that_can_be_run_passes(make_segmentation_study):
 
 def test_segmentation_needs_labels_frames_and_an_encoder_that_fits(make_segmentation_study, partial_streets):
     deeper = {"other": ("model.encoder.pts_middle_encoder.blocks=(1,1,1,1,1,1,1,2)",)}
-    changes = {"data_root": partial_streets("lidarseg"), "fractions": (0.1, 1.0), "of_arm": deeper}
+    changes = {"data_root": partial_streets("lidarseg"), "fractions": (0.1, 1.0), "of_pretraining": deeper}
     lines = _problems(make_segmentation_study(protocols=("finetune",), **changes))
     assert [line for line in lines if "ponderv2_lidar_unet_synthetic.py does not cover that of" in line], lines
     assert [line for line in lines if "lidarseg" in line and "does not exist" in line], lines
@@ -163,23 +164,38 @@ def test_a_pre_training_that_sees_more_labels_than_its_runs_is_refused(make_segm
     recipe = repository / "configs" / "tiny" / "ponderv2_lidar_unet_semantic_synthetic.py"
     changes = {"protocols": ("finetune",), "arms": ("semantic",), "pretrain_configs": {"semantic": recipe}}
     every = {"semantic": ("train_dataloader.dataset.fraction=1.0",)}
-    (line,) = _problems(make_segmentation_study(of_arm=every, fractions=(0.5, 1.0), **changes))
+    (line,) = _problems(make_segmentation_study(of_pretraining=every, fractions=(0.5, 1.0), **changes))
     assert (
         f"{recipe}: the pre-training semantic sees labels of 1 key frames that finetune with 0.5 of the labels" in line
     )
     assert "seed 0 does not have; try it with its own share alone, --cells semantic=finetune:FRACTION" in line
     # Of the two frames, some other seed takes the other one.
     own = {"semantic": ("train_dataloader.dataset.fraction=0.5", "train_dataloader.dataset.fraction_seed={seed}")}
-    tokens, _ = frames_of_run(make_segmentation_study(), SegmentorRun("finetune", 1.0, "scratch", 0))
+    tokens, _ = frames_of_run(make_segmentation_study(), Run("finetune", 1.0, "scratch", 0))
     frames = [{"token": token} for token in tokens]
     chosen = [choose_fraction(frames, 0.5, seed=seed) for seed in range(30)]
     other = next(seed for seed in range(30) if chosen[seed] != chosen[0])
     for seed, excess in ((0, False), (other, True)):
-        study = make_segmentation_study(of_arm=own, pretrain_seeds=(seed,), **changes)
+        study = make_segmentation_study(of_pretraining=own, pretrain_seeds=(seed,), **changes)
         assert (label_excess(study, f"semantic_seed{seed}", {}) is not None) == excess
     cells = {"semantic": (("finetune", 1.0),)}
-    study = make_segmentation_study(of_arm=every, fractions=(0.5, 1.0), cells=cells, **changes)
+    study = make_segmentation_study(of_pretraining=every, fractions=(0.5, 1.0), cells=cells, **changes)
     assert label_excess(study, "semantic", {}) is None
+
+
+def test_where_all_seeds_share_pre_trainings_another_study_is_named(make_study, repository):
+    tiny = repository / "configs" / "tiny"
+    recipe = tiny / "ponderv2_lidar_unet_semantic_synthetic.py"
+    study = make_study(
+        models=("lidarseg",),
+        configs={"lidarseg": tiny / "lidarseg_unet_synthetic.py"},
+        pretrained={},
+        pretrain_configs={"lidarseg": recipe},
+        options=(),
+        pretrain_options=("train_dataloader.dataset.fraction=1.0",),
+    )
+    said = label_excess(study, recipe.stem, {})
+    assert "--cells pretrained=lidarseg:FRACTION, and compare it with tools/segmentation_study.py" in said
 
 
 def test_weak_labels_lie_inside_those_of_larger_shares_and_the_same_seed():
@@ -195,20 +211,20 @@ def test_weak_labels_lie_inside_those_of_larger_shares_and_the_same_seed():
 
 
 def test_weak_labels_have_no_classifier_of_points(make_segmentation_study):
-    run = SegmentorRun("finetune", 0.5, "scratch", 0)
+    run = Run("finetune", 0.5, "scratch", 0)
     assert [len(tokens) for tokens in frames_of_run(make_segmentation_study(), run)] == [1, 2]
     weak = {"finetune": ("train_dataloader.dataset.fraction_by=points",)}
     with pytest.raises(
         StudyError, match=r"lidarseg_unet_synthetic\.py is trained with labels of a share of the points"
     ):
-        frames_of_run(make_segmentation_study(of_protocol=weak), run)
+        frames_of_run(make_segmentation_study(of_recipe=weak), run)
 
 
 def test_all_problems_are_listed_together_a_line_each(make_study, partial_streets, tmp_path):
     (tmp_path / "file").write_text("")
     missing, recipe = tmp_path / "nowhere.safetensors", tmp_path / "nowhere.py"
     study = make_study(
-        modalities=("lidar", "camera"),
+        models=("lidar", "camera"),
         data_root=partial_streets("v1.0-mini/sample_annotation.json"),
         out=tmp_path / "file" / "out",
         pretrained={"lidar": missing},
@@ -323,7 +339,7 @@ def test_a_recipe_that_does_not_load_is_one_line(make_study, tmp_path):
 @pytest.mark.parametrize("given", [True, False])
 def test_runs_of_other_settings_are_found_before_a_pre_training_starts(make_study, encoder, given):
     study = make_study(pretrained={"lidar": encoder} if given else {})
-    job = study.training(DetectorRun("lidar", 1.0, "frozen", 0), encoder)
+    job = study.training(Run("lidar", 1.0, "frozen", 0), encoder)
     job.folder.mkdir(parents=True)
     (job.folder / "result.json").write_text('{"settings": {"recipe": "another"}, "result": {}}')
     with pytest.raises(StudyError, match="frozen_seed0 was made with other settings"):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from studies.study_run import Run
 from studies.transfer_constants import constant_scores
-from studies.transfer_study import DetectorRun
 from tests.factories.training_runs import DETECTOR
 
 SCORED = DETECTOR + 'val_evaluator = dict(type="PonderNuScenesMetric", data_root="somewhere")\n'
@@ -31,11 +31,11 @@ def make_scored_study(make_study, tmp_path):
 
 def test_each_share_and_seed_has_a_predictor_and_equal_data_share_it(make_scored_study):
     scoring = Scoring()
-    found = constant_scores(make_scored_study(modalities=("lidar", "camera")), scoring)
+    found = constant_scores(make_scored_study(models=("lidar", "camera")), scoring)
     assert scoring.calls == [(0.1, 0), (0.1, 1), (0.5, 0), (0.5, 1)]
     assert len(found) == 8
     for modality in ("lidar", "camera"):
-        assert found[DetectorRun(modality, 0.5, "constant", 1)]["mAP"] == pytest.approx(0.51)
+        assert found[Run(modality, 0.5, "constant", 1)]["mAP"] == pytest.approx(0.51)
 
 
 def test_scores_are_kept_until_the_data_or_their_choice_change(make_scored_study):

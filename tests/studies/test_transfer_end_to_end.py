@@ -8,7 +8,8 @@ import sys
 from ponderv2.checkpoints import export_encoder
 from ponderv2.engine import load_config
 from ponderv2.registry import MODELS
-from studies.transfer_report import SIDES
+
+SIDES = ("constant", "frozen", "scratch", "pretrained")
 
 SMALL = "model.encoder.grid.size"
 RECIPE = "configs/tiny/uvtr_camera_synthetic_head_first.py"
@@ -19,7 +20,7 @@ def test_a_pair_of_detectors_is_trained_scored_and_reported(repository, streets,
     config = load_config(repository / RECIPE, options={SMALL: (36, 36, 4)})
     model = MODELS.build(config.model)
     export_encoder(model.encoder, encoder, config.model.encoder, config.model.data_preprocessor)
-    command = ["tools/transfer_study.py", "--data-root", streets, "--out", out, "--modalities", "camera", "--jobs", 3]
+    command = ["tools/transfer_study.py", "--data-root", streets, "--out", out, "--models", "camera", "--jobs", 3]
     command += ["--fractions", "1.0", "--seeds", 0, "--pretrained", f"camera={encoder}"]
     command += ["--config", f"camera={RECIPE}", "--cfg-options", f"{SMALL}=(36,36,4)", "train_cfg.max_iters=2"]
     command += ["train_cfg.val_interval=1", "custom_hooks.0.after=1", "default_hooks.logger.interval=1"]

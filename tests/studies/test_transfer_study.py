@@ -9,7 +9,8 @@ import pytest
 from mmengine.config import Config
 
 from studies.runs import StudyError, run_jobs
-from studies.transfer_study import DetectorRun, TransferStudy
+from studies.study_run import Run
+from studies.transfer_study import TransferStudy
 from studies.validation_log import validations
 from tests.factories.training_runs import DETECTOR, Training, write_validation
 
@@ -19,7 +20,7 @@ RUNS = [f"lidar_0.1_{init}_seed{seed}" for seed in (0, 1) for init in ("scratch"
 def test_a_study_pre_trains_once_and_then_trains_every_pair(make_study, training):
     results, failures = make_study().run(launcher=training)
     assert failures == {}
-    assert training.names == ["lidar", *RUNS]
+    assert training.names == ["pretraining", *RUNS]
     assert {run.name: values["mAP"] for run, values in results.items()} == {
         "lidar_0.1_scratch_seed0": 0.2,
         "lidar_0.1_pretrained_seed0": pytest.approx(0.4),
@@ -59,7 +60,7 @@ def test_the_options_do_to_a_recipe_what_they_should(make_study, training):
     encoder.parent.mkdir(parents=True)
     encoder.write_bytes(b"weights")
     for init, start in (("scratch", None), ("pretrained", {"checkpoint": str(encoder), "new": ("convs",)})):
-        job = study.training(DetectorRun("lidar", 0.25, init, 3), encoder)
+        job = study.training(Run("lidar", 0.25, init, 3), encoder)
         options = job.command[job.command.index("--cfg-options") + 1 :]
         config = load_config(study.configs["lidar"], options=parse_options(options))
         assert config.model.init_cfg == start
@@ -122,7 +123,7 @@ def test_a_run_that_was_interrupted_after_its_last_step_starts_again(make_study,
     results, failures = make_study().run(launcher=again)
     assert failures == {}
     assert [command[-1] == "--resume" for command in again.commands] == [True, False]
-    assert results[DetectorRun("lidar", 0.1, "scratch", 0)]["mAP"] == 0.2
+    assert results[Run("lidar", 0.1, "scratch", 0)]["mAP"] == 0.2
 
 
 def test_a_training_without_a_score_is_a_failure_that_says_so(make_study, training):
@@ -133,11 +134,11 @@ def test_a_training_without_a_score_is_a_failure_that_says_so(make_study, traini
 
 
 def test_when_pre_training_fails_scratch_goes_on(make_study, training):
-    training.fails = {"lidar"}
+    training.fails = {"pretraining"}
     results, failures = make_study().run(launcher=training)
     assert {run.init for run in results} == {"scratch", "frozen"}
     assert len(results) == 4
-    assert set(failures) == {"pretrain/lidar", *(f"runs/lidar_0.1_pretrained_seed{k}" for k in (0, 1))}
+    assert set(failures) == {"pretrain/pretraining", *(f"runs/lidar_0.1_pretrained_seed{k}" for k in (0, 1))}
 
 
 def test_a_given_encoder_saves_the_pre_training(make_study, training, tmp_path):
@@ -207,7 +208,7 @@ def test_data_that_moved_is_still_the_same(make_study, training, tmp_path):
 
 def test_data_of_several_info_files_are_watched_together(make_study, tmp_path):
     (tmp_path / "detector.py").write_text(DETECTOR.replace('"train.pkl"', '["train.pkl", "more.pkl"]'))
-    run = DetectorRun("lidar", 0.1, "scratch", 0)
+    run = Run("lidar", 0.1, "scratch", 0)
     with pytest.raises(StudyError, match=r"has no more\.pkl"):
         make_study().training(run, None)
     (tmp_path / "more.pkl").write_text("more")
@@ -234,8 +235,8 @@ def test_an_interruption_starts_nothing_more(make_study):
             time.sleep(1.0)
             return 130
 
-    study, training = make_study(), Interrupted()
-    jobs = [study.pretraining("lidar"), study.pretraining("camera")]
+    study, training = make_study(pretrain_seeds=(0, 1)), Interrupted()
+    jobs = [study.pretraining(name) for name in study.encoder_names()]
     # A shell starts what runs in the background with interruptions ignored; Python then leaves it at that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -243,12 +244,12 @@ def test_an_interruption_starts_nothing_more(make_study):
             run_jobs(jobs, 1, training)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert training.names == ["lidar"]
+    assert training.names == ["pretraining_seed0"]
     assert all(job.finished() is None for job in jobs)
 
 
 def test_many_gpus_a_training_start_with_torchrun(make_study, training):
-    job = make_study(gpus=4).training(DetectorRun("lidar", 0.1, "scratch", 0), None)
+    job = make_study(gpus=4).training(Run("lidar", 0.1, "scratch", 0), None)
     assert job.command[:5] == ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4", "tools/train.py")
     assert job.command[job.command.index("--launcher") + 1] == "pytorch"
 
@@ -258,8 +259,17 @@ def test_many_gpus_a_training_start_with_torchrun(make_study, training):
     [
         ({"fractions": (1.5,)}, r"shares in \(0, 1\], got 1\.5"),
         ({"seeds": (1, 1)}, "--seeds: expected different values"),
-        ({"modalities": ("fusion",)}, "no detector recipe for fusion"),
+        ({"models": ("fusion",)}, "no recipe for fusion"),
         ({"pretrain_configs": {}}, "nothing to start lidar from"),
+        ({"starts": ("pretrained", "other")}, "nothing to start other from"),
+        (
+            {"starts": ("pretrained", "slow"), "same_encoder": {"slow": "fast"}},
+            "--starts slow=fast: expected scratch or",
+        ),
+        ({"frozen": ("camera",)}, "--frozen camera: the study has no such model, expected lidar"),
+        ({"cells": {"pretrained": (("lidar", 0.5),)}}, "--cells pretrained=lidar:0.5: the study has no such"),
+        ({"pretrained": {"lidar": Path("x")}, "pretrain_seeds": (0, 1)}, "every start is a file of --pretrained"),
+        ({"seeds": (0, 1000), "pretrain_seeds": (0, 1)}, "two pairs would have the same random numbers"),
     ],
 )
 def test_a_study_that_cannot_be_run_says_why(make_study, changes, words):
@@ -268,7 +278,7 @@ def test_a_study_that_cannot_be_run_says_why(make_study, changes, words):
 
 
 def test_a_recipe_without_a_start_or_data_without_info_file_is_refused(make_study, tmp_path):
-    run = DetectorRun("lidar", 0.1, "scratch", 0)
+    run = Run("lidar", 0.1, "scratch", 0)
     with pytest.raises(StudyError, match=r"model\.init_cfg is None"):
         make_study(configs={"lidar": tmp_path / "pretraining.py"}).training(run, None)
     (tmp_path / "val.pkl").unlink()
@@ -299,28 +309,31 @@ def test_the_tiny_recipes_are_ready_for_a_study(repository, tmp_path, modality):
         train_tool=repository / "tools" / "train.py",
         data_root=tmp_path,
         out=tmp_path / "out",
-        modalities=(modality,),
+        models=(modality,),
         fractions=(0.1,),
         seeds=(0,),
         configs={modality: tiny / f"uvtr_{modality}_synthetic.py"},
         pretrain_configs={modality: tiny / f"ponderv2_{modality}_synthetic.py"},
     )
-    job = study.training(DetectorRun(modality, 0.1, "pretrained", 0), tmp_path / "encoder.safetensors")
+    job = study.training(Run(modality, 0.1, "pretrained", 0), tmp_path / "encoder.safetensors")
     assert "train_dataloader.dataset.fraction=0.1" in job.command
     hooks = Config.fromfile(str(study.pretrain_configs[modality])).custom_hooks
     assert any("EncoderExportHook" in str(hook.type) for hook in hooks)
-    assert set(study.pretraining(modality).settings) >= {"nuscenes_infos_train.pkl", "recipe_sha256"}
+    assert set(study.pretraining(f"ponderv2_{modality}_synthetic").settings) >= {
+        "nuscenes_infos_train.pkl",
+        "recipe_sha256",
+    }
 
 
 def test_a_baseline_is_the_one_that_the_recipe_names(make_study, tmp_path):
     recipe = tmp_path / "with_baseline.py"
     recipe.write_text(f'{DETECTOR}scratch = {{"model.init_cfg": None, "model.encoder.weights": "imagenet"}}\n')
     study = make_study(configs={"lidar": recipe})
-    baseline = study.training(DetectorRun("lidar", 0.1, "scratch", 0), None).command
+    baseline = study.training(Run("lidar", 0.1, "scratch", 0), None).command
     assert {"model.init_cfg=None", "model.encoder.weights=imagenet"} <= set(baseline)
     encoder = tmp_path / "encoder.safetensors"
     encoder.write_bytes(b"weights")
-    pretrained = study.training(DetectorRun("lidar", 0.1, "pretrained", 0), encoder).command
+    pretrained = study.training(Run("lidar", 0.1, "pretrained", 0), encoder).command
     assert f"model.init_cfg.checkpoint={encoder}" in pretrained
     assert not any("imagenet" in option for option in pretrained)
 
@@ -332,9 +345,144 @@ def test_a_frozen_baseline_is_the_baseline_whose_encoder_never_joins(make_study,
         'custom_hooks = [dict(type="Progress"), dict(type="ponderv2.engine.UnfreezeEncoderHook", after=1000)]\n'
     )
     study = make_study(configs={"lidar": recipe})
-    scratch, frozen = (study.training(DetectorRun("lidar", 0.1, init, 0), None) for init in ("scratch", "frozen"))
+    scratch, frozen = (study.training(Run("lidar", 0.1, init, 0), None) for init in ("scratch", "frozen"))
     assert frozen.command[: len(scratch.command)] == scratch.command
     assert frozen.command[len(scratch.command) :] == ("model.freeze_encoder=True", "custom_hooks.1.after=2147483647")
     assert {k: v for k, v in frozen.settings.items() if k != "init"} == {
         k: v for k, v in scratch.settings.items() if k != "init"
     }
+
+
+def _start(command: list[str]) -> str:
+    """What a training starts from: the folder of its encoder, or scratch."""
+    (option,) = [word for word in command if word.startswith("model.init_cfg")]
+    return "scratch" if option.endswith("None") else option.split("/")[-2]
+
+
+def test_every_fine_tuning_seed_is_paired_with_every_pre_training_seed(make_study, training):
+    results, failures = make_study(seeds=(0, 1, 2), pretrain_seeds=(0, 1)).run(launcher=training)
+    assert failures == {}
+    assert training.names[:2] == ["pretraining_seed0", "pretraining_seed1"]
+    assert "randomness.seed=1" in training.commands[1]
+    by_name = dict(zip(training.names, training.commands, strict=True))
+    pairs = [(seed, p) for seed in (0, 1, 2) for p in (0, 1)]
+    drawn = set()
+    for seed, p in pairs:
+        both = [by_name[f"lidar_0.1_{init}_seed{seed}_pretrain{p}"] for init in ("scratch", "pretrained")]
+        assert [_start(command) for command in both] == ["scratch", f"pretraining_seed{p}"]
+        seeds = [[o for o in command if "seed=" in o] for command in both]
+        assert seeds[0] == seeds[1]
+        assert f"train_dataloader.dataset.dataset.fraction_seed={seed}" in seeds[0]
+        drawn |= {o for o in seeds[0] if o.startswith("randomness")}
+    # As many trainings from scratch as pre-trained, each with random numbers of its own.
+    assert len(drawn) == 6
+    # The reference has the labelled frames of each seed once.
+    assert sum("frozen" in name for name in training.names) == 3
+    assert len(results) == 2 * 6 + 3
+
+
+def test_a_pre_training_is_shared_by_models_and_named_by_its_recipe_and_start(make_study, training, tmp_path):
+    recipe = tmp_path / "pretraining.py"
+    recipes = {key: recipe for model in ("lidar", "camera") for key in (model, f"{model}:length250")}
+    study = make_study(
+        models=("lidar", "camera"),
+        starts=("pretrained", "length250"),
+        pretrain_configs=recipes,
+        of_pretraining={"length250": ("train_cfg.max_iters=250",)},
+        seeds=(0,),
+        references=(),
+    )
+    study.run(launcher=training)
+    assert training.names[:2] == ["pretraining", "pretraining_length250"]
+    assert ["train_cfg.max_iters=250" in command for command in training.commands] == [False, True] + [False] * 6
+    starts = [_start(command) for command in training.commands[2:]]
+    assert starts == ["scratch", "pretraining", "pretraining_length250"] * 2
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "pretraining.py"
+    other.write_text(recipe.read_text())
+    with pytest.raises(StudyError, match="has a file name and start of the same name"):
+        make_study(models=("lidar", "camera"), pretrain_configs={"lidar": recipe, "camera": other})
+
+
+def test_starts_may_share_an_encoder_and_differ_in_what_is_trained(make_study, training, tmp_path):
+    detector = tmp_path / "rates.py"
+    detector.write_text(
+        DETECTOR + 'optim_wrapper = dict(optimizer=dict(lr=1))\nparam_scheduler = [dict(type="OneCycleLR")]\n'
+    )
+    study = make_study(
+        configs={"lidar": detector},
+        seeds=(0,),
+        starts=("pretrained", "slow", "slowscratch"),
+        same_encoder={"slow": "pretrained", "slowscratch": "scratch"},
+        encoder_rates={"slow": 0.2, "slowscratch": 0.2},
+        of_start={"slow": ("model.a=1",)},
+    )
+    study.run(launcher=training)
+    by_name = dict(zip(training.names, training.commands, strict=True))
+    assert training.names[0] == "pretraining"
+    assert len(training.names) == 6
+    rate = {
+        "optim_wrapper.paramwise_cfg.custom_keys.encoder.lr_mult=0.2",
+        "param_scheduler.0.type=ponderv2.engine.GroupOneCycleLR",
+    }
+    for init, start, slow in (
+        ("scratch", "scratch", False),
+        ("pretrained", "pretraining", False),
+        ("slow", "pretraining", True),
+        ("slowscratch", "scratch", True),
+        ("frozen", "scratch", False),
+    ):
+        command = by_name[f"lidar_0.1_{init}_seed0"]
+        assert (_start(command), rate <= set(command)) == (start, slow)
+        assert ("model.a=1" in command) == (init == "slow")
+
+
+def test_a_recipe_with_rates_of_its_own_is_not_given_another(make_study, tmp_path):
+    detector = tmp_path / "rates.py"
+    keys = '{"encoder.img_backbone": dict(lr_mult=0.1)}'
+    detector.write_text(
+        f"{DETECTOR}optim_wrapper = dict(paramwise_cfg=dict(custom_keys={keys}))\nparam_scheduler = []\n"
+    )
+    study = make_study(configs={"lidar": detector}, encoder_rates={"": 0.5})
+    with pytest.raises(
+        StudyError, match=r"--encoder-rate 0\.5: .* has a learning rate for encoder\.img_backbone of its own"
+    ):
+        study.training(Run("lidar", 0.1, "scratch", 0), None)
+
+
+def test_a_file_may_be_given_for_each_pre_training_seed(make_study, training, tmp_path):
+    for seed in (0, 1):
+        (tmp_path / f"merged{seed}.pth").write_bytes(b"weights")
+    study = make_study(
+        seeds=(0,),
+        pretrain_seeds=(0, 1),
+        pretrained={"lidar:merged": tmp_path / "merged{seed}.pth"},
+        starts=("merged",),
+    )
+    study.run(launcher=training)
+    files = [o.rpartition("/")[2] for command in training.commands for o in command if "init_cfg.checkpoint" in o]
+    assert files == ["merged0.pth", "merged1.pth"]
+
+
+def test_a_frozen_model_is_frozen_with_every_start_and_is_its_own_reference(make_study, training):
+    make_study(frozen=("lidar",), seeds=(0,)).run(launcher=training)
+    assert training.names == ["pretraining", "lidar_0.1_scratch_seed0", "lidar_0.1_pretrained_seed0"]
+    assert ["model.freeze_encoder=True" in command for command in training.commands] == [False, True, True]
+
+
+def test_models_may_have_shares_of_their_own_and_starts_cells(make_study, training, tmp_path):
+    recipe = tmp_path / "pretraining.py"
+    make_study(
+        models=("lidar", "camera"),
+        pretrain_configs={"lidar": recipe, "camera": recipe, "lidar:other": recipe},
+        starts=("pretrained", "other"),
+        own_fractions={"lidar": (0.5, 1.0)},
+        cells={"other": (("lidar", 1.0),)},
+        references=(),
+        seeds=(0,),
+    ).run(launcher=training)
+    assert training.names[2:] == [
+        *(f"lidar_0.5_{init}_seed0" for init in ("scratch", "pretrained")),
+        *(f"lidar_1_{init}_seed0" for init in ("scratch", "pretrained", "other")),
+        *(f"camera_0.1_{init}_seed0" for init in ("scratch", "pretrained")),
+    ]

@@ -12,18 +12,19 @@ BAD: BadInputs = {
         ([*STUDY, "--fractions", "2"], r"--fractions: expected a share above 0 and at most 1, got 2"),
         ([*STUDY, "--fractions", "0.1", "0.1"], r"--fractions: expected different values"),
         ([*STUDY, "--jobs", "0"], r"--jobs: expected a whole number of at least 1"),
-        ([*STUDY, "--modalities", "radar"], r"--modalities: invalid choice: 'radar'"),
+        ([*STUDY, "--models", "radar"], r"no recipe for radar: give --config radar=PATH"),
+        ([*STUDY, "--json", "{file}/x.json"], r"--json .*file\.txt/x\.json: cannot be written"),
         ([*STUDY, "--seeds", "-1"], r"--seeds: expected a whole number of at least 0, got '-1'"),
         ([*STUDY, "--seeds", "4294967296"], r"--seeds: expected a seed of at most 4294967295"),
         *(
             (
-                [*STUDY, "--modalities", "camera", option, "lidar={encoder}"],
-                rf"{option} lidar=.*: the study does not compare lidar; add it to --modalities \(camera\)",
+                [*STUDY, "--models", "camera", option, "lidar={encoder}"],
+                rf"{option} lidar=.*: the study does not compare lidar; add it to --models \(camera\)",
             )
             for option in ("--config", "--pretrained", "--pretrain-config")
         ),
         ([*STUDY, "--config", "lidar=a.py", "lidar=b.py"], r"--config: expected one path for lidar, got 2"),
-        ([*STUDY, "--config", "radar=x.py"], r"expected MODALITY=PATH with one of camera, lidar, fusion"),
+        ([*STUDY, "--config", "radar=x.py"], r"nothing to start radar from: give --pretrained radar=ENCODER"),
         (
             [*STUDY, "--fractions", "1", "--pretrained", "camera={nowhere}.pth"],
             r"nothing was started: .*nowhere\.pth does not exist",

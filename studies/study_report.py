@@ -1,0 +1,29 @@
+"""The file of rows that a study writes."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from ponderv2 import __version__
+from ponderv2.compat.versions import installed_versions
+
+from .nested_deviation import NESTED_FORMULA
+from .paired_scores import FORMULA
+from .runs import write_json
+
+
+def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:
+    """Write the rows with how they were computed: `about`, the formulas of the verdicts, and versions.
+
+    | key | content |
+    |---|---|
+    | keys of `about` | data, seeds, options, encoders, failed runs |
+    | `formula`, `nested_formula` | `FORMULA`, `NESTED_FORMULA` |
+    | `versions`, `machine` | what it was measured with |
+    | `rows` | those of `rows_of` of the study, scores from 0 to 1 |
+    """
+    versions = installed_versions() | {"scikit-learn": metadata.version("scikit-learn"), "ponderv2": __version__}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    end = {"formula": FORMULA, "nested_formula": NESTED_FORMULA, "versions": versions, "machine": platform.machine()}
+    write_json(path, {**about, **end, "rows": list(rows)})
