@@ -32,7 +32,7 @@ def test_a_tiny_recipe_is_the_plain_one_with_a_feature_channel(name):
         *("model", "train_dataloader", "val_dataloader", "test_dataloader", "custom_hooks"),
         *(("optim_wrapper", "param_scheduler") if "consensus" in name else ()),
     }
-    assert dict(features.model.head.objective) == {**plain.model.head.objective, "feature": 1.0}
+    assert dict(features.model.head.objective) == {**plain.model.head.objective, "feature": 4.0}
 
 
 @pytest.mark.parametrize("name", RECIPES, ids=lambda name: name.split("/")[1])

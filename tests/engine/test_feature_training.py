@@ -21,21 +21,30 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("features")
 
 
-@pytest.mark.parametrize("mode", [pytest.param("consensus", marks=pytest.mark.slow), "distil"])
-def test_a_recipe_trains_validates_features_and_exports_the_plain_encoder(mode, repository, streets, folder, capsys):
-    recipe, work = repository / "configs" / "tiny" / f"ponderv2_lidar_unet_{mode}_synthetic.py", folder / mode
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [
+        ("lidar_unet_distil", SMALL),
+        pytest.param("lidar_unet_consensus", SMALL, marks=pytest.mark.slow),
+        pytest.param("camera_distil", [], marks=pytest.mark.slow),
+    ],
+)
+def test_a_recipe_trains_validates_features_and_exports_the_plain_encoder(
+    name, small, repository, streets, folder, capsys
+):
+    recipe, work = repository / "configs" / "tiny" / f"ponderv2_{name}_synthetic.py", folder / name
     teacher = random_street_teacher(folder)
     branch = [f"model.image_branch.teacher.path={teacher}", f"model.image_branch.cache.folder={folder / 'cache'}"]
     hooks = ["custom_hooks.0.interval=9", "custom_hooks.2.num_frames=2"]
-    options = [*SMALL, *STEPS, *ALONE, *CHANNELS, *branch, *hooks]
+    options = [*small, *STEPS, *ALONE, *CHANNELS, *branch, *hooks]
     arguments = [recipe, "--data-root", streets, "--work-dir", work, "--cfg-options", *options]
     code, said = call_tool(repository, "train", arguments, capsys)
     assert code == 0, said
     weights = load_checkpoint_file(work / "iter_2.pth")["state_dict"]
     assert all(value.isfinite().all() for value in weights.values() if value.is_floating_point())
     assert weights["image_branch.reduction.components"].abs().sum() > 0
-    of_branch = {name.split(".")[1] for name in weights if name.startswith("image_branch.")}
-    trained = {"student", "average"} if mode == "consensus" else set()
+    of_branch = {key.split(".")[1] for key in weights if key.startswith("image_branch.")}
+    trained = {"student", "average"} if name == "lidar_unet_consensus" else set()
     assert of_branch == {"reduction", "teacher_fingerprint"} | trained
     assert (work / "feature_reduction.safetensors").is_file()
     lines = [json.loads(line) for f in work.glob("*/vis_data/scalars.json") for line in f.read_text().splitlines()]
@@ -44,10 +53,10 @@ def test_a_recipe_trains_validates_features_and_exports_the_plain_encoder(mode, 
     assert scores["render/guess_feature_cosine"] > 0
     frozen = scores["render/frozen_view_cosine"]
     assert scores["render/view_cosine"] == pytest.approx(frozen, abs=0.2)
-    assert (scores["render/view_cosine"] == frozen) == (mode == "distil")
+    assert (scores["render/view_cosine"] == frozen) == (name != "lidar_unet_consensus")
     ponderv2.load_encoder(work / "encoder.safetensors")
     exported = load_file(work / "encoder.safetensors")
-    assert exported.keys() == {name.removeprefix("encoder.") for name in weights if name.startswith("encoder.")}
+    assert exported.keys() == {key.removeprefix("encoder.") for key in weights if key.startswith("encoder.")}
     # Equal data and teacher have an equal reduction, so runs share what is cached.
     cached = [path.stem.rsplit("_", 2)[1:] for path in (folder / "cache").glob("*/*.npz")]
     assert len(cached) >= 2
