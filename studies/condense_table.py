@@ -7,7 +7,7 @@ docs/results/condense.json is an object; scores are from 0 to 1, and what is nul
 | `linear_probe` | for each pre-training by its name, as `rendering`, `distil` and `consensus`, the mIoU of its linear probe: `mean`, `std`, and `values` by seed |
 | `retrieval` | recall of the first answer within 5 m, `image_to_lidar_recall1_5m` and `lidar_to_lidar_recall1_5m`, and `chance`, what a random order is expected to reach; `lidar_to_lidar_recall1_5m_heights`, of the heights of cells with points, without a network |
 | `keypoint_repeatability_0.5m` | share of key points that the neighboring key frame has within 0.5 m |
-| `keypoint_repeatability_0.5m_random`, `keypoint_repeatability_0.5m_highest` | the same of random returns and of the highest candidates, without a network |
+| `keypoint_repeatability_0.5m_random`, `..._highest`, `..._nearest` | the same of what needs no network: random returns, candidates that are highest or nearest to the car |
 """  # noqa: E501
 
 from collections.abc import Mapping
@@ -15,7 +15,11 @@ from collections.abc import Mapping
 from .measured_values import entries, listed, markdown_table, name, percent, score
 
 _KEYPOINTS = "keypoint_repeatability_0.5m"
-_WITHOUT_NETWORK = {f"{_KEYPOINTS}_random": "random returns", f"{_KEYPOINTS}_highest": "the highest candidates"}
+_WITHOUT_NETWORK = {
+    f"{_KEYPOINTS}_random": "random returns",
+    f"{_KEYPOINTS}_highest": "highest candidates",
+    f"{_KEYPOINTS}_nearest": "nearest candidates",
+}
 _HEIGHTS = "lidar_to_lidar_recall1_5m_heights"
 _RECALLS = {"image_to_lidar_recall1_5m": "image → LiDAR", "lidar_to_lidar_recall1_5m": "LiDAR → LiDAR"}
 

@@ -5,6 +5,7 @@ ImageNet, from which published detectors start with and without pre-training by 
 """
 
 import argparse
+import signal
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ponderv2.devices import computes_bfloat16
+from ponderv2.engine.stop_signals import StopSignals
 from ponderv2.errors import UserError
 from ponderv2.shapes import Float, Int
 from ponderv2.teachers import StreetNet, write_street_net
@@ -33,6 +35,8 @@ _RATE = 4e-3
 def train_street_teacher(given: argparse.Namespace) -> int:
     """Train a teacher, or the image backbone of a recipe, score it on other towns, and write it with its scores.
 
+    A signal (SIGTERM, SIGUSR1, Ctrl-C) ends the training before its time; what there is is scored and written.
+
     Args:
         given: `out`, `pictures` (folder of the pictures that are taken), `towns`, `held_out`, `seed`, `minutes`, and
             `backbone`, the recipe whose image backbone is trained, or None.
@@ -47,7 +51,7 @@ def train_street_teacher(given: argparse.Namespace) -> int:
     net = LabeledBackbone.of_recipe(given.backbone) if given.backbone else StreetNet(CLASSES)
     pictures, labels = _all(given.pictures, towns(given.seed, given.towns))
     unseen = _all(given.pictures, towns(given.seed + 1000, given.held_out))
-    steps = _fit(net, pictures, labels, given.minutes * 60, np.random.default_rng(given.seed))
+    steps, share = _fit(net, pictures, labels, given.minutes * 60, np.random.default_rng(given.seed))
     found = class_ious(net, *unseen)
     about = {
         "towns": given.towns,
@@ -55,6 +59,8 @@ def train_street_teacher(given: argparse.Namespace) -> int:
         "seed": given.seed,
         "pictures": len(pictures),
         "steps": steps,
+        "minutes": given.minutes,
+        "share_of_the_time": round(share, 4),
         "iou": {name: round(value, 4) for name, value in found.items()},
         "mIoU": round(float(np.mean(list(found.values()))), 4),
     }
@@ -104,29 +110,46 @@ def _all(folder: Path, places: list[tuple[int, int]]) -> tuple[np.ndarray, np.nd
 
 def _fit(
     net: StreetNet | LabeledBackbone, pictures: np.ndarray, labels: np.ndarray, seconds: float, rng: np.random.Generator
-) -> int:
-    """Train for a time of the processor; return the number of steps."""
+) -> tuple[int, float]:
+    """Train for a time of the processor, or until a signal; return the number of steps and the share of the time."""
     weights = _class_weights(labels)
     net.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=0.02)
-    start, step, shown = time.process_time(), 0, 0.0
-    while (spent := (time.process_time() - start) / seconds) < 1:
-        for group in optimizer.param_groups:
-            # A warm-up and a cosine, by the time that is spent.
-            group["lr"] = _RATE * min(spent / 0.03 + 0.05, 0.5 + 0.5 * float(np.cos(np.pi * spent)))
-        crops = [_crop(pictures[k], labels[k], rng) for k in rng.integers(len(pictures), size=_BATCH)]
-        images, targets = (torch.stack(values) for values in zip(*crops, strict=True))
-        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bfloat16("cpu")):
-            logits = net.classify(net(images.contiguous(memory_format=torch.channels_last)))
-        loss = nn.functional.cross_entropy(logits.float(), targets, weight=weights, ignore_index=-1)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        step += 1
-        if spent - shown > 0.02 or step == 1:
-            print(f"step {step}, {100 * spent:.0f} % of the time, loss {loss.item():.3f}", flush=True)
-            shown = spent
-    return step
+    start, step, shown, spent = time.process_time(), 0, 0.0, 0.0
+    signals = StopSignals()
+    with signals.listening():
+        while spent < 1 and not signals.received:
+            for group in optimizer.param_groups:
+                # A warm-up and a cosine, by the time that is spent.
+                group["lr"] = _RATE * min(spent / 0.03 + 0.05, 0.5 + 0.5 * float(np.cos(np.pi * spent)))
+            loss = _loss(net, pictures, labels, weights, rng)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+            if spent - shown > 0.02 or step == 1:
+                print(f"step {step}, {100 * spent:.0f} % of the time, loss {loss.item():.3f}", flush=True)
+                shown = spent
+            spent = (time.process_time() - start) / seconds
+    if signals.received:
+        name = signal.Signals(signals.received).name
+        print(f"stopped by {name} after {100 * spent:.0f} % of the time, which is scored and written", flush=True)
+    return step, min(spent, 1.0)
+
+
+def _loss(
+    net: StreetNet | LabeledBackbone,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    weights: Float[Tensor, "k"],
+    rng: np.random.Generator,
+) -> Float[Tensor, ""]:
+    """Compute the loss of a batch that is drawn."""
+    crops = [_crop(pictures[k], labels[k], rng) for k in rng.integers(len(pictures), size=_BATCH)]
+    images, targets = (torch.stack(values) for values in zip(*crops, strict=True))
+    with torch.autocast("cpu", torch.bfloat16, enabled=computes_bfloat16("cpu")):
+        logits = net.classify(net(images.contiguous(memory_format=torch.channels_last)))
+    return nn.functional.cross_entropy(logits.float(), targets, weight=weights, ignore_index=-1)
 
 
 def _class_weights(labels: np.ndarray) -> Float[Tensor, "k"]:

@@ -4,7 +4,8 @@ python tools/build_retrieval_index.py RECIPE CHECKPOINT --data-root DIR --modali
 
 RECIPE is the recipe of a pre-training and CHECKPOINT its checkpoint, its work dir, or its exported encoder, which
 describes places by LiDAR alone. The index is `places.faiss` with `places.json`; tools/retrieve.py searches it. With
---keypoints no model is needed: places are described by the key points of the files in that folder.
+--keypoints no model is needed: places are described by the key points of the files in that folder. With --channels
+height no checkpoint is needed or read: of the recipe it takes the grid.
 
 Exit code: 0 done, 2 the input cannot be used.
 """
@@ -18,10 +19,10 @@ from ponderv2.command_line import (
     add_recipe_arguments,
     existing_folder,
     existing_path,
+    output_folder,
     positive,
     positive_number,
     run_tool,
-    writable_folder,
 )
 
 
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--channels",
         choices=("image", "volume", "text", "height"),
         help="features that are pooled: those of images, the volume's own, those of --text-model, or the heights of "
-        "cells with points, which need no network; default image where the checkpoint has them, else volume",
+        "cells with points, which need no checkpoint; default image where the checkpoint has them, else volume",
     )
     parser.add_argument(
         "--text-model", type=existing_folder("folder"), metavar="DIR", help="CLIP or SigLIP model, the teacher's own"
@@ -52,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keypoints", type=existing_folder("folder"), metavar="DIR", help="pool the key points of these npz files"
     )
-    parser.add_argument("--layout", choices=("whole", "polar", "panorama", "vlad"), default="polar")
+    parser.add_argument(
+        "--layout",
+        choices=("whole", "polar", "panorama", "vlad"),
+        default="polar",
+        help="cells in which features are pooled, default %(default)s, which pictures cannot have: they know no "
+        "distances; panorama is of LiDAR and of pictures alike",
+    )
     parser.add_argument("--power", type=positive_number, default=3.0, help="of the generalized mean, default 3")
     parser.add_argument(
         "--heading", choices=("car", "any"), default="car", help="any: passes in other directions as well; tells less"
@@ -69,10 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Describe, and write the index."""
-    writable_folder(given.out, "--out")
-    from ponderv2.engine.build_index import build_index
+    with output_folder(given.out, "--out"):
+        from ponderv2.engine.build_index import build_index
 
-    index = build_index(given)
+        index = build_index(given)
     print(f"{len(index.records)} places, {index.vectors.shape[1]} numbers each: {given.out}")
 
 

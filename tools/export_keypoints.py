@@ -2,7 +2,7 @@
 
 DIR/TOKEN.npz has the key points of a sample of the recipe's test data. Baselines, as many under the same suppression:
 DIR/random/TOKEN.npz has random returns, DIR/highest and DIR/nearest the candidates that are highest and nearest to the
-car. docs/condense.md describes the files, and tools/score_keypoints.py scores them.
+car. docs/keypoints.md describes the files, and tools/score_keypoints.py scores them.
 
 Exit code: 0 done, 2 the recipe has no key points, or the checkpoint is not of this recipe.
 """

@@ -2,16 +2,17 @@
 
 python tools/retrieve.py QUERY --index DIR --queries DIR --data-root DIR --out found.png
 python tools/retrieve.py --index DIR --queries DIR --evaluate scores.json
+python tools/retrieve.py --index DIR --list
 
-QUERY is the token of a key frame of --queries, or of the index itself; or a file: points (.bin) or a picture, which
---recipe and --checkpoint describe. With --text a sentence takes its place. Key frames of the query's own pass are left
-out, those of its log less than 30 s away.
+QUERY is the token of a key frame of --queries, or of the index itself, as --list prints them; or a file: points (.bin)
+or a picture, which --recipe and --checkpoint describe. With --text a sentence takes its place. Key frames of the
+query's own pass are left out, those of its log less than 30 s away. In the picture the frame of a place is green within
+5 m of the query, orange within 25 m, red elsewhere, and gray where nobody knows.
 
 Exit code: 0 done, 2 the input cannot be used.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -37,13 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--projection", type=existing_file("projection"), metavar="FILE", help="of tools/fit_retrieval_projection.py"
     )
+    parser.add_argument("--list", action="store_true", help="list the key frames of --queries, or of the index")
     parser.add_argument("--count", type=positive, default=5, help="places to find, default 5")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw the query and what was found")
     parser.add_argument(
         "--data-root", type=existing_folder("folder"), metavar="DIR", help="folder of the data, for pictures and points"
     )
     parser.add_argument(
-        "--evaluate", type=Path, metavar="FILE.json", help="score all queries, or the index by itself, and write this"
+        "--evaluate",
+        type=Path,
+        metavar="FILE.json",
+        help="print scores of all queries, or of the index, and write this",
     )
     parser.add_argument(
         "--vocabulary", type=existing_file("vocabulary"), metavar="FILE", help="that of the index, for files and vlad"
@@ -58,12 +63,10 @@ def run(given: argparse.Namespace) -> None:
     """Search or score, and print what came of it."""
     writable_file(given.evaluate, "--evaluate")
     writable_file(given.out, "--out")
-    from ponderv2.engine.retrieval_command import evaluate, retrieve
+    from ponderv2.engine.retrieval_command import evaluate, list_places, retrieve
 
-    if given.evaluate is not None:
-        print(json.dumps(evaluate(given), indent=2))
-        return
-    for line in retrieve(given):
+    work = list_places if given.list else evaluate if given.evaluate is not None else retrieve
+    for line in work(given):
         print(line)
 
 

@@ -29,6 +29,7 @@ def run(given: argparse.Namespace) -> int:
     writable_folder(given.out, "--out")
     if given.json is not None:
         writable_file(given.json, "--json")
+    print("checking data, recipes and starts; nothing is trained before that is done", flush=True)
     from studies.segmentation_command import run_segmentation_study
 
     return run_segmentation_study(given, ROOT)

@@ -5,8 +5,9 @@ python tools/train_street_teacher.py --out work_dirs/street_teacher.safetensors
 It segments synthetic pictures whose pixels the ray caster labels, of towns that no benchmark here has. What is
 distilled from it is knowledge from labels of synthetic towns, and has to be called so. The tool takes the pictures
 first (15 seconds a town on a CPU core), keeps them in --pictures, trains for --minutes and prints IoUs of pixels in
-other towns. With --backbone it trains the image backbone of that recipe, and --out is a file for its option
-`weights`: a stand-in for weights of ImageNet.
+other towns. More towns help more than more minutes. SIGTERM or Ctrl-C ends the training early: what there is is scored
+and written. With --backbone it trains the image backbone of that recipe, and --out is a file for its option `weights`:
+a stand-in for weights of ImageNet.
 
 Exit code: 0 done, 2 the input cannot be used.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ponderv2.command_line import run_tool, writable_file, writable_folder
-from ponderv2.command_line.values import positive
+from ponderv2.command_line.values import positive, positive_number
 from synthetic_nuscenes.synthetic_errors import SyntheticDataError
 
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", type=positive, default=5, help="towns to score on (default %(default)s)")
     parser.add_argument("--seed", type=positive, default=1000, help="seed of the towns, the others have 1000 more")
     parser.add_argument(
-        "--minutes", type=positive, default=10, help="processor time of the training (default %(default)s)"
+        "--minutes", type=positive_number, default=10, help="processor time of the training (default %(default)s)"
     )
 
 

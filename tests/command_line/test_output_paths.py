@@ -1,8 +1,10 @@
 """Outputs are tried before the work starts."""
 
+from pathlib import Path
+
 import pytest
 
-from ponderv2.command_line import writable_checkpoint, writable_file, writable_folder
+from ponderv2.command_line import output_folder, writable_checkpoint, writable_file, writable_folder
 from ponderv2.errors import UserError
 
 
@@ -19,6 +21,25 @@ def test_a_folder_is_made_and_stays_empty(tmp_path):
     writable_folder(tmp_path / "a" / "b", "--out")
     assert list((tmp_path / "a" / "b").iterdir()) == []
     writable_folder(None, "--out")
+
+
+def test_a_folder_is_taken_away_after_an_error_unless_it_was_there_or_holds_something(tmp_path):
+    def refuse(path: Path | None) -> None:
+        if path is not None:
+            path.write_text("")
+        raise UserError("refused")
+
+    def fail(folder: Path, content: str | None = None) -> None:
+        with pytest.raises(UserError, match="refused"), output_folder(folder, "--out"):
+            refuse(content and folder / content)
+
+    (tmp_path / "old").mkdir()
+    fail(tmp_path / "old")
+    fail(tmp_path / "new")
+    fail(tmp_path / "begun", "part")
+    with output_folder(tmp_path / "done", "--out"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "done", "old"]
 
 
 def test_what_cannot_be_written_is_named_with_its_option(tmp_path):

@@ -35,9 +35,8 @@ def test_a_recipe_trains_validates_features_and_exports_the_plain_encoder(mode, 
     assert all(value.isfinite().all() for value in weights.values() if value.is_floating_point())
     assert weights["image_branch.reduction.components"].abs().sum() > 0
     of_branch = {name.split(".")[1] for name in weights if name.startswith("image_branch.")}
-    assert of_branch == {"reduction", "teacher_fingerprint"} | (
-        {"student", "average"} if mode == "consensus" else set()
-    )
+    trained = {"student", "average"} if mode == "consensus" else set()
+    assert of_branch == {"reduction", "teacher_fingerprint"} | trained
     assert (work / "feature_reduction.safetensors").is_file()
     lines = [json.loads(line) for f in work.glob("*/vis_data/scalars.json") for line in f.read_text().splitlines()]
     (scores,) = [line for line in lines if "render/feature_cosine" in line]

@@ -1,7 +1,10 @@
 """Parameter groups: as mmengine makes them, and no key that matches nothing."""
 
+import logging
+
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 from torch.optim import AdamW
@@ -64,6 +67,24 @@ def test_frozen_parameters_can_be_named():
     groups = build({"img_backbone": dict(lr_mult=0.1)}, model).optimizer.param_groups
     assert len(groups) == 6
     assert all(p.requires_grad for group in groups for p in group["params"])
+
+
+def test_the_log_has_a_line_for_each_setting_and_none_for_each_parameter():
+    model, said = Detector(), []
+    model.encoder["img_backbone"].requires_grad_(False)
+    logger = MMLogger.get_instance("optimizer lines", log_level="INFO")
+    logger.addHandler(handler := logging.Handler())
+    handler.emit = lambda record: said.append(record.getMessage())
+    build({"head": dict(lr_mult=0.1), "encoder": dict(lr_mult=0.5)}, model)
+    assert not any("paramwise_options" in line or "requires_grad" in line for line in said)
+    said = [line for line in said if line.startswith("optimizer: ")]
+    assert [line.split(" with ")[0] for line in said] == [
+        "optimizer: 4 parameters",
+        "optimizer: 2 parameters",
+        "optimizer: 2 parameters are frozen and left out",
+    ]
+    assert "with lr=0.5, weight_decay=0.5" in said[0]
+    assert "with lr=0.1, weight_decay=0.5" in said[1]
 
 
 class WarmUpDetector(Detector):

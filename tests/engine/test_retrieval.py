@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from ponderv2.checkpoints import export_encoder
+from ponderv2.datasets.history import lidar_pose
 from ponderv2.datasets.info_file import load_info_file
 from ponderv2.engine import load_config, parse_options
 from ponderv2.evaluation.keypoint_files import SampleKeypoints, write_keypoints
@@ -132,16 +133,51 @@ def test_files_for_indices_of_texts_and_key_points_are_told_what_is_missing(indi
         assert line in capsys.readouterr().err
 
 
-def test_scores_are_printed_and_written(indices, made, tmp_path, capsys):
-    lidar, image = indices
-    line = ["--index", lidar, "--queries", image, "--evaluate", tmp_path / "scores.json"]
+def test_scores_are_a_table_and_a_file(indices, made, tmp_path, capsys):
+    queries = _some(indices[1], [0, 1, 2, 3], tmp_path / "queries", log="another pass")
+    line = ["--index", indices[0], "--queries", queries, "--evaluate", tmp_path / "scores.json"]
     assert _run(made[2], "retrieve", line) == 0
-    said = capsys.readouterr().out
-    content = json.loads((tmp_path / "scores.json").read_text())
-    assert content == json.loads(said)
+    lines = capsys.readouterr().out.splitlines()
+    scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    titles, near, far, *duplicates, written = lines
+    assert titles.split() == ["within", "queries", *(f"{k}@{n}" for k in ("recall", "chance") for n in (1, 5, 10))]
+    assert near.split()[:4] == ["5m", "4", "of", "4"]
+    assert [float(value) for value in far.split()[4:]] == pytest.approx(
+        [scores["25m"][name] for name in titles.split()[2:]], abs=1e-3
+    )
+    assert [text.split(":")[0] for text in duplicates] == ["duplicates within 5m", "duplicates within 25m"]
+    assert written == f"written: {tmp_path / 'scores.json'}"
+
+
+def test_without_a_right_answer_nothing_is_scored(indices, made, tmp_path, capsys):
     # Two drives, each in a town of its own.
-    assert content["scores"]["5m"]["without_match"] == 4
-    assert content["scores"]["5m"]["recall@1"] is None
+    line = ["--index", indices[0], "--queries", indices[1], "--evaluate", tmp_path / "scores.json"]
+    assert _run(made[2], "retrieve", line) == 2
+    assert "no query of 4 has a right answer" in (said := capsys.readouterr().err)
+    assert said.strip().endswith("give --queries of the other pass")
+    assert not (tmp_path / "scores.json").exists()
+
+
+def test_the_key_frames_of_an_index_are_listed(indices, made, capsys):
+    capsys.readouterr()
+    assert _run(made[2], "retrieve", ["--index", indices[0], "--list"]) == 0
+    records = PlaceIndex.load(indices[0]).records
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+        [r.token, r.location, r.log] for r in records
+    ]
+    assert _run(made[2], "retrieve", ["nothing", "--index", indices[0]]) == 2
+    assert "--list has them" in capsys.readouterr().err
+
+
+def test_nothing_is_drawn_of_another_data_set_whose_files_have_the_same_names(indices, made, streets, tmp_path, capsys):
+    record = PlaceIndex.load(indices[0]).records[0]
+    copy = tmp_path / "other"
+    (copy / record.lidar_path).parent.mkdir(parents=True)
+    (copy / record.lidar_path).write_bytes((streets / record.lidar_path).read_bytes()[:-20])
+    line = [record.token, "--index", indices[0], "--data-root", copy, "--out", tmp_path / "f.png"]
+    assert _run(made[2], "retrieve", line) == 2
+    assert f"{record.lidar_path} is not the sweep that the index was made of" in capsys.readouterr().err
+    assert not (tmp_path / "f.png").exists()
 
 
 def _some(path: Path, rows: list[int], out: Path, log: str | None = None, **changes) -> Path:
@@ -184,10 +220,9 @@ def test_a_fitted_common_space_is_used_for_both(indices, made, tmp_path, capsys)
     assert _run(made[2], "fit_retrieval_projection", fit) == 0
     more = ["--method", "correlations", "--channels", 2]
     assert _run(made[2], "fit_retrieval_projection", [*fit[:-1], tmp_path / "c.safetensors", *more]) == 0
-    capsys.readouterr()
     line = ["--index", lidar, "--queries", image, "--projection", tmp_path / "p.safetensors", "--evaluate"]
     assert _run(made[2], "retrieve", [*line, tmp_path / "scores.json"]) == 0
-    content = json.loads(capsys.readouterr().out)
+    content = json.loads((tmp_path / "scores.json").read_text())
     assert (len(content["projection"]), content["scores"]["25m"]["recall@1"]) == (64, 1.0)
 
 
@@ -200,35 +235,60 @@ def test_heights_alone_are_a_baseline_without_any_network(made, capsys):
     assert index.vectors.shape == (4, 10 * 30 * (2 * 4 + 1))
     below = index.vectors.reshape(4, 300, 9)[:, :, 4:8]
     assert not below.any()
+    # Of any checkpoint, and without one: only the grid counts.
+    alone = [words[0], *line[2:-1], folder / "alone"]
+    assert _run(repository, "build_retrieval_index", alone) == 0
+    index.check_comparable(PlaceIndex.load(folder / "alone"), "alone")
     assert _run(repository, "build_retrieval_index", [*line, "--modality", "image"]) == 2
     assert "pictures have no heights" in capsys.readouterr().err
 
 
+def test_pictures_are_not_described_by_distances(made, capsys):
+    folder, words, repository = made
+    line = [*words, "polar", "--modality", "image", "--out", folder / "distances"]
+    assert _run(repository, "build_retrieval_index", line) == 2
+    assert "pictures know no distances; give --layout panorama, whole or vlad" in capsys.readouterr().err
+    assert not (folder / "distances").exists()
+
+
 def test_an_exported_encoder_describes_by_the_channels_of_its_volume(made, capsys):
     folder, words, repository = made
-    line = [words[0], folder / "encoder.safetensors", *words[2:], "polar", "--out", folder / "volume"]
+    # It needs no file of the teacher.
+    branch = [word for word in words[2:] if "teacher.path" not in str(word)]
+    line = [words[0], folder / "encoder.safetensors", *branch, "polar", "--out", folder / "volume"]
     assert _run(repository, "build_retrieval_index", line) == 0
     assert PlaceIndex.load(folder / "volume").describer.channels == "volume"
-    assert _run(repository, "build_retrieval_index", [*line, "--modality", "image"]) == 2
+    assert _run(repository, "build_retrieval_index", [*line, "--modality", "image", "--layout", "panorama"]) == 2
     assert "has no features of images" in capsys.readouterr().err
 
 
 def test_places_are_described_by_key_points_as_well(made, streets, tmp_path, capsys):
     folder, words, repository = made
     rng = np.random.default_rng(0)
-    tokens = [frame["token"] for frame in load_info_file(streets / "nuscenes_infos_train.pkl")["data_list"]]
-    for token in tokens:
+    frames = load_info_file(streets / "nuscenes_infos_train.pkl")["data_list"]
+    poses = {frame["token"]: lidar_pose(frame) for frame in frames}
+    tokens = list(poses)
+    for token, pose in poses.items():
         places, descriptors = ((rng.normal(size=(40, n)) * k).astype(np.float32) for n, k in ((3, 15), (6, 1)))
         scores, box = np.ones(40, np.float32), np.array([-50, -50, -5, 50, 50, 3], np.float32)
-        points = SampleKeypoints(places, descriptors, scores, token, "lidar", "ab" * 32, np.eye(4), box)
+        points = SampleKeypoints(places, descriptors, scores, token, "lidar", "ab" * 32, pose, box)
         write_keypoints(tmp_path / f"{token}.npz", points)
     common = [words[0], *words[2 : words.index("--layout")], "--keypoints", tmp_path, "--out", folder / "keypoints"]
     for layout in (["polar"], ["vlad", "--words", 4, "--vocabulary", tmp_path / "words.safetensors"]):
+        capsys.readouterr()
         assert _run(repository, "build_retrieval_index", [*common, "--layout", *layout]) == 0
+        assert f"2 of 4 key frames are described; 2 have no file in {tmp_path}" in capsys.readouterr().out
         index = PlaceIndex.load(folder / "keypoints")
         assert [record.token for record in index.records] == tokens
     assert index.vectors.shape == (2, 4 * 6)
     assert index.describer.encoder == "ab" * 32
+    moved = pose.copy()
+    moved[0, 3] += 3.0
+    write_keypoints(tmp_path / f"{token}.npz", replace(points, lidar2global=moved))
+    other = [*common[:-1], folder / "of_other_data", "--layout", "polar"]
+    assert _run(repository, "build_retrieval_index", other) == 2
+    assert f"the pose of key frame {token} is not that of the info file" in capsys.readouterr().err
+    assert not (folder / "of_other_data").exists()
     write_keypoints(tmp_path / f"{token}.npz", replace(points, model="cd" * 32))
     assert _run(repository, "build_retrieval_index", [*common, "--layout", "polar"]) == 2
     assert "is of the model cdcdcdcdcdcd, and others are of abababababab" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,11 +11,13 @@ from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier, get_rank
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch import distributed
 
 from ponderv2.checkpoints import INTERRUPTED, checkpoint_to_resume
 from ponderv2.compat.cpu_distributed import install_cpu_distributed
-from ponderv2.engine.stop_signals import REQUEUE
+from ponderv2.engine.hooks import EncoderExportHook, StopOnSignalHook
+from ponderv2.engine.stop_signals import REQUEUE, StopSignals
 from tests.factories.interrupted_training import FRAMES, STEPS, Frames, runner_of, same
 from tests.factories.processes import run_two_processes
 
@@ -98,6 +101,20 @@ def test_a_validation_is_ended_and_repeated(tmp_path, capsys):
     assert _train(stopped, 2) == {EPOCH * k: FRAMES for k in range(2, 5)}
     ours, theirs = _last(stopped), _last(tmp_path / "whole")
     assert all(same(ours[key], theirs[key]) for key in ("state_dict", "optimizer", "param_schedulers", "ranks"))
+
+
+def test_in_the_last_validation_it_says_how_to_export_the_encoder_that_is_not_written_yet(tmp_path, capsys):
+    runner = Mock(spec=Runner, hooks=[EncoderExportHook()], max_iters=4 * EPOCH, work_dir=str(tmp_path))
+    (tmp_path / "last_checkpoint").write_text("epoch_4.pth")
+    hook = StopOnSignalHook(Mock(spec=StopSignals, agreed=lambda: signal.SIGUSR1))
+    hook._asked = 3
+    for before, exports in ((0, True), (1, False)):
+        runner.iter = 4 * EPOCH - before
+        with pytest.raises(SystemExit):
+            hook.after_val_iter(runner, 2)
+        said = capsys.readouterr().out
+        assert "--resume goes on from epoch_4.pth and repeats it" in said
+        assert ("tools/export_encoder.py writes its encoder" in said) == exports
 
 
 def test_a_validation_without_its_checkpoint_is_finished_and_the_training_stops_after_the_next_iteration(tmp_path):

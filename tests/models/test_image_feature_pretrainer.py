@@ -1,7 +1,5 @@
 """Pre-training with features as a whole: losses and gradients of both modes, cache, prediction, what others read."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -16,6 +14,7 @@ from ponderv2.datasets import (
 )
 from ponderv2.errors import UserError
 from ponderv2.models import ImageFeaturePretrainer
+from ponderv2.models.image_feature_pretrainer import feature_colors
 from ponderv2.registry import MODELS
 from ponderv2.teachers import ConsensusImageBranch, FrozenImageBranch
 from tests.factories.camera_models import RANGE
@@ -117,6 +116,23 @@ def test_targets_are_the_maps_at_the_pixels_of_the_rays(packed):
     assert -1 <= float(sample.view_cosine) <= 1
     assert float(sample.view_cosine) == float(sample.frozen_view_cosine)
     assert float(sample.view_cosine_unmatched) == float(sample.frozen_view_cosine_unmatched)
+
+
+def test_pictures_have_the_first_components_of_both_features_as_colors(packed):
+    model = _model().eval()
+    inputs = model.data_preprocessor(packed)["inputs"]
+    fields = model.render_images(inputs, 16)
+    rendered, target = fields["image_features"], fields["target_image_features"]
+    assert rendered.shape == target.shape == (*fields["image_depth"].shape, 3)
+    assert all(0 <= colors.min() < colors.max() <= 1 for colors in (rendered, target))
+    (maps,) = model.image_features(inputs).maps
+    # A pixel of the lattice, 8 + 16 k, lies at 1.625 + 4 k of the cells.
+    for axis in (-2, -1):
+        before, after = (maps.narrow(axis, k, maps.shape[axis] - k) for k in (1, 2))
+        maps = torch.lerp(*(m.movedim(axis, 0)[:13:4] for m in (before, after)), 0.625).movedim(0, axis)
+    shown = (maps[0, 2, :3] / 4 + 0.5).clamp(0, 1).movedim(0, -1)
+    assert torch.allclose(target[0, 2, :4, :4], shown[:4, :4], atol=1e-3)
+    assert torch.equal(feature_colors(torch.tensor([[0.0, 9.0]])), torch.tensor([[0.5, 1.0, 0.5]]))
 
 
 def test_a_second_pass_does_not_run_the_teacher(packed, tmp_path, monkeypatch):

@@ -126,3 +126,13 @@ def test_without_faiss_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.import_module", lambda name: importing("no_such_module_of_faiss"))
     with pytest.raises(UserError, match="pip install faiss-cpu"):
         random_index(0).search(random_index(0).vectors, 1)
+
+
+def test_an_index_of_before_lacks_the_hashes_of_sweeps_and_is_read(tmp_path):
+    index = random_index(0)
+    index.save(tmp_path)
+    note = json.loads((tmp_path / "places.json").read_text())
+    for place in note["places"]:
+        assert place.pop("sweep_hash") == ""
+    (tmp_path / "places.json").write_text(json.dumps(note))
+    assert PlaceIndex.load(tmp_path).records == index.records

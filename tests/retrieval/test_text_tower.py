@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from ponderv2.errors import UserError
-from ponderv2.retrieval import DescriptorSettings, TextSpace, place_descriptor, sentence_vector
+from ponderv2.retrieval import DescriptorSettings, TextSpace, check_text_model, place_descriptor, sentence_vector
 from ponderv2.teachers import FrozenImageBranch, VisionTransformerTeacher
 from tests.factories.image_teachers import vision_folder
 
@@ -36,6 +36,26 @@ def _branch(folder: Path) -> FrozenImageBranch:
     branch = FrozenImageBranch(dict(type=VisionTransformerTeacher, name=folder), channels=16)
     branch.reduction.fit([branch.raw_maps(torch.rand(8, 3, 16, 16)).movedim(1, -1).flatten(0, 2)])
     return branch
+
+
+def test_a_model_of_other_sizes_is_refused_by_its_config_alone(tmp_path):
+    folders = {}
+    for name, hidden in (("own", 16), ("other", 24)):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        vision = {"hidden_size": hidden, "patch_size": 4}
+        (folders[name] / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": vision}))
+    check_text_model(folders["own"], dict(name=str(folders["own"])))
+    check_text_model(folders["own"], dict(name="openai/of-the-hub"))
+    with pytest.raises(UserError, match=r"own: its vision tower is not the teacher .*hidden_size is 16 instead of 24"):
+        check_text_model(folders["own"], dict(name=str(folders["other"])))
+    with pytest.raises(UserError, match="the teacher of this recipe is no vision transformer"):
+        check_text_model(folders["own"], dict(path="street_teacher.safetensors"))
+    (folders["other"] / "config.json").write_text(json.dumps({"model_type": "dinov2"}))
+    with pytest.raises(UserError, match=r"expected a model with a text tower, clip or siglip, .* says 'dinov2'"):
+        check_text_model(folders["other"], dict(name=str(folders["own"])))
+    with pytest.raises(UserError, match=r"cannot read config\.json"):
+        check_text_model(tmp_path, dict(name=str(folders["own"])))
 
 
 @pytest.mark.parametrize("family", ["clip", "siglip"])

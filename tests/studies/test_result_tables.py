@@ -124,7 +124,7 @@ def test_scores_of_features_stand_beside_what_chance_reaches():
             "key points, repeatability within 0.5 m",
             "42.0",
             "–",
-            "not run, random returns; 55.8, the highest candidates",
+            "not run, random returns; 55.8, highest candidates; not run, nearest candidates",
         ],
     ]
 

@@ -14,6 +14,7 @@ from studies.segmentation_report import describe_sample
 from studies.segmentation_study import SegmentationStudy
 from studies.study_arguments import TAKEN, _named_path, add_segmentation_arguments
 from studies.study_run import Run
+from tests.factories.tool_scripts import load_tool
 from tests.factories.training_runs import DETECTOR, PRETRAINING, Training, write_segmentation
 
 CELLS = [("linear_probe", 1.0), ("decoder_probe", 1.0), ("finetune", 0.01), ("finetune", 0.1)]
@@ -274,3 +275,14 @@ def test_options_of_one_protocol_change_that_one_alone(main, training):
     assert "train_cfg.max_iters=9" not in probed
     assert "model.a=1" in tuned
     assert "model.a=1" in probed
+
+
+def test_it_says_that_it_checks_before_it_trains(repository, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "studies.segmentation_command.run_segmentation_study", lambda given, root: print("trained") or 0
+    )
+    line = ["--data-root", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert load_tool(repository, "segmentation_study").main(line) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("checking data, recipes and starts")
+    assert last == "trained"

@@ -1,12 +1,16 @@
 """The training of the street teacher, on pictures that take no ray: scores, the file, and what is refused."""
 
 import argparse
+import json
+import os
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from ponderv2.engine import load_config
@@ -18,6 +22,7 @@ from studies.street_backbone import LabeledBackbone
 from studies.street_pictures import CLASSES, towns
 from synthetic_nuscenes.build import place_of
 from synthetic_nuscenes.output.benchmarks import BENCHMARKS
+from tests.factories.tool_scripts import load_tool
 
 CAMERA = Path(__file__).parents[2] / "configs/tiny/ponderv2_camera_synthetic.py"
 
@@ -45,6 +50,35 @@ def test_a_teacher_is_trained_scored_on_other_towns_and_written(tmp_path, monkey
     ious = street_teacher.class_ious(net, *_pictures(tmp_path, 5, 5))
     assert set(ious) == {CLASSES[0], CLASSES[15]}
     assert min(ious.values()) > 0.6
+
+
+def test_a_signal_ends_the_training_early_and_the_teacher_is_scored_and_written(tmp_path, monkeypatch, capsys):
+    crop, drawn = street_teacher._crop, []
+
+    def stopping(*picture):
+        drawn.append(1)
+        if len(drawn) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return crop(*picture)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    monkeypatch.setattr(street_teacher, "labeled_pictures", _pictures)
+    monkeypatch.setattr(street_teacher, "_BATCH", 2)
+    monkeypatch.setattr(street_teacher, "_crop", stopping)
+    given = dict(out=tmp_path / "teacher.safetensors", pictures=tmp_path, towns=1, held_out=1, seed=1000, minutes=60)
+    assert street_teacher.train_street_teacher(argparse.Namespace(**given, backbone=None)) == 0
+    assert signal.signal(signal.SIGTERM, before) is signal.default_int_handler
+    assert "stopped by SIGTERM after 0 % of the time, which is scored and written" in capsys.readouterr().out
+    with safe_open(given["out"], framework="pt") as file:
+        about = json.loads(file.metadata()["about"])
+    assert about["steps"] == 3
+    assert about["share_of_the_time"] < 0.1
+
+
+def test_part_of_a_minute_is_a_time(repository):
+    parser = argparse.ArgumentParser()
+    load_tool(repository, "train_street_teacher").add_arguments(parser)
+    assert parser.parse_args(["--out", "teacher.safetensors", "--minutes", "0.2"]).minutes == 0.2
 
 
 def test_the_backbone_of_a_recipe_is_trained_and_loaded_by_its_option_weights(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Drives through places that were passed before: another time of day, another pass, the same streets."""
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from nuscenes.utils.splits import create_splits_scenes
 
 from synthetic_nuscenes import Recording, SyntheticDataError, build, make_dataset
 from synthetic_nuscenes.build import MOST_PASSES, place_of, plan_scene
+from synthetic_nuscenes.command import add_arguments
 from synthetic_nuscenes.light.weather import describe
 from synthetic_nuscenes.output import dataset as module
 from synthetic_nuscenes.output.benchmarks import BENCHMARKS
@@ -50,6 +52,17 @@ def test_without_the_option_drives_are_those_of_streets_v1(empty_streets: None):
         assert describe(weather) == told
         # What the tables of the benchmark say of both: the fifth drive goes exactly where the fourth went.
         np.testing.assert_allclose(plan.ego.at(np.zeros(1))[0, :2], [585.6634229612, 489.3773732272], atol=1e-6)
+
+
+def test_the_help_says_what_scenes_count_and_which_seeds_are_taken():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    said = " ".join(parser.format_help().split())
+    assert "drives, so places times --passes" in said
+    assert version_and_names(4, 2)[0] == "v1.0-trainval"
+    assert "more, or --passes above 1, a v1.0-trainval" in said
+    assert "0 of streets-v1" in said
+    assert "77 of revisits-v1" in said
 
 
 def test_first_passes_are_to_be_found_and_later_ones_ask():

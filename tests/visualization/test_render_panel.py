@@ -53,3 +53,18 @@ def test_true_classes_of_returns_have_a_row_of_their_own_without_those_that_have
 def test_the_legend_has_the_color_of_a_class_that_is_nowhere_in_the_picture():
     assert _pixels(_drawn(0.9, None, CLASSES), PALETTE[0]) > 10
     assert _pixels(_drawn(0.9, None), PALETTE[0]) == 0
+
+
+def test_features_have_a_row_for_the_image_branch_and_one_for_what_was_rendered():
+    fields = _fields(0.9)
+    del fields["image_class"]
+    plain = draw_render_panel(CAMERAS, fields, _returns(), SIZE)
+    colors = (torch.tensor([0.2, 0.6, 0.9]), torch.tensor([0.9, 0.1, 0.5]))
+    features = [color.expand(2, 15, 25, 3) for color in colors]
+    names = ("target_image_features", "image_features")
+    picture = draw_render_panel(CAMERAS, fields | dict(zip(names, features, strict=True)), _returns(), SIZE)
+    assert picture.shape[0] > plain.shape[0] + 100
+    places = [(np.abs(picture - 255.0 * color.numpy()).sum(axis=2) < 12) for color in colors]
+    assert all(found.sum() > 10_000 for found in places)
+    above, below = (np.flatnonzero(found.any(axis=1)).mean() for found in places)
+    assert above < below

@@ -21,14 +21,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
     names = "; ".join(f"{name}: {benchmark.purpose}" for name, benchmark in BENCHMARKS.items())
     parser.add_argument("--benchmark", choices=list(BENCHMARKS), help=f"a data set with a name, all fixed. {names}")
-    parser.add_argument("--scenes", type=at_least(1), help=f"default {DEFAULT_SCENES}; up to 10 make a v1.0-mini")
+    parser.add_argument(
+        "--scenes",
+        type=at_least(1),
+        help=f"drives, so places times --passes; default {DEFAULT_SCENES}; up to 10 make a v1.0-mini, more, or "
+        "--passes above 1, a v1.0-trainval",
+    )
     parser.add_argument(
         "--keyframes", type=at_least(2), help=f"per scene, two a second, at least 2; default {DEFAULT_KEYFRAMES}"
     )
     parser.add_argument(
         "--image-size", type=image_size, metavar="WxH", help="pixels, default 800x450; nuScenes has 1600x900"
     )
-    parser.add_argument("--seed", type=at_least(0), help="default 0")
+    seeds = ", ".join(f"{benchmark.seed} of {name}" for name, benchmark in BENCHMARKS.items())
+    parser.add_argument(
+        "--seed",
+        type=at_least(0),
+        help=f"equal seeds have equal towns, and equal names of files; default 0. Benchmarks have {seeds}",
+    )
     parser.add_argument(
         "--passes",
         type=at_least(1),
@@ -176,6 +186,7 @@ def _refuse_check(arguments: argparse.Namespace, note: dict | None) -> None:
 def _make(arguments: argparse.Namespace) -> bool:
     from .output.dataset import make_dataset
     from .output.recording import Recording
+    from .output.tables import version_and_names
 
     started = time.monotonic()
     if arguments.benchmark:
@@ -189,7 +200,9 @@ def _make(arguments: argparse.Namespace) -> bool:
     made = make_dataset(arguments.out, scenes, recording, arguments.workers)
     if made:
         seconds = time.monotonic() - started
-        print(f"{scenes} scenes, {scenes * recording.keyframes} key frames in {seconds:.0f} s: {arguments.out}")
+        version, _ = version_and_names(scenes, recording.passes)
+        size = f"{scenes} scenes, {scenes * recording.keyframes} key frames"
+        print(f"{size} in {seconds:.0f} s: {arguments.out}, version {version}")
     else:
         print(f"{arguments.out} is already there, made with the same arguments; --check compares its files")
     return made

@@ -159,9 +159,13 @@ def test_an_evaluation_ends_with_its_scores_and_a_test_with_their_file(tmp_path,
             | {"semantic_accuracy": 0.5, "semantic_miou": 0.25, "guess_semantic_miou": 0.0625},
             "psnr 20  guess_psnr 15  abs_rel 0.25  guess_abs_rel 0.5  semantic_miou 0.25  guess_semantic_miou 0.0625",
         ),
+        (
+            {"feature_cosine": 0.5, "view_cosine": 0.9, "guess_feature_cosine": 0.25, "abs_rel": 0.5},
+            "abs_rel 0.5  feature_cosine 0.5  guess_feature_cosine 0.25",
+        ),
         ({f"other{k}": k for k in range(9)}, "  ".join(f"other{k} {k}" for k in range(7))),
     ],
-    ids=["segmentation", "rendering", "unknown"],
+    ids=["segmentation", "rendering", "features", "unknown"],
 )
 def test_the_main_scores_are_told_whatever_their_place_among_all(capsys, metrics, line):
     runner = Mock(spec=Runner, log_dir="nowhere", timestamp="0")

@@ -4,7 +4,7 @@ Nothing here imports more than the standard library, so that `--help` and errors
 imports what it runs inside its own `run`.
 """
 
-from .output_paths import writable_checkpoint, writable_file, writable_folder
+from .output_paths import output_folder, writable_checkpoint, writable_file, writable_folder
 from .run_tool import run_tool
 from .shared_arguments import (
     add_device_argument,
@@ -25,6 +25,7 @@ __all__ = [
     "existing_path",
     "key_value",
     "non_negative",
+    "output_folder",
     "positive",
     "positive_number",
     "run_tool",

@@ -1,7 +1,8 @@
 """Outputs are tried before the work starts, not when hours of it are to be written."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ponderv2.errors import UserError
@@ -69,6 +70,22 @@ def writable_folder(path: Path | None, option: str) -> None:
             pass
     except OSError as error:
         raise UserError(f"{option} {path}: nothing can be written there, {_reason(error)}") from error
+
+
+@contextmanager
+def output_folder(path: Path, option: str) -> Iterator[None]:
+    """Make a folder as `writable_folder` does, and take it away again where the block ends with an error and left
+    nothing in it."""
+    existed = path.exists()
+    writable_folder(path, option)
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            # Only an empty one goes.
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def _reason(error: OSError) -> str:

@@ -9,6 +9,7 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
+from ponderv2.datasets.history import lidar_pose
 from ponderv2.errors import UserError
 from ponderv2.progress_bar import progress_bar
 from ponderv2.retrieval import (
@@ -32,6 +33,9 @@ from .recipe_options import parse_options
 Around = Callable[[BaseDataset, int], PlaceFeatures | None]
 """Gives the features around the car of a key frame of a data set; None where there are none of it."""
 
+_SAME_POSE = 1e-3
+"""Metres, and parts of a rotation, that two poses of one key frame may differ by."""
+
 _FRAMES, _OF_A_FRAME = 200, 512
 """Key frames, and features of each, that a vocabulary is fitted to."""
 
@@ -40,16 +44,19 @@ def build_index(given: argparse.Namespace) -> PlaceIndex:
     """Describe the key frames that the command line names, and write their index.
 
     Raises:
-        UserError: there is neither a checkpoint nor a folder of key points or there are both, or an option does not fit
-            the layout.
+        UserError: there is neither a checkpoint nor a folder of key points or there are both, an option does not fit
+            the layout, or key points are of other data.
     """
     settings = DescriptorSettings(layout=given.layout, power=given.power, heading=given.heading)
-    if (given.checkpoint is None) == (given.keypoints is None):
-        raise UserError("expected a checkpoint or --keypoints, one of them")
+    heights = given.channels == "height"
+    if (given.checkpoint is None and not heights) == (given.keypoints is None):
+        raise UserError("expected a checkpoint or --keypoints, one of them; --channels height needs neither")
     if (given.vocabulary is None) != (given.layout != "vlad"):
         raise UserError("--vocabulary: expected with --layout vlad, and with no other layout")
-    if given.channels == "height" and given.modality != "lidar":
+    if heights and given.modality != "lidar":
         raise UserError("--channels height: pictures have no heights; give --modality lidar")
+    if given.layout == "polar" and given.modality == "image" and given.keypoints is None:
+        raise UserError("--layout polar: pictures know no distances; give --layout panorama, whole or vlad")
     if given.channels == "text" and given.layout != "whole":
         raise UserError("--channels text: sentences tell no directions; give --layout whole")
     dataset, around, describer = _keypoints(given, settings) if given.keypoints else _model(given, settings)
@@ -68,6 +75,9 @@ def build_index(given: argparse.Namespace) -> PlaceIndex:
             progress.update()
     if not vectors:
         raise UserError(f"{given.config}: no key frame of the data set has anything to be described by")
+    if len(records) < len(dataset):
+        missing = len(dataset) - len(records)
+        print(f"{len(records)} of {len(dataset)} key frames are described; {missing} have no file in {given.keypoints}")
     index = PlaceIndex(np.stack(vectors), records, given.modality, describer)
     index.save(given.out)
     return index
@@ -100,10 +110,23 @@ def _keypoints(given: argparse.Namespace, settings: DescriptorSettings) -> tuple
     tokens = [dataset.get_data_info(number).get("token") for number in range(len(dataset))]
     if not set(tokens) & set(found):
         raise UserError(f"--keypoints {given.keypoints}: no file is of a key frame of the data set")
-    channels = next(iter(found.values())).features.shape[1]
+    channels = next(iter(found.values())).features.features.shape[1]
+
+    def around(frames: BaseDataset, number: int) -> PlaceFeatures | None:
+        points = found.get(tokens[number])
+        if points is None:
+            return None
+        pose = lidar_pose(frames.get_data_info(number))
+        if pose is not None and not np.allclose(pose, points.pose, atol=_SAME_POSE):
+            raise UserError(
+                f"--keypoints {given.keypoints}: the pose of key frame {tokens[number]} is not that of the info file; "
+                "the key points are of another data set, whose files have the same names"
+            )
+        return points.features
+
     return (
         dataset,
-        lambda frames, number: found.get(tokens[number]),
+        around,
         Describer(settings, model, channels=f"{channels} channels of key points"),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor, nn
 
@@ -22,6 +22,7 @@ from ponderv2.retrieval import (
     DescriptorSettings,
     PlaceFeatures,
     TextSpace,
+    check_text_model,
     height_features,
     image_features,
     lidar_features,
@@ -97,7 +98,7 @@ class PlaceDescriber:
 
 def load_describer(
     recipe: Path,
-    checkpoint: Path,
+    checkpoint: Path | None,
     data_root: Path | None = None,
     changes: Sequence[str] = (),
     channels: str | None = None,
@@ -108,7 +109,7 @@ def load_describer(
 
     Args:
         recipe: recipe of the pre-training.
-        checkpoint: checkpoint of it, its work dir, or its exported encoder.
+        checkpoint: checkpoint of it, its work dir, or its exported encoder; not read, and may be None, for "height".
         data_root: folder of the data.
         changes: changes to the recipe, `key=value`.
         channels: "image", "volume", "text" or "height"; None is "image" where the checkpoint has features of images,
@@ -121,12 +122,19 @@ def load_describer(
     """
     config = load_config(recipe, data_root, parse_options(list(changes)))
     must_have(config, ("model", "test_dataloader"), "describe places with")
+    if (channels == "text") != (text_model is not None):
+        raise UserError("--text-model: expected with --channels text, and with no others")
+    if text_model is not None:
+        check_text_model(text_model, (config.model.get("image_branch") or {}).get("teacher") or {})
+    exported = checkpoint is not None and checkpoint.suffix == ".safetensors"
     with recipe_errors(recipe, "cannot be built", changes):
-        model = MODELS.build(config.model)
+        model = MODELS.build(_without_branch(config.model) if exported or channels == "height" else config.model)
     if not isinstance(model, RenderingPretrainer):
         raise UserError(f"{recipe}: expected the recipe of a pre-training, found a {type(model).__name__}")
-    exported = checkpoint.suffix == ".safetensors"
-    if exported:
+    if channels == "height":
+        # Nothing but the grid decides what it tells.
+        encoder = hashlib.sha256(f"heights {model.encoder.grid}".encode()).hexdigest()
+    elif exported:
         model.encoder.load_state_dict(_fitting(model.encoder, read_encoder(checkpoint)[0], checkpoint))
         encoder = weights_hash(model.encoder.state_dict())
     else:
@@ -139,10 +147,16 @@ def load_describer(
             f"--channels {channels}: {checkpoint} has no features of images; expected a checkpoint of a recipe with "
             "ImageFeaturePretrainer"
         )
-    if (channels == "text") != (text_model is not None):
-        raise UserError("--text-model: expected with --channels text, and with no others")
     text = None if text_model is None else TextSpace(text_model, model.image_branch).to(usable_device(device))
     return PlaceDescriber(model.to(usable_device(device)).eval(), encoder, config, channels, text)
+
+
+def _without_branch(model: ConfigDict) -> dict:
+    """Return a pre-training without its image branch: an exported encoder has none, so no teacher's file is needed."""
+    if "image_branch" not in model:
+        return model
+    kept = {name: value for name, value in model.items() if name not in ("image_branch", "keypoints")}
+    return kept | {"type": RenderingPretrainer}
 
 
 def model_hash(model: RenderingPretrainer) -> str:

@@ -1,9 +1,13 @@
 """Parameter groups of the optimiser, with a check of their names."""
 
 import difflib
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
@@ -24,6 +28,9 @@ class CheckedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     encoder that joins later would then silently never be trained. Those that a model names as its `joining_parameters`
     get their groups here; an optimizer passes over them as long as they have no gradient.
 
+    The log has one line for each setting, with the number of parameters that have it, where mmengine has several lines
+    for each parameter.
+
     The arguments are those of mmengine's constructor.
 
     Raises:
@@ -40,8 +47,42 @@ class CheckedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 "paramwise_cfg.custom_keys: "
                 + "; ".join(f"{key!r} matches no parameter{_hint(key, names)}" for key in unmatched)
             )
-        with _trainable(getattr(model, "joining_parameters", [])):
+        with _trainable(getattr(model, "joining_parameters", [])), _summarized():
             return super().__call__(model)
+
+
+class _Counting(logging.Filter):
+    """Keeps back, and counts, what mmengine says of each parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: dict[str, list[str]] = {}
+        self.frozen = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if option := re.fullmatch(r"paramwise_options -- (.*?):(\w+=.*)", text):
+            self.options.setdefault(option[1], []).append(option[2])
+            return False
+        if text.endswith("is skipped since its requires_grad=False"):
+            self.frozen += 1
+            return False
+        return True
+
+
+@contextmanager
+def _summarized() -> Iterator[None]:
+    """Log what mmengine says of each parameter as one line for each setting."""
+    logger, counting = MMLogger.get_current_instance(), _Counting()
+    logger.addFilter(counting)
+    try:
+        yield
+    finally:
+        logger.removeFilter(counting)
+    for options, count in Counter(", ".join(found) for found in counting.options.values()).items():
+        logger.info("optimizer: %d parameters with %s", count, options)
+    if counting.frozen:
+        logger.info("optimizer: %d parameters are frozen and left out", counting.frozen)
 
 
 @contextmanager

@@ -22,7 +22,9 @@ from ponderv2.retrieval import (
     load_vocabulary,
     place_descriptor,
     relation,
+    score_lines,
     sentence_vector,
+    sweep_hash,
     vocabulary_fingerprint,
 )
 from ponderv2.visualization import ShownPlace, color_of_distance, draw_retrieval_panel, save_png
@@ -67,11 +69,18 @@ def _pairs(given: argparse.Namespace, found: dict[str, PlaceIndex]) -> tuple[np.
     return found["image"].vectors[other], found["lidar"].vectors[own]
 
 
-def evaluate(given: argparse.Namespace) -> dict:
-    """Score the queries of an index, and write the scores with what they are of.
+def list_places(given: argparse.Namespace) -> list[str]:
+    """Return a line for each key frame of --queries, or of the index: token, map, log, seconds and position."""
+    index = PlaceIndex.load(given.index if given.queries is None else given.queries)
+    return [f"{r.token}  {r.location}  {r.log}  {r.time:.1f} s  {r.x:.1f} {r.y:.1f} m" for r in index.records]
+
+
+def evaluate(given: argparse.Namespace) -> list[str]:
+    """Score the queries of an index, and write the scores with what they are of; returns a table.
 
     Raises:
-        UserError: an index cannot be used, or the projection was fitted to a key frame of them.
+        UserError: an index cannot be used, the projection was fitted to a key frame of them, or no query has a right
+            answer.
     """
     index, queries, projection = _indices(given)
     if projection is not None:
@@ -83,6 +92,11 @@ def evaluate(given: argparse.Namespace) -> dict:
                 f"first {tokens[int(fitted.argmax())]}; fit it to other drives"
             )
     scores = evaluate_retrieval(index, queries)
+    if not any(of_radius["queries"] for of_radius in scores.values()):
+        raise UserError(
+            f"no query of {len(queries.records)} has a right answer: none passes a place of the index within "
+            f"{' or '.join(scores)} at another time; give --queries of the other pass"
+        )
     found = {
         "index": {"modality": index.modality, "places": len(index.records)},
         "queries": {"modality": queries.modality, "places": len(queries.records)},
@@ -92,7 +106,7 @@ def evaluate(given: argparse.Namespace) -> dict:
         "scores": scores,
     }
     write_atomically(given.evaluate, (json.dumps(found, indent=2, allow_nan=False) + "\n").encode())
-    return found
+    return [*score_lines(scores), f"written: {given.evaluate}"]
 
 
 def retrieve(given: argparse.Namespace) -> list[str]:
@@ -170,7 +184,8 @@ def _query(
     path = Path(given.query)
     if not path.is_file():
         raise UserError(
-            f"query {given.query}: is neither the token of a key frame of the index or --queries, nor a file"
+            f"query {given.query}: is neither the token of a key frame of the index or --queries (--list has them) "
+            "nor a file"
         )
     if given.recipe is None or given.checkpoint is None:
         raise UserError(f"query {path}: a file is described by a model; give --recipe and --checkpoint")
@@ -223,6 +238,11 @@ def _shown(given: argparse.Namespace, record: PlaceRecord, title: str, color: st
     if given.out is None:
         return ShownPlace(title)
     picture, sweep = given.data_root / record.image_path, given.data_root / record.lidar_path
+    if record.lidar_path and sweep.is_file() and record.sweep_hash not in ("", sweep_hash(sweep)):
+        raise UserError(
+            f"--data-root {given.data_root}: {record.lidar_path} is not the sweep that the index was made of; give the "
+            "folder of its data: synthetic data sets share the names of their files"
+        )
     return ShownPlace(
         title,
         read_image(picture) if record.image_path and picture.is_file() else None,

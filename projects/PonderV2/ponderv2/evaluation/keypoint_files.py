@@ -25,7 +25,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class SampleKeypoints:
-    """The key points of one sample, as docs/condense.md describes the file.
+    """The key points of one sample, as docs/keypoints.md describes the file.
 
     Attributes:
         places: metres in the LiDAR frame.

@@ -133,8 +133,9 @@ class FinetunedModel(BaseModel):
                     self._load_head(self.pretrained["checkpoint"])
             except FileNotFoundError as error:
                 raise FileNotFoundError(
-                    f"model.init_cfg.checkpoint: {error}; make it first, by the pre-training that writes it or by "
-                    "tools/merge_checkpoints.py, give another one (--cfg-options model.init_cfg.checkpoint=FILE), or "
+                    f"model.init_cfg.checkpoint: {error}; make it first, by the pre-training that writes it, of "
+                    "a checkpoint of one that was interrupted by tools/export_encoder.py, or by "
+                    "tools/merge_checkpoints.py; give another one (--cfg-options model.init_cfg.checkpoint=FILE), or "
                     "train the baseline (--scratch)"
                 ) from error
 

@@ -198,6 +198,18 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         """Compute the features of a volume at points in the LiDAR frame (metres)."""
         return self.head.features_at(volume, points)
 
+    def further_images(
+        self, inputs: SensorBatch, rays: RayBatch, rendered: dict[str, Tensor]
+    ) -> dict[str, Float[Tensor, "b n r 3"]]:
+        """Return `image_features`, colors of rendered features, and `target_image_features` of the image branch's."""
+        if inputs.images is None:
+            return {}
+        target = sample_maps(self.image_features(inputs).maps[0], self.image_branch.cells, rays.pixels)
+        return {
+            "image_features": feature_colors(rendered["features"]),
+            "target_image_features": feature_colors(target),
+        }
+
     def further_fields(
         self, inputs: SensorBatch, data_samples: list | None, rays: RayBatch, rendered: dict[str, Tensor]
     ) -> dict[str, Tensor]:
@@ -245,6 +257,12 @@ class ImageFeaturePretrainer(RenderingPretrainer):
         to_rgb = self.data_preprocessor.to_rgb
         earlier = tuple(replace(past, images=to_rgb(past.images)) for past in inputs.history)
         return replace(inputs, images=to_rgb(inputs.images), history=earlier)
+
+
+def feature_colors(features: Float[Tensor, "*n c"]) -> Float[Tensor, "*n 3"]:
+    """Return the first three channels of features as RGB in [0, 1]: whitened ones have a deviation of 1."""
+    first = F.pad(features[..., :3], (0, max(0, 3 - features.shape[-1])))
+    return (first / 4 + 0.5).clamp(0, 1)
 
 
 def _digests(inputs: SensorBatch, data_samples: list | None) -> list[str | None]:

@@ -9,6 +9,7 @@ from ponderv2.errors import UserError
 from ponderv2.geometry import lattice_rays
 from ponderv2.masking import InputMasking
 from ponderv2.registry import MODELS
+from ponderv2.shapes import Float
 from ponderv2.structures import EncoderOutput, FeatureVolume, RayBatch, SensorBatch
 
 
@@ -138,7 +139,7 @@ class RenderingPretrainer(BaseModel):
         Returns:
             `image_depth`, `image_opacity` `[B, N, h, w]` in metres and [0, 1]; `image` and `target_image`
             `[B, N, h, w, 3]` when there is a colour network and images were loaded; `image_class` `[B, N, h, w]` where
-            classes are rendered.
+            classes are rendered; and what `further_images` adds.
 
         Raises:
             UserError: when the batch has no cameras, or the lattice is wider than an image.
@@ -164,7 +165,14 @@ class RenderingPretrainer(BaseModel):
             target = self.data_preprocessor.to_rgb(inputs.images)
             rows, columns = rays.pixels[0, 0, :, 1].long(), rays.pixels[0, 0, :, 0].long()
             fields["target_image"] = target[:, :, :, rows, columns].permute(0, 1, 3, 2).unflatten(2, (height, width))
-        return fields
+        further = self.further_images(inputs, rays, rendered)
+        return fields | {name: value.unflatten(2, (height, width)) for name, value in further.items()}
+
+    def further_images(
+        self, inputs: SensorBatch, rays: RayBatch, rendered: dict[str, Tensor]
+    ) -> dict[str, Float[Tensor, "b n r 3"]]:
+        """Return pictures that not every model renders, RGB in [0, 1] of the rays of a lattice: none here."""
+        return {}
 
 
 def rays_of(inputs: SensorBatch) -> RayBatch:

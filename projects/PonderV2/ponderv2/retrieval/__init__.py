@@ -9,9 +9,10 @@ from .place_features import PlaceFeatures, height_features, image_features, lida
 from .place_index import PlaceIndex
 from .place_pooling import generalized_means, place_descriptor
 from .place_projection import Projection, fit_centering, fit_common_space, hashes_of
-from .place_records import PlaceRecord, record_of, relation
+from .place_records import PlaceRecord, record_of, relation, sweep_hash
 from .retrieval_scores import candidates, chance_of, duplicate_scores, evaluate_retrieval
-from .text_tower import TextSpace, sentence_vector
+from .score_table import score_lines
+from .text_tower import TextSpace, check_text_model, sentence_vector
 from .vocabulary import fingerprint as vocabulary_fingerprint
 from .vocabulary import fit_vocabulary, load_vocabulary, save_vocabulary
 
@@ -27,6 +28,7 @@ __all__ = [
     "TextSpace",
     "candidates",
     "chance_of",
+    "check_text_model",
     "duplicate_scores",
     "evaluate_retrieval",
     "fit_centering",
@@ -44,6 +46,8 @@ __all__ = [
     "record_of",
     "relation",
     "save_vocabulary",
+    "score_lines",
     "sentence_vector",
+    "sweep_hash",
     "vocabulary_fingerprint",
 ]

@@ -1,7 +1,9 @@
 """Exported key points as what places are described by."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ponderv2.errors import UserError
@@ -10,7 +12,20 @@ from ponderv2.evaluation.keypoint_files import read_keypoints
 from .place_features import PlaceFeatures
 
 
-def read_keypoint_folder(folder: Path, modality: str) -> tuple[dict[str, PlaceFeatures], str]:
+@dataclass(frozen=True)
+class KeypointPlaces:
+    """The key points of a key frame.
+
+    Attributes:
+        features: their places and descriptors.
+        pose: LiDAR to the map, `[4, 4]`.
+    """
+
+    features: PlaceFeatures
+    pose: np.ndarray
+
+
+def read_keypoint_folder(folder: Path, modality: str) -> tuple[dict[str, KeypointPlaces], str]:
     """Read the key points of one modality, by the token of their key frame, and the hash of their model.
 
     Args:
@@ -35,7 +50,8 @@ def read_keypoint_folder(folder: Path, modality: str) -> tuple[dict[str, PlaceFe
                 "of them at once"
             )
         model = points.model
-        found[points.token] = PlaceFeatures(torch.from_numpy(points.places), torch.from_numpy(points.descriptors))
+        features = PlaceFeatures(torch.from_numpy(points.places), torch.from_numpy(points.descriptors))
+        found[points.token] = KeypointPlaces(features, points.lidar2global)
     if not found:
         raise UserError(f"--keypoints {folder}: none of its {len(paths)} npz files has the source {modality!r}")
     return found, model

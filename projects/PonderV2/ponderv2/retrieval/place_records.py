@@ -1,8 +1,10 @@
 """When and where each described place was recorded, as an index keeps it beside the vectors."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +28,8 @@ class PlaceRecord:
         y: likewise.
         lidar_path: file of the sweep, relative to the folder of the data.
         image_path: file of the front camera's picture, likewise; empty where there is none.
+        sweep_hash: start of the SHA-256 of the sweep's file, by which it is known again: synthetic data sets of one
+            seed share the names of their files; empty where the file was not there.
     """
 
     token: str
@@ -36,6 +40,16 @@ class PlaceRecord:
     y: float
     lidar_path: str = ""
     image_path: str = ""
+    sweep_hash: str = ""
+
+
+_LATER = {"sweep_hash"}
+"""What indices of earlier versions lack."""
+
+
+def sweep_hash(path: Path) -> str:
+    """Return the start of the SHA-256 of a file, 16 hexadecimal digits; empty where there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 def record_of(info: Mapping, front: str = "CAM_FRONT") -> PlaceRecord:
@@ -58,6 +72,7 @@ def record_of(info: Mapping, front: str = "CAM_FRONT") -> PlaceRecord:
             y=float(pose[1, 3]),
             lidar_path=f"samples/LIDAR_TOP/{sweep.rsplit('/', 1)[-1]}",
             image_path=f"samples/{front}/{str(picture).rsplit('/', 1)[-1]}" if picture else "",
+            sweep_hash=sweep_hash(Path(sweep)),
         )
     except KeyError as error:
         raise UserError(
@@ -78,10 +93,10 @@ def records_from_json(content: object, where: str) -> list[PlaceRecord]:
         raise UserError(f"{where}: expected a list of places")
     records, seen = [], set()
     for number, entry in enumerate(content):
-        if not isinstance(entry, Mapping) or set(entry) != set(kinds):
+        if not isinstance(entry, Mapping) or set(entry) | _LATER != set(kinds):
             raise UserError(f"{where}: place {number}: expected the keys {sorted(kinds)}")
-        for name, kind in kinds.items():
-            value = entry[name]
+        for name in entry:
+            kind, value = kinds[name], entry[name]
             fits = isinstance(value, str) if kind is str else isinstance(value, float) and math.isfinite(value)
             if not fits:
                 raise UserError(f"{where}: place {number}: {name}: expected a finite {kind.__name__}, got {value!r}")

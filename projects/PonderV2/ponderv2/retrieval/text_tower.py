@@ -1,5 +1,7 @@
 """Places that a sentence describes: features in the space that CLIP or SigLIP shares between pictures and texts."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -46,6 +48,53 @@ class TextSpace(nn.Module):
         if self.family == "clip":
             return self.projection(self.vision.post_layernorm(decoded))
         return self.vision.head(decoded[:, None])
+
+
+def check_text_model(folder: Path, teacher: Mapping) -> None:
+    """Refuse a model whose vision tower cannot be a teacher, by the configs alone: weights take a minute to read.
+
+    Args:
+        folder: CLIP or SigLIP model.
+        teacher: config of the teacher of an image branch, with `name` where it is a vision transformer.
+
+    Raises:
+        UserError: the folder holds no such model, or one of other sizes than the teacher.
+    """
+    own = _read_config(folder, f"--text-model {folder}")
+    family = own.get("model_type")
+    if family not in _FAMILIES:
+        raise UserError(
+            f"--text-model {folder}: expected a model with a text tower, {' or '.join(sorted(_FAMILIES))}, its config "
+            f"says {family!r}"
+        )
+    name = teacher.get("name")
+    if name is None:
+        raise UserError(
+            f"--text-model {folder}: the teacher of this recipe is no vision transformer; pre-train with the vision "
+            "tower of this model (model.image_branch.teacher)"
+        )
+    if not Path(name).expanduser().is_dir():
+        return
+    theirs = _read_config(Path(name).expanduser(), f"model.image_branch.teacher.name {name}")
+    towers = [config.get("vision_config", config) for config in (own, theirs)]
+    for key in ("hidden_size", "num_hidden_layers", "patch_size", "image_size"):
+        sizes = [tower.get(key) for tower in towers]
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise UserError(
+                f"--text-model {folder}: its vision tower is not the teacher of this model, {name}: {key} is "
+                f"{sizes[0]} instead of {sizes[1]}"
+            )
+
+
+def _read_config(folder: Path, where: str) -> dict:
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{where}: cannot read config.json: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("vision_config", {}), dict):
+        raise UserError(f"{where}: config.json: expected an object")
+    return content
 
 
 @torch.no_grad()

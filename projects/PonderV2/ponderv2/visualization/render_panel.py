@@ -15,6 +15,11 @@ from .picture import color_handle, figure_to_array, order_of, title_of
 OPAQUE = 0.5
 """Opacity from which a pixel shows a class; what is more than half transparent has none."""
 _TRUE = "true classes\nof the returns"
+_FEATURE_ROWS = ("features of\nthe image branch", "rendered features")
+_PICTURES = {"real": "target_image", "rendered": "image"} | dict(
+    zip(_FEATURE_ROWS, ("target_image_features", "image_features"), strict=True)
+)
+"""Rows that are pictures, and their fields."""
 
 
 def draw_render_panel(
@@ -29,14 +34,17 @@ def draw_render_panel(
 ) -> np.ndarray:
     """Draw one column for each camera: the real image, the rendered one, the LiDAR returns, the rendered depth.
 
-    Where classes were rendered and have colors, the last rows are the true classes of the returns, if they are known,
-    and the rendered classes, blank where a pixel is more than half transparent; below stands what the colors mean.
+    Where features were rendered, the next rows are those of the image branch and the rendered ones, by their first
+    three components. Where classes were rendered and have colors, the last rows are the true classes of the returns, if
+    they are known, and the rendered classes, blank where a pixel is more than half transparent; below stands what the
+    colors mean.
 
     Args:
         cameras: names of the N cameras.
         fields: what `RenderingPretrainer.render_images` gives for one sample: `image_depth` `[N, h, w]` and, where
-            there is colour, `image` and `target_image` `[N, h, w, 3]`; where there are classes, `image_class`
-            `[N, h, w]`, and `image_opacity` `[N, h, w]` to blank pixels by.
+            there is colour, `image` and `target_image` `[N, h, w, 3]`; where there are features, `image_features` and
+            `target_image_features` `[N, h, w, 3]`; where there are classes, `image_class` `[N, h, w]`, and
+            `image_opacity` `[N, h, w]` to blank pixels by.
         returns: for each camera the pixels (u, v) `[P, 2]` and distances `[P]` in metres of its LiDAR returns.
         image_size: (height, width) of the images that these pixels belong to.
         max_depth: end of the colour scale, metres.
@@ -51,6 +59,8 @@ def draw_render_panel(
     rows = ["LiDAR returns", "rendered depth"]
     if "image" in fields:
         rows = ["real", "rendered", *rows]
+    if "image_features" in fields:
+        rows = [*rows, *_FEATURE_ROWS]
     if "image_class" in fields and palette is not None:
         rows = [*rows, *([_TRUE] if labels is not None else []), "rendered classes"]
         colors = np.array(palette) / 255
@@ -82,7 +92,7 @@ def draw_render_panel(
             elif name == "rendered classes":
                 axis.imshow(_classes(fields, camera, colors), extent=extent, interpolation="nearest")
             else:
-                key = "target_image" if name == "real" else "image"
+                key = _PICTURES[name]
                 axis.imshow(fields[key][camera].clamp(0, 1), extent=extent)
     figure.colorbar(drawn, ax=axes, label="distance (m)", shrink=0.5, pad=0.01)
     if "rendered classes" in rows and classes:

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from .picture import figure_to_array
 
+_LINE = 34
+"""Characters of a title that fit above a column."""
 NEAR, FAR, ELSEWHERE, UNKNOWN = "#2a9d3a", "#e39b00", "#c62828", "#808080"
 _LOW, _HIGH = -2.5, 4.0
 
@@ -53,7 +55,7 @@ def draw_retrieval_panel(places: Sequence[ShownPlace], title: str = "", reach: f
     axes = figure.subplots(2, len(places), squeeze=False, height_ratios=(9, 16))
     for column, place in enumerate(places):
         upper, lower = axes[:, column]
-        upper.set_title(place.title, fontsize=8.5)
+        upper.set_title("\n".join(map(shortened, place.title.splitlines())), fontsize=8.5)
         if place.picture is None:
             upper.text(0.5, 0.5, "no picture", ha="center", va="center", transform=upper.transAxes, color=UNKNOWN)
         else:
@@ -70,6 +72,12 @@ def draw_retrieval_panel(places: Sequence[ShownPlace], title: str = "", reach: f
             _frame(axis, place.color)
     figure.suptitle(title, fontsize=10)
     return figure_to_array(figure)
+
+
+def shortened(line: str) -> str:
+    """Return a line without its middle where it is longer than a column is wide: names of files end in their time."""
+    half = (_LINE - 1) // 2
+    return line if len(line) <= _LINE else f"{line[: _LINE - 1 - half]}…{line[-half:]}"
 
 
 def _frame(axis: Axes, color: str) -> None:

@@ -35,7 +35,7 @@ def make_dataset(root: Path, scenes: int, recording: Recording, workers: int = 1
 
     Args:
         root: folder of the data set.
-        scenes: number of scenes; up to ten make a `v1.0-mini`, more make a `v1.0-trainval`.
+        scenes: number of scenes; up to ten of one pass make a `v1.0-mini`, all others a `v1.0-trainval`.
         recording: what is recorded in each scene.
         workers: number of processes, each of which makes one scene at a time; with 0 this process makes all of them.
         progress: whether a progress bar is shown.

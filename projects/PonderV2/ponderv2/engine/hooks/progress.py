@@ -18,9 +18,10 @@ _HEADLINES = (
     *("NDS", "mAP", "mATE", "mASE", "mAOE", "mAVE", "mAAE"),
     *("mIoU", "fwIoU", "accuracy", "official_mIoU", "official_fwIoU"),
     *("psnr", "guess_psnr", "abs_rel", "guess_abs_rel", "semantic_miou", "guess_semantic_miou"),
+    *("feature_cosine", "guess_feature_cosine"),
 )
 """Scores in the line after an evaluation, in this order: of detection, of segmentation, and of rendering, each beside
-what guessing reaches."""
+what guessing reaches; last the cosine of rendered features and those of the image."""
 _SHOWN = 7
 """Number of scores there of a metric that has none of these."""
 _LINE = re.compile(r"^(?:epoch \d+/\d+  )?(?:iter|val|test) \d+/\d+  .*time left .*$", re.MULTILINE)

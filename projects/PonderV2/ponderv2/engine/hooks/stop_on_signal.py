@@ -13,6 +13,8 @@ from ponderv2.atomic_files import write_atomically
 from ponderv2.checkpoints import INTERRUPTED
 from ponderv2.engine.stop_signals import StopSignals, end_after, written_for_all
 
+from .encoder_export import EncoderExportHook
+
 
 class StopOnSignalHook(Hook):
     """Writes a checkpoint and ends the process, after the step of the optimizer in which a signal came.
@@ -80,8 +82,16 @@ class StopOnSignalHook(Hook):
         if is_main_process():
             path = Path(runner.work_dir, "last_checkpoint").read_text().strip()
             done = f"stopped by {number.name} in the validation after iteration {runner.iter}"
-            print(f"{done}; --resume goes on from {path} and repeats it", flush=True)
+            print(f"{done}; --resume goes on from {path} and repeats it{_unexported(runner)}", flush=True)
         end_after(number)
 
     def after_val(self, runner: Runner) -> None:
         self._validates = False
+
+
+def _unexported(runner: Runner) -> str:
+    """Say how to come by the encoder, where all iterations are done and it would have been written next."""
+    writes = any(isinstance(hook, EncoderExportHook) for hook in runner.hooks)
+    if not writes or runner.iter < runner.max_iters:
+        return ""
+    return "; the training is done, and tools/export_encoder.py writes its encoder without a validation"
