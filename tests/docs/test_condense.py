@@ -79,6 +79,7 @@ def test_the_teacher_of_streets_v1_is_that_of_the_tiny_recipes():
 def test_a_page_begins_with_commands_to_copy_and_has_no_line_of_text_that_is_too_long(page):
     prose = re.sub(r"```.*?```", "", TEXTS[page], flags=re.DOTALL).splitlines()
     assert [line for line in prose if len(line) > 160 and not line.startswith("|")] == []
+    assert not re.findall("@[A-Z_]+@", TEXTS[page])
     assert next(line for line in TEXTS[page].splitlines() if line.startswith("## ")) == "## Try it"
     assert TEXTS[page].index("```bash") < TEXTS[page].index("\n## ", TEXTS[page].index("## Try it") + 1)
 
