@@ -1,5 +1,7 @@
 """Pre-training with features as a whole: losses and gradients of both modes, cache, prediction, what others read."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
