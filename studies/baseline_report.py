@@ -1,6 +1,5 @@
 """The record of blind baselines: one JSON file that each part is merged into, and a table."""
 
-import io
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,11 +8,11 @@ from importlib import metadata
 from pathlib import Path
 
 from rich.box import MARKDOWN
-from rich.console import Console
 from rich.table import Table
 
 from ponderv2 import __version__
 from ponderv2.compat.versions import installed_versions
+from ponderv2.evaluation.text_table import table_text
 from ponderv2.folder_lock import FolderInUseError, folder_lock
 from synthetic_nuscenes.output.dataset import finished_note
 from synthetic_nuscenes.output.dataset_hashes import dataset_hashes
@@ -23,7 +22,7 @@ from .paired_scores import summarize
 from .runs import StudyError, differences, read_json, write_json
 from .transfer_constants import table_hashes
 from .transfer_study import PRETRAINED
-from .validation_log import METRICS
+from .validation_log import METRICS, SEGMENTATION_METRICS
 
 FIRST = "camera"
 """The sensor whose scores stand at the top of a part."""
@@ -32,6 +31,8 @@ ALL = 1.0
 """Share of the labels of everything trained, and so of what is compared with it."""
 _COMPARED = ("recipe", "fraction", "labelled_frames", "scored_frames", "steps", "options")
 """What two detectors have to share for a ratio of their scores to mean anything."""
+_POINTS_ALONE = "points alone"
+_SEES = {"none": "nothing"}
 _STARTS = {PRETRAINED: ", from a pre-trained encoder", SCRATCH: ", from scratch"}
 _PATIENCE = 60.0
 """Seconds that another process is given to write its part, which takes it some milliseconds."""
@@ -159,33 +160,51 @@ def write_baselines(path: Path, content: dict) -> None:
     write_json(path, content | {"versions": versions, "machine": platform.machine()})
 
 
-def table_of(content: Mapping) -> str:
-    """Return a row for each baseline in Markdown, in per cent, and what frozen random encoders reach of trained."""
-    table = Table("baseline", "sees", "labels", "mAP", "NDS", "mIoU", "seeds", box=MARKDOWN)
+def baseline_rows(content: Mapping) -> list[dict]:
+    """Return a row for each baseline: its name, sensor, share of the labels, mean scores from 0 to 1, `n` and seeds.
+
+    Those that are trained also have their recipe, start and steps.
+
+    Args:
+        content: what tools/blind_baselines.py writes.
+    """
+    rows = []
     entry = content.get(CONSTANT_PART)
     for found in filter(None, (entry, (entry or {}).get("with_all_labels"))):
-        table.add_row("boxes that see nothing", "nothing", *_detection(found))
+        rows.append(_row("boxes that see nothing", "none", found, found, METRICS))
     for part, name in ((RANDOM_FROZEN, "head on a frozen random encoder"), (ALL_LABELS, "everything trained")):
         entry = content.get(part, {})
         for found in (entry, *entry.get("fewer_labels", {}).values()):
-            for sensor in SENSORS:
-                if sensor in found:
-                    start = _STARTS.get(found[sensor].get("start"), "")
-                    table.add_row(name + start, sensor, *_detection(found[sensor]))
+            rows += [_row(name, sensor, found[sensor], found[sensor], METRICS) for sensor in SENSORS if sensor in found]
     if POINTS in content:
         found = content[POINTS]
-        labels, n = f"{found['fraction']:.0%}", str(found["n"])
-        table.add_row("points alone", "one point", labels, "–", "–", f"{100 * found['mIoU']:.1f}", n)
         frequent = found["most_frequent"]
-        table.add_row(f"always {frequent['class']}", "nothing", labels, "–", "–", f"{100 * frequent['mIoU']:.1f}", n)
-    text = io.StringIO()
-    Console(file=text, width=140).print(table)
+        rows.append(_row(_POINTS_ALONE, "lidar", found, found, SEGMENTATION_METRICS))
+        rows.append(_row(f"always {frequent['class']}", "none", found, frequent, SEGMENTATION_METRICS))
+    return rows
+
+
+def table_of(content: Mapping) -> str:
+    """Return a row for each baseline in Markdown, in per cent, and what frozen random encoders reach of trained."""
+    metrics = (*METRICS, *SEGMENTATION_METRICS)
+    table = Table("baseline", "sees", "labels", *metrics, "seeds", box=MARKDOWN)
+    for row in baseline_rows(content):
+        sees = "one point" if row["baseline"] == _POINTS_ALONE else _SEES.get(row["sensor"], row["sensor"])
+        scores = [f"{100 * row[metric]:.1f}" if metric in row else "–" for metric in metrics]
+        start = _STARTS.get(row.get("start"), "")
+        table.add_row(row["baseline"] + start, sees, f"{row['fraction']:.0%}", *scores, str(row["n"]))
     ratios = []
     for sensor in SENSORS:
         frozen, trained = (content.get(part, {}).get(sensor) for part in (RANDOM_FROZEN, ALL_LABELS))
         if frozen and trained:
             ratios.append(f"{sensor}: {_ratio(frozen, trained)}")
-    return "\n\n".join(filter(None, (text.getvalue().strip(), "; ".join(ratios))))
+    return "\n\n".join(filter(None, (table_text(table, width=140), "; ".join(ratios))))
+
+
+def _row(name: str, sensor: str, entry: Mapping, scores: Mapping, metrics: Sequence[str]) -> dict:
+    about = {"baseline": name, "sensor": sensor, "fraction": entry["fraction"]}
+    more = {key: entry[key] for key in ("n", "seeds", "recipe", "start", "steps") if key in entry}
+    return about | {metric: scores[metric] for metric in metrics} | more
 
 
 def _ratio(frozen: dict, trained: dict) -> str:
@@ -197,8 +216,3 @@ def _ratio(frozen: dict, trained: dict) -> str:
     if not trained["mAP"]:
         return "everything trained has no mAP to compare with"
     return f"frozen random {frozen['mAP'] / trained['mAP']:.0%} of the mAP of everything trained"
-
-
-def _detection(entry: dict) -> tuple[str, ...]:
-    scores = [f"{100 * entry[name]:.1f}" for name in METRICS]
-    return f"{entry['fraction']:.0%}", *scores, "–", str(entry["n"])

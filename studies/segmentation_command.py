@@ -1,7 +1,6 @@
 """A segmentation study from its command line to its report."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from ponderv2.folder_lock import folder_lock
@@ -17,7 +16,7 @@ from .segmentation_picture import draw
 from .segmentation_report import describe_sample, rows_of, table_of
 from .segmentation_study import SegmentationStudy
 from .study_checks import check_study
-from .study_report import write_report
+from .study_report import exit_code, write_report
 from .study_run import Run
 from .transfer_study import PRETRAINED
 
@@ -68,9 +67,7 @@ def _run(given: argparse.Namespace, study: SegmentationStudy, launcher: Launcher
     write_report(written, rows, about)
     draw(picture, rows, study.arms)
     print(f"written: {written}, {picture}")
-    if failures:
-        print(f"failed: {', '.join(failures)}; start again to repeat them", file=sys.stderr)
-    return 1 if failures else 0
+    return exit_code(failures)
 
 
 def study_of(given: argparse.Namespace, root: Path) -> SegmentationStudy:

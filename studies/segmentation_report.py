@@ -1,12 +1,12 @@
 """The report of a segmentation study: a row for each protocol and share of the labels, as a table and as JSON."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from rich.box import MARKDOWN
-from rich.console import Console
 from rich.table import Table
+
+from ponderv2.evaluation.text_table import table_text
 
 from .arguments import POINTS, SCRATCH
 from .class_scores import scores_by_class
@@ -72,9 +72,7 @@ def table_of(rows: Sequence[dict], arms: Sequence[str]) -> str:
             gain, ratio, verdict = format_gain({key: row[arm][key] for key in _GAIN})
             of_arm = (arm, format_side(row[arm]), gain, str(row[arm]["n"]), format_pairs(row[arm]["pairs"]))
             table.add_row("", "", "", *of_arm, ratio, verdict)
-    text = io.StringIO()
-    Console(file=text, width=180).print(table)
-    return f"{text.getvalue().strip()}\n\n{FORMULA}."
+    return f"{table_text(table, width=180)}\n\n{FORMULA}."
 
 
 def describe_sample(study: SegmentationStudy) -> str:

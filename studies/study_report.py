@@ -1,6 +1,7 @@
 """The file of rows that a study writes."""
 
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +12,13 @@ from ponderv2.compat.versions import installed_versions
 from .nested_deviation import NESTED_FORMULA
 from .paired_scores import FORMULA
 from .runs import write_json
+
+
+def exit_code(failures: Mapping[str, str]) -> int:
+    """Name the runs that failed; return the exit code of a study: 0 done, 1 some run failed."""
+    if failures:
+        print(f"failed: {', '.join(failures)}; start again to repeat them", file=sys.stderr)
+    return 1 if failures else 0
 
 
 def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:

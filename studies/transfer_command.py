@@ -1,15 +1,14 @@
 """A transfer study from its command line to its report."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ponderv2.folder_lock import folder_lock
 
 from .arguments import MODALITIES
-from .baseline_report import data_identity, read_baselines
-from .baseline_rows import baseline_rows, baseline_table
+from .baseline_report import baseline_rows, data_identity, read_baselines
+from .baseline_report import table_of as baseline_table
 from .named_starts import (
     cells_by_start,
     describe_pretrainings,
@@ -20,7 +19,7 @@ from .named_starts import (
 from .processes import launch
 from .runs import LOCK, Launcher, StudyError
 from .study_checks import check_study
-from .study_report import write_report
+from .study_report import exit_code, write_report
 from .study_run import Run
 from .transfer_constants import constant_scores
 from .transfer_picture import draw, draw_lengths
@@ -61,10 +60,8 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
         }
         report(study, given.json or study.out / "study.json", done, constants, about)
         if baselines:
-            print(f"\n{baseline_table(about['baselines'])}")
-    if failures:
-        print(f"failed: {', '.join(failures)}; start again to repeat them", file=sys.stderr)
-    return 1 if failures else 0
+            print(f"\n{baseline_table(baselines)}")
+    return exit_code(failures)
 
 
 def study_of(given: argparse.Namespace, root: Path) -> TransferStudy:

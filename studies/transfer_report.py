@@ -1,13 +1,13 @@
 """The report of a transfer study: a row for each model, share of the labels and metric, as a table and as JSON."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from mmengine.config import Config
 from rich.box import MARKDOWN
-from rich.console import Console
 from rich.table import Table
+
+from ponderv2.evaluation.text_table import table_text
 
 from .arguments import SCRATCH
 from .class_scores import scores_by_class
@@ -148,9 +148,7 @@ def table_of(rows: Sequence[dict]) -> str:
             gain, deviation, ratio, verdict = format_nested(row[start])
             compared = (gain, str(row[start]["n"]), format_ahead(row[start]["pairs"]), deviation, ratio, verdict)
             table.add_row(*names, NAMES.get(start, start), format_side(row[start]), *compared)
-    text = io.StringIO()
-    Console(file=text, width=220).print(table)
-    return f"{text.getvalue().strip()}\n\n{NESTED_FORMULA}; beyond two: gain > 2 nested deviations."
+    return f"{table_text(table, width=220)}\n\n{NESTED_FORMULA}; beyond two: gain > 2 nested deviations."
 
 
 def _at(found: Mapping, step: str) -> Mapping[str, float] | None:

@@ -27,6 +27,8 @@ tiny_distil = dict(
     type=FrozenImageBranch, teacher=street_teacher, channels=16, cache=dict(folder="work_dirs/feature_cache", limit=4.0)
 )
 tiny_consensus = dict(tiny_distil, type=ConsensusImageBranch, momentum=0.99)
+# What is rendered has the channels of the branch.
+tiny_feature = dict(channels=16)
 
 # Key points: found again within 0.5 m, and at least twice that apart
 tiny_keypoints = dict(descriptor_channels=32, suppression=1.0, max_points=128)

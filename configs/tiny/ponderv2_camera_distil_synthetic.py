@@ -9,46 +9,30 @@ for a foundation model that was trained on labels of other synthetic towns (tool
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.image_features import digest_images, fit_reduction, tiny_distil
+    from .._base_.image_features import digest_images, fit_reduction, tiny_distil, tiny_feature
     from .._base_.nuscenes import load_cameras, load_sweep, pack
-    from .._base_.tiny import synthetic_dataset, tiny_camera_render_head, tiny_eval_loader, tiny_train_loader
     from .ponderv2_camera_synthetic import *
 
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
 from ponderv2.models import ImageFeaturePretrainer
 
 model = dict(
     model,
     type=ImageFeaturePretrainer,
     image_branch=tiny_distil,
-    head=dict(
-        tiny_camera_render_head,
-        objective=dict(preset="occupancy", feature=4.0),
-        feature=dict(channels=16),
-    ),
+    head=dict(model.head, objective=dict(preset="occupancy", feature=4.0), feature=tiny_feature),
 )
 
 # Data
 train_dataloader = dict(
-    tiny_train_loader,
+    train_dataloader,
     dataset=dict(
-        synthetic_dataset,
-        ann_file="nuscenes_infos_train.pkl",
+        train_dataloader.dataset,
         pipeline=[load_cameras, digest_images, load_sweep, train_rays, pack],
     ),
 )
 val_dataloader = dict(
-    tiny_eval_loader,
-    dataset=dict(
-        synthetic_dataset,
-        ann_file="nuscenes_infos_val.pkl",
-        test_mode=True,
-        pipeline=[load_cameras, digest_images, load_sweep, val_rays, pack],
-    ),
+    val_dataloader,
+    dataset=dict(val_dataloader.dataset, pipeline=[load_cameras, digest_images, load_sweep, val_rays, pack]),
 )
 test_dataloader = val_dataloader
-custom_hooks = [
-    dict(type=RenderPreviewHook, interval=max_iters, stride=4),
-    dict(type=EncoderExportHook),
-    fit_reduction,
-]
+custom_hooks = [*custom_hooks, fit_reduction]

@@ -8,12 +8,10 @@ teacher is the street teacher, a stand-in that was trained on labels of other sy
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.image_features import digest_images, fit_reduction, tiny_distil, tiny_keypoints
+    from .._base_.image_features import digest_images, fit_reduction, tiny_distil, tiny_feature, tiny_keypoints
     from .._base_.nuscenes import load_cameras, load_sweep, pack
-    from .._base_.tiny import synthetic_dataset, tiny_eval_loader, tiny_lidar_render_head, tiny_train_loader
     from .ponderv2_lidar_unet_synthetic import *
 
-from ponderv2.engine import EncoderExportHook, RenderPreviewHook
 from ponderv2.models import ImageFeaturePretrainer
 
 model = dict(
@@ -21,35 +19,21 @@ model = dict(
     type=ImageFeaturePretrainer,
     image_branch=tiny_distil,
     keypoints=tiny_keypoints,
-    head=dict(
-        tiny_lidar_render_head,
-        objective=dict(preset="occupancy", color=0.0, intensity=20.0, feature=4.0),
-        feature=dict(channels=16),
-    ),
+    head=dict(model.head, objective=dict(model.head.objective, feature=4.0), feature=tiny_feature),
 )
 
 # Data: in training the sensors of the key frame before as well
 train_dataloader = dict(
-    tiny_train_loader,
+    train_dataloader,
     dataset=dict(
-        synthetic_dataset,
-        ann_file="nuscenes_infos_train.pkl",
+        train_dataloader.dataset,
         history=1,
         pipeline=[load_cameras, digest_images, load_sweep, train_rays, pack],
     ),
 )
 val_dataloader = dict(
-    tiny_eval_loader,
-    dataset=dict(
-        synthetic_dataset,
-        ann_file="nuscenes_infos_val.pkl",
-        test_mode=True,
-        pipeline=[load_cameras, digest_images, load_sweep, val_rays, pack],
-    ),
+    val_dataloader,
+    dataset=dict(val_dataloader.dataset, pipeline=[load_cameras, digest_images, load_sweep, val_rays, pack]),
 )
 test_dataloader = val_dataloader
-custom_hooks = [
-    dict(type=RenderPreviewHook, interval=max_iters, stride=4),
-    dict(type=EncoderExportHook),
-    fit_reduction,
-]
+custom_hooks = [*custom_hooks, fit_reduction]

@@ -1,6 +1,5 @@
 """The official devkit's detection score of a submission file."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,12 @@ from nuscenes.eval.common.loaders import add_center_dist, filter_eval_boxes, loa
 from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig, DetectionMetrics
 from nuscenes.eval.detection.evaluate import DetectionEval
 from rich.box import MARKDOWN
-from rich.console import Console
 from rich.table import Table
 
 from ponderv2.datasets.splits import SPLITS, scenes_of
 from ponderv2.errors import UserError
+
+from .text_table import table_text
 
 ERRORS = {"trans_err": "mATE", "scale_err": "mASE", "orient_err": "mAOE", "vel_err": "mAVE", "attr_err": "mAAE"}
 """The devkit's true-positive errors, and the names of their means over classes in papers."""
@@ -95,11 +95,9 @@ class DetectionScore:
         flat = self.flat()
         means = [_number(flat[key]) for key in ("mAP", *ERRORS.values())]
         table.add_row("mean", str(sum(self.truth.values())), *[""] * len(distances), *means)
-        text = io.StringIO()
-        Console(file=text, width=160).print(table)
         absent = [name for name, count in self.truth.items() if not count]
         note = f"\nno ground truth, counted as AP 0 and errors 1: {', '.join(absent)}" if absent else ""
-        return f"{text.getvalue().strip()}\nNDS {flat['NDS']:.4f}  mAP {flat['mAP']:.4f}{note}"
+        return f"{table_text(table)}\nNDS {flat['NDS']:.4f}  mAP {flat['mAP']:.4f}{note}"
 
 
 def score_submission(

@@ -1,16 +1,16 @@
 """Scores of segmentation from a confusion matrix: IoU of each class, their mean, and tables."""
 
-import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rich.box import MARKDOWN
-from rich.console import Console
 from rich.table import Table
 
 from ponderv2.shapes import Float, Int
+
+from .text_table import table_text
 
 
 def confusion_matrix(
@@ -98,9 +98,7 @@ def score_table(scores: dict[str, SegmentationScore]) -> str:
     for k, name in enumerate(overall.classes):
         table.add_row(name, str(overall.points[k]), *(_number(iou[k]) for iou in ious))
     table.add_row("mean", str(overall.points.sum()), *(_number(score.miou) for score in scores.values()))
-    text = io.StringIO()
-    Console(file=text, width=160).print(table)
-    return text.getvalue().strip()
+    return table_text(table)
 
 
 def _number(value: float) -> str:

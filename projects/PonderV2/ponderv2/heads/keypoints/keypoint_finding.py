@@ -109,8 +109,7 @@ def random_keypoints(
         rows = suppress_points(returns, chance, branch.suppression, number)
         places.append(returns[rows])
         scores.append(chance[rows])
-    described = branch.volume_head.describe(view.volume, view.points, places)
-    return [Keypoints(*parts) for parts in zip(places, described, scores, strict=True)]
+    return _decorated(branch, view, places, scores)
 
 
 RULES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -137,9 +136,16 @@ def rule_keypoints(branch: KeypointBranch, view: KeypointView, numbers: list[int
     places = []
     for centers, number in zip(branch.volume_head.centers(view.volume, view.points), numbers, strict=True):
         places.append(centers[suppress_points(centers, RULES[rule](centers), branch.suppression, number)])
-    described = branch.volume_head.describe(view.volume, view.points, places)
     # By rank, as scores of files fall from 1 to 0.
     scores = [1 - torch.arange(len(chosen), device=chosen.device) / max(len(chosen), 1) for chosen in places]
+    return _decorated(branch, view, places, scores)
+
+
+def _decorated(
+    branch: KeypointBranch, view: KeypointView, places: list[Tensor], scores: list[Tensor]
+) -> list[Keypoints]:
+    """Give the descriptors of the head to places of each sample that it has not chosen."""
+    described = branch.volume_head.describe(view.volume, view.points, places)
     return [Keypoints(*parts) for parts in zip(places, described, scores, strict=True)]
 
 

@@ -110,22 +110,25 @@ class VolumeKeypointHead(BaseModule):
         """
         with torch.autocast(volume.data.device.type, enabled=False):
             parts = [volume.with_data(data[None].float()) for data in volume.data.detach()]
-            surfaces = [thin_points(cloud[:, :3].float(), volume.grid, self.thinned) for cloud in points]
-            centers = [candidate_centers(surface, self.cell, self.radius) for surface in surfaces]
-            return [self._look(*of_sample) for of_sample in zip(parts, surfaces, centers, strict=True)]
+            surfaces = self._surfaces(volume, points)
+            return [self._look(*of_sample) for of_sample in zip(parts, surfaces, self._centers(surfaces), strict=True)]
 
     def centers(self, volume: FeatureVolume, points: list[Tensor]) -> list[Tensor]:
         """Compute the places `[M, 3]` of each sample that candidates look at, which no weight has a say in."""
-        surfaces = [thin_points(cloud[:, :3].float(), volume.grid, self.thinned) for cloud in points]
-        return [candidate_centers(surface, self.cell, self.radius) for surface in surfaces]
+        return self._centers(self._surfaces(volume, points))
 
     def describe(self, volume: FeatureVolume, points: list[Tensor], places: list[Tensor]) -> list[Tensor]:
         """Compute the descriptors `[K, C]` of any places `[K, 3]` of each sample with returns within the radius."""
         with torch.autocast(volume.data.device.type, enabled=False):
             parts = [volume.with_data(data[None].float()) for data in volume.data.detach()]
-            surfaces = [thin_points(cloud[:, :3].float(), volume.grid, self.thinned) for cloud in points]
-            of_samples = zip(parts, surfaces, places, strict=True)
+            of_samples = zip(parts, self._surfaces(volume, points), places, strict=True)
             return [self._look(*of_sample).descriptors for of_sample in of_samples]
+
+    def _surfaces(self, volume: FeatureVolume, points: list[Tensor]) -> list[Float[Tensor, "_ 3"]]:
+        return [thin_points(cloud[:, :3].float(), volume.grid, self.thinned) for cloud in points]
+
+    def _centers(self, surfaces: list[Float[Tensor, "_ 3"]]) -> list[Float[Tensor, "_ 3"]]:
+        return [candidate_centers(surface, self.cell, self.radius) for surface in surfaces]
 
     def _look(self, volume: FeatureVolume, surface: Float[Tensor, "s 3"], centers: Float[Tensor, "m 3"]) -> Candidates:
         count = len(centers)
