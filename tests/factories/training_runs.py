@@ -10,6 +10,8 @@ train_dataloader = dict(dataset=dict(type="Balanced", dataset=dict(type="Set", a
 val_dataloader = dict(dataset=dict(type="Set", ann_file="val.pkl"))
 """
 PRETRAINING = DETECTOR.replace(', init_cfg=dict(checkpoint="somewhere", new=("convs",))', "")
+# Runs of a study of one model with 10 % of the labels and two seeds, in their order.
+RUNS = [f"lidar_0.1_{init}_seed{seed}" for seed in (0, 1) for init in ("scratch", "pretrained", "frozen")]
 
 
 class Training:
