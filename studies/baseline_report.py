@@ -192,7 +192,7 @@ def table_of(content: Mapping) -> str:
         sees = "one point" if row["baseline"] == _POINTS_ALONE else _SEES.get(row["sensor"], row["sensor"])
         scores = [f"{100 * row[metric]:.1f}" if metric in row else "–" for metric in metrics]
         start = _STARTS.get(row.get("start"), "")
-        table.add_row(row["baseline"] + start, sees, f"{row['fraction']:.0%}", *scores, str(row["n"]))
+        table.add_row(row["baseline"] + start, sees, f"{100 * row['fraction']:g}%", *scores, str(row["n"]))
     ratios = []
     for sensor in SENSORS:
         frozen, trained = (content.get(part, {}).get(sensor) for part in (RANDOM_FROZEN, ALL_LABELS))

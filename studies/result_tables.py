@@ -14,11 +14,13 @@ from PIL.PngImagePlugin import PngInfo
 from ponderv2.atomic_files import unfinished_path, write_atomically
 
 from . import baseline_report, condense_table, lift_table, segmentation_report, transfer_report
+from .checked_rows import checked_rows, starts_in
 from .marked_blocks import names_of_blocks, replace_blocks
 from .measured_values import ResultsError
 
 NO_RESULTS = "Not run."
 """Content of the block of a table whose file is not there."""
+_SEEDS = {"seeds": "fine-tuning", "pretrain_seeds": "pre-training"}
 _MADE_FROM = "made-from"
 """Key in a picture of the hash of the results that it shows; bytes of pictures differ with versions of matplotlib."""
 
@@ -55,25 +57,27 @@ def make_tables(docs: Path, check: bool) -> list[str]:
         ResultsError: a file of results is damaged, or not what its table is made from; a block names no table.
         BlockError: markers of a page do not form blocks.
     """
-    changed, contents = [], {}
     pages = {path: path.read_text(encoding="utf-8") for path in sorted(docs.glob("*.md"))}
+    contents = {}
     for path, text in pages.items():
         for name in names_of_blocks(text, str(path)):
             if name not in TABLES:
                 raise ResultsError(f"{path}: expected a table of {', '.join(TABLES)}, found {name!r}")
             contents[name] = read_results(docs / "results" / f"{name}.json")
-        blocks = {name: block_of(name, content) for name, content in contents.items()}
-        new = replace_blocks(text, str(path), blocks.__getitem__)
-        if new != text:
-            changed.append(str(path))
-            if not check:
-                write_atomically(path, new.encode())
+    blocks = {name: block_of(name, content) for name, content in contents.items()}
+    changed = []
     for name, content in contents.items():
         picture = docs / "images" / f"{name}.png"
         if content is not None and TABLES[name].draw is not None and _made_from(picture) != _digest(content):
             changed.append(str(picture))
             if not check:
                 _write_picture(picture, TABLES[name].draw, content)
+    for path, text in pages.items():
+        new = replace_blocks(text, str(path), blocks.__getitem__)
+        if new != text:
+            changed.append(str(path))
+            if not check:
+                write_atomically(path, new.encode())
     return changed
 
 
@@ -132,7 +136,7 @@ def _compact(text: str) -> str:
 
 
 def _segmentation(content: Mapping, file: str) -> str:
-    rows = content["rows"]
+    rows = checked_rows(content, file)
     return segmentation_report.table_of(rows, _arms(rows))
 
 
@@ -143,16 +147,31 @@ def _draw_segmentation(path: Path, content: Mapping) -> None:
 
 
 def _arms(rows: list[dict]) -> list[str]:
-    """Return the names of the pre-trainings in the rows of a segmentation study: what has pairs with scratch."""
-    return list(
-        dict.fromkeys(k for row in rows for k, side in row.items() if isinstance(side, dict) and "pairs" in side)
-    )
+    """Return the names of the pre-trainings in the rows of a segmentation study."""
+    return list(dict.fromkeys(start for row in rows for start in starts_in(row)))
+
+
+def _transfer(content: Mapping, file: str) -> str:
+    table = transfer_report.table_of(checked_rows(content, file))
+    failed = content.get("failed", [])
+    seeds = [f"{len(content[key])} {what}" for key, what in _SEEDS.items() if content.get(key)]
+    about = [content["data"]["benchmark"] or "data of one's own", f"{' × '.join(seeds)} seeds"]
+    if failed:
+        about.append(f"FAILED: {', '.join(failed)}")
+    return "\n\n".join(filter(None, (f"Measured on {'; '.join(about)}.", table, content.get("sample", ""))))
 
 
 def _draw_transfer(path: Path, content: Mapping) -> None:
     from .transfer_picture import draw
 
     draw(path, content["rows"])
+
+
+def _draw_lengths(path: Path, content: Mapping) -> None:
+    from .transfer_picture import draw_lengths
+
+    if not draw_lengths(path, content["rows"]):
+        raise ResultsError(f"{path.stem}: expected pre-trainings of several lengths")
 
 
 def _digest(content: Mapping) -> str:
@@ -192,10 +211,9 @@ TABLES = {
     "segmentation_study": ResultTable(
         _segmentation, _draw_segmentation, "mIoU of segmentors by start, protocol and share of the labels"
     ),
-    "transfer_study": ResultTable(
-        lambda content, file: transfer_report.table_of(content["rows"]),
-        _draw_transfer,
-        "mAP and NDS of detectors by start and share of the labels",
-    ),
+    "transfer_study": ResultTable(_transfer, _draw_transfer, "Scores by start and share of the labels"),
+    "transfer_lengths": ResultTable(_transfer, _draw_lengths, "Scores by the length of the pre-training"),
+    "fusion_study": ResultTable(_transfer),
+    "pretraining_ablation": ResultTable(_segmentation),
 }
 """The tables by their name: that of the block, of the file and of the picture."""

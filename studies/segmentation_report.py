@@ -65,7 +65,7 @@ def table_of(rows: Sequence[dict], arms: Sequence[str]) -> str:
     table = Table(*columns, "beyond two std", box=MARKDOWN)
     for row in rows:
         blind = format_side(row[POINTS]) if POINTS in row else "–"
-        names = (row["protocol"], f"{row['fraction']:.0%}", blind)
+        names = (row["protocol"], f"{100 * row['fraction']:g}%", blind)
         known = sum(value is not None for value in row[SCRATCH]["values"])
         table.add_row(*names, SCRATCH, format_side(row[SCRATCH]), "", str(known), "", "", "")
         for arm in (arm for arm in arms if arm in row):

@@ -44,6 +44,11 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
     study = study_of(given, root)
     identity = data_identity(study.data_root)
     baselines = read_baselines(given.baselines, identity, "--baselines") if given.baselines else {}
+    try:
+        rows_beside = baseline_rows(baselines)
+    except (KeyError, TypeError, AttributeError) as error:
+        wrong = f"expected what tools/blind_baselines.py writes ({error!r})"
+        raise StudyError(f"--baselines {given.baselines}: {wrong}") from error
     check_study(study)
     with folder_lock(study.out, LOCK, "running a study", "--out"):
         constants = constant_scores(study) if CONSTANT in study.references else {}
@@ -56,7 +61,7 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
             "starts": study.same_encoder,
             "gpus": study.gpus,
             "failed": sorted(failures),
-            "baselines": baseline_rows(baselines),
+            "baselines": rows_beside,
         }
         report(study, given.json or study.out / "study.json", done, constants, about)
         if baselines:

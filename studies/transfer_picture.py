@@ -12,7 +12,8 @@ from matplotlib import pyplot as plt
 from matplotlib.container import ErrorbarContainer
 
 from .arguments import SCRATCH
-from .transfer_report import NAMES, starts_in
+from .checked_rows import starts_in
+from .transfer_report import NAMES
 from .transfer_study import CONSTANT, FROZEN
 
 _COLORS = {CONSTANT: "#c44e52", FROZEN: "#c9a227", SCRATCH: "#7a7a7a", "pretrained": "#0b6e99"}

@@ -10,6 +10,7 @@ from rich.table import Table
 from ponderv2.evaluation.text_table import table_text
 
 from .arguments import SCRATCH
+from .checked_rows import starts_in
 from .class_scores import scores_by_class
 from .nested_deviation import NESTED_FORMULA
 from .paired_scores import compare, format_ahead, format_nested, format_side, summarize
@@ -19,7 +20,6 @@ from .transfer_study import CONSTANT, FROZEN, REFERENCES, TransferStudy
 
 NAMES = {CONSTANT: "constant", FROZEN: "frozen random", "pretrained": "pre-trained"}
 """What the starts are called in tables; others have their own names."""
-_ABOUT = ("model", "protocol", "fraction", "metric", "n", "recipe", "steps")
 
 
 def rows_of(
@@ -94,11 +94,6 @@ def steps_before(done: Mapping[Run, Mapping]) -> list[str]:
     return sorted({step for sets in by_model.values() for step in set.intersection(*sets)}, key=int)
 
 
-def starts_in(row: Mapping) -> list[str]:
-    """Return the names of the pre-trainings of a row."""
-    return [key for key in row if key not in (*_ABOUT, *REFERENCES, SCRATCH)]
-
-
 def describe_sample(study: TransferStudy) -> str:
     """Say in words what n is, what of the table is not independent, and what the references are."""
     seeds, pretrainings = len(study.seeds), len(study.pretrain_seeds)
@@ -139,7 +134,7 @@ def table_of(rows: Sequence[dict]) -> str:
     columns = ("model", "protocol", "labels", "metric", "start", "score", "gain", "n", "ahead", "nested deviation")
     table = Table(*columns, "in deviations", "beyond two", box=MARKDOWN)
     for row in rows:
-        names = (row["model"], row["protocol"], f"{row['fraction']:.0%}", row["metric"])
+        names = (row["model"], row["protocol"], f"{100 * row['fraction']:g}%", row["metric"])
         for side in (side for side in (*REFERENCES, SCRATCH) if side in row):
             known = sum(value is not None for value in row[side]["values"])
             table.add_row(*names, NAMES.get(side, side), format_side(row[side]), "", str(known))

@@ -62,15 +62,15 @@ def test_the_tool_writes_what_is_old_and_a_check_tells_it(docs, repository, caps
 
 def test_what_changes_in_a_file_is_told_of_its_page_and_its_picture(docs):
     picture = docs / "images" / "segmentation_study.png"
-    assert make_tables(docs, check=False) == [str(docs / "page.md"), str(picture)]
+    assert make_tables(docs, check=False) == [str(picture), str(docs / "page.md")]
     assert make_tables(docs, check=False) == []
     file = docs / "results" / "segmentation_study.json"
     content = json.loads(file.read_text())
     file.write_text(json.dumps(content))
     assert make_tables(docs, check=True) == []
-    content["rows"][0]["scratch"]["mean"] += 0.1
+    content["rows"][0]["protocol"] = "probe"
     file.write_text(json.dumps(content))
-    assert make_tables(docs, check=True) == [str(docs / "page.md"), str(picture)]
+    assert make_tables(docs, check=True) == [str(picture), str(docs / "page.md")]
     picture.write_bytes(b"no picture")
     assert str(picture) in make_tables(docs, check=False)
     assert make_tables(docs, check=True) == []
@@ -101,10 +101,38 @@ def test_a_block_of_an_unknown_table_is_told(docs):
 
 
 @pytest.mark.parametrize("name", ["segmentation_study", "transfer_study"])
-@pytest.mark.parametrize("content", [{}, {"rows": 3}, {"rows": [1]}, {"rows": [{"protocol": "finetune"}]}])
+@pytest.mark.parametrize("content", [{}, {"rows": [1]}, {"rows": [{"protocol": "finetune"}]}])
 def test_rows_of_something_else_are_one_error_that_names_the_file(name, content):
     with pytest.raises(ResultsError, match=f"^docs/results/{name}.json: expected what the study writes"):
         block_of(name, content)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "line"),
+    [
+        (("rows",), [], "rows: expected a list with entries, found []"),
+        (("rows", 0, "scratch", "mean"), 0.5, "rows[0].scratch.mean: expected 0.077"),
+        (("rows", 0, "scratch", "values"), "abc", "rows[0].scratch.values: expected a list with entries, found 'abc'"),
+        (("rows", 0, "pretrained", "gain"), 0.35, "rows[0].pretrained.gain: expected 0.11"),
+        (("rows", 0, "pretrained", "beyond_two"), False, "rows[0].pretrained.beyond_two: expected True"),
+        (("rows", 0, "pretrained", "pairs", "values"), [0.1, 0.1, 0.1], "rows[0].pretrained.pairs"),
+        (("rows", 0, "protocol"), "a|b", "rows[0].protocol: expected a name without bars"),
+    ],
+)
+def test_a_study_that_contradicts_its_scores_is_refused(repository, keys, value, line):
+    content = read_results(repository / "docs" / "results" / "segmentation_study.json")
+    with pytest.raises(ResultsError) as error:
+        block_of("segmentation_study", _changed(content, keys, value))
+    assert str(error.value).startswith(f"docs/results/segmentation_study.json: {line}")
+
+
+def test_a_transfer_study_tells_its_data_its_seeds_and_what_failed():
+    row = {"model": "camera[/]", "protocol": "all", "fraction": 0.004, "metric": "mAP", "n": 2}
+    row["scratch"] = dict(mean=0.2, std=0.0, values=[0.2, 0.2])
+    content = {"rows": [row], "seeds": [0, 1], "data": {"benchmark": "streets-mini"}, "failed": ["runs/a"]}
+    block = block_of("fusion_study", content)
+    assert block.startswith("Measured on streets-mini; 2 fine-tuning seeds; FAILED: runs/a.")
+    assert "| camera[/] | all | 0.4% | mAP | scratch |" in block
 
 
 def test_a_file_that_is_not_there_is_no_error(tmp_path):

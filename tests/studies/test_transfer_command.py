@@ -140,3 +140,14 @@ def test_blind_baselines_are_rows_beside_the_study_of_the_same_data(main, tmp_pa
     path.write_text(json.dumps({"data": {"benchmark": "streets-v1"}}))
     assert main("--baselines", path)[0] == 2
     assert f"--baselines {path} holds baselines of other data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "part", [{"all_labels": {"camera": {"fraction": 1.0}}}, {"constant": "x"}, {"points_alone": {}}]
+)
+def test_damaged_baselines_are_told_before_anything_is_trained(main, training, tmp_path, capsys, part):
+    path = tmp_path / "baselines.json"
+    path.write_text(json.dumps({"data": {"benchmark": None, "tables": {}}} | part))
+    assert main("--baselines", path)[0] == 2
+    assert f"--baselines {path}: expected what tools/blind_baselines.py writes" in capsys.readouterr().err
+    assert training.names == []

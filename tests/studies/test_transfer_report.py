@@ -6,11 +6,12 @@ import statistics
 
 import pytest
 
+from studies.checked_rows import starts_in
 from studies.paired_scores import summarize
 from studies.study_report import write_report
 from studies.study_run import Run
 from studies.transfer_picture import draw, draw_lengths
-from studies.transfer_report import describe_sample, rows_of, starts_in, steps_before, table_of
+from studies.transfer_report import describe_sample, rows_of, steps_before, table_of
 from tests.factories.training_runs import DETECTOR, PRETRAINING
 
 STEPS = "\ntrain_cfg = dict(max_iters=7)\n"

@@ -41,7 +41,7 @@ class RecomputeHook(Hook):
 class CompileHook(Hook):
     """Compiles modules with torch.compile before training, in place: names of weights stay as they are.
 
-    The renderer is one graph (a test compiles it as such). On a CPU it gains nothing (docs/benchmarks.md); on a GPU it
+    The renderer is one graph (a test compiles it as such). On a CPU it gains nothing (docs/memory_and_speed.md); on a GPU it
     was not run. Encoders with sparse convolutions, or sizes that hang on the data, break into many graphs.
 
     Args:
