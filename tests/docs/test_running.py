@@ -22,7 +22,7 @@ from tests.factories.tool_scripts import load_tool
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "docs" / "running.md").read_text()
-COMMANDS = [line for block in blocks(TEXT, "bash") for line in block.splitlines()]
+COMMANDS = [line for block in blocks(TEXT, "bash") for line in block.replace("\\\n", " ").splitlines()]
 
 
 class Route:
@@ -277,7 +277,7 @@ def _arguments(kind: type) -> set[str]:
 def test_the_route_on_the_cpu_runs(tmp_path):
     for name in ("tools", "configs"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
-    lines = [line for block in blocks(TEXT, "bash")[-2:] for line in block.splitlines()]
+    lines = [line for block in blocks(TEXT, "bash")[-2:] for line in block.replace("\\\n", " ").splitlines()]
     assert len(lines) == 24
     # Studies have tests of their own; a short one would say nothing of this one.
     lines = [line for line in lines if "segmentation_study.py" not in line]
