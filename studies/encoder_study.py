@@ -120,7 +120,7 @@ class EncoderStudy(StudyPlan):
             "init": run.init,
             "checkpoint_sha256": None if self.encoder_name(run) is None else file_hash(encoder),
         } | self.data_hashes(config)
-        settings |= self._processes()
+        settings |= self._processes() | self.protocol_settings(run)
         if run.pretrain_seed is not None:
             settings["training_seed"] = run.training_seed
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, self.result_of)
@@ -153,6 +153,10 @@ class EncoderStudy(StudyPlan):
         if self.encoder_name(run) is not None:
             return [f"model.init_cfg.checkpoint={encoder}"]
         return [f"{k}={v}" for k, v in config.get("scratch", {"model.init_cfg": None}).items()]
+
+    def protocol_settings(self, run: Run) -> dict[str, bool]:
+        """Return what `start_of` changes beside the start, as settings; nothing for a run that it does not change."""
+        return {}
 
     def data_hashes(self, config: Config) -> dict[str, str]:
         """Return the hashes of the info files of a recipe, by which data that changed are recognised.

@@ -147,6 +147,10 @@ class TransferStudy(EncoderStudy):
             start += ["model.freeze_encoder=True", *(f"custom_hooks.{k}.after={_NEVER}" for k in warm_ups)]
         return start
 
+    def protocol_settings(self, run: Run) -> dict[str, bool]:
+        """Return that the encoder is frozen; frozen baselines are told from others by their start."""
+        return {"frozen": True} if run.recipe in self.frozen else {}
+
     def encoder_rate(self, run: Run) -> float | None:
         """Return the share of the learning rate of a run's encoder; None where it is frozen, or as the recipe says."""
         return None if run.init == FROZEN or run.recipe in self.frozen else super().encoder_rate(run)

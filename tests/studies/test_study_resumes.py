@@ -190,3 +190,13 @@ def test_an_interruption_starts_nothing_more(make_study):
         signal.signal(signal.SIGINT, before)
     assert training.names == ["pretraining_seed0"]
     assert all(job.finished() is None for job in jobs)
+
+
+@pytest.mark.parametrize("frozen", [(), ("lidar",)])
+def test_results_of_one_protocol_are_not_taken_for_another(make_study, training, frozen):
+    other = () if frozen else ("lidar",)
+    make_study(references=(), frozen=frozen).run(launcher=training)
+    again = Training()
+    with pytest.raises(StudyError, match="made with other settings .*frozen"):
+        make_study(references=(), frozen=other).run(launcher=again)
+    assert again.commands == []
