@@ -70,8 +70,9 @@ def rows_of(
                         "minutes": [done[run]["minutes"] if run in done else None for run in runs[init]],
                     }
                 for start in study.tried(model, fraction):
+                    names = {study.encoder_name(run) for run in runs[start]} - {None}
                     row[start] |= encoders[start] | compare(
-                        sides[SCRATCH], sides[start], len(study.pretrain_seeds) or 1
+                        sides[SCRATCH], sides[start], len(study.pretrain_seeds) or 1, len(names)
                     )
                 rows.append(row)
     return rows
@@ -99,6 +100,11 @@ def starts_in(row: Mapping) -> list[str]:
     return [key for key in row if key not in (*_ABOUT, *REFERENCES, SCRATCH)]
 
 
+def describe_study(study: TransferStudy) -> dict:
+    """Return what the file of the rows says of them: the models whose encoder is frozen, what n is, the formula."""
+    return {"frozen": list(study.frozen), "sample": describe_sample(study), "nested_formula": NESTED_FORMULA}
+
+
 def describe_sample(study: TransferStudy) -> str:
     """Say in words what n is, what of the table is not independent, and what the references are."""
     seeds, pretrainings = len(study.seeds), len(study.pretrain_seeds)
@@ -112,11 +118,14 @@ def describe_sample(study: TransferStudy) -> str:
     if pretrainings > 1:
         lines.append(
             "The nested deviation has the encoders and the frames, which several pairs share, as levels of their own. "
-            "With 3 × 2 seeds and no gain at all, chance is beyond two of them in 2 to 15 % of studies: 15 % where "
-            "pre-trainings differ most, for two of them say little of how much they do."
+            "Simulated with 3 × 2 seeds and no gain at all, chance is beyond two of them in 2 to 15 % of studies: 15 % "
+            "where pre-trainings differ most, for two of them say little of how much they do."
         )
     if shared:
-        lines.append(f"One encoder of {', '.join(shared)} serves all: how another would differ is in no deviation.")
+        lines.append(
+            f"One encoder of {', '.join(shared)} serves all: how another would differ is in no deviation, and chance is "
+            "beyond two of them in up to half of such studies. There is no verdict."
+        )
     lines.append(
         "Rows are not independent: models share the labelled frames of a seed, the frames of its smaller fraction lie "
         "inside those of its larger one, and metrics and earlier steps are of the same trainings."

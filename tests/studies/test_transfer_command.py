@@ -54,7 +54,9 @@ def test_the_command_prints_a_table_and_writes_json_and_picture(main, tmp_path, 
     assert _scores(said) == ["5.00 ± 0.00", "5.50 ± 0.71", "20.50 ± 0.71", "40.50 ± 0.71"]
     assert "nested deviation = sqrt" in said
     assert "n: pairs of trainings (2 seeds)" in said
-    assert content["seeds"] == [0, 1]
+    assert (content["seeds"], content["frozen"]) == ([0, 1], [])
+    assert "n: pairs of trainings (2 seeds)" in content["sample"]
+    assert content["nested_formula"].startswith("nested deviation")
     assert [(row["metric"], row["scratch"]["values"]) for row in content["rows"]] == [
         ("mAP", pytest.approx([0.2, 0.21])),
         ("NDS", pytest.approx([0.1, 0.105])),
