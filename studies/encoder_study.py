@@ -21,6 +21,25 @@ from .study_run import Run
 ENCODER = "encoder.safetensors"
 
 
+@dataclass(frozen=True)
+class PretrainingJob(Job):
+    """A pre-training. It is finished where its encoder is the one of its result, by hash."""
+
+    def finished(self) -> dict | None:
+        """Return what `Job.finished` does.
+
+        Raises:
+            StudyError: as `Job.finished`, or the encoder is gone or another one.
+        """
+        done = super().finished()
+        if done is not None and self.result(self.folder) != done["result"]:
+            raise StudyError(
+                f"{self.folder / ENCODER} is not the encoder that was made there (SHA-256 {done['result']['sha256']}); "
+                f"put that one back, or remove {self.folder} to pre-train anew"
+            )
+        return done
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderStudy(StudyPlan):
     """A plan with what runs it: the command of each training, its settings, and where its result is."""
@@ -72,12 +91,12 @@ class EncoderStudy(StudyPlan):
         results, failed = run_jobs(list(jobs.values()), parallel, launcher)
         return {run: results[job.name] for run, job in jobs.items() if job.name in results}, failures | failed
 
-    def pretraining(self, name: str) -> Job:
+    def pretraining(self, name: str) -> PretrainingJob:
         """Return the job of a pre-training."""
         (path, options), config = self.pretraining_recipe(name), self.pretraining_config(name)
         settings = {"recipe": path.name, "recipe_sha256": text_hash(config)} | self.data_hashes(config)
         settings |= self._processes()
-        return Job(self._pretrain_folder(name), self._command(path, options), settings, _exported_encoder)
+        return PretrainingJob(self._pretrain_folder(name), self._command(path, options), settings, _exported_encoder)
 
     def pretraining_config(self, name: str) -> Config:
         """Return the recipe of a pre-training with its options."""

@@ -74,7 +74,7 @@ def compare(scratch: Summary, pretrained: Summary, pretrainings: int = 1, encode
     | `pairs`, `n` | `Summary` of their differences, None where a pair does not count; their number |
     | `gain` | mean of these differences |
     | `nested_std`, `gain_in_nested_stds` | see `deviation_of_mean`; the gain divided by it |
-    | `encoders`, `seeds` | number of different encoders, and of fine-tuning seeds, which choose the frames, in the pairs |
+    | `encoders`, `seeds` | number of different encoders; of fine-tuning seeds, which choose the frames, in the pairs |
     | `lacks` | why there is no verdict, in words; none where there is one |
     | `beyond_two_nested` | the verdict: whether the gain is beyond two nested deviations |
 

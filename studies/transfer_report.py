@@ -123,8 +123,8 @@ def describe_sample(study: TransferStudy) -> str:
         )
     if shared:
         lines.append(
-            f"One encoder of {', '.join(shared)} serves all: how another would differ is in no deviation, and chance is "
-            "beyond two of them in up to half of such studies. There is no verdict."
+            f"One encoder of {', '.join(shared)} serves all: how another would differ is in no deviation, and chance "
+            "is beyond two of them in up to half of such studies. There is no verdict."
         )
     lines.append(
         "Rows are not independent: models share the labelled frames of a seed, the frames of its smaller fraction lie "

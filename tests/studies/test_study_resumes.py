@@ -197,6 +197,22 @@ def test_results_of_one_protocol_are_not_taken_for_another(make_study, training,
     other = () if frozen else ("lidar",)
     make_study(references=(), frozen=frozen).run(launcher=training)
     again = Training()
-    with pytest.raises(StudyError, match="made with other settings .*frozen"):
+    with pytest.raises(StudyError, match=r"made with other settings .*frozen"):
         make_study(references=(), frozen=other).run(launcher=again)
+    assert again.commands == []
+
+
+@pytest.mark.parametrize("content", [b"other weights", None])
+def test_a_pre_training_whose_encoder_is_another_or_gone_is_refused(make_study, training, content):
+    study = make_study(seeds=(0,), references=())
+    study.run(launcher=training)
+    folder = study.out / "pretrain" / "pretraining"
+    encoder = folder / "encoder.safetensors"
+    encoder.unlink()
+    if content:
+        encoder.write_bytes(content)
+    again = Training()
+    with pytest.raises(StudyError, match="is not the encoder that was made there") as error:
+        make_study(seeds=(0, 1), references=()).run(launcher=again)
+    assert f"remove {folder} to pre-train anew" in str(error.value)
     assert again.commands == []
