@@ -34,8 +34,8 @@ class PretrainingJob(Job):
         done = super().finished()
         if done is not None and self.result(self.folder) != done["result"]:
             raise StudyError(
-                f"{self.folder / ENCODER} is not the encoder that was made there (SHA-256 {done['result']['sha256']}); "
-                f"put that one back, or remove {self.folder} to pre-train anew"
+                f"{self.folder / ENCODER} is not the encoder that was made there ({done['result'].get('sha256')}); put "
+                f"that one back, or remove {self.folder} to pre-train anew"
             )
         return done
 

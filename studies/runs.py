@@ -157,23 +157,36 @@ def _end(jobs: Sequence[Future]) -> None:
 
 
 def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
-    """Start or resume a job; return its result, or None and the last lines of its output."""
-    # It may have waited for hours, in which something else finished it.
+    """Start or resume a job; return its result, or None and what went wrong, which stops no other job."""
     try:
-        if (done := job.finished()) is not None:
-            return done, ""
-    except StudyError as error:
+        return _train(job, launcher, environment)
+    except (StudyError, OSError) as error:
         return None, f"  {error}"
+
+
+def _train(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
+    """Start or resume a job; return its result, or None and the last lines of its output.
+
+    Raises:
+        StudyError: its folder has a run of other settings, or its scores cannot be used.
+        OSError: a file cannot be read or written.
+    """
+    # It may have waited for hours, in which something else finished it.
+    if (done := job.finished()) is not None:
+        return done, ""
     job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.folder / SETTINGS, {"settings": job.settings})
     log, start = job.folder / LOG, time.monotonic()
     command = [sys.executable, *job.command, "--work-dir", str(job.folder)]
     resumes = job.resumes()
+    if not resumes:
+        _set_logs_aside(job.folder)
     code = launcher([*command, "--resume"] if resumes else command, log, environment)
     scores = job.result(job.folder) if code == 0 else None
     if code == 0 and scores is None and resumes:
         # It was interrupted after its last step, and its recipe does not validate.
         (job.folder / "last_checkpoint").unlink()
+        _set_logs_aside(job.folder)
         code = launcher(command, log, environment)
         scores = job.result(job.folder) if code == 0 else None
     if scores is None:
@@ -184,6 +197,12 @@ def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dic
     result = {"settings": job.settings, "result": scores, "minutes": round(minutes, 2)}
     write_json(job.folder / RESULT, result)
     return result, ""
+
+
+def _set_logs_aside(folder: Path) -> None:
+    """Rename the logs of earlier attempts: their validations are none of a training that starts anew."""
+    for log in folder.glob("*/vis_data/scalars.json"):
+        log.replace(log.with_name("scalars_earlier.json"))
 
 
 def _last_lines(log: Path, code: int, tool: str) -> list[str]:

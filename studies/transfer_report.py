@@ -1,5 +1,6 @@
 """The report of a transfer study: a row for each model, share of the labels and metric, as a table and as JSON."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -165,7 +166,8 @@ def _at(found: Mapping, step: str) -> Mapping[str, float] | None:
 
 
 def _score(result: Mapping[str, float] | None, metric: str) -> float | None:
-    return None if result is None else result[metric]
+    # Results of before may hold scores that are no numbers, as those of failed runs.
+    return None if result is None or not math.isfinite(result[metric]) else result[metric]
 
 
 def _encoders(study: TransferStudy, model: str) -> dict[str, dict]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.runs import StudyError, run_jobs
+from studies.runs import RESULT, StudyError, run_jobs, write_json
 from studies.study_run import Run
 from studies.transfer_study import TransferStudy
 from tests.factories.training_runs import DETECTOR, RUNS, Training, write_validation
@@ -216,3 +216,46 @@ def test_a_pre_training_whose_encoder_is_another_or_gone_is_refused(make_study, 
         make_study(seeds=(0, 1), references=()).run(launcher=again)
     assert f"remove {folder} to pre-train anew" in str(error.value)
     assert again.commands == []
+
+
+@pytest.mark.parametrize("damage", ['{"iter": 1, "los\n', "", None])
+def test_a_run_whose_scores_cannot_be_used_or_kept_fails_alone_and_may_be_repeated(
+    make_study, training, monkeypatch, damage
+):
+    name = "lidar_0.1_pretrained_seed0"
+
+    def write(work_dir: Path, start: str, score: float) -> None:
+        write_validation(work_dir, start, float("nan") if damage == "" and work_dir.name == name else score)
+        log = work_dir / start / "vis_data" / "scalars.json"
+        if damage and work_dir.name == name:
+            log.write_text(damage + log.read_text())
+
+    def full_disk(path: Path, content: dict) -> None:
+        if path.parent.name == name and path.name == RESULT:
+            raise OSError(28, "No space left on device", str(path))
+        write_json(path, content)
+
+    training.write = write
+    with monkeypatch.context() as patch:
+        if damage is None:
+            patch.setattr("studies.runs.write_json", full_disk)
+        results, failures = make_study(references=()).run(launcher=training)
+    assert (len(results), list(failures)) == (3, [f"runs/{name}"])
+    said = {'{"iter": 1, "los\n': "expected JSON", "": "nuscenes/mAP is nan", None: "No space left"}[damage]
+    assert said in failures[f"runs/{name}"]
+    again = Training()
+    results, failures = make_study(references=()).run(launcher=again)
+    assert (again.names, len(results), failures) == ([name], 4, {})
+
+
+def test_validations_of_an_attempt_that_left_nothing_to_resume_are_none_of_the_next(make_study, training):
+    def dies(command, log, environment):
+        training(command, log, environment)
+        return int(log.parent.parent.name == "runs")
+
+    training.scores = (0.7, 0.8, 0.9)
+    options = {"references": (), "seeds": (0,)}
+    make_study(**options, options=("train_cfg.val_interval=1",)).run(launcher=dies)
+    results, failures = make_study(**options, options=("train_cfg.val_interval=9",)).run(launcher=Training())
+    assert (len(results), failures) == (2, {})
+    assert all("earlier" not in scores and scores["mAP"] < 0.5 for scores in results.values())
