@@ -1,9 +1,11 @@
 """What all studies of encoders share: pre-trainings, trainings that start from them, and baselines from scratch."""
 
+import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -14,9 +16,10 @@ from ponderv2.engine import load_config, parse_options
 from .encoder_rates import encoder_rate_options
 from .processes import launch
 from .recipe_parts import dataset_at, info_files_of, text_hash, training_dataset_key
-from .runs import Job, Launcher, StudyError, file_hash, run_jobs
+from .runs import TRUE_BOXES, Job, Launcher, StudyError, file_hash, run_jobs
 from .study_plan import StudyPlan
 from .study_run import Run
+from .true_boxes import table_hashes
 
 ENCODER = "encoder.safetensors"
 
@@ -139,7 +142,7 @@ class EncoderStudy(StudyPlan):
             "init": run.init,
             "checkpoint_sha256": None if self.encoder_name(run) is None else file_hash(encoder),
         } | self.data_hashes(config)
-        settings |= self._processes() | self.protocol_settings(run)
+        settings |= self._processes() | self.protocol_settings(run) | self.true_boxes
         if run.pretrain_seed is not None:
             settings["training_seed"] = run.training_seed
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, self.result_of)
@@ -187,6 +190,12 @@ class EncoderStudy(StudyPlan):
         if missing:
             raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; {how_to_make_infos(self.data_root)}")
         return {name: file_hash(self.data_root / name) for name in info_files_of(config)}
+
+    @cached_property
+    def true_boxes(self) -> dict[str, str]:
+        """The hash of the tables of the true boxes as a setting of what is scored by them; nothing without tables."""
+        tables = table_hashes(self.data_root)
+        return {TRUE_BOXES: hashlib.sha256(json.dumps(tables).encode()).hexdigest()} if tables else {}
 
     def missing_info_files(self, config: Config) -> list[str]:
         """Return the info files of a recipe that the folder of the data does not have."""

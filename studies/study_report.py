@@ -25,9 +25,12 @@ def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:
     | key | content |
     |---|---|
     | keys of `about` | data, seeds, options, encoders, failed runs, formula of the verdicts |
+    | `made_with` | code and packages of the runs, of which `about` may have several |
     | `versions`, `machine` | what the file was written with |
     | `rows` | those of `rows_of` of the study, scores from 0 to 1 |
     """
     versions = installed_versions() | {"scikit-learn": metadata.version("scikit-learn"), "ponderv2": __version__}
     path.parent.mkdir(parents=True, exist_ok=True)
+    if len(about.get("made_with", ())) > 1:
+        print(f"runs are of different code or packages: see made_with in {path}")
     write_json(path, {**about, "versions": versions, "machine": platform.machine(), "rows": list(rows)})

@@ -154,7 +154,7 @@ def report(study: TransferStudy, written: Path, done: dict, constants: dict, abo
     print(f"\n{'At the end:' if earlier else ''}\n{table_of(rows)}\n\n{describe_sample(study)}\n")
     trainings = [Run("", 0, "", *seeds) for seeds in study.trainings]
     about = {
-        **describe_study(study),
+        **describe_study(study, done),
         "seeds": list(study.seeds),
         "pretrain_seeds": list(study.pretrain_seeds),
         "trainings": [

@@ -12,6 +12,7 @@ from ponderv2.evaluation.text_table import table_text
 
 from .arguments import SCRATCH
 from .class_scores import scores_by_class
+from .made_with import runs_by_code
 from .nested_deviation import NESTED_FORMULA
 from .paired_scores import compare, format_ahead, format_nested, format_side, summarize
 from .recipe_parts import hooks_of, steps_of
@@ -101,9 +102,10 @@ def starts_in(row: Mapping) -> list[str]:
     return [key for key in row if key not in (*_ABOUT, *REFERENCES, SCRATCH)]
 
 
-def describe_study(study: TransferStudy) -> dict:
-    """Return what the file of the rows says of them: the models whose encoder is frozen, what n is, the formula."""
-    return {"frozen": list(study.frozen), "sample": describe_sample(study), "nested_formula": NESTED_FORMULA}
+def describe_study(study: TransferStudy, done: Mapping[Run, Mapping]) -> dict:
+    """Return what the file of the rows says of them: frozen models, what n is, the formula, and code and packages."""
+    about = {"frozen": list(study.frozen), "sample": describe_sample(study), "nested_formula": NESTED_FORMULA}
+    return about | {"made_with": runs_by_code(done)}
 
 
 def describe_sample(study: TransferStudy) -> str:

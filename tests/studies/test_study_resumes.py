@@ -1,5 +1,6 @@
 """Studies that are interrupted, fail in part, or are started again with other settings."""
 
+import json
 import os
 import signal
 import time
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from studies.made_with import made_with, runs_by_code
 from studies.runs import RESULT, StudyError, run_jobs, write_json
 from studies.study_run import Run
 from studies.transfer_study import TransferStudy
@@ -259,3 +261,49 @@ def test_validations_of_an_attempt_that_left_nothing_to_resume_are_none_of_the_n
     results, failures = make_study(**options, options=("train_cfg.val_interval=9",)).run(launcher=Training())
     assert (len(results), failures) == (2, {})
     assert all("earlier" not in scores and scores["mAP"] < 0.5 for scores in results.values())
+
+
+def _forget(study: TransferStudy, key: str, inside: str | None = None) -> None:
+    """Write results as code did that did not note a key."""
+    for path in [*study.out.glob("*/*/result.json"), *study.out.glob("*/*/settings.json")]:
+        content = json.loads(path.read_text())
+        (content[inside] if inside else content).pop(key, None)
+        path.write_text(json.dumps(content))
+
+
+def test_results_of_older_code_are_taken_and_scores_by_other_true_boxes_are_not(make_study, training, tmp_path):
+    table = tmp_path / "v1.0-mini" / "sample_annotation.json"
+    table.parent.mkdir()
+    table.write_text("[1]")
+    study = make_study(seeds=(0,))
+    study.run(launcher=training)
+    table.write_text("[2]")
+    with pytest.raises(StudyError, match=r"made with other settings \(true_boxes"):
+        make_study(seeds=(0,)).run(launcher=Training())
+    _forget(study, "true_boxes", "settings")
+    _forget(study, "made_with")
+    again = Training()
+    results, failures = make_study(seeds=(0,)).run(launcher=again)
+    assert (again.commands, len(results), failures) == ([], 3, {})
+
+
+def test_runs_of_different_code_are_told_apart(make_study, training, monkeypatch):
+    study = make_study(seeds=(0,), references=())
+    study.run(launcher=training)
+    _forget(study, "made_with")
+    monkeypatch.setattr("studies.runs.made_with", lambda: {"code": "1"})
+    training.fails, training.leaves_checkpoint = {"lidar_0.1_scratch_seed1"}, True
+    make_study(references=()).run(launcher=training)
+    monkeypatch.setattr("studies.runs.made_with", lambda: {"code": "2"})
+    done, _ = make_study(references=()).run_trainings(1, Training())
+    assert runs_by_code(done) == [
+        {"made_with": None, "runs": ["lidar_0.1_scratch_seed0", "lidar_0.1_pretrained_seed0"]},
+        {"made_with": [{"code": "1"}, {"code": "2"}], "runs": ["lidar_0.1_scratch_seed1"]},
+        {"made_with": [{"code": "1"}], "runs": ["lidar_0.1_pretrained_seed1"]},
+    ]
+
+
+def test_the_code_is_that_of_the_package():
+    assert made_with() == made_with()
+    assert {"code", "torch", "mmengine"} <= set(made_with())
+    assert len(made_with()["code"]) == 64

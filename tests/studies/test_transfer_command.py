@@ -63,7 +63,7 @@ def test_the_command_prints_a_table_and_writes_json_and_picture(main, tmp_path, 
     ]
     assert [row["constant"]["mean"] for row in content["rows"]] == [0.05, 0.3]
     assert content["rows"][0]["frozen"]["values"] == pytest.approx([0.05, 0.06])
-    assert set(content["pretrainings"]["pretraining"]) == {"recipe", "steps", "minutes", "sha256"}
+    assert set(content["pretrainings"]["pretraining"]) == {*("recipe", "steps", "minutes", "sha256", "made_with")}
     assert (tmp_path / "out" / "study.png").is_file()
 
 
