@@ -31,8 +31,9 @@ def rows_of(
 
     `scratch` and each start by its name have `mean`, `std` and `values` in the order of `study.trainings`, `classes`
     with the same of each class, and `minutes`. A start also has `pretrain_recipe` and `pretrain_steps` where the study
-    makes its encoder, and all that `compare` returns of it and of scratch. `constant` and `frozen` are the references,
-    with values by fine-tuning seed. `n` of the row is the number of trainings a side of which nothing failed.
+    makes its encoder, the `changes` that it alone has, and all that `compare` returns of it and of scratch. `constant`
+    and `frozen` are the references, with values by fine-tuning seed. `n` of the row is the number of trainings a side
+    of which nothing failed.
 
     Args:
         study: the study.
@@ -73,9 +74,8 @@ def rows_of(
                     }
                 for start in study.tried(model, fraction):
                     names = {study.encoder_name(run) for run in runs[start]} - {None}
-                    row[start] |= encoders[start] | compare(
-                        sides[SCRATCH], sides[start], len(study.pretrain_seeds) or 1, len(names)
-                    )
+                    row[start] |= encoders[start] | {"changes": study.changes_of(start)}
+                    row[start] |= compare(sides[SCRATCH], sides[start], len(study.pretrain_seeds) or 1, len(names))
                 rows.append(row)
     return rows
 
@@ -146,7 +146,8 @@ def table_of(rows: Sequence[dict]) -> str:
     """Return the rows as a table in Markdown, in points of 0–100, with the formula of the verdict below.
 
     A row has a line for each reference, for scratch, and for each start; `ahead` is the number of pairs whose
-    pre-trained run is ahead. It needs nothing but the rows, so that it can be made again of the JSON file.
+    pre-trained run is ahead. Below it stands what was changed for one start alone. It needs nothing but the rows, so
+    that it can be made again of the JSON file.
     """
     columns = ("model", "protocol", "labels", "metric", "start", "score", "gain", "n", "ahead", "nested deviation")
     table = Table(*columns, "in deviations", "beyond two", box=MARKDOWN)
@@ -160,7 +161,10 @@ def table_of(rows: Sequence[dict]) -> str:
             gain, deviation, ratio, verdict = format_nested(row[start])
             compared = (gain, str(row[start]["n"]), format_ahead(row[start]["pairs"]), deviation, ratio, verdict)
             table.add_row(*names, NAMES.get(start, start), format_side(row[start]), *compared)
-    return f"{table_text(table, width=220)}\n\n{NESTED_FORMULA}; beyond two: gain > 2 nested deviations."
+    changed = {start: row[start].get("changes") for row in rows for start in starts_in(row)}
+    notes = [f"{NESTED_FORMULA}; beyond two: gain > 2 nested deviations."]
+    notes += [f"{NAMES.get(start, start)} alone has {', '.join(made)}." for start, made in changed.items() if made]
+    return "\n\n".join([table_text(table, width=220), *notes])
 
 
 def _at(found: Mapping, step: str) -> Mapping[str, float] | None:

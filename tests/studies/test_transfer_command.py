@@ -67,7 +67,7 @@ def test_the_command_prints_a_table_and_writes_json_and_picture(main, tmp_path, 
     assert (tmp_path / "out" / "study.png").is_file()
 
 
-def test_crossed_seeds_and_starts_with_changes_come_from_the_command_line(main, training, tmp_path):
+def test_crossed_seeds_and_starts_with_changes_come_from_the_command_line(main, training, tmp_path, capsys):
     words = ["--pretrain-seeds", 0, 1, "--starts", "pretrained", "long", "slow=long", "--references"]
     words += ["--cfg-options", "model.a=1", "lidar:model.b=2", "slow:model.c=3", "--cells", "slow=lidar:0.1"]
     code, content = main(*words, "--pretrain-options", "long:train_cfg.max_iters=70")
@@ -85,6 +85,8 @@ def test_crossed_seeds_and_starts_with_changes_come_from_the_command_line(main, 
     assert [len(row[side]["values"]) for side in ("scratch", "pretrained", "long", "slow")] == [4] * 4
     assert "frozen" not in row
     assert row["slow"]["beyond_two_nested"] is True
+    assert [row[start]["changes"] for start in ("pretrained", "long", "slow")] == [[], [], ["model.c=3"]]
+    assert "slow alone has model.c=3." in capsys.readouterr().out
 
 
 def test_the_command_tells_failures_by_its_exit_code(main, training, capsys):
