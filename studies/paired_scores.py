@@ -115,7 +115,8 @@ def format_nested(compared: Mapping) -> tuple[str, str, str, str]:
     points = "–" if compared["gain"] is None else f"{100 * compared['gain']:+.2f}"
     deviation = "–" if compared["nested_std"] is None else f"± {100 * compared['nested_std']:.2f}"
     ratio = "–" if compared["gain_in_nested_stds"] is None else f"{compared['gain_in_nested_stds']:+.1f}"
-    lacks = ", ".join(compared["lacks"])
+    # Files of before tell no reasons.
+    lacks = ", ".join(compared.get("lacks", ()))
     return points, deviation, ratio, f"none: {lacks}" if lacks else _VERDICTS[compared["beyond_two_nested"]]
 
 
