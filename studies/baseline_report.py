@@ -20,8 +20,8 @@ from synthetic_nuscenes.output.dataset_hashes import dataset_hashes
 from .arguments import ALL_LABELS, CONSTANT_PART, POINTS, RANDOM_FROZEN, SCRATCH
 from .paired_scores import summarize
 from .runs import StudyError, differences, read_json, write_json
-from .transfer_constants import table_hashes
 from .transfer_study import PRETRAINED
+from .true_boxes import table_hashes
 from .validation_log import METRICS, SEGMENTATION_METRICS
 
 FIRST = "camera"

@@ -1,20 +1,34 @@
 """Rows of a study's file before they are shown: means, deviations and gains have to follow from the scores."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
 from .measured_values import ResultsError, listed, name
-from .paired_scores import gain_of, pair_differences, summarize
+from .paired_scores import Summary, compare, gain_of, pair_differences, summarize
 
 _CLOSE = 1e-9
 
 
-def checked_rows(content: Mapping, file: str) -> Sequence[dict]:
+def compared_in_segmentation(content: Mapping, scratch: Summary, pretrained: Summary, found: Mapping) -> dict:
+    """Return what a segmentation study says of a start."""
+    return {"pairs": asdict(pair_differences(scratch, pretrained))} | gain_of(scratch, pretrained)
+
+
+def compared_in_transfer(content: Mapping, scratch: Summary, pretrained: Summary, found: Mapping) -> dict:
+    """Return what a transfer study says of a start; the number of its encoders is that of the file."""
+    return compare(scratch, pretrained, len(content.get("pretrain_seeds", ())) or 1, found.get("encoders"))
+
+
+def checked_rows(
+    content: Mapping, file: str, compared: Callable[[Mapping, Summary, Summary, Mapping], dict]
+) -> Sequence[dict]:
     """Return the rows of a study.
 
     Args:
         content: what the study wrote.
         file: name of its file, for errors.
+        compared: what the study says of a start, from its content, the scores of both sides, and what the row has.
 
     Raises:
         ResultsError: there is none, a name cannot stand in a table, or a mean, deviation or gain of a row is another
@@ -29,12 +43,12 @@ def checked_rows(content: Mapping, file: str) -> Sequence[dict]:
         for key, side in row.items():
             if isinstance(side, Mapping) and "values" in side:
                 name(key, place)
-                _agree(side, summarize(listed(side["values"], f"{place}.{key}.values")).__dict__, f"{place}.{key}")
+                _agree(side, asdict(summarize(listed(side["values"], f"{place}.{key}.values"))), f"{place}.{key}")
         for start in starts_in(row):
             scratch, pretrained = (summarize(row[side]["values"]) for side in ("scratch", start))
-            pairs = pair_differences(scratch, pretrained)
-            _agree(row[start]["pairs"], pairs.__dict__, f"{place}.{start}.pairs")
-            _agree(row[start], gain_of(scratch, pretrained), f"{place}.{start}")
+            computed = compared(content, scratch, pretrained, row[start])
+            _agree(row[start]["pairs"], computed.pop("pairs"), f"{place}.{start}.pairs")
+            _agree(row[start], computed, f"{place}.{start}")
     return rows
 
 

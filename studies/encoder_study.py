@@ -1,9 +1,11 @@
 """What all studies of encoders share: pre-trainings, trainings that start from them, and baselines from scratch."""
 
+import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -14,11 +16,31 @@ from ponderv2.engine import load_config, parse_options
 from .encoder_rates import encoder_rate_options
 from .processes import launch
 from .recipe_parts import dataset_at, info_files_of, text_hash, training_dataset_key
-from .runs import Job, Launcher, StudyError, file_hash, run_jobs
+from .runs import TRUE_BOXES, Job, Launcher, StudyError, file_hash, run_jobs
 from .study_plan import StudyPlan
 from .study_run import Run
+from .true_boxes import table_hashes
 
 ENCODER = "encoder.safetensors"
+
+
+@dataclass(frozen=True)
+class PretrainingJob(Job):
+    """A pre-training. It is finished where its encoder is the one of its result, by hash."""
+
+    def finished(self) -> dict | None:
+        """Return what `Job.finished` does.
+
+        Raises:
+            StudyError: as `Job.finished`, or the encoder is gone or another one.
+        """
+        done = super().finished()
+        if done is not None and self.result(self.folder) != done["result"]:
+            raise StudyError(
+                f"{self.folder / ENCODER} is not the encoder that was made there ({done['result'].get('sha256')}); put "
+                f"that one back, or remove {self.folder} to pre-train anew"
+            )
+        return done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +94,12 @@ class EncoderStudy(StudyPlan):
         results, failed = run_jobs(list(jobs.values()), parallel, launcher)
         return {run: results[job.name] for run, job in jobs.items() if job.name in results}, failures | failed
 
-    def pretraining(self, name: str) -> Job:
+    def pretraining(self, name: str) -> PretrainingJob:
         """Return the job of a pre-training."""
         (path, options), config = self.pretraining_recipe(name), self.pretraining_config(name)
         settings = {"recipe": path.name, "recipe_sha256": text_hash(config)} | self.data_hashes(config)
         settings |= self._processes()
-        return Job(self._pretrain_folder(name), self._command(path, options), settings, _exported_encoder)
+        return PretrainingJob(self._pretrain_folder(name), self._command(path, options), settings, _exported_encoder)
 
     def pretraining_config(self, name: str) -> Config:
         """Return the recipe of a pre-training with its options."""
@@ -120,7 +142,7 @@ class EncoderStudy(StudyPlan):
             "init": run.init,
             "checkpoint_sha256": None if self.encoder_name(run) is None else file_hash(encoder),
         } | self.data_hashes(config)
-        settings |= self._processes()
+        settings |= self._processes() | self.protocol_settings(run) | self.true_boxes
         if run.pretrain_seed is not None:
             settings["training_seed"] = run.training_seed
         return Job(self.out / "runs" / run.name, self._command(path, options), settings, self.result_of)
@@ -154,6 +176,10 @@ class EncoderStudy(StudyPlan):
             return [f"model.init_cfg.checkpoint={encoder}"]
         return [f"{k}={v}" for k, v in config.get("scratch", {"model.init_cfg": None}).items()]
 
+    def protocol_settings(self, run: Run) -> dict[str, bool]:
+        """Return what `start_of` changes beside the start, as settings; nothing for a run that it does not change."""
+        return {}
+
     def data_hashes(self, config: Config) -> dict[str, str]:
         """Return the hashes of the info files of a recipe, by which data that changed are recognised.
 
@@ -164,6 +190,12 @@ class EncoderStudy(StudyPlan):
         if missing:
             raise StudyError(f"--data-root {self.data_root} has no {missing[0]}; {how_to_make_infos(self.data_root)}")
         return {name: file_hash(self.data_root / name) for name in info_files_of(config)}
+
+    @cached_property
+    def true_boxes(self) -> dict[str, str]:
+        """The hash of the tables of the true boxes as a setting of what is scored by them; nothing without tables."""
+        tables = table_hashes(self.data_root)
+        return {TRUE_BOXES: hashlib.sha256(json.dumps(tables).encode()).hexdigest()} if tables else {}
 
     def missing_info_files(self, config: Config) -> list[str]:
         """Return the info files of a recipe that the folder of the data does not have."""

@@ -92,6 +92,6 @@ def describe_pretrainings(study: EncoderStudy) -> dict[str, dict]:
             continue
         path, _ = study.pretraining_recipe(name)
         done = study.pretraining(name).finished()
-        made = {"minutes": done["minutes"], **done["result"]} if done else {}
+        made = {"minutes": done["minutes"], **done["result"], "made_with": done.get("made_with")} if done else {}
         found[name] = {"recipe": path.name, "steps": steps_of(study.pretraining_config(name)), **made}
     return found

@@ -33,17 +33,18 @@ def deviation_of_mean(differences: Sequence[Sequence[float | None]]) -> float | 
     """Return the standard deviation of the mean of crossed differences, see above.
 
     With one pre-training, or one fine-tuning seed, it is the standard deviation of the others over the root of their
-    number, and says nothing of the level that was tried once.
+    number, and says nothing of the level that was tried once. Where failures leave one of several fine-tuning seeds,
+    there is none: the pairs of that one say nothing of the frames.
 
     Args:
         differences: [S][P], a row for each fine-tuning seed; rows in which one is missing are left out.
 
     Returns:
-        The deviation; None when fewer than two differences are left.
+        The deviation; None when fewer than two differences, or one of several rows, are left.
     """
     rows = whole_rows(differences)
     values = [value for row in rows for value in row]
-    if len(values) < 2:
+    if len(values) < 2 or len(rows) < min(2, len(differences)):
         return None
     if len(rows) == 1 or len(rows[0]) == 1:
         return statistics.stdev(values) / math.sqrt(len(values))

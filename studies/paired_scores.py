@@ -62,32 +62,52 @@ def gain_of(scratch: Summary, pretrained: Summary) -> dict:
     return {"gain": gain, "spread": spread, "gain_in_spreads": in_spreads, "beyond_two": beyond}
 
 
-def compare(scratch: Summary, pretrained: Summary, pretrainings: int = 1) -> dict:
-    """Return all that is told of a pre-trained side and its baseline.
+def compare(scratch: Summary, pretrained: Summary, pretrainings: int = 1, encoders: int | None = None) -> dict:
+    """Return all that is told of a pre-trained side and its baseline, of one set of pairs.
 
-    `pairs` is the `Summary` of the differences of the pairs, which share their labelled frames and random numbers, so
-    that the effect of the choice of frames on both cancels; `n` is the number of these pairs. With it stand what
-    `gain_of` returns, and of the nested deviation, see `deviation_of_mean`: `nested_std`, `gain_in_nested_stds`, and
-    whether the gain is `beyond_two_nested` deviations. The nested ones are of the fine-tuning seeds of which nothing
-    failed.
+    They are the pairs of the fine-tuning seeds of which nothing failed: a seed that lacks one of its pairs is left out
+    with all of them. A pair shares its labelled frames and random numbers, so that the effect of the choice of frames
+    on both cancels.
+
+    | key | content |
+    |---|---|
+    | `pairs`, `n` | `Summary` of their differences, None where a pair does not count; their number |
+    | `gain` | mean of these differences |
+    | `nested_std`, `gain_in_nested_stds` | see `deviation_of_mean`; the gain divided by it |
+    | `encoders`, `seeds` | number of different encoders; of fine-tuning seeds, which choose the frames, in the pairs |
+    | `lacks` | why there is no verdict, in words; none where there is one |
+    | `beyond_two_nested` | the verdict: whether the gain is beyond two nested deviations |
+
+    There is no verdict where one encoder or one choice of frames serves all: chance is beyond two deviations in up to
+    half of such studies, as how much another would differ is in no deviation. Nor is there one while runs are missing,
+    which seldom fail at random.
 
     Args:
         scratch: scores of the baselines, in the order of the fine-tuning seeds, those of one seed together.
         pretrained: scores of the pre-trained runs, in the same order.
-        pretrainings: number of pre-training seeds that each fine-tuning seed has.
+        pretrainings: number of pairs that each fine-tuning seed has, one for each pre-training seed.
+        encoders: number of different encoders; 1 where a file serves all pre-training seeds, 0 where the start has
+            none. By default one for each pre-training seed.
     """
-    pairs = pair_differences(scratch, pretrained)
-    table = [pairs.values[k : k + pretrainings] for k in range(0, len(pairs.values), pretrainings)]
-    whole = [value for row in whole_rows(table) for value in row]
-    deviation = deviation_of_mean(table)
-    ratio = None if not deviation else statistics.fmean(whole) / deviation
-    nested = {
+    differences = pair_differences(scratch, pretrained).values
+    table = [differences[k : k + pretrainings] for k in range(0, len(differences), pretrainings)]
+    pairs = summarize([value if None not in row else None for row in table for value in row])
+    seeds, planned = len(whole_rows(table)), len(table)
+    encoders = pretrainings if encoders is None else encoders
+    reasons = {"one encoder": encoders == 1, "one choice of frames": planned == 1, "failed runs": seeds < planned}
+    lacks = [reason for reason, holds in reasons.items() if holds]
+    gain, deviation = pairs.mean, deviation_of_mean(table)
+    return {
+        "pairs": asdict(pairs),
+        "n": seeds * pretrainings,
+        "gain": gain,
         "nested_std": deviation,
-        "gain_in_nested_stds": ratio,
-        "beyond_two_nested": None if deviation is None else statistics.fmean(whole) > 2 * deviation,
+        "gain_in_nested_stds": gain / deviation if deviation else None,
+        "encoders": encoders,
+        "seeds": seeds,
+        "lacks": lacks,
+        "beyond_two_nested": None if lacks or deviation is None else gain > 2 * deviation,
     }
-    n = sum(value is not None for value in pairs.values)
-    return {"pairs": asdict(pairs), "n": n} | gain_of(scratch, pretrained) | nested
 
 
 def format_nested(compared: Mapping) -> tuple[str, str, str, str]:
@@ -95,7 +115,9 @@ def format_nested(compared: Mapping) -> tuple[str, str, str, str]:
     points = "–" if compared["gain"] is None else f"{100 * compared['gain']:+.2f}"
     deviation = "–" if compared["nested_std"] is None else f"± {100 * compared['nested_std']:.2f}"
     ratio = "–" if compared["gain_in_nested_stds"] is None else f"{compared['gain_in_nested_stds']:+.1f}"
-    return points, deviation, ratio, _VERDICTS[compared["beyond_two_nested"]]
+    # Files of before tell no reasons.
+    lacks = ", ".join(compared.get("lacks", ()))
+    return points, deviation, ratio, f"none: {lacks}" if lacks else _VERDICTS[compared["beyond_two_nested"]]
 
 
 def format_ahead(pairs: Mapping) -> str:

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from ponderv2.atomic_files import unfinished_path, write_atomically
 
 from . import baseline_report, condense_table, lift_table, segmentation_report, transfer_report
-from .checked_rows import checked_rows, starts_in
+from .checked_rows import checked_rows, compared_in_segmentation, compared_in_transfer, starts_in
 from .marked_blocks import names_of_blocks, replace_blocks
 from .measured_values import ResultsError
 
@@ -136,7 +136,7 @@ def _compact(text: str) -> str:
 
 
 def _segmentation(content: Mapping, file: str) -> str:
-    rows = checked_rows(content, file)
+    rows = checked_rows(content, file, compared_in_segmentation)
     return segmentation_report.table_of(rows, _arms(rows))
 
 
@@ -152,7 +152,7 @@ def _arms(rows: list[dict]) -> list[str]:
 
 
 def _transfer(content: Mapping, file: str) -> str:
-    table = transfer_report.table_of(checked_rows(content, file))
+    table = transfer_report.table_of(checked_rows(content, file, compared_in_transfer))
     failed = content.get("failed", [])
     seeds = [f"{len(content[key])} {what}" for key, what in _SEEDS.items() if content.get(key)]
     about = [content["data"]["benchmark"] or "data of one's own", f"{' × '.join(seeds)} seeds"]

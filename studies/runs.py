@@ -16,11 +16,15 @@ from ponderv2.command_line.run_tool import USER
 from ponderv2.engine.hooks.progress import last_progress
 from ponderv2.errors import UserError
 
+from .made_with import made_with
 from .processes import end_processes, ended_by_signals, launch
 
 SETTINGS, RESULT, LOG = "settings.json", "result.json", "log.txt"
 LOCK = ".study.lock"
 """Name of the lock file of a study's folder."""
+TRUE_BOXES = "true_boxes"
+LATER = (TRUE_BOXES,)
+"""Settings that results of before do not have; they are taken all the same."""
 _TAIL = 16384
 _PATIENCE = 60.0
 """Seconds between asking a process to end, which it does after a step and a checkpoint, and killing it."""
@@ -65,20 +69,21 @@ class Job:
             # A run that failed before its first checkpoint leaves nothing that could be mixed up.
             if not path.is_file() or (name == SETTINGS and not self.resumes()):
                 continue
-            made_with = read_json(path)
+            content = read_json(path)
             parts = ("settings", "result") if name == RESULT else ("settings",)
-            if made_with is None or not all(isinstance(made_with.get(part), dict) for part in parts):
+            if content is None or not all(isinstance(content.get(part), dict) for part in parts):
                 raise StudyError(
                     f"{path} is damaged: expected JSON with {' and '.join(parts)}; remove {self.folder} to run it anew"
                 )
-            changes = differences(made_with["settings"], self.settings)
+            found = content["settings"]
+            changes = differences(found, {k: v for k, v in self.settings.items() if k in found or k not in LATER})
             if changes:
                 raise StudyError(
                     f"{self.folder} was made with other settings ({changes}); choose another --out, or remove that "
                     "folder to run it anew"
                 )
             if name == RESULT:
-                return made_with
+                return content
         return None
 
     def resumes(self) -> bool:
@@ -157,23 +162,40 @@ def _end(jobs: Sequence[Future]) -> None:
 
 
 def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
-    """Start or resume a job; return its result, or None and the last lines of its output."""
-    # It may have waited for hours, in which something else finished it.
+    """Start or resume a job; return its result, or None and what went wrong, which stops no other job."""
     try:
-        if (done := job.finished()) is not None:
-            return done, ""
-    except StudyError as error:
+        return _train(job, launcher, environment)
+    except (StudyError, OSError) as error:
         return None, f"  {error}"
+
+
+def _train(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dict | None, str]:
+    """Start or resume a job; return its result, or None and the last lines of its output.
+
+    Raises:
+        StudyError: its folder has a run of other settings, or its scores cannot be used.
+        OSError: a file cannot be read or written.
+    """
+    # It may have waited for hours, in which something else finished it.
+    if (done := job.finished()) is not None:
+        return done, ""
     job.folder.mkdir(parents=True, exist_ok=True)
-    write_json(job.folder / SETTINGS, {"settings": job.settings})
+    resumes, settings = job.resumes(), job.folder / SETTINGS
+    # A training that goes on with other code is of both.
+    codes = (read_json(settings) or {}).get("made_with", [None]) if resumes and settings.is_file() else []
+    codes = codes if made_with() in codes[-1:] else [*codes, made_with()]
+    write_json(settings, {"settings": job.settings, "made_with": codes})
     log, start = job.folder / LOG, time.monotonic()
     command = [sys.executable, *job.command, "--work-dir", str(job.folder)]
-    resumes = job.resumes()
+    if not resumes:
+        _set_logs_aside(job.folder)
     code = launcher([*command, "--resume"] if resumes else command, log, environment)
     scores = job.result(job.folder) if code == 0 else None
     if code == 0 and scores is None and resumes:
         # It was interrupted after its last step, and its recipe does not validate.
         (job.folder / "last_checkpoint").unlink()
+        codes = codes[-1:]
+        _set_logs_aside(job.folder)
         code = launcher(command, log, environment)
         scores = job.result(job.folder) if code == 0 else None
     if scores is None:
@@ -181,9 +203,15 @@ def _run(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[dic
         why = f"exit code {code}" if code else "exit code 0, but the work dir has no result"
         return None, "\n".join([*(f"  {line}" for line in lines), f"  ({why}; all of it in {log})"])
     minutes = (time.monotonic() - start) / 60
-    result = {"settings": job.settings, "result": scores, "minutes": round(minutes, 2)}
+    result = {"settings": job.settings, "result": scores, "minutes": round(minutes, 2), "made_with": codes}
     write_json(job.folder / RESULT, result)
     return result, ""
+
+
+def _set_logs_aside(folder: Path) -> None:
+    """Rename the logs of earlier attempts: their validations are none of a training that starts anew."""
+    for log in folder.glob("*/vis_data/scalars.json"):
+        log.replace(log.with_name("scalars_earlier.json"))
 
 
 def _last_lines(log: Path, code: int, tool: str) -> list[str]:

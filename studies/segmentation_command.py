@@ -8,7 +8,9 @@ from ponderv2.folder_lock import folder_lock
 from .arguments import DECODER_PROBE, FINETUNE, LINEAR_PROBE, POINTS, SCRATCH
 from .baseline_report import data_identity
 from .kept_points import frames_of_run, kept_point_scores
+from .made_with import runs_by_code
 from .named_starts import cells_by_start, describe_pretrainings, one_source, options_by_name, paths_by_name
+from .paired_scores import FORMULA
 from .points_alone import points_entry
 from .processes import launch
 from .runs import LOCK, Launcher, StudyError
@@ -62,6 +64,8 @@ def _run(given: argparse.Namespace, study: SegmentationStudy, launcher: Launcher
         "pretrainings": describe_pretrainings(study),
         "gpus": study.gpus,
         "failed": sorted(failures),
+        "formula": FORMULA,
+        "made_with": runs_by_code(done),
     }
     written, picture = given.json or study.out / "study.json", study.out / "study.png"
     write_report(written, rows, about)

@@ -10,7 +10,7 @@ from ponderv2.evaluation.text_table import table_text
 
 from .arguments import POINTS, SCRATCH
 from .class_scores import scores_by_class
-from .paired_scores import FORMULA, compare, format_gain, format_pairs, format_side, summarize
+from .paired_scores import FORMULA, format_gain, format_pairs, format_side, gain_of, pair_differences, summarize
 from .recipe_parts import steps_of
 from .segmentation_study import METRIC, SegmentationStudy
 from .study_run import Run
@@ -25,9 +25,9 @@ def rows_of(
 
     `scratch` and each pre-training by its name have `mean`, `std` and `values` by seed of the mIoU, `classes` with the
     same of the IoU of each class, and `minutes` by seed. A pre-training also has `pairs`, the same of the differences
-    between its runs and their baselines, which share their labelled frames and their seed, and all else that `compare`
-    returns. `n` of the row is the number of seeds of which nothing failed; `points_alone` is
-    the classifier of single points.
+    between its runs and their baselines, which share their labelled frames and their seed, `n`, their number, and what
+    `gain_of` returns. `n` of the row is the number of seeds of which nothing failed; `points_alone` is the classifier
+    of single points.
 
     Args:
         study: the study.
@@ -51,7 +51,9 @@ def rows_of(
                     "minutes": [f and f["minutes"] for f in found[init]],
                 }
             for arm in arms:
-                row[arm] |= compare(scores[SCRATCH], scores[arm])
+                pairs = pair_differences(scores[SCRATCH], scores[arm])
+                row[arm] |= {"pairs": asdict(pairs), "n": sum(value is not None for value in pairs.values)}
+                row[arm] |= gain_of(scores[SCRATCH], scores[arm])
             if (protocol, fraction) in points:
                 blind = points[protocol, fraction]
                 row[POINTS] = {"mean": blind[METRIC], **{k: blind[k] for k in ("std", "values", "seeds", "classes")}}

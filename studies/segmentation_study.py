@@ -60,6 +60,8 @@ class SegmentationStudy(EncoderStudy):
                 )
         self.check_cells()
         self.check_pretrain_seeds()
+        self.check_folders()
+        self.check_changes()
 
     @property
     def recipes(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from .label_excess import Labels, label_excess
 from .quiet import messages_from
 from .recipe_parts import dataset_at, hooks_of
 from .runs import StudyError
+from .scored_frames import scored_in_training
 
 
 class StudyProblems(ListedErrors, StudyError):
@@ -67,9 +68,9 @@ def check_study(study: EncoderStudy) -> None:
     validation, so that info files, sensors' files and the ground-truth database are there. The official metric finds
     its tables, earlier runs in the folder have the same settings, and the folder can be written. For a recipe where
     nothing was found so far, all else is built that its trainings build before their first step: hooks, loops,
-    optimiser, schedulers. It takes about as long as trainings take to start. At last, a pre-training that sees
-    labels of points sees none that a run which starts from it lacks, finished runs included; of encoders that are given
-    nobody knows.
+    optimiser, schedulers. It takes about as long as trainings take to start. At last, finished runs included, nothing
+    is trained on frames that are scored, and a pre-training that sees labels of points sees none that a run which
+    starts from it lacks; of encoders that are given nobody knows.
 
     Args:
         study: the study; recipes without anything left to run are not checked.
@@ -91,6 +92,9 @@ def check_study(study: EncoderStudy) -> None:
             for recipe in study.recipes:
                 _check_recipe(study, recipe, weights, problems)
             if not problems.lines:
+                with problems.noted("info files"):
+                    for line in scored_in_training(study, made):
+                        problems.add(line)
                 _check_labels(study, made, problems)
     if len(problems.lines) == 1:
         raise StudyError(f"the study cannot be run, nothing was started: {problems.lines[0]}")

@@ -11,6 +11,11 @@ from .study_run import Run
 
 SEED = "{seed}"
 """Stands for the pre-training seed in changes to pre-trainings, and in paths of encoders."""
+_SHARED = (
+    *("train_dataloader", "val_dataloader", "val_evaluator", "val_cfg"),
+    *("test_dataloader", "test_evaluator", "test_cfg", "randomness"),
+)
+"""Parts of a recipe that are the same of both of a pair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +140,57 @@ class StudyPlan(ABC):
                 if not known or fraction not in self.fractions_of(recipe):
                     raise StudyError(f"--cells {start}={recipe}:{fraction:g}: the study has no such start and cell")
 
+    def check_folders(self) -> None:
+        """Check that every training has a folder, and every encoder a name, of its own.
+
+        Raises:
+            StudyError: shares are too close to have folders of their own, or two encoders have one name.
+        """
+        shares: dict[str, Run] = {}
+        encoders: dict[str, tuple[str, Path]] = {}
+        for run in self.runs():
+            other = shares.setdefault(run.name, run)
+            if other != run:
+                raise StudyError(f"--fractions: {other.fraction} and {run.fraction} would both be {run.name}")
+            key = self.encoder_key(run)
+            if key is not None:
+                source = (key, self.pretrained[key]) if key in self.pretrained else ("", self.pretrain_configs[key])
+                name = self.encoder_name(run)
+                if encoders.setdefault(name, source) != source:
+                    raise StudyError(
+                        f"{key}={source[1]}: {encoders[name][1]} would be called {name} as well; name one of the files "
+                        "otherwise"
+                    )
+
+    def check_changes(self) -> None:
+        """Check that changes of single starts leave the comparison alone, and that every change has an effect.
+
+        Raises:
+            StudyError: a start has data, scores or random numbers of its own; or a change is one of nothing.
+        """
+        for start, options in self.of_start.items():
+            for option in options:
+                if option.partition("=")[0].partition(".")[0] in _SHARED:
+                    raise StudyError(
+                        f"--cfg-options {start}:{option}: expected changes to model or schedule; both of a pair have "
+                        "the same data, scores and random numbers"
+                    )
+        runs = self.runs()
+        made = {self.source(run) for run in runs if self.encoder_key(run) not in (None, *self.pretrained)}
+        for name in self.of_pretraining:
+            if name not in made:
+                raise StudyError(
+                    f"--pretrain-options {name}:...: {name} has no pre-training of its own here, expected one of "
+                    f"{', '.join(sorted(made)) or 'none'}"
+                )
+        used = {self.rate_of(run) for run in runs}
+        for name in self.encoder_rates:
+            if name not in used:
+                raise StudyError(
+                    f"--encoder-rate {name or 'of all'}: no encoder is trained with it; frozen ones have none, and the "
+                    "rate of a start counts before that of a model"
+                )
+
     def check_pretrain_seeds(self) -> None:
         """Check that pre-training seeds decide something.
 
@@ -212,5 +268,14 @@ class StudyPlan(ABC):
 
     def encoder_rate(self, run: Run) -> float | None:
         """Return the learning rate of a run's encoder as a share of its head's; None for what the recipe says."""
-        rates = self.encoder_rates
-        return rates.get(run.init, rates.get(run.recipe, rates.get("")))
+        name = self.rate_of(run)
+        return None if name is None else self.encoder_rates[name]
+
+    def rate_of(self, run: Run) -> str | None:
+        """Return the key in `encoder_rates` of a run's rate; None for what the recipe says."""
+        return next((name for name in (run.init, run.recipe, "") if name in self.encoder_rates), None)
+
+    def changes_of(self, start: str) -> list[str]:
+        """Return what a study changes for one start alone, in words."""
+        rate = self.encoder_rates.get(start)
+        return [*self.of_start.get(start, ()), *([] if rate is None else [f"encoder rate {rate:g}"])]

@@ -9,8 +9,6 @@ from pathlib import Path
 from ponderv2 import __version__
 from ponderv2.compat.versions import installed_versions
 
-from .nested_deviation import NESTED_FORMULA
-from .paired_scores import FORMULA
 from .runs import write_json
 
 
@@ -22,16 +20,17 @@ def exit_code(failures: Mapping[str, str]) -> int:
 
 
 def write_report(path: Path, rows: Sequence[dict], about: Mapping) -> None:
-    """Write the rows with how they were computed: `about`, the formulas of the verdicts, and versions.
+    """Write the rows with how they were computed: `about`, and versions.
 
     | key | content |
     |---|---|
-    | keys of `about` | data, seeds, options, encoders, failed runs |
-    | `formula`, `nested_formula` | `FORMULA`, `NESTED_FORMULA` |
-    | `versions`, `machine` | what it was measured with |
+    | keys of `about` | data, seeds, options, encoders, failed runs, formula of the verdicts |
+    | `made_with` | code and packages of the runs, of which `about` may have several |
+    | `versions`, `machine` | what the file was written with |
     | `rows` | those of `rows_of` of the study, scores from 0 to 1 |
     """
     versions = installed_versions() | {"scikit-learn": metadata.version("scikit-learn"), "ponderv2": __version__}
     path.parent.mkdir(parents=True, exist_ok=True)
-    end = {"formula": FORMULA, "nested_formula": NESTED_FORMULA, "versions": versions, "machine": platform.machine()}
-    write_json(path, {**about, **end, "rows": list(rows)})
+    if len(about.get("made_with", ())) > 1:
+        print(f"runs are of different code or packages: see made_with in {path}")
+    write_json(path, {**about, "versions": versions, "machine": platform.machine(), "rows": list(rows)})

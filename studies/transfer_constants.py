@@ -11,13 +11,11 @@ from ponderv2.engine import innermost_dataset, set_data_root
 
 from .constant_predictor import FIT, score_constant
 from .recipe_parts import dataset_at, detection_metric
-from .runs import file_hash, read_json, write_json
+from .runs import read_json, write_json
 from .study_run import Run
 from .transfer_study import CONSTANT, TransferStudy
+from .true_boxes import table_hashes
 from .validation_log import METRICS
-
-_TRUE_BOXES = ("attribute", "category", "ego_pose", "instance", "sample", "sample_annotation")
-"""Tables that say where the devkit's true boxes are and what they are."""
 
 
 def constant_scores(
@@ -78,9 +76,3 @@ def _settings(study: TransferStudy, config: Config, key: str, truth: dict[str, s
     text = repr([sorted(part.items()) for part in (*parts, detection_metric(config, Path(config.filename)))])
     known = study.data_hashes(config) | truth | {"fit": FIT}
     return {"sha256": hashlib.sha256((text + json.dumps(known)).encode()).hexdigest()} | known
-
-
-def table_hashes(data_root: Path) -> dict[str, str]:
-    """Return the hashes of the tables that hold the true boxes, of every version in the folder of the data."""
-    found = sorted(path for name in _TRUE_BOXES for path in data_root.glob(f"v1.0-*/{name}.json"))
-    return {str(path.relative_to(data_root)): file_hash(path) for path in found}

@@ -1,5 +1,6 @@
 """The report of a transfer study: a row for each model, share of the labels and metric, as a table and as JSON."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -12,6 +13,7 @@ from ponderv2.evaluation.text_table import table_text
 from .arguments import SCRATCH
 from .checked_rows import starts_in
 from .class_scores import scores_by_class
+from .made_with import runs_by_code
 from .nested_deviation import NESTED_FORMULA
 from .paired_scores import compare, format_ahead, format_nested, format_side, summarize
 from .recipe_parts import hooks_of, steps_of
@@ -29,8 +31,9 @@ def rows_of(
 
     `scratch` and each start by its name have `mean`, `std` and `values` in the order of `study.trainings`, `classes`
     with the same of each class, and `minutes`. A start also has `pretrain_recipe` and `pretrain_steps` where the study
-    makes its encoder, and all that `compare` returns of it and of scratch. `constant` and `frozen` are the references,
-    with values by fine-tuning seed. `n` of the row is the number of trainings a side of which nothing failed.
+    makes its encoder, the `changes` that it alone has, and all that `compare` returns of it and of scratch. `constant`
+    and `frozen` are the references, with values by fine-tuning seed. `n` of the row is the number of trainings a side
+    of which nothing failed.
 
     Args:
         study: the study.
@@ -70,9 +73,9 @@ def rows_of(
                         "minutes": [done[run]["minutes"] if run in done else None for run in runs[init]],
                     }
                 for start in study.tried(model, fraction):
-                    row[start] |= encoders[start] | compare(
-                        sides[SCRATCH], sides[start], len(study.pretrain_seeds) or 1
-                    )
+                    names = {study.encoder_name(run) for run in runs[start]} - {None}
+                    row[start] |= encoders[start] | {"changes": study.changes_of(start)}
+                    row[start] |= compare(sides[SCRATCH], sides[start], len(study.pretrain_seeds) or 1, len(names))
                 rows.append(row)
     return rows
 
@@ -94,6 +97,12 @@ def steps_before(done: Mapping[Run, Mapping]) -> list[str]:
     return sorted({step for sets in by_model.values() for step in set.intersection(*sets)}, key=int)
 
 
+def describe_study(study: TransferStudy, done: Mapping[Run, Mapping]) -> dict:
+    """Return what the file of the rows says of them: frozen models, what n is, the formula, and code and packages."""
+    about = {"frozen": list(study.frozen), "sample": describe_sample(study), "nested_formula": NESTED_FORMULA}
+    return about | {"made_with": runs_by_code(done)}
+
+
 def describe_sample(study: TransferStudy) -> str:
     """Say in words what n is, what of the table is not independent, and what the references are."""
     seeds, pretrainings = len(study.seeds), len(study.pretrain_seeds)
@@ -107,11 +116,14 @@ def describe_sample(study: TransferStudy) -> str:
     if pretrainings > 1:
         lines.append(
             "The nested deviation has the encoders and the frames, which several pairs share, as levels of their own. "
-            "With 3 × 2 seeds and no gain at all, chance is beyond two of them in 2 to 15 % of studies: 15 % where "
-            "pre-trainings differ most, for two of them say little of how much they do."
+            "Simulated with 3 × 2 seeds and no gain at all, chance is beyond two of them in 2 to 15 % of studies: 15 % "
+            "where pre-trainings differ most, for two of them say little of how much they do."
         )
     if shared:
-        lines.append(f"One encoder of {', '.join(shared)} serves all: how another would differ is in no deviation.")
+        lines.append(
+            f"One encoder of {', '.join(shared)} serves all: how another would differ is in no deviation, and chance "
+            "is beyond two of them in up to half of such studies. There is no verdict."
+        )
     lines.append(
         "Rows are not independent: models share the labelled frames of a seed, the frames of its smaller fraction lie "
         "inside those of its larger one, and metrics and earlier steps are of the same trainings."
@@ -129,7 +141,8 @@ def table_of(rows: Sequence[dict]) -> str:
     """Return the rows as a table in Markdown, in points of 0–100, with the formula of the verdict below.
 
     A row has a line for each reference, for scratch, and for each start; `ahead` is the number of pairs whose
-    pre-trained run is ahead. It needs nothing but the rows, so that it can be made again of the JSON file.
+    pre-trained run is ahead. Below it stands what was changed for one start alone. It needs nothing but the rows, so
+    that it can be made again of the JSON file.
     """
     columns = ("model", "protocol", "labels", "metric", "start", "score", "gain", "n", "ahead", "nested deviation")
     table = Table(*columns, "in deviations", "beyond two", box=MARKDOWN)
@@ -143,7 +156,10 @@ def table_of(rows: Sequence[dict]) -> str:
             gain, deviation, ratio, verdict = format_nested(row[start])
             compared = (gain, str(row[start]["n"]), format_ahead(row[start]["pairs"]), deviation, ratio, verdict)
             table.add_row(*names, NAMES.get(start, start), format_side(row[start]), *compared)
-    return f"{table_text(table, width=220)}\n\n{NESTED_FORMULA}; beyond two: gain > 2 nested deviations."
+    changed = {start: row[start].get("changes") for row in rows for start in starts_in(row)}
+    notes = [f"{NESTED_FORMULA}; beyond two: gain > 2 nested deviations."]
+    notes += [f"{NAMES.get(start, start)} alone has {', '.join(made)}." for start, made in changed.items() if made]
+    return "\n\n".join([table_text(table, width=220), *notes])
 
 
 def _at(found: Mapping, step: str) -> Mapping[str, float] | None:
@@ -151,7 +167,8 @@ def _at(found: Mapping, step: str) -> Mapping[str, float] | None:
 
 
 def _score(result: Mapping[str, float] | None, metric: str) -> float | None:
-    return None if result is None else result[metric]
+    # Results of before may hold scores that are no numbers, as those of failed runs.
+    return None if result is None or not math.isfinite(result[metric]) else result[metric]
 
 
 def _encoders(study: TransferStudy, model: str) -> dict[str, dict]:

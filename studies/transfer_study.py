@@ -68,6 +68,8 @@ class TransferStudy(EncoderStudy):
         self._check_starts()
         self.check_cells()
         self.check_pretrain_seeds()
+        self.check_folders()
+        self.check_changes()
         drawn = [Run("", 0, "", *seeds).training_seed for seeds in self.trainings]
         if len(set(drawn)) < len(drawn):
             raise StudyError(
@@ -147,9 +149,13 @@ class TransferStudy(EncoderStudy):
             start += ["model.freeze_encoder=True", *(f"custom_hooks.{k}.after={_NEVER}" for k in warm_ups)]
         return start
 
-    def encoder_rate(self, run: Run) -> float | None:
-        """Return the share of the learning rate of a run's encoder; None where it is frozen, or as the recipe says."""
-        return None if run.init == FROZEN or run.recipe in self.frozen else super().encoder_rate(run)
+    def protocol_settings(self, run: Run) -> dict[str, bool]:
+        """Return that the encoder is frozen; frozen baselines are told from others by their start."""
+        return {"frozen": True} if run.recipe in self.frozen else {}
+
+    def rate_of(self, run: Run) -> str | None:
+        """Return the key of the rate of a run's encoder; None where it is frozen, or as the recipe says."""
+        return None if run.init == FROZEN or run.recipe in self.frozen else super().rate_of(run)
 
     def _has(self, model: str, start: str) -> bool:
         source = self.same_encoder.get(start, start)
@@ -169,6 +175,12 @@ class TransferStudy(EncoderStudy):
         for start, source in self.same_encoder.items():
             if source != SCRATCH and (source not in self.starts or source in self.same_encoder):
                 raise StudyError(f"--starts {start}={source}: expected {SCRATCH} or a start with an encoder of its own")
+        for option, paths in (("pretrained", self.pretrained), ("pretrain-config", self.pretrain_configs)):
+            for key, path in paths.items():
+                start = key.partition(":")[2] or PRETRAINED
+                # A recipe without a start is one for all starts.
+                if start in self.same_encoder or (start not in self.starts and option == "pretrained"):
+                    raise StudyError(f"--{option} {key}={path}: no start has its encoder of it")
 
     def _check_starts(self) -> None:
         for model in self.models:
@@ -183,16 +195,6 @@ class TransferStudy(EncoderStudy):
                 raise StudyError(
                     f"nothing to start {start} from: give --pretrained or --pretrain-config MODEL:{start}=PATH"
                 )
-        paths: dict[str, Path] = {}
-        for run in self.runs():
-            key = self.encoder_key(run)
-            if key is not None and key not in self.pretrained:
-                path, name = self.pretrain_configs[key], self.pretraining_name(key)
-                if paths.setdefault(name, path) != path:
-                    raise StudyError(
-                        f"--pretrain-config {key}={path}: {paths[name]} has a file name and start of the same name; "
-                        "name one of the files otherwise"
-                    )
 
 
 def key_of(model: str, start: str) -> str:

@@ -1,6 +1,7 @@
 """The scores that a training logged at its validations."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = 
         metrics: scores that every validation has.
 
     Raises:
-        StudyError: a line of a log that is not its last is damaged.
+        StudyError: a line of a log that is not its last is damaged, or a score is no finite number.
     """
     logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not logs:
@@ -39,6 +40,8 @@ def validations(work_dir: Path, prefix: str = _PREFIX, metrics: Sequence[str] = 
             step = line.get("iter", step)
             if all(prefix + name in line for name in metrics):
                 last = str(step)
+                if wrong := [name for name in metrics if not math.isfinite(line[prefix + name])]:
+                    raise StudyError(f"{log}: {prefix}{wrong[0]} is {line[prefix + wrong[0]]} at step {step}")
                 by_step[last] = {k.removeprefix(prefix): v for k, v in line.items() if k.startswith(prefix)}
     if last is None:
         return None
@@ -64,5 +67,7 @@ def _lines_of(log: Path) -> list[dict]:
             lines.append(json.loads(text))
         except ValueError as error:
             if number < len(texts):
-                raise StudyError(f"{log}, line {number}: expected JSON, got {text[:40]!r}") from error
+                raise StudyError(
+                    f"{log}, line {number}: expected JSON, got {text[:40]!r}; remove {log.parents[2]} to run it anew"
+                ) from error
     return lines

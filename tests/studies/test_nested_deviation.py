@@ -61,3 +61,5 @@ def test_seeds_that_lack_a_training_are_left_out():
     table = [[0.1, 0.2], [0.3, None], [0.2, 0.5]]
     assert deviation_of_mean(table) == deviation_of_mean([table[0], table[2]])
     assert deviation_of_mean([[0.1, None], [None, 0.2]]) is None
+    # The pairs of one choice of frames say nothing of the frames.
+    assert deviation_of_mean([[0.1, 0.11], [0.3, None], [None, 0.2]]) is None

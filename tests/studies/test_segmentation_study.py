@@ -229,7 +229,7 @@ def test_the_rows_have_every_start_with_its_scores_classes_and_pairs(main, recip
         assert row[arm]["pairs"]["values"] == pytest.approx([0.2, 0.2])
         assert (row[arm]["n"], row[arm]["beyond_two"]) == (2, True)
         assert len(row[arm]["minutes"]) == 2
-        assert set(content["pretrainings"][arm]) == {"recipe", "steps", "minutes", "sha256"}
+        assert set(content["pretrainings"][arm]) == {*("recipe", "steps", "minutes", "sha256", "made_with")}
     assert row["points_alone"]["mean"] == 0.3
     assert content["seeds"] == [0, 1]
     said = capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Studies that are interrupted, fail in part, or are started again with other settings."""
 
+import json
 import os
 import signal
 import time
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from studies.runs import StudyError, run_jobs
+from studies.made_with import made_with, runs_by_code
+from studies.runs import RESULT, StudyError, run_jobs, write_json
 from studies.study_run import Run
 from studies.transfer_study import TransferStudy
 from tests.factories.training_runs import DETECTOR, RUNS, Training, write_validation
@@ -190,3 +192,118 @@ def test_an_interruption_starts_nothing_more(make_study):
         signal.signal(signal.SIGINT, before)
     assert training.names == ["pretraining_seed0"]
     assert all(job.finished() is None for job in jobs)
+
+
+@pytest.mark.parametrize("frozen", [(), ("lidar",)])
+def test_results_of_one_protocol_are_not_taken_for_another(make_study, training, frozen):
+    other = () if frozen else ("lidar",)
+    make_study(references=(), frozen=frozen).run(launcher=training)
+    again = Training()
+    with pytest.raises(StudyError, match=r"made with other settings .*frozen"):
+        make_study(references=(), frozen=other).run(launcher=again)
+    assert again.commands == []
+
+
+@pytest.mark.parametrize("content", [b"other weights", None])
+def test_a_pre_training_whose_encoder_is_another_or_gone_is_refused(make_study, training, content):
+    study = make_study(seeds=(0,), references=())
+    study.run(launcher=training)
+    folder = study.out / "pretrain" / "pretraining"
+    encoder = folder / "encoder.safetensors"
+    encoder.unlink()
+    if content:
+        encoder.write_bytes(content)
+    again = Training()
+    with pytest.raises(StudyError, match="is not the encoder that was made there") as error:
+        make_study(seeds=(0, 1), references=()).run(launcher=again)
+    assert f"remove {folder} to pre-train anew" in str(error.value)
+    assert again.commands == []
+
+
+@pytest.mark.parametrize("damage", ['{"iter": 1, "los\n', "", None])
+def test_a_run_whose_scores_cannot_be_used_or_kept_fails_alone_and_may_be_repeated(
+    make_study, training, monkeypatch, damage
+):
+    name = "lidar_0.1_pretrained_seed0"
+
+    def write(work_dir: Path, start: str, score: float) -> None:
+        write_validation(work_dir, start, float("nan") if damage == "" and work_dir.name == name else score)
+        log = work_dir / start / "vis_data" / "scalars.json"
+        if damage and work_dir.name == name:
+            log.write_text(damage + log.read_text())
+
+    def full_disk(path: Path, content: dict) -> None:
+        if path.parent.name == name and path.name == RESULT:
+            raise OSError(28, "No space left on device", str(path))
+        write_json(path, content)
+
+    training.write = write
+    with monkeypatch.context() as patch:
+        if damage is None:
+            patch.setattr("studies.runs.write_json", full_disk)
+        results, failures = make_study(references=()).run(launcher=training)
+    assert (len(results), list(failures)) == (3, [f"runs/{name}"])
+    said = {'{"iter": 1, "los\n': "expected JSON", "": "nuscenes/mAP is nan", None: "No space left"}[damage]
+    assert said in failures[f"runs/{name}"]
+    again = Training()
+    results, failures = make_study(references=()).run(launcher=again)
+    assert (again.names, len(results), failures) == ([name], 4, {})
+
+
+def test_validations_of_an_attempt_that_left_nothing_to_resume_are_none_of_the_next(make_study, training):
+    def dies(command, log, environment):
+        training(command, log, environment)
+        return int(log.parent.parent.name == "runs")
+
+    training.scores = (0.7, 0.8, 0.9)
+    options = {"references": (), "seeds": (0,)}
+    make_study(**options, options=("train_cfg.val_interval=1",)).run(launcher=dies)
+    results, failures = make_study(**options, options=("train_cfg.val_interval=9",)).run(launcher=Training())
+    assert (len(results), failures) == (2, {})
+    assert all("earlier" not in scores and scores["mAP"] < 0.5 for scores in results.values())
+
+
+def _forget(study: TransferStudy, key: str, inside: str | None = None) -> None:
+    """Write results as code did that did not note a key."""
+    for path in [*study.out.glob("*/*/result.json"), *study.out.glob("*/*/settings.json")]:
+        content = json.loads(path.read_text())
+        (content[inside] if inside else content).pop(key, None)
+        path.write_text(json.dumps(content))
+
+
+def test_results_of_older_code_are_taken_and_scores_by_other_true_boxes_are_not(make_study, training, tmp_path):
+    table = tmp_path / "v1.0-mini" / "sample_annotation.json"
+    table.parent.mkdir()
+    table.write_text("[1]")
+    study = make_study(seeds=(0,))
+    study.run(launcher=training)
+    table.write_text("[2]")
+    with pytest.raises(StudyError, match=r"made with other settings \(true_boxes"):
+        make_study(seeds=(0,)).run(launcher=Training())
+    _forget(study, "true_boxes", "settings")
+    _forget(study, "made_with")
+    again = Training()
+    results, failures = make_study(seeds=(0,)).run(launcher=again)
+    assert (again.commands, len(results), failures) == ([], 3, {})
+
+
+def test_runs_of_different_code_are_told_apart(make_study, training, monkeypatch):
+    study = make_study(seeds=(0,), references=())
+    study.run(launcher=training)
+    _forget(study, "made_with")
+    monkeypatch.setattr("studies.runs.made_with", lambda: {"code": "1"})
+    training.fails, training.leaves_checkpoint = {"lidar_0.1_scratch_seed1"}, True
+    make_study(references=()).run(launcher=training)
+    monkeypatch.setattr("studies.runs.made_with", lambda: {"code": "2"})
+    done, _ = make_study(references=()).run_trainings(1, Training())
+    assert runs_by_code(done) == [
+        {"made_with": None, "runs": ["lidar_0.1_scratch_seed0", "lidar_0.1_pretrained_seed0"]},
+        {"made_with": [{"code": "1"}, {"code": "2"}], "runs": ["lidar_0.1_scratch_seed1"]},
+        {"made_with": [{"code": "1"}], "runs": ["lidar_0.1_pretrained_seed1"]},
+    ]
+
+
+def test_the_code_is_that_of_the_package():
+    assert made_with() == made_with()
+    assert {"code", "torch", "mmengine"} <= set(made_with())
+    assert len(made_with()["code"]) == 64

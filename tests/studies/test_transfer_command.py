@@ -54,18 +54,20 @@ def test_the_command_prints_a_table_and_writes_json_and_picture(main, tmp_path, 
     assert _scores(said) == ["5.00 ± 0.00", "5.50 ± 0.71", "20.50 ± 0.71", "40.50 ± 0.71"]
     assert "nested deviation = sqrt" in said
     assert "n: pairs of trainings (2 seeds)" in said
-    assert content["seeds"] == [0, 1]
+    assert (content["seeds"], content["frozen"]) == ([0, 1], [])
+    assert "n: pairs of trainings (2 seeds)" in content["sample"]
+    assert content["nested_formula"].startswith("nested deviation")
     assert [(row["metric"], row["scratch"]["values"]) for row in content["rows"]] == [
         ("mAP", pytest.approx([0.2, 0.21])),
         ("NDS", pytest.approx([0.1, 0.105])),
     ]
     assert [row["constant"]["mean"] for row in content["rows"]] == [0.05, 0.3]
     assert content["rows"][0]["frozen"]["values"] == pytest.approx([0.05, 0.06])
-    assert set(content["pretrainings"]["pretraining"]) == {"recipe", "steps", "minutes", "sha256"}
+    assert set(content["pretrainings"]["pretraining"]) == {*("recipe", "steps", "minutes", "sha256", "made_with")}
     assert (tmp_path / "out" / "study.png").is_file()
 
 
-def test_crossed_seeds_and_starts_with_changes_come_from_the_command_line(main, training, tmp_path):
+def test_crossed_seeds_and_starts_with_changes_come_from_the_command_line(main, training, tmp_path, capsys):
     words = ["--pretrain-seeds", 0, 1, "--starts", "pretrained", "long", "slow=long", "--references"]
     words += ["--cfg-options", "model.a=1", "lidar:model.b=2", "slow:model.c=3", "--cells", "slow=lidar:0.1"]
     code, content = main(*words, "--pretrain-options", "long:train_cfg.max_iters=70")
@@ -83,6 +85,8 @@ def test_crossed_seeds_and_starts_with_changes_come_from_the_command_line(main, 
     assert [len(row[side]["values"]) for side in ("scratch", "pretrained", "long", "slow")] == [4] * 4
     assert "frozen" not in row
     assert row["slow"]["beyond_two_nested"] is True
+    assert [row[start]["changes"] for start in ("pretrained", "long", "slow")] == [[], [], ["model.c=3"]]
+    assert "slow alone has model.c=3." in capsys.readouterr().out
 
 
 def test_the_command_tells_failures_by_its_exit_code(main, training, capsys):

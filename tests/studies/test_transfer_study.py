@@ -1,11 +1,13 @@
 """The transfer study with factory trainings."""
 
+import pickle
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from studies.runs import StudyError
+from studies.scored_frames import scored_in_training
 from studies.study_run import Run
 from studies.transfer_study import TransferStudy
 from studies.validation_log import validations
@@ -85,6 +87,41 @@ def test_many_gpus_a_training_start_with_torchrun(make_study, training):
         ({"frozen": ("camera",)}, "--frozen camera: the study has no such model, expected lidar"),
         ({"cells": {"pretrained": (("lidar", 0.5),)}}, "--cells pretrained=lidar:0.5: the study has no such"),
         ({"pretrained": {"lidar": Path("x")}, "pretrain_seeds": (0, 1)}, "every start is a file of --pretrained"),
+        ({"fractions": (0.3333333, 0.33333334)}, "0.3333333 and 0.33333334 would both be lidar_0.333333_scratch_seed0"),
+        (
+            {"of_start": {"pretrained": ("train_dataloader.dataset.dataset.ann_file=val.pkl",)}},
+            "--cfg-options pretrained:train_dataloader.* the same data, scores and random numbers",
+        ),
+        (
+            {
+                "starts": ("pretrained", "slow"),
+                "same_encoder": {"slow": "pretrained"},
+                "of_pretraining": {"slow": ("a=1",)},
+            },
+            "--pretrain-options slow:.* expected one of pretrained",
+        ),
+        (
+            {"pretrained": {"lidar": Path("x")}, "of_pretraining": {"pretrained": ("a=1",)}},
+            "--pretrain-options pretrained:.* expected one of none",
+        ),
+        (
+            {
+                "starts": ("pretrained", "slow"),
+                "same_encoder": {"slow": "pretrained"},
+                "pretrain_configs": {"lidar": Path("a.py"), "lidar:slow": Path("b.py")},
+            },
+            r"--pretrain-config lidar:slow=b\.py: no start has its",
+        ),
+        ({"frozen": ("lidar",), "encoder_rates": {"pretrained": 0.1}}, "--encoder-rate pretrained: no encoder is"),
+        ({"pretrained": {"lidar:other": Path("x")}}, "--pretrained lidar:other=x: no start has its encoder of it"),
+        (
+            {
+                "models": ("camera", "lidar"),
+                "pretrained": {"camera": Path("g.safetensors")},
+                "pretrain_configs": {"lidar": Path("x/camera.py")},
+            },
+            r"lidar=x/camera\.py: g\.safetensors would be called camera as well",
+        ),
         ({"seeds": (0, 1000), "pretrain_seeds": (0, 1)}, "two pairs would have the same random numbers"),
     ],
 )
@@ -216,7 +253,7 @@ def test_a_pre_training_is_shared_by_models_and_named_by_its_recipe_and_start(ma
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "pretraining.py"
     other.write_text(recipe.read_text())
-    with pytest.raises(StudyError, match="has a file name and start of the same name"):
+    with pytest.raises(StudyError, match="would be called pretraining as well"):
         make_study(models=("lidar", "camera"), pretrain_configs={"lidar": recipe, "camera": other})
 
 
@@ -237,6 +274,7 @@ def test_starts_may_share_an_encoder_and_differ_in_what_is_trained(make_study, t
     by_name = dict(zip(training.names, training.commands, strict=True))
     assert training.names[0] == "pretraining"
     assert len(training.names) == 6
+    assert study.changes_of("slow") == ["model.a=1", "encoder rate 0.2"]
     rate = {
         "optim_wrapper.paramwise_cfg.custom_keys.encoder.lr_mult=0.2",
         "param_scheduler.0.type=ponderv2.engine.GroupOneCycleLR",
@@ -302,3 +340,18 @@ def test_models_may_have_shares_of_their_own_and_starts_cells(make_study, traini
         *(f"lidar_1_{init}_seed0" for init in ("scratch", "pretrained", "other")),
         *(f"camera_0.1_{init}_seed0" for init in ("scratch", "pretrained")),
     ]
+
+
+def test_frames_that_are_scored_are_not_trained_on(make_study, tmp_path):
+    for name, tokens in (("train.pkl", "abc"), ("val.pkl", "de"), ("more.pkl", "cd")):
+        frames = [{"token": token} for token in tokens]
+        (tmp_path / name).write_bytes(pickle.dumps({"metainfo": {}, "data_list": frames}))
+    names = make_study().encoder_names()
+    assert scored_in_training(make_study(), names) == []
+    key = "train_dataloader.dataset.dataset.ann_file"
+    assert scored_in_training(make_study(options=(f"{key}=more.pkl",)), names) == [
+        f"{tmp_path / 'detector.py'} trains on more.pkl, which has 1 of the 2 key frames that lidar is scored on; "
+        "expected none of them"
+    ]
+    (line,) = scored_in_training(make_study(of_pretraining={"pretrained": (f"{key}=val.pkl",)}), names)
+    assert line.startswith("the pre-training pretraining trains on val.pkl, which has 2 of the 2 key frames")

@@ -41,8 +41,8 @@ class RecomputeHook(Hook):
 class CompileHook(Hook):
     """Compiles modules with torch.compile before training, in place: names of weights stay as they are.
 
-    The renderer is one graph (a test compiles it as such). On a CPU it gains nothing (docs/memory_and_speed.md); on a GPU it
-    was not run. Encoders with sparse convolutions, or sizes that hang on the data, break into many graphs.
+    The renderer is one graph (a test compiles it as such). On a CPU it gains nothing (docs/memory_and_speed.md); on a
+    GPU it was not run. Encoders with sparse convolutions, or sizes that hang on the data, break into many graphs.
 
     Args:
         modules: names of modules inside the model; "head.renderer".
