@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ponderv2 import compat
 from ponderv2.atomic_files import remove_unfinished
 from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint, set_earlier_run_aside
+from ponderv2.command_line import near_path
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
@@ -61,7 +62,7 @@ def load_config(
     """
     compat.install()
     if not path.is_file():
-        raise FileNotFoundError(f"recipe {path} does not exist")
+        raise FileNotFoundError(f"recipe {path} does not exist{near_path(path)}")
     if path.suffix != ".py":
         raise UserError(f"recipe {path}: expected a file of Python, .py")
     with recipe_errors(path, "cannot be read"):
