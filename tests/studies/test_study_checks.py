@@ -221,7 +221,8 @@ def test_weak_labels_have_no_classifier_of_points(make_segmentation_study):
 
 
 def test_all_problems_are_listed_together_a_line_each(make_study, partial_streets, tmp_path):
-    (tmp_path / "file").write_text("")
+    for name in ("file", "pretraining.py"):
+        (tmp_path / name).write_text("")
     missing, recipe = tmp_path / "nowhere.safetensors", tmp_path / "pretrainig.py"
     study = make_study(
         models=("lidar", "camera"),
