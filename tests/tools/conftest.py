@@ -38,6 +38,7 @@ def places(repository_root: Path, streets: Path, tmp_path_factory: pytest.TempPa
         "here": root,
         "tiny": tiny,
         "detection": repository_root / "configs" / "detection",
+        "interop": repository_root / "configs" / "interop",
         "parts": repository_root / "configs" / "_base_" / "tiny.py",
         "pretrain_recipe": tiny / "ponderv2_camera_synthetic.py",
         "detector_recipe": tiny / "uvtr_camera_synthetic.py",
