@@ -37,7 +37,8 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=seed,
         default=[],
-        help="each of them is paired with each of --seeds; default one pre-training, with the seed of its recipe",
+        help="each of them is paired with each of --seeds (tools/segmentation_study.py pairs one for one); default one "
+        "pre-training, with the seed of its recipe",
     )
     parser.add_argument(
         "--starts",
@@ -116,7 +117,8 @@ def add_segmentation_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=seed,
         default=[],
-        help="one for all seeds, or one for each; default that of the recipe",
+        help="one for all --seeds, or one for each (tools/transfer_study.py pairs each with each); default that of the "
+        "recipe",
     )
     parser.add_argument(
         "--config",

@@ -90,24 +90,47 @@ def rows_of(matches: Mapping[str, Matches], boxes: int) -> list[dict]:
     Args:
         matches: matches of each model.
         boxes: number of true boxes.
+
+    Returns:
+        Rows whose errors of moving boxes are None where none of the shared boxes moves.
+
+    Raises:
+        UserError: no box was found by all models, so that nothing can be compared.
     """
+    recalls = {name: len(found) / max(boxes, 1) for name, found in matches.items()}
     shared = sorted(set.intersection(*(set(found) for found in matches.values())))
+    if not shared:
+        each = ", ".join(f"{name} (recall {recall:.3f})" for name, recall in recalls.items())
+        raise UserError(f"of {boxes} true boxes none that has a velocity was found by all of {each}")
     rows = []
     for name, found in matches.items():
         chosen = [found[key] for key in shared]
         errors = _errors([(match.error, match.speed) for match in chosen])
-        rows.append({"model": name, "recall": len(found) / max(boxes, 1), **errors})
+        rows.append({"model": name, "recall": recalls[name], **errors})
     first = next(iter(matches.values()))
     still = [first[key].speed for key in shared]
     rows.append({"model": "standing still", "recall": None, **_errors([(speed, speed) for speed in still])})
     nothing = rows[-1]["error_moving"]
-    return [row | {"of_still": row["error_moving"] / nothing} for row in rows]
+    return [row | {"of_still": row["error_moving"] / nothing if row["moving"] else None} for row in rows]
+
+
+def describe_row(row: Mapping, name: str) -> str:
+    """Say a row of `rows_of` in words, for a class of that name."""
+    recall = "" if row["recall"] is None else f"recall {row['recall']:.3f}  "
+    line = f"{row['model']}: {recall}{name} on {row['boxes']} shared boxes {row['error']:.3f} m/s"
+    if not row["moving"]:
+        return f"{line}, of which none moves"
+    return (
+        f"{line}, on the {row['moving']} that move {row['error_moving']:.3f} m/s, {row['of_still']:.2f} of "
+        "standing still"
+    )
 
 
 def _errors(pairs: Sequence[tuple[float, float]]) -> dict:
-    every, moving = ([error for error, speed in pairs if speed > least] for least in (-1, MOVING))
-    error, error_moving = (float(np.mean(errors)) if errors else math.nan for errors in (every, moving))
-    return {"boxes": len(every), "error": error, "moving": len(moving), "error_moving": error_moving}
+    moving = [error for error, speed in pairs if speed > MOVING]
+    error_moving = float(np.mean(moving)) if moving else None
+    error = float(np.mean([error for error, _ in pairs]))
+    return {"boxes": len(pairs), "error": error, "moving": len(moving), "error_moving": error_moving}
 
 
 def run_velocity_errors(given: argparse.Namespace) -> None:
@@ -127,15 +150,17 @@ def run_velocity_errors(given: argparse.Namespace) -> None:
         found, _ = load_prediction(str(path), config.max_boxes_per_sample, DetectionBox)
         boxes = _of_class(_in_range(tables, found, config), given.name, tokens)
         matches[str(path)] = match_boxes(truth, _most_certain(boxes, given.min_score))
-    rows = rows_of(matches, sum(map(len, truth.values())))
-    for row in rows:
-        recall = "" if row["recall"] is None else f"recall {row['recall']:.3f}  "
-        print(
-            f"{row['model']}: {recall}{given.name} on {row['boxes']} shared boxes {row['error']:.3f} m/s, "
-            f"on the {row['moving']} that move {row['error_moving']:.3f} m/s, {row['of_still']:.2f} of standing still"
+    boxes = sum(map(len, truth.values()))
+    if not boxes:
+        raise UserError(
+            f"{info_file}: --class {given.name}: no true box of it in the {len(tokens)} key frames compared"
         )
+    rows = rows_of(matches, boxes)
+    for row in rows:
+        print(describe_row(row, given.name))
     if given.json is not None:
-        given.json.write_text(json.dumps({"class": given.name, "rows": rows}, indent=2) + "\n")
+        text = json.dumps({"class": given.name, "rows": rows}, indent=2, allow_nan=False)
+        given.json.write_text(text + "\n")
 
 
 def _has_past(frame: Mapping, info_file: Path) -> bool:

@@ -8,15 +8,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from ponderv2.command_line import existing_file, run_tool, writable_checkpoint
+from ponderv2.command_line import existing_path, run_tool, writable_checkpoint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this tool."""
     parser.add_argument(
         "encoder",
-        type=existing_file("encoder"),
-        help="encoder.safetensors, of a pre-training or of tools/export_encoder.py",
+        type=existing_path("encoder"),
+        help="encoder.safetensors, of tools/export_encoder.py or of a pre-training, or the work dir of that",
     )
     parser.add_argument("out", type=Path, help="checkpoint to write, .pth")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")
@@ -24,10 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Export the encoder."""
-    writable_checkpoint(given.out, "OUT", [given.encoder], given.overwrite)
+    encoder = given.encoder / "encoder.safetensors" if given.encoder.is_dir() else given.encoder
+    writable_checkpoint(given.out, "OUT", [encoder], given.overwrite)
     from ponderv2.checkpoints import write_stock_checkpoint
 
-    stock = write_stock_checkpoint(given.encoder, given.out)
+    stock = write_stock_checkpoint(encoder, given.out)
     for part, module in stock.modules.items():
         count = sum(name.startswith(f"{part}.") for name in stock.weights)
         print(f'{count} tensors for {module}: prefix="{part}."')

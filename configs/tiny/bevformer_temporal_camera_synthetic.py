@@ -2,7 +2,8 @@
 
 Minutes on 2 CPU cores, at most three times those of `bevformer_camera_synthetic`, whose model, data and schedule these
 are but for the attention to the frame before. In evaluation frames come in the order of time, and the plane of the last
-one is kept.
+one is kept. The image backbone starts from `ponderv2_camera_bevformer_synthetic`, which has no history; that of
+`ponderv2_camera_bevformer_temporal_synthetic` fits as well, by `model.init_cfg.checkpoint`.
 """
 
 from mmengine.config import read_base

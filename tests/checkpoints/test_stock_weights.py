@@ -44,10 +44,10 @@ def varied(module: nn.Module) -> nn.Module:
 
 
 def exported(encoder: nn.Module, config: dict, folder: Path) -> Path:
-    """A plain checkpoint of an encoder, made by the tool from its encoder file."""
+    """A plain checkpoint of an encoder, made by the tool from the work dir that has its encoder file."""
     export_encoder(encoder, folder / "encoder.safetensors", config, model_config()["data_preprocessor"])
     tool = load_tool(REPOSITORY, "export_to_mmdet3d")
-    assert tool.main([str(folder / "encoder.safetensors"), str(folder / "stock.pth")]) == 0
+    assert tool.main([str(folder), str(folder / "stock.pth")]) == 0
     return folder / "stock.pth"
 
 

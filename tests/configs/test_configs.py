@@ -210,6 +210,20 @@ def test_bevformer_starts_from_parts_of_a_pre_training_that_cover_its_own(path):
     assert _load(path, scratch=True).model.init_cfg is None
 
 
+def test_the_tiny_temporal_bevformer_can_start_from_the_backbone_of_a_pre_training_with_history():
+    config = _load(CONFIGS / "tiny/bevformer_temporal_camera_synthetic.py")
+    own = _encoder_shapes(config)
+    start = _encoder_shapes(_load(CONFIGS / "tiny/ponderv2_camera_bevformer_temporal_synthetic.py"))
+    assert config.model.init_cfg.parts == ("img_backbone",)
+    names = {name for name in own if name.startswith("img_backbone.")}
+    assert names
+    assert {name: own[name] for name in names} == {name: start.get(name) for name in names}
+    # Of the lift it could not: sizes and layers differ.
+    assert {k: v for k, v in own.items() if k.startswith("lift.")} != {
+        k: v for k, v in start.items() if k.startswith("lift.")
+    }
+
+
 def _frames(config: Config) -> dict:
     """Which key frames a recipe trains on."""
     train = config.train_dataloader.dataset

@@ -4,6 +4,8 @@ import pytest
 from mmengine.config import ConfigDict
 
 from ponderv2.engine import innermost_dataset, set_data_root
+from ponderv2.engine.recipe_datasets import refuse_stock_dataset
+from ponderv2.errors import UserError
 
 
 def test_data_root_reaches_wrapped_data_sets_and_lists():
@@ -26,3 +28,12 @@ def test_the_innermost_data_set_is_found_inside_any_number_of_wrappers(wrappers)
     key, innermost = innermost_dataset(ConfigDict(dataset=dataset))
     assert key == ".".join(["dataset"] * (wrappers + 1))
     assert innermost == dict(ann_file="train.pkl")
+
+
+def test_the_data_set_of_mmdet3d_is_refused_inside_wrappers_and_others_are_not():
+    def loader(kind: str) -> ConfigDict:
+        return ConfigDict(dataset=dict(type="CBGSDataset", dataset=dict(type=kind)))
+
+    refuse_stock_dataset(loader("PonderNuScenesDataset"), "ours.py")
+    with pytest.raises(UserError, match=r"theirs\.py: dataset\.dataset is mmdet3d's NuScenesDataset.*own tools"):
+        refuse_stock_dataset(loader("NuScenesDataset"), "theirs.py")

@@ -221,8 +221,9 @@ def test_weak_labels_have_no_classifier_of_points(make_segmentation_study):
 
 
 def test_all_problems_are_listed_together_a_line_each(make_study, partial_streets, tmp_path):
-    (tmp_path / "file").write_text("")
-    missing, recipe = tmp_path / "nowhere.safetensors", tmp_path / "nowhere.py"
+    for name in ("file", "pretraining.py"):
+        (tmp_path / name).write_text("")
+    missing, recipe = tmp_path / "nowhere.safetensors", tmp_path / "pretrainig.py"
     study = make_study(
         models=("lidar", "camera"),
         data_root=partial_streets("v1.0-mini/sample_annotation.json"),
@@ -238,7 +239,7 @@ def test_all_problems_are_listed_together_a_line_each(make_study, partial_street
             "train_dataloader: fraction_by: expected 'frames' or 'scenes', got 'drives'",
             "v1.0-mini/sample_annotation.json is missing: the official score needs all tables",
             f"{missing} does not exist",
-            f"recipe {recipe} does not exist",
+            f"recipe {recipe} does not exist; did you mean {tmp_path / 'pretraining.py'}?",
         ]
     ):
         assert any(words in line for line in lines), (number, lines)

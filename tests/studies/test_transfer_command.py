@@ -1,5 +1,6 @@
 """What the command of the transfer study prints and writes, with factory trainings."""
 
+import argparse
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ponderv2.command_line import run_tool
 from studies.study_arguments import add_study_arguments
 from studies.study_run import Run
-from studies.transfer_command import run_study
+from studies.transfer_command import run_study, study_of
 
 FAILS = "lidar_0.1_pretrained_seed1"
 
@@ -155,3 +156,22 @@ def test_damaged_baselines_are_told_before_anything_is_trained(main, training, t
     assert main("--baselines", path)[0] == 2
     assert f"--baselines {path}: expected what tools/blind_baselines.py writes" in capsys.readouterr().err
     assert training.names == []
+
+
+@pytest.mark.parametrize(
+    ("starts", "encoders"),
+    [
+        ([], ["ponderv2_fusion_synthetic_seed0", "fusion:merged_seed0"]),
+        (["--starts", "merged"], ["fusion:merged_seed0"]),
+    ],
+)
+def test_merged_encoders_stand_beside_joint_pre_training_unless_they_are_the_only_start(
+    tmp_path, repository, starts, encoders
+):
+    """docs/running.md says so of its study of fusion."""
+    parser = argparse.ArgumentParser()
+    add_study_arguments(parser)
+    line = ["--data-root", str(tmp_path), "--out", str(tmp_path / "out"), "--models", "fusion", *starts]
+    line += ["--pretrained", "fusion:merged=merged_seed{seed}.pth", "--seeds", "0", "--pretrain-seeds", "0"]
+    study = study_of(parser.parse_args(line), repository)
+    assert study.encoder_names() == encoders

@@ -9,7 +9,8 @@ import pytest
 from nuscenes import NuScenes
 from nuscenes.eval.detection.utils import category_to_detection_name
 
-from studies.velocity_errors import match_boxes, rows_of
+from ponderv2.errors import UserError
+from studies.velocity_errors import describe_row, match_boxes, rows_of
 from tests.factories.tool_scripts import load_tool
 
 ROOT = Path(__file__).parents[2]
@@ -46,11 +47,22 @@ def test_models_are_compared_on_the_boxes_that_all_of_them_found():
     assert (good["error"], good["error_moving"]) == (0.5, 0.0)
 
 
-def test_without_shared_boxes_there_is_no_error():
-    row = rows_of({"nothing": match_boxes(TRUTH, {})}, 4)[0]
-    assert row["recall"] == 0
-    assert row["error"] != row["error"]
-    assert row == pytest.approx(row, nan_ok=True)
+def test_without_shared_boxes_nothing_is_compared():
+    left = {"a": [box(0, 0, (3, 4))]}
+    right = {"b": [box(0, 0, (0, 2))]}
+    matches = {name: match_boxes(TRUTH, found) for name, found in (("left", left), ("right", right))}
+    expected = r"of 4 true boxes none .* found by all of left \(recall 0\.250\), right \(recall 0\.250\)"
+    with pytest.raises(UserError, match=expected):
+        rows_of(matches, 4)
+
+
+def test_where_no_shared_box_moves_errors_of_moving_ones_are_none():
+    rows = rows_of({"good": match_boxes(TRUTH, {"a": [box(10, 0, (1, 0))]})}, 4)
+    assert [(row["error"], row["moving"], row["error_moving"], row["of_still"]) for row in rows] == [
+        (1.0, 0, None, None),
+        (0.0, 0, None, None),
+    ]
+    assert describe_row(rows[0], "car") == "good: recall 0.250  car on 1 shared boxes 1.000 m/s, of which none moves"
 
 
 def _submission(path: Path, nuscenes: NuScenes, factor: float) -> Path:
@@ -90,3 +102,15 @@ def test_the_tool_compares_submissions_beside_standing_still(streets, tmp_path, 
     assert main([*given, "--with-past"]) == 0
     later = json.loads((tmp_path / "found.json").read_text())["rows"][0]
     assert 0 < later["boxes"] < exact["boxes"]
+
+
+def test_the_tool_refuses_submissions_that_share_no_box(streets, tmp_path, capsys):
+    nuscenes = NuScenes("v1.0-mini", str(streets), verbose=False)
+    full = _submission(tmp_path / "full.json", nuscenes, 1.0)
+    content = json.loads(full.read_text())
+    content["results"] = {token: [] for token in content["results"]}
+    (tmp_path / "none.json").write_text(json.dumps(content))
+    given = [str(full), str(tmp_path / "none.json"), "--data-root", str(streets), "--json", str(tmp_path / "out.json")]
+    assert load_tool(ROOT, "velocity_errors").main(given) == 2
+    assert "none.json (recall 0.000)" in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()

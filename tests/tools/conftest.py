@@ -38,6 +38,7 @@ def places(repository_root: Path, streets: Path, tmp_path_factory: pytest.TempPa
         "here": root,
         "tiny": tiny,
         "detection": repository_root / "configs" / "detection",
+        "interop": repository_root / "configs" / "interop",
         "parts": repository_root / "configs" / "_base_" / "tiny.py",
         "pretrain_recipe": tiny / "ponderv2_camera_synthetic.py",
         "detector_recipe": tiny / "uvtr_camera_synthetic.py",
@@ -110,6 +111,7 @@ def _checkpoints(root: Path, found: dict[str, Path]) -> dict[str, Path]:
     torch.save(state | {"meta": meta}, root / "coded.pth")
     torch.save({"state_dict": {"encoder.x": torch.zeros(2)}, "meta": {}}, root / "foreign.pth")
     torch.save({"state_dict": {"encoder.camera.x": torch.zeros(2)}, "meta": {}}, root / "fused.pth")
+    torch.save({"state_dict": {"backbone.x": torch.zeros(2)}, "meta": {}}, root / "strange.pth")
     torch.save({"weights": {}}, root / "keyless.pth")
     published = {"pts_middle_encoder.conv_out.1.bias": torch.zeros(256), "pts_middle_encoder.extra": torch.zeros(1)}
     torch.save({"state_dict": published, "meta": {}}, root / "published.pth")
@@ -119,8 +121,8 @@ def _checkpoints(root: Path, found: dict[str, Path]) -> dict[str, Path]:
     moved = root / "moved"
     moved.mkdir()
     (moved / "last_checkpoint").write_text("elsewhere/iter_9.pth")
-    names = ("pretrain", "detector", "coded", "foreign", "fused", "keyless", "torn", "nothing", "hostile", "published")
-    return {f"{name}_checkpoint": root / f"{name}.pth" for name in names} | {
+    names = ("pretrain", "detector", "coded", "foreign", "fused", "strange", "keyless", "torn", "nothing", "hostile")
+    return {f"{name}_checkpoint": root / f"{name}.pth" for name in (*names, "published")} | {
         "encoder": root / "encoder.safetensors",
         "moved": moved,
     }

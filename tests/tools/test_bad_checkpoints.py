@@ -38,7 +38,11 @@ BAD: BadInputs = {
         (["{nowhere}.safetensors", "{out}/stock.pth"], r"encoder .*nowhere\.safetensors does not exist"),
         (["{encoder}", "{out}/stock.safetensors"], r"OUT .*stock\.safetensors: expected a file \*\.pth"),
         (["{encoder}", "{foreign_checkpoint}"], r"foreign\.pth: is there already; give --overwrite"),
-        (["{detector_checkpoint}", "{out}/stock.pth"], r"detector\.pth: no whole safetensors file"),
+        (["{empty}", "{out}/stock.pth"], r"encoder file .*empty/encoder\.safetensors does not exist"),
+        (
+            ["{detector_checkpoint}", "{out}/stock.pth"],
+            r"detector\.pth: is a checkpoint, expected an exported encoder; make it by tools/export_encoder\.py RECIPE",
+        ),
     ],
     "convert_checkpoint": [
         (CONVERT[:2], r"the following arguments are required: --from"),
@@ -51,7 +55,11 @@ BAD: BadInputs = {
         (["{torn_checkpoint}", *CONVERT[1:]], r"cannot read .*torn\.pth as a checkpoint"),
         (["{hostile_checkpoint}", *CONVERT[1:]], r"hostile\.pth"),
         (["{keyless_checkpoint}", *CONVERT[1:]], r"keyless\.pth: expected a checkpoint with the key 'state_dict'"),
-        (["{detector_checkpoint}", *CONVERT[1:]], r"detector\.pth: no key of its state_dict starts with img_backbone"),
+        (
+            ["{pretrain_checkpoint}", *CONVERT[1:]],
+            r"pretrain\.pth: is a checkpoint of this project already, with",
+        ),
+        (["{strange_checkpoint}", *CONVERT[1:]], r"strange\.pth: no key of its state_dict starts with img_backbone"),
         ([*CONVERT[:3], "unipad-camera"], r"--from unipad-camera expects the encoder of camera, the file holds the"),
         (
             CONVERT,

@@ -31,6 +31,10 @@ BAD: BadInputs = {
         (["{baseless_recipe}", *HERE], r"nowhere\.py"),
         (["{importing_recipe}", *HERE], r"importing_recipe\.py cannot be .*no_such_package"),
         (["{unknown_class_recipe}", *HERE], r"unknown_class_recipe\.py cannot be .*NoSuchModel"),
+        (
+            ["{interop}/fcos3d_r101_nuscenes.py", *HERE],
+            r"fcos3d_r101_nuscenes\.py: dataset is mmdet3d's NuScenes",
+        ),
         (["{file}", *HERE], r"recipe .*file\.txt: expected a file of Python"),
         (["{detector_recipe}", "--data-root", "{nowhere}"], r"--data-root: folder .*nowhere does not exist"),
         (["{detector_recipe}", "--data-root", "{file}"], r"--data-root: folder .*file\.txt is not a folder"),

@@ -1,5 +1,7 @@
 """Weights of a published BEVFormer fit the recipes here, and compute what the published modules do."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -206,3 +208,22 @@ def test_the_tool_writes_a_checkpoint_of_the_recipe_and_says_what_it_leaves_out(
     assert "model.encoder.neck_offsets=(16.0,)" in kept
     # Where there is no frame before, the published code reads the current one twice.
     assert ("model.encoder.lift.missing_history=current" in kept) != static
+
+
+def test_the_docs_give_each_recipe_the_settings_that_its_weights_need():
+    text = (CONFIGS.parent / "docs" / "model_zoo.md").read_text()
+    commands = [
+        shlex.split(line)
+        for block in re.findall(r"```bash\n(.*?)```", text.partition("**BEVFormer.**")[2], flags=re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    given = {
+        next(word for word in words if word.startswith("configs/")): words[words.index("--cfg-options") + 1 :]
+        for words in commands
+        if "--cfg-options" in words
+    }
+    assert sorted(given) == sorted(f"configs/{recipe}" for recipe in RECIPES.values())
+    for recipe, options in given.items():
+        encoder = load_config(CONFIGS.parent / recipe, options=parse_options(options)).model.encoder
+        assert encoder.neck_offsets == (16.0,)
+        assert encoder.lift.get("missing_history") == (None if "static" in recipe else "current")

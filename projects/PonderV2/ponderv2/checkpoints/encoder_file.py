@@ -1,6 +1,7 @@
 """The file that hands an encoder to others: safetensors, with everything that is needed to build it in the header."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -144,6 +145,9 @@ def _opened(path: Path) -> Iterator[tuple[safe_open, EncoderHeader]]:
         with safe_open(path, framework="pt") as file:
             yield file, EncoderHeader.from_metadata(file.metadata() or {}, str(path))
     except SafetensorError as error:
+        if zipfile.is_zipfile(path):
+            made = f"make it by tools/export_encoder.py RECIPE {path}"
+            raise UserError(f"{path}: is a checkpoint, expected an exported encoder; {made}") from error
         raise UserError(f"{path}: no whole safetensors file ({error}); copy or export it again") from error
 
 

@@ -13,7 +13,16 @@ from .shared_arguments import (
     add_scratch_argument,
     key_value,
 )
-from .values import existing_file, existing_folder, existing_path, non_negative, positive, positive_number, share
+from .values import (
+    existing_file,
+    existing_folder,
+    existing_path,
+    near_path,
+    non_negative,
+    positive,
+    positive_number,
+    share,
+)
 
 __all__ = [
     "add_device_argument",
@@ -24,6 +33,7 @@ __all__ = [
     "existing_folder",
     "existing_path",
     "key_value",
+    "near_path",
     "non_negative",
     "output_folder",
     "positive",

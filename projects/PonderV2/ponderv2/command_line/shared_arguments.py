@@ -5,13 +5,16 @@ from pathlib import Path
 
 from .values import existing_file, existing_folder
 
+MOST_NAMED = 6
+"""Recipes that an error names, at most."""
+
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the recipe, the data folder, and changes to the recipe: `config`, `data_root`, `cfg_options`.
 
     The changes are texts; `ponderv2.engine.load_config` gives them their values.
     """
-    parser.add_argument("config", type=existing_file("recipe"), help="recipe, a file under configs/")
+    parser.add_argument("config", type=recipe_file, help="recipe, a file under configs/")
     parser.add_argument(
         "--data-root",
         type=existing_folder("folder"),
@@ -26,6 +29,22 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="changes to the recipe, keys with dots",
     )
+
+
+def recipe_file(text: str) -> Path:
+    """Read the path of a recipe that has to be there; for a name alone, say which recipes in `configs` hold it.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such file.
+    """
+    path = Path(text).expanduser()
+    if not path.exists() and path.name == text:
+        found = sorted(recipe for recipe in Path("configs").glob("[!_]*/*.py") if path.stem in recipe.stem)
+        if found:
+            more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            names = ", ".join(map(str, found[:MOST_NAMED]))
+            raise argparse.ArgumentTypeError(f"recipe {text} does not exist; by that name there are {names}{more}")
+    return existing_file("recipe")(text)
 
 
 def add_scratch_argument(parser: argparse.ArgumentParser) -> None:

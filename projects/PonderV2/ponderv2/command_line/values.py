@@ -49,7 +49,7 @@ def existing_file(what: str) -> Callable[[str], Path]:
         if path.is_dir():
             raise argparse.ArgumentTypeError(f"expected {_a(what)}, {text} is a folder")
         if not path.is_file():
-            raise argparse.ArgumentTypeError(f"{what} {text} does not exist{_near(path)}")
+            raise argparse.ArgumentTypeError(f"{what} {text} does not exist{near_path(path)}")
         return path
 
     return read
@@ -61,7 +61,7 @@ def existing_folder(what: str) -> Callable[[str], Path]:
     def read(text: str) -> Path:
         path = Path(text).expanduser()
         if not path.is_dir():
-            state = "is not a folder" if path.exists() else f"does not exist{_near(path)}"
+            state = "is not a folder" if path.exists() else f"does not exist{near_path(path)}"
             raise argparse.ArgumentTypeError(f"{what} {text} {state}")
         return path
 
@@ -74,10 +74,18 @@ def existing_path(what: str) -> Callable[[str], Path]:
     def read(text: str) -> Path:
         path = Path(text).expanduser()
         if not path.exists():
-            raise argparse.ArgumentTypeError(f"{what} {text} does not exist{_near(path)}")
+            raise argparse.ArgumentTypeError(f"{what} {text} does not exist{near_path(path)}")
         return path
 
     return read
+
+
+def near_path(path: Path) -> str:
+    """Name the entry of the folder of a missing path whose name is closest, for an error; "" where none is close."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    close = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
+    return f"; did you mean {path.parent / close[0]}?" if close else ""
 
 
 def _a(what: str) -> str:
@@ -99,11 +107,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
-
-
-def _near(path: Path) -> str:
-    """Name the entry of the same folder whose name is closest; "" where none is close."""
-    if not path.parent.is_dir():
-        return f"; there is no folder {path.parent}"
-    close = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f"; did you mean {path.parent / close[0]}?" if close else ""

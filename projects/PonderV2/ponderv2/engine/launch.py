@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ponderv2 import compat
 from ponderv2.atomic_files import remove_unfinished
 from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint, set_earlier_run_aside
+from ponderv2.command_line import near_path
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.devices import computes_bfloat16
 from ponderv2.errors import UserError
@@ -26,7 +27,7 @@ from .converted_options import ENCODER, WHOLE, kept_options, options_of, read_op
 from .held_log import BuildingRunner
 from .hooks import DetectionPreviewHook, KeptOptionsHook, SegmentationPreviewHook
 from .precision import PrecisionOptimWrapper, allow_tf32
-from .recipe_datasets import set_data_root
+from .recipe_datasets import refuse_stock_dataset, set_data_root
 from .recipe_errors import must_have, recipe_errors
 from .recipe_loaders import set_loaders
 from .recipe_options import change_recipe, parse_options
@@ -61,7 +62,7 @@ def load_config(
     """
     compat.install()
     if not path.is_file():
-        raise FileNotFoundError(f"recipe {path} does not exist")
+        raise FileNotFoundError(f"recipe {path} does not exist{near_path(path)}")
     if path.suffix != ".py":
         raise UserError(f"recipe {path}: expected a file of Python, .py")
     with recipe_errors(path, "cannot be read"):
@@ -129,6 +130,7 @@ def training_config(args: argparse.Namespace) -> Config:
     keep_freed_memory()
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options), args.scratch)
     must_have(config, ("model", "train_dataloader", "optim_wrapper", "train_cfg"), "train")
+    refuse_stock_dataset(config.train_dataloader, config.filename)
     _place(config, args, args.config.stem + ("_scratch" if args.scratch else ""))
     if args.amp:
         _use_amp(config)
@@ -180,6 +182,7 @@ def build_tester(args: argparse.Namespace) -> BuildingRunner:
     keep_freed_memory()
     config = load_config(args.config, args.data_root, parse_options(args.cfg_options))
     must_have(config, ("model", "test_dataloader", "test_evaluator"), "evaluate")
+    refuse_stock_dataset(config.test_dataloader, config.filename)
     _place(config, args, args.config.stem)
     config.load_from = str(resolve_checkpoint(args.checkpoint))
     if args.tta:

@@ -2,6 +2,11 @@
 
 from mmengine.config import Config, ConfigDict
 
+from ponderv2.errors import UserError
+
+STOCK_DATASET = "NuScenesDataset"
+"""Name of mmdet3d's own data set of nuScenes, in its own configs."""
+
 
 def set_data_root(config: object, root: str) -> None:
     """Replace every `data_root` at any depth of a recipe, which data sets, databases and metrics have.
@@ -33,3 +38,21 @@ def innermost_dataset(loader: ConfigDict) -> tuple[str, ConfigDict]:
     while isinstance(dataset.get("dataset"), ConfigDict):
         key, dataset = f"{key}.dataset", dataset.dataset
     return key, dataset
+
+
+def refuse_stock_dataset(loader: ConfigDict, recipe: str) -> None:
+    """Refuse a config of mmdet3d: its info files are called as those here are, and hold other things.
+
+    Args:
+        loader: config of a data loader.
+        recipe: the file, for the message.
+
+    Raises:
+        UserError: the data set is mmdet3d's own.
+    """
+    key, dataset = innermost_dataset(loader)
+    if dataset.get("type") == STOCK_DATASET:
+        raise UserError(
+            f"{recipe}: {key} is mmdet3d's {STOCK_DATASET}, whose info files are others than those here; train and "
+            'test it with mmdet3d\'s own tools (docs/running.md, "Use an encoder in stock mmdet3d")'
+        )

@@ -27,6 +27,8 @@ _INTEGERS = (torch.int64, torch.int32)
 
 _SINGLE_NUMBERS = r".*\.(num_batches_tracked|deviation_network\.variance|laplace_density\.\w+)"
 """Published names that may be a single number, without an axis."""
+_OWN = "encoder."
+"""Beginning of names that every model here has, and no published one."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ def read_published(path: Path, kind: str) -> PublishedFile:
     if not isinstance(weights, Mapping) or not weights:
         found = [str(key) for key in checkpoint][:5]
         raise UserError(f"{path}: expected a checkpoint with the key 'state_dict', found {found}")
+    own = next((name for name in weights if str(name).startswith(_OWN)), None)
+    if own is not None:
+        raise UserError(
+            f"{path}: is a checkpoint of this project already, with {own}, and needs no conversion; tools/test.py and "
+            "model.init_cfg.checkpoint of a recipe take it as it is"
+        )
     for name, value in weights.items():
         _check_weight(path, name, value)
     _check_sensors(path, weights, kind)
