@@ -11,6 +11,7 @@ from .kept_points import frames_of_run, kept_point_scores
 from .made_with import runs_by_code
 from .named_starts import cells_by_start, describe_pretrainings, one_source, options_by_name, paths_by_name
 from .paired_scores import FORMULA
+from .planned_runs import planned_runs
 from .points_alone import points_entry
 from .processes import launch
 from .runs import LOCK, Launcher, StudyError
@@ -46,6 +47,9 @@ def run_segmentation_study(given: argparse.Namespace, root: Path, launcher: Laun
     """
     study = study_of(given, root)
     check_study(study)
+    if given.plan:
+        print(planned_runs(study))
+        return 0
     with folder_lock(study.out, LOCK, "running a study", "--out"):
         return _run(given, study, launcher)
 

@@ -173,6 +173,7 @@ def _add_options(parser: argparse.ArgumentParser, trained: str) -> None:
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-key", help="where a recipe has the data set with `fraction`")
     parser.add_argument("--jobs", type=positive, default=1, help="trainings at a time, sharing the cores (default 1)")
+    parser.add_argument("--plan", action="store_true", help="check and list all trainings, and run none")
     parser.add_argument("--gpus", type=positive, default=1, help="GPUs a training, with torchrun when more than one")
 
 

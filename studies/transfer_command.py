@@ -16,6 +16,7 @@ from .named_starts import (
     options_by_name,
     paths_of_names,
 )
+from .planned_runs import planned_runs
 from .processes import launch
 from .runs import LOCK, Launcher, StudyError
 from .study_checks import check_study
@@ -50,6 +51,9 @@ def run_study(given: argparse.Namespace, root: Path, launcher: Launcher = launch
         wrong = f"expected what tools/blind_baselines.py writes ({error!r})"
         raise StudyError(f"--baselines {given.baselines}: {wrong}") from error
     check_study(study)
+    if given.plan:
+        print(planned_runs(study))
+        return 0
     with folder_lock(study.out, LOCK, "running a study", "--out"):
         constants = constant_scores(study) if CONSTANT in study.references else {}
         done, failures = study.run_trainings(given.jobs, launcher)

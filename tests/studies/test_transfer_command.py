@@ -175,3 +175,16 @@ def test_merged_encoders_stand_beside_joint_pre_training_unless_they_are_the_onl
     line += ["--pretrained", "fusion:merged=merged_seed{seed}.pth", "--seeds", "0", "--pretrain-seeds", "0"]
     study = study_of(parser.parse_args(line), repository)
     assert study.encoder_names() == encoders
+
+
+def test_a_plan_lists_all_trainings_and_runs_none(main, training, capsys):
+    assert main("--plan")[0] == 0
+    said = capsys.readouterr().out
+    assert training.names == []
+    planned = [line.split(" | ")[0].strip("| ") for line in said.splitlines() if "to do |" in line]
+    assert f"{len(planned)} trainings, 0 finished; " in said
+    assert main()[0] == 0
+    assert sorted(training.names) == sorted(name.rpartition("/")[2] for name in planned)
+    capsys.readouterr()
+    main("--plan")
+    assert f"{len(planned)} trainings, {len(planned)} finished; 0 steps to do" in capsys.readouterr().out
