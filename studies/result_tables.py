@@ -158,7 +158,7 @@ def _transfer(content: Mapping, file: str) -> str:
     about = [content["data"]["benchmark"] or "data of one's own", f"{' × '.join(seeds)} seeds"]
     if failed:
         about.append(f"FAILED: {', '.join(failed)}")
-    return "\n\n".join(filter(None, (f"Measured on {'; '.join(about)}.", table, content.get("sample", ""))))
+    return f"Measured on {'; '.join(about)}.\n\n{table}"
 
 
 def _draw_transfer(path: Path, content: Mapping) -> None:
