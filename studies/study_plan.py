@@ -195,8 +195,13 @@ class StudyPlan(ABC):
         """Check that pre-training seeds decide something.
 
         Raises:
-            StudyError: they are given, and every start is one file.
+            StudyError: they are given, and every start is one file; or a path asks for them, and none is given.
         """
+        for key, path in self.pretrained.items():
+            if SEED in str(path) and not self.pretrain_seeds:
+                raise StudyError(
+                    f"--pretrained {key}={path}: {SEED} stands for a pre-training seed; expected --pretrain-seeds"
+                )
         keys = {self.encoder_key(run) for run in self.runs()} - {None}
         if self.pretrain_seeds and all(key in self.pretrained and not self.is_seeded(key) for key in keys):
             raise StudyError(

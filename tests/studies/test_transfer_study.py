@@ -87,6 +87,7 @@ def test_many_gpus_a_training_start_with_torchrun(make_study, training):
         ({"frozen": ("camera",)}, "--frozen camera: the study has no such model, expected lidar"),
         ({"cells": {"pretrained": (("lidar", 0.5),)}}, "--cells pretrained=lidar:0.5: the study has no such"),
         ({"pretrained": {"lidar": Path("x")}, "pretrain_seeds": (0, 1)}, "every start is a file of --pretrained"),
+        ({"pretrained": {"lidar": Path("x{seed}")}}, "--pretrained lidar=x{seed}: .* expected --pretrain-seeds"),
         ({"fractions": (0.3333333, 0.33333334)}, "0.3333333 and 0.33333334 would both be lidar_0.333333_scratch_seed0"),
         (
             {"of_start": {"pretrained": ("train_dataloader.dataset.dataset.ann_file=val.pkl",)}},
