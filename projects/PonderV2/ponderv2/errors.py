@@ -1,4 +1,7 @@
-"""The errors that a user can mend."""
+"""The errors that a user can mend, and what they say of paths that are not there."""
+
+import difflib
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -11,3 +14,11 @@ class UserError(ValueError):
 
 class ListedErrors(UserError):
     """Several of them at once, which the tools print as they are: what is wrong, and below it a line for each."""
+
+
+def near_path(path: Path) -> str:
+    """Name the entry of the folder of a missing path whose name is closest, for an error; "" where none is close."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    close = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
+    return f"; did you mean {path.parent / close[0]}?" if close else ""

@@ -1,10 +1,11 @@
 """Values of arguments, checked while the command line is read: functions for argparse's `type`."""
 
 import argparse
-import difflib
 import math
 from collections.abc import Callable
 from pathlib import Path
+
+from ponderv2.errors import near_path
 
 
 def positive(text: str) -> int:
@@ -78,14 +79,6 @@ def existing_path(what: str) -> Callable[[str], Path]:
         return path
 
     return read
-
-
-def near_path(path: Path) -> str:
-    """Name the entry of the folder of a missing path whose name is closest, for an error; "" where none is close."""
-    if not path.parent.is_dir():
-        return f"; there is no folder {path.parent}"
-    close = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f"; did you mean {path.parent / close[0]}?" if close else ""
 
 
 def _a(what: str) -> str:

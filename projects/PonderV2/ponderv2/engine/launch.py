@@ -15,10 +15,9 @@ from mmengine.runner import Runner
 from ponderv2 import compat
 from ponderv2.atomic_files import remove_unfinished
 from ponderv2.checkpoints import check_covering, checkpoint_to_resume, resolve_checkpoint, set_earlier_run_aside
-from ponderv2.command_line import near_path
 from ponderv2.compat.safe_checkpoint import load_checkpoint_file
 from ponderv2.devices import computes_bfloat16
-from ponderv2.errors import UserError
+from ponderv2.errors import UserError, near_path
 from ponderv2.folder_lock import folder_lock
 from ponderv2.models import LidarSegmentor
 

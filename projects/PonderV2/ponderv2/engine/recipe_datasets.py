@@ -40,16 +40,18 @@ def innermost_dataset(loader: ConfigDict) -> tuple[str, ConfigDict]:
     return key, dataset
 
 
-def refuse_stock_dataset(loader: ConfigDict, recipe: str) -> None:
+def refuse_stock_dataset(loader: object, recipe: str) -> None:
     """Refuse a config of mmdet3d: its info files are called as those here are, and hold other things.
 
     Args:
-        loader: config of a data loader.
+        loader: config of a data loader; one without a data set is let through.
         recipe: the file, for the message.
 
     Raises:
         UserError: the data set is mmdet3d's own.
     """
+    if not isinstance(loader, ConfigDict) or not isinstance(loader.get("dataset"), ConfigDict):
+        return
     key, dataset = innermost_dataset(loader)
     if dataset.get("type") == STOCK_DATASET:
         raise UserError(
