@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> dict:
             cache=dict(folder=f"{scratch}/cache", limit=4.0),
         )
         frames = torch.rand(args.frames, 1, args.cameras, 3, *args.size)
-        branch.reduction.fit([branch.raw_maps(frames[0, 0]).movedim(1, -1).flatten(0, 2)])
+        branch.fit_reduction(frames[0, 0])
         seconds = []
         for _ in range(2):
             begun = time.process_time()

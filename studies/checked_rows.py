@@ -4,15 +4,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
+from .arguments import SCRATCH
 from .measured_values import ResultsError, listed, name
-from .paired_scores import Summary, compare, gain_of, pair_differences, summarize
+from .paired_scores import Summary, compare, compare_seeds, summarize
 
 _CLOSE = 1e-9
 
 
 def compared_in_segmentation(content: Mapping, scratch: Summary, pretrained: Summary, found: Mapping) -> dict:
     """Return what a segmentation study says of a start."""
-    return {"pairs": asdict(pair_differences(scratch, pretrained))} | gain_of(scratch, pretrained)
+    return compare_seeds(scratch, pretrained)
 
 
 def compared_in_transfer(content: Mapping, scratch: Summary, pretrained: Summary, found: Mapping) -> dict:
@@ -45,7 +46,7 @@ def checked_rows(
                 name(key, place)
                 _agree(side, asdict(summarize(listed(side["values"], f"{place}.{key}.values"))), f"{place}.{key}")
         for start in starts_in(row):
-            scratch, pretrained = (summarize(row[side]["values"]) for side in ("scratch", start))
+            scratch, pretrained = (summarize(row[side]["values"]) for side in (SCRATCH, start))
             computed = compared(content, scratch, pretrained, row[start])
             _agree(row[start]["pairs"], computed.pop("pairs"), f"{place}.{start}.pairs")
             _agree(row[start], computed, f"{place}.{start}")

@@ -62,6 +62,16 @@ def gain_of(scratch: Summary, pretrained: Summary) -> dict:
     return {"gain": gain, "spread": spread, "gain_in_spreads": in_spreads, "beyond_two": beyond}
 
 
+def compare_seeds(scratch: Summary, pretrained: Summary) -> dict:
+    """Return all that is told of two sides with a pair for each seed.
+
+    `pairs` is the `Summary` of the differences of the pairs and `n` their number; `gain_of` gives the rest.
+    """
+    pairs = pair_differences(scratch, pretrained)
+    n = sum(value is not None for value in pairs.values)
+    return {"pairs": asdict(pairs), "n": n} | gain_of(scratch, pretrained)
+
+
 def compare(scratch: Summary, pretrained: Summary, pretrainings: int = 1, encoders: int | None = None) -> dict:
     """Return all that is told of a pre-trained side and its baseline, of one set of pairs.
 

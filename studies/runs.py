@@ -183,7 +183,8 @@ def _train(job: Job, launcher: Launcher, environment: dict[str, str]) -> tuple[d
     resumes, settings = job.resumes(), job.folder / SETTINGS
     # A training that goes on with other code is of both.
     codes = (read_json(settings) or {}).get("made_with", [None]) if resumes and settings.is_file() else []
-    codes = codes if made_with() in codes[-1:] else [*codes, made_with()]
+    own = made_with()
+    codes = codes if own in codes[-1:] else [*codes, own]
     write_json(settings, {"settings": job.settings, "made_with": codes})
     log, start = job.folder / LOG, time.monotonic()
     command = [sys.executable, *job.command, "--work-dir", str(job.folder)]

@@ -10,7 +10,7 @@ from ponderv2.evaluation.text_table import table_text
 
 from .arguments import POINTS, SCRATCH
 from .class_scores import scores_by_class
-from .paired_scores import FORMULA, format_gain, format_pairs, format_side, gain_of, pair_differences, summarize
+from .paired_scores import FORMULA, compare_seeds, format_gain, format_pairs, format_side, summarize
 from .recipe_parts import steps_of
 from .segmentation_study import METRIC, SegmentationStudy
 from .study_run import Run
@@ -24,10 +24,9 @@ def rows_of(
     """Return a row for each protocol and share of the labelled frames; scores are from 0 to 1.
 
     `scratch` and each pre-training by its name have `mean`, `std` and `values` by seed of the mIoU, `classes` with the
-    same of the IoU of each class, and `minutes` by seed. A pre-training also has `pairs`, the same of the differences
-    between its runs and their baselines, which share their labelled frames and their seed, `n`, their number, and what
-    `gain_of` returns. `n` of the row is the number of seeds of which nothing failed; `points_alone` is the classifier
-    of single points.
+    same of the IoU of each class, and `minutes` by seed. A pre-training also has what `compare_seeds` returns of its
+    runs and their baselines, which share their labelled frames and their seed. `n` of the row is the number of seeds of
+    which nothing failed; `points_alone` is the classifier of single points.
 
     Args:
         study: the study.
@@ -51,9 +50,7 @@ def rows_of(
                     "minutes": [f and f["minutes"] for f in found[init]],
                 }
             for arm in arms:
-                pairs = pair_differences(scores[SCRATCH], scores[arm])
-                row[arm] |= {"pairs": asdict(pairs), "n": sum(value is not None for value in pairs.values)}
-                row[arm] |= gain_of(scores[SCRATCH], scores[arm])
+                row[arm] |= compare_seeds(scores[SCRATCH], scores[arm])
             if (protocol, fraction) in points:
                 blind = points[protocol, fraction]
                 row[POINTS] = {"mean": blind[METRIC], **{k: blind[k] for k in ("std", "values", "seeds", "classes")}}

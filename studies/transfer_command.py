@@ -24,7 +24,7 @@ from .study_report import exit_code, write_report
 from .study_run import Run
 from .transfer_constants import constant_scores
 from .transfer_picture import draw, draw_lengths
-from .transfer_report import describe_sample, describe_study, rows_of, steps_before, table_of
+from .transfer_report import describe_study, rows_of, steps_before, table_of
 from .transfer_study import CONSTANT, TransferStudy, key_of
 
 
@@ -160,10 +160,11 @@ def report(study: TransferStudy, written: Path, done: dict, constants: dict, abo
     for step, rows in earlier.items():
         print(f"\nAfter {step} steps:\n\n{table_of(rows)}")
     rows = rows_of(study, done, constants)
-    print(f"\n{'At the end:' if earlier else ''}\n{table_of(rows)}\n\n{describe_sample(study)}\n")
+    told = describe_study(study, done)
+    print(f"\n{'At the end:' if earlier else ''}\n{table_of(rows)}\n\n{told['sample']}\n")
     trainings = [Run("", 0, "", *seeds) for seeds in study.trainings]
     about = {
-        **describe_study(study, done),
+        **told,
         "seeds": list(study.seeds),
         "pretrain_seeds": list(study.pretrain_seeds),
         "trainings": [

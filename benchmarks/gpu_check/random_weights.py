@@ -57,7 +57,7 @@ def build_at_random(config: Config) -> nn.Module:
     model.init_weights()
     branch = getattr(model, "image_branch", None)
     if branch is not None:
-        branch.reduction.fit([branch.raw_maps(torch.rand(1, 3, 448, 448)).movedim(1, -1).flatten(0, 2)])
+        branch.fit_reduction(torch.rand(1, 3, 448, 448))
     return model
 
 

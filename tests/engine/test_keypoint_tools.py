@@ -29,9 +29,7 @@ def untrained(repository_root, tmp_path_factory):
     recipe = repository_root / "configs" / "tiny" / "ponderv2_lidar_unet_keypoints_synthetic.py"
     options = [*SMALL, *CHANNELS, *POINTS, f"model.image_branch.teacher.path={random_street_teacher(folder)}"]
     model = MODELS.build(load_config(recipe, options=parse_options(options)).model)
-    model.image_branch.reduction.fit(
-        [model.image_branch.raw_maps(torch.rand(2, 3, 64, 64)).movedim(1, -1).flatten(0, 2)]
-    )
+    model.image_branch.fit_reduction(torch.rand(2, 3, 64, 64))
     torch.save({"state_dict": model.state_dict(), "meta": {"epoch": 0, "iter": 1}}, folder / "iter_1.pth")
     return recipe, options, folder / "iter_1.pth"
 

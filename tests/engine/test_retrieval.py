@@ -38,9 +38,7 @@ def made(tmp_path_factory, streets):
     config = load_config(recipe, options=parse_options(options))
     torch.manual_seed(0)
     model = MODELS.build(config.model)
-    model.image_branch.reduction.fit(
-        [model.image_branch.raw_maps(torch.rand(2, 3, 64, 64)).movedim(1, -1).flatten(0, 2)]
-    )
+    model.image_branch.fit_reduction(torch.rand(2, 3, 64, 64))
     torch.save({"state_dict": model.state_dict(), "meta": {}}, folder / "model.pth")
     export_encoder(model.encoder, folder / "encoder.safetensors", config.model.encoder, config.model.data_preprocessor)
     words = [recipe, folder / "model.pth", "--data-root", streets, "--cfg-options", *options, *BOTH, "--layout"]

@@ -31,9 +31,7 @@ def _model(kind=FrozenImageBranch, **branch) -> ImageFeaturePretrainer:
     head = dict(config["head"], objective=dict(color=0.0, feature=1.0), feature=dict(channels=6))
     branch = dict(type=kind, teacher=dict(type=PixelTeacher), channels=6, **branch)
     model = MODELS.build(dict(config, type=ImageFeaturePretrainer, head=head, image_branch=branch))
-    model.image_branch.reduction.fit(
-        [model.image_branch.raw_maps(torch.rand(2, 3, 64, 64)).movedim(1, -1).flatten(0, 2)]
-    )
+    model.image_branch.fit_reduction(torch.rand(2, 3, 64, 64))
     return model
 
 

@@ -25,9 +25,7 @@ def _model(kind=FrozenImageBranch, **changes) -> ImageFeaturePretrainer:
     branch = dict(type=kind, teacher=dict(type=PixelTeacher), channels=6)
     model = MODELS.build(dict(config, type=ImageFeaturePretrainer, head=head, image_branch=branch, **changes))
     torch.manual_seed(0)
-    model.image_branch.reduction.fit(
-        [model.image_branch.raw_maps(torch.rand(2, 3, 64, 64)).movedim(1, -1).flatten(0, 2)]
-    )
+    model.image_branch.fit_reduction(torch.rand(2, 3, 64, 64))
     return model
 
 

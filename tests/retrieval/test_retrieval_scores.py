@@ -14,16 +14,22 @@ from ponderv2.retrieval import PlaceIndex, PlaceRecord, chance_of, duplicate_sco
 from tests.retrieval.places import random_index
 
 
+def _others(index: PlaceIndex, vector: np.ndarray, query: PlaceRecord) -> list[tuple[float, float]]:
+    """Cosine and distance of each place that is not of the query's own pass; other maps are infinitely far."""
+    rows = []
+    for other, place in zip(index.vectors, index.records):
+        if query.log != place.log or abs(query.time - place.time) >= 30.0:
+            here = query.location == place.location
+            away = math.dist((query.x, query.y), (place.x, place.y)) if here else math.inf
+            rows.append((float(vector @ other), away))
+    return rows
+
+
 def _slow(index: PlaceIndex, queries: PlaceIndex, radius: float) -> dict:
     hits, chance, without = {1: [], 5: [], 10: []}, {1: [], 5: [], 10: []}, 0
     for vector, query in zip(queries.vectors, queries.records):
-        answers = []
-        for other, place in zip(index.vectors, index.records):
-            if query.log == place.log and abs(query.time - place.time) < 30.0:
-                continue
-            near = query.location == place.location and math.dist((query.x, query.y), (place.x, place.y)) <= radius
-            answers.append((-float(vector @ other), near))
-        right = [near for _, near in sorted(answers, key=lambda answer: answer[0])]
+        answers = sorted(_others(index, vector, query), key=lambda answer: -answer[0])
+        right = [away <= radius for _, away in answers]
         if not any(right):
             without += 1
             continue
@@ -50,13 +56,7 @@ def _slow_answers(index: PlaceIndex, queries: PlaceIndex, radius: float) -> list
     """Cosine, whether it is right, and whether there is a match, of each query, and of those without their matches."""
     answers = []
     for vector, query in zip(queries.vectors, queries.records):
-        rows = []
-        for other, place in zip(index.vectors, index.records):
-            if query.log != place.log or abs(query.time - place.time) >= 30.0:
-                here = query.location == place.location
-                away = math.dist((query.x, query.y), (place.x, place.y)) if here else math.inf
-                rows.append((float(vector @ other), away))
-        rows.sort(reverse=True)
+        rows = sorted(_others(index, vector, query), reverse=True)
         answers.append((rows[0][0], rows[0][1] <= radius, min(away for _, away in rows) <= radius))
         others = [cosine for cosine, away in rows if away > 25.0]
         if others and len(others) < len(rows):

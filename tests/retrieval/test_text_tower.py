@@ -34,7 +34,7 @@ def _folder(folder: Path, family: str) -> Path:
 
 def _branch(folder: Path) -> FrozenImageBranch:
     branch = FrozenImageBranch(dict(type=VisionTransformerTeacher, name=folder), channels=16)
-    branch.reduction.fit([branch.raw_maps(torch.rand(8, 3, 16, 16)).movedim(1, -1).flatten(0, 2)])
+    branch.fit_reduction(torch.rand(8, 3, 16, 16))
     return branch
 
 

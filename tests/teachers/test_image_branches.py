@@ -21,7 +21,7 @@ from tests.factories.image_teachers import PixelTeacher
 def _fitted(kind=FrozenImageBranch, **kwargs):
     branch = MODELS.build(dict(type=kind, teacher=dict(type=PixelTeacher), channels=8, **kwargs))
     torch.manual_seed(1)
-    branch.reduction.fit([branch.raw_maps(torch.rand(4, 3, 32, 32)).movedim(1, -1).flatten(0, 2)])
+    branch.fit_reduction(torch.rand(4, 3, 32, 32))
     return branch
 
 

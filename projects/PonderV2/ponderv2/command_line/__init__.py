@@ -13,15 +13,7 @@ from .shared_arguments import (
     add_scratch_argument,
     key_value,
 )
-from .values import (
-    existing_file,
-    existing_folder,
-    existing_path,
-    non_negative,
-    positive,
-    positive_number,
-    share,
-)
+from .values import existing_file, existing_folder, existing_path, non_negative, positive, positive_number, share
 
 __all__ = [
     "add_device_argument",

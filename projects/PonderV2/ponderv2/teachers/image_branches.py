@@ -135,6 +135,10 @@ class FrozenImageBranch(nn.Module):
         with torch.autocast(pictures.device.type, enabled=False):
             return self.teacher(pictures.float())
 
+    def fit_reduction(self, pictures: Float[Tensor, "v 3 h w"]) -> None:
+        """Fit the reduction to all cells of some pictures; a training fits it to the places that it compares."""
+        self.reduction.fit([self.raw_maps(pictures).movedim(1, -1).flatten(0, 2)])
+
     def _load_from_state_dict(
         self,
         state_dict: dict,
