@@ -17,6 +17,7 @@ from . import baseline_report, condense_table, lift_table, segmentation_report, 
 from .checked_rows import checked_rows, compared_in_segmentation, compared_in_transfer, starts_in
 from .marked_blocks import names_of_blocks, replace_blocks
 from .measured_values import ResultsError
+from .result_parts import join_parts, part_files
 
 NO_RESULTS = "Not run."
 """Content of the block of a table whose file is not there."""
@@ -43,8 +44,8 @@ class ResultTable:
 def make_tables(docs: Path, check: bool) -> list[str]:
     """Write the tables and pictures of all pages anew; with `check` compare alone, and write nothing.
 
-    The block NAME of a page shows `results/NAME.json`, and has the picture `images/NAME.png` above the table where
-    there is one. Pages and files that are up to date are left alone.
+    The block NAME of a page shows `results/NAME.json` with its parts `results/NAME-*.json`, and has the picture
+    `images/NAME.png` above the table where there is one. Pages and files that are up to date are left alone.
 
     Args:
         docs: folder of the pages, with `results` and `images`.
@@ -63,7 +64,7 @@ def make_tables(docs: Path, check: bool) -> list[str]:
         for name in names_of_blocks(text, str(path)):
             if name not in TABLES:
                 raise ResultsError(f"{path}: expected a table of {', '.join(TABLES)}, found {name!r}")
-            contents[name] = read_results(docs / "results" / f"{name}.json")
+            contents[name] = _content_of(docs / "results", name)
     blocks = {name: block_of(name, content) for name, content in contents.items()}
     changed = []
     for name, content in contents.items():
@@ -81,15 +82,20 @@ def make_tables(docs: Path, check: bool) -> list[str]:
     return changed
 
 
-def block_of(name: str, content: Mapping | None) -> str:
+def block_of(name: str, content: Mapping | None, file: str = "") -> str:
     """Return what the block of a table holds: its picture, if it has one, and the table; None is `NO_RESULTS`.
+
+    Args:
+        name: of the table.
+        content: of its file; None where there is no file.
+        file: name of the file for errors; that of the table by default.
 
     Raises:
         ResultsError: the content is not what the table is made from.
     """
     if content is None:
         return NO_RESULTS
-    shown, file = TABLES[name], f"docs/results/{name}.json"
+    shown, file = TABLES[name], f"docs/results/{file or f'{name}.json'}"
     try:
         table = _compact(shown.table(content, file))
     except ResultsError:
@@ -101,14 +107,12 @@ def block_of(name: str, content: Mapping | None) -> str:
     return table if shown.draw is None else f"![{shown.caption}](images/{name}.png)\n\n{table}"
 
 
-def read_results(path: Path) -> dict | None:
-    """Return the content of a file of results; None where there is no file.
+def read_results(path: Path) -> dict:
+    """Return the content of a file of results.
 
     Raises:
         ResultsError: it is no JSON object, or has numbers that are not finite.
     """
-    if not path.is_file():
-        return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -116,6 +120,15 @@ def read_results(path: Path) -> dict | None:
     if not isinstance(content, dict):
         raise ResultsError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
+
+
+def _content_of(folder: Path, name: str) -> Mapping | None:
+    """Return the content of a table, joined where it has several files; None where it has none."""
+    parts = {path: read_results(path) for path in part_files(folder, name)}
+    for path, content in parts.items():
+        # Each by itself as well, so that an error tells its file and the row in it.
+        block_of(name, content, path.name)
+    return join_parts(parts) if parts else None
 
 
 def _refuse(constant: str) -> None:

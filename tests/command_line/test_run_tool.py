@@ -8,8 +8,11 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from ponderv2.command_line import positive, run_tool
 from ponderv2.errors import UserError
@@ -38,6 +41,40 @@ def test_a_run_returns_its_code_or_zero():
 def test_help_is_printed_and_nothing_runs(capsys):
     assert run_tool("a tool", _add_arguments, lambda given: 1 / 0, ["--help"]) == 0
     assert "--samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), EOFError()])
+def test_a_loading_process_that_is_gone_before_its_batch_is_taken_is_told(capsys, monkeypatch, error):
+    batches = iter(DataLoader([torch.zeros(2)] * 8, num_workers=1))
+    next(batches)
+
+    def gone(timeout: float) -> None:
+        raise error
+
+    # The process still lives here: torch sees the end of a socket before it sees the end of a process.
+    monkeypatch.setattr(batches, "_data_queue", SimpleNamespace(get=gone))
+    with pytest.raises(type(error)) as raised:
+        next(batches)
+    code, lines = _ends_with(raised.value, capsys)
+    assert (code, len(lines)) == (2, 1)
+    assert "a process that loads data was killed" in lines[0]
+
+
+class _FarAway(Dataset):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer", "s3://bucket/x")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_data_set_that_loses_its_own_connection_is_not_taken_for_a_killed_process(capsys, workers):
+    with pytest.raises(ConnectionResetError) as raised:
+        next(iter(DataLoader(_FarAway(), num_workers=workers)))
+    code, lines = _ends_with(raised.value, capsys)
+    assert code == 2
+    assert "was killed" not in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """docs/benchmarks.md is short, and tables of all pages are those of docs/results."""
 
 from studies.marked_blocks import names_of_blocks
+from studies.result_parts import table_of_file
 from studies.result_tables import TABLES, make_tables
 
 
@@ -18,4 +19,4 @@ def test_each_file_of_results_is_shown_once(repository):
     shown = [name for page in pages for name in names_of_blocks(page.read_text(), page.name)]
     assert len(shown) == len({*shown})
     assert {*shown} <= {*TABLES}
-    assert {path.stem for path in (repository / "docs" / "results").iterdir()} <= set(shown)
+    assert {table_of_file(path) for path in (repository / "docs" / "results").iterdir()} <= set(shown)
