@@ -5,8 +5,9 @@ from pathlib import Path
 
 from .measured_values import ResultsError, entries, listed
 
-_SHARED = ("data", "seeds", "pretrain_seeds")
-"""What all parts of a table have to say alike: scores of other data or seeds are no rows of the same table."""
+OTHER_BYTES = "other_bytes"
+"""Key of joined contents: the models of parts whose benchmark was made on another kind of CPU, with other last bits."""
+_SEEDS = ("seeds", "pretrain_seeds")
 _KEYS = ("model", "protocol", "fraction", "metric")
 """What tells a row of a study from its others."""
 
@@ -25,6 +26,9 @@ def table_of_file(path: Path) -> str:
 def join_parts(parts: Mapping[Path, Mapping]) -> Mapping:
     """Join the contents of a table's files: the rows of all, and what the first says besides.
 
+    The data of all have to be the same files, or the same named benchmark: on another kind of CPU it has other last
+    bits, and the models that were measured there are told (`OTHER_BYTES`).
+
     Args:
         parts: the content of each file, at least one.
 
@@ -34,10 +38,15 @@ def join_parts(parts: Mapping[Path, Mapping]) -> Mapping:
     (first_file, first), *others = parts.items()
     if not others:
         return first
+    other_bytes = []
     for file, content in others:
-        for key in _SHARED:
-            if content.get(key) != first.get(key):
-                raise ResultsError(f"{file}: {key}: expected those of {first_file.name}, whose table it is a part of")
+        changed = [key for key in _SEEDS if content.get(key) != first.get(key)]
+        if not _same_data(content.get("data"), first.get("data")):
+            changed.append("data")
+        if changed:
+            raise ResultsError(f"{file}: {changed[0]}: expected those of {first_file.name}, to which it adds rows")
+        if content.get("data") != first.get("data"):
+            other_bytes += [row.get("model") for row in _rows(content, file)]
     rows, owner = [], {}
     for file, content in parts.items():
         for k, row in enumerate(_rows(content, file)):
@@ -46,7 +55,14 @@ def join_parts(parts: Mapping[Path, Mapping]) -> Mapping:
                 raise ResultsError(f"{file}: rows[{k}]: {owner[key].name} has the same row")
             rows.append(row)
     failed = [name for content in parts.values() for name in content.get("failed", [])]
-    return {**first, "rows": rows, "failed": failed}
+    return {**first, "rows": rows, "failed": failed, OTHER_BYTES: list(dict.fromkeys(other_bytes))}
+
+
+def _same_data(data: object, other: object) -> bool:
+    if data == other:
+        return True
+    named = [made.get("benchmark") and (made["benchmark"], made.get("format")) for made in (data, other) if made]
+    return len(named) == 2 and named[0] is not None and named[0] == named[1]
 
 
 def _rows(content: Mapping, file: Path) -> Sequence[Mapping]:

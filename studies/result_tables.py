@@ -17,7 +17,7 @@ from . import baseline_report, condense_table, lift_table, segmentation_report, 
 from .checked_rows import checked_rows, compared_in_segmentation, compared_in_transfer, starts_in
 from .marked_blocks import names_of_blocks, replace_blocks
 from .measured_values import ResultsError
-from .result_parts import join_parts, part_files
+from .result_parts import OTHER_BYTES, join_parts, part_files
 
 NO_RESULTS = "Not run."
 """Content of the block of a table whose file is not there."""
@@ -169,6 +169,8 @@ def _transfer(content: Mapping, file: str) -> str:
     failed = content.get("failed", [])
     seeds = [f"{len(content[key])} {what}" for key, what in _SEEDS.items() if content.get(key)]
     about = [content["data"]["benchmark"] or "data of one's own", f"{' × '.join(seeds)} seeds"]
+    if content.get(OTHER_BYTES):
+        about.append(f"made on another kind of CPU for {', '.join(content[OTHER_BYTES])}, with other last bits")
     if failed:
         about.append(f"FAILED: {', '.join(failed)}")
     return f"Measured on {'; '.join(about)}.\n\n{table}"
