@@ -38,7 +38,7 @@ def checked_rows(
     rows = listed(content["rows"], f"{file}: rows")
     for k, row in enumerate(rows):
         place = f"{file}: rows[{k}]"
-        for key in ("model", "protocol"):
+        for key in ("model", "protocol", "metric"):
             if key in row:
                 name(row[key], f"{place}.{key}")
         for key, side in row.items():

@@ -1,15 +1,16 @@
 """Results that were made in parts: `results/NAME.json` and beside it `results/NAME-PART.json`, shown as one table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from .measured_values import ResultsError, entries, listed
+from .checked_rows import starts_in
+from .measured_values import ResultsError
 
 OTHER_BYTES = "other_bytes"
-"""Key of joined contents: the models of parts whose benchmark was made on another kind of CPU, with other last bits."""
+"""Key of joined contents: models and shares of rows from files with other hashes than those of the first part."""
 _SEEDS = ("seeds", "pretrain_seeds")
-_KEYS = ("model", "protocol", "fraction", "metric")
-"""What tells a row of a study from its others."""
+_OF_A_MODEL = ("protocol", "recipe", "steps")
+"""What all rows of a model have alike: the table and the picture tell it by its name."""
 
 
 def part_files(folder: Path, name: str) -> list[Path]:
@@ -18,53 +19,66 @@ def part_files(folder: Path, name: str) -> list[Path]:
     return [*([whole] if whole.is_file() else []), *sorted(folder.glob(f"{name}-*.json"))]
 
 
-def table_of_file(path: Path) -> str:
-    """Return the name of the table that a file of results belongs to."""
-    return path.stem.partition("-")[0]
-
-
 def join_parts(parts: Mapping[Path, Mapping]) -> Mapping:
-    """Join the contents of a table's files: the rows of all, and what the first says besides.
+    """Join what transfer studies wrote into several files: the rows of all, and what the first says besides.
 
-    The data of all have to be the same files, or the same named benchmark: on another kind of CPU it has other last
-    bits, and the models that were measured there are told (`OTHER_BYTES`).
+    Rows of a model stand together, by their share of the labels. The data of all have to be the same files, or the
+    same named benchmark: its bytes are others on another kind of CPU, and such rows are told (`OTHER_BYTES`).
 
     Args:
         parts: the content of each file, at least one.
 
     Raises:
-        ResultsError: files that are joined have other data or seeds, or the same row twice.
+        ResultsError: files that are joined have other data or seeds, or the same row twice, or another protocol,
+            recipe or number of steps of the same model, or other changes of the same start.
     """
     (first_file, first), *others = parts.items()
     if not others:
         return first
-    other_bytes = []
-    for file, content in others:
-        changed = [key for key in _SEEDS if content.get(key) != first.get(key)]
-        if not _same_data(content.get("data"), first.get("data")):
+    try:
+        for file, content in others:
+            _check_belongs(content, first, file, first_file)
+        owned = [(row, file) for file, content in parts.items() for row in content["rows"]]
+        _check_rows(owned)
+        models = list(dict.fromkeys(row["model"] for row, _ in owned))
+        owned.sort(key=lambda pair: (models.index(pair[0]["model"]), pair[0]["fraction"]))
+        other = [_short(row) for row, file in owned if parts[file]["data"] != first["data"]]
+        failed = [name for content in parts.values() for name in content["failed"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        files = ", ".join(file.name for file in parts)
+        raise ResultsError(f"{files}: expected what transfer studies write ({error!r})") from error
+    rows = [row for row, _ in owned]
+    return {**first, "rows": rows, "failed": failed, OTHER_BYTES: list(dict.fromkeys(other))}
+
+
+def _check_belongs(content: Mapping, first: Mapping, file: Path, first_file: Path) -> None:
+    changed = [key for key in _SEEDS if content[key] != first[key]]
+    if content["data"] != first["data"]:
+        named = [(made["benchmark"], made["format"]) for made in (content["data"], first["data"])]
+        if named[0][0] is None or named[0] != named[1]:
             changed.append("data")
-        if changed:
-            raise ResultsError(f"{file}: {changed[0]}: expected those of {first_file.name}, to which it adds rows")
-        if content.get("data") != first.get("data"):
-            other_bytes += [row.get("model") for row in _rows(content, file)]
-    rows, owner = [], {}
-    for file, content in parts.items():
-        for k, row in enumerate(_rows(content, file)):
-            key = tuple(row.get(part) for part in _KEYS)
-            if owner.setdefault(key, file) != file:
-                raise ResultsError(f"{file}: rows[{k}]: {owner[key].name} has the same row")
-            rows.append(row)
-    failed = [name for content in parts.values() for name in content.get("failed", [])]
-    return {**first, "rows": rows, "failed": failed, OTHER_BYTES: list(dict.fromkeys(other_bytes))}
+    if changed:
+        raise ResultsError(f"{file}: {changed[0]}: expected those of {first_file.name}, to which it adds rows")
 
 
-def _same_data(data: object, other: object) -> bool:
-    if data == other:
-        return True
-    named = [made.get("benchmark") and (made["benchmark"], made.get("format")) for made in (data, other) if made]
-    return len(named) == 2 and named[0] is not None and named[0] == named[1]
+def _check_rows(owned: list[tuple[Mapping, Path]]) -> None:
+    models, changes, seen = {}, {}, {}
+    for row, file in owned:
+        what = f"{file}: {_short(row)}, {row['metric']}"
+        key = (row["model"], row["fraction"], row["metric"])
+        if key in seen:
+            raise ResultsError(f"{what}: {seen[key].name} has the same row")
+        seen[key] = file
+        for part in _OF_A_MODEL:
+            value, owner = models.setdefault((row["model"], part), (row[part], file))
+            if row[part] != value:
+                raise ResultsError(f"{what}: {part}: expected {value!r} as in {owner.name}, found {row[part]!r}")
+        for start in starts_in(row):
+            made = row[start].get("changes") or []
+            value, owner = changes.setdefault(start, (made, file))
+            if made != value:
+                raise ResultsError(f"{what}: {start}.changes: expected {value} as in {owner.name}, found {made}")
 
 
-def _rows(content: Mapping, file: Path) -> Sequence[Mapping]:
-    rows = listed(content.get("rows"), f"{file}: rows")
-    return [entries(row, f"{file}: rows[{k}]") for k, row in enumerate(rows)]
+def _short(row: Mapping) -> str:
+    return f"{row['model']} {100 * row['fraction']:g}%"

@@ -34,18 +34,20 @@ class ResultTable:
         table: makes the table in Markdown from the content of the file and its name; the name is for errors.
         draw: draws the picture of the content into a PNG file; None where there is no picture.
         caption: text of the picture.
+        in_parts: whether other studies may add rows, in `NAME-PART.json`.
     """
 
     table: Callable[[Mapping, str], str]
     draw: Callable[[Path, Mapping], None] | None = None
     caption: str = ""
+    in_parts: bool = False
 
 
 def make_tables(docs: Path, check: bool) -> list[str]:
     """Write the tables and pictures of all pages anew; with `check` compare alone, and write nothing.
 
-    The block NAME of a page shows `results/NAME.json` with its parts `results/NAME-*.json`, and has the picture
-    `images/NAME.png` above the table where there is one. Pages and files that are up to date are left alone.
+    The block NAME of a page shows `results/NAME.json`, of a transfer study with its parts `results/NAME-*.json`, and
+    has the picture `images/NAME.png` above the table where there is one. What is up to date is left alone.
 
     Args:
         docs: folder of the pages, with `results` and `images`.
@@ -125,6 +127,8 @@ def read_results(path: Path) -> dict:
 def _content_of(folder: Path, name: str) -> Mapping | None:
     """Return the content of a table, joined where it has several files; None where it has none."""
     parts = {path: read_results(path) for path in part_files(folder, name)}
+    if not TABLES[name].in_parts and any(path.stem != name for path in parts):
+        raise ResultsError(f"{folder / name}.json: this table has no parts, found {[*parts][-1].name}")
     for path, content in parts.items():
         # Each by itself as well, so that an error tells its file and the row in it.
         block_of(name, content, path.name)
@@ -170,7 +174,7 @@ def _transfer(content: Mapping, file: str) -> str:
     seeds = [f"{len(content[key])} {what}" for key, what in _SEEDS.items() if content.get(key)]
     about = [content["data"]["benchmark"] or "data of one's own", f"{' × '.join(seeds)} seeds"]
     if content.get(OTHER_BYTES):
-        about.append(f"made on another kind of CPU for {', '.join(content[OTHER_BYTES])}, with other last bits")
+        about.append(f"files with other hashes, as another kind of CPU makes, for {', '.join(content[OTHER_BYTES])}")
     if failed:
         about.append(f"FAILED: {', '.join(failed)}")
     return f"Measured on {'; '.join(about)}.\n\n{table}"
@@ -226,9 +230,11 @@ TABLES = {
     "segmentation_study": ResultTable(
         _segmentation, _draw_segmentation, "mIoU of segmentors by start, protocol and share of the labels"
     ),
-    "transfer_study": ResultTable(_transfer, _draw_transfer, "Scores by start and share of the labels"),
-    "transfer_lengths": ResultTable(_transfer, _draw_lengths, "Scores by the length of the pre-training"),
-    "fusion_study": ResultTable(_transfer),
+    "transfer_study": ResultTable(_transfer, _draw_transfer, "Scores by start and share of the labels", in_parts=True),
+    "transfer_lengths": ResultTable(
+        _transfer, _draw_lengths, "Scores by the length of the pre-training", in_parts=True
+    ),
+    "fusion_study": ResultTable(_transfer, in_parts=True),
     "pretraining_ablation": ResultTable(_segmentation),
 }
 """The tables by their name: that of the block, of the file and of the picture."""

@@ -1,8 +1,9 @@
 """Write the tables and pictures of docs/ that show docs/results/*.json: python tools/make_tables.py [--check].
 
-A table NAME stands in a page between the lines <!-- table: NAME --> and <!-- end -->, and shows docs/results/NAME.json
-and its parts docs/results/NAME-*.json, studies of other models or other shares of the labels on the same data and
-seeds; its picture, where it has one, is docs/images/NAME.png. Without a file the block says that nothing was run.
+A table NAME stands in a page between the lines <!-- table: NAME --> and <!-- end -->, and shows docs/results/NAME.json;
+its picture, where it has one, is docs/images/NAME.png. Without a file the block says that nothing was run. A table of
+tools/transfer_study.py also has the rows of docs/results/NAME-*.json: studies of other models or other shares of the
+labels, with the same seeds and the same data, or the same named benchmark.
 
 Exit code: 0 done, 1 with --check where a page or a picture is not up to date, 2 a file cannot be used.
 """

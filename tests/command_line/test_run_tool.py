@@ -43,17 +43,24 @@ def test_help_is_printed_and_nothing_runs(capsys):
     assert "--samples" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), EOFError()])
-def test_a_loading_process_that_is_gone_before_its_batch_is_taken_is_told(capsys, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (ConnectionResetError, (errno.ECONNRESET, "Connection reset by peer")),
+        (BrokenPipeError, (errno.EPIPE, "Broken pipe")),
+        (EOFError, ()),
+    ],
+)
+def test_a_loading_process_that_is_gone_before_its_batch_is_taken_is_told(capsys, monkeypatch, kind, words):
     batches = iter(DataLoader([torch.zeros(2)] * 8, num_workers=1))
     next(batches)
 
     def gone(timeout: float) -> None:
-        raise error
+        raise kind(*words)
 
     # The process still lives here: torch sees the end of a socket before it sees the end of a process.
     monkeypatch.setattr(batches, "_data_queue", SimpleNamespace(get=gone))
-    with pytest.raises(type(error)) as raised:
+    with pytest.raises(kind) as raised:
         next(batches)
     code, lines = _ends_with(raised.value, capsys)
     assert (code, len(lines)) == (2, 1)
@@ -87,6 +94,7 @@ def test_a_data_set_that_loses_its_own_connection_is_not_taken_for_a_killed_proc
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "/data/x: no space left on device; free some"),
         (RuntimeError("[enforce fail] . PytorchStreamWriter failed writing file data/3"), "is the disk full?"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "most likely the memory ran out"),
+        (RuntimeError("Pin memory thread exited unexpectedly"), "a process that loads data was killed"),
         (RuntimeError("CUDA out of memory. Tried to allocate 9 GiB"), "a smaller batch needs less"),
         (MemoryError(), "the memory ran out"),
     ],

@@ -1,7 +1,7 @@
 """docs/benchmarks.md is short, and tables of all pages are those of docs/results."""
 
 from studies.marked_blocks import names_of_blocks
-from studies.result_parts import table_of_file
+from studies.result_parts import part_files
 from studies.result_tables import TABLES, make_tables
 
 
@@ -19,4 +19,5 @@ def test_each_file_of_results_is_shown_once(repository):
     shown = [name for page in pages for name in names_of_blocks(page.read_text(), page.name)]
     assert len(shown) == len({*shown})
     assert {*shown} <= {*TABLES}
-    assert {table_of_file(path) for path in (repository / "docs" / "results").iterdir()} <= set(shown)
+    results = repository / "docs" / "results"
+    assert {*results.iterdir()} == {path for name in shown for path in part_files(results, name)}

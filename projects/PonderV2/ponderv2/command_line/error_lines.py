@@ -8,7 +8,6 @@ from ponderv2.errors import ListedErrors, UserError
 
 _LONGEST = 600
 _IN_WORKER = re.compile(r"^Caught \w+ in .*(process|replica)")
-_IN_PIN_MEMORY = re.compile(r"^Caught \w+ in pin memory thread")
 _LAST_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+): (.*)", re.MULTILINE | re.DOTALL)
 
 _LOADING_PROCESS_KILLED = (
@@ -16,7 +15,10 @@ _LOADING_PROCESS_KILLED = (
     "--cfg-options train_dataloader.num_workers=N), or /dev/shm is too small for them"
 )
 _STACK_FAILURES: tuple[tuple[str, str], ...] = (
-    (r"DataLoader worker .*(exited unexpectedly|killed by signal)", _LOADING_PROCESS_KILLED),
+    (
+        r"DataLoader worker .*(exited unexpectedly|killed by signal)|Pin memory thread exited unexpectedly",
+        _LOADING_PROCESS_KILLED,
+    ),
     (
         r"CUDA out of memory|can't allocate memory|DefaultCPUAllocator",
         "the memory ran out; a smaller batch needs less (--cfg-options train_dataloader.batch_size=N)",
@@ -36,7 +38,7 @@ def line_of(error: BaseException, expected: tuple[type[Exception], ...] = ()) ->
         error: what ended the tool. Errors of data loading processes, which hold a traceback as text, are recognised.
         expected: further types that a user can mend.
     """
-    if isinstance(error, ConnectionError | EOFError) and _while_fetching(error):
+    if lost_while_fetching(error):
         # Tensors come through a socket of the process, which may be gone before torch notices that the process is.
         return f"{_LOADING_PROCESS_KILLED} ({type(error).__name__})"
     if isinstance(error, OSError):
@@ -65,14 +67,14 @@ def one_line(text: str) -> str:
     return joined if len(joined) <= _LONGEST else f"{joined[: _LONGEST - 2]} …"
 
 
-def _while_fetching(error: BaseException) -> bool:
-    """Return whether torch raised an error while it took a batch from a data loading process.
+def lost_while_fetching(error: BaseException) -> bool:
+    """Return whether a connection was lost where torch takes a batch from a data loading process.
 
-    What a data set itself raises, in such a process or without one, passes through other functions of the loader.
+    What a data set itself loses, in such a process or without one, passes through other functions of the loader.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    return _IN_PIN_MEMORY.match(str(error)) is not None or any(
-        frame.name == "_try_get_data" and frame.filename.endswith("dataloader.py") for frame in frames
+    return isinstance(error, ConnectionError | EOFError) and any(
+        frame.name == "_try_get_data" and frame.filename.endswith("dataloader.py")
+        for frame in traceback.extract_tb(error.__traceback__)
     )
 
 

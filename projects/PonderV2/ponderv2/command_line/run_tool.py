@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from ponderv2.compat.quick_imports import install_quick_imports
 
-from .error_lines import line_of
+from .error_lines import line_of, lost_while_fetching
 from .threads import set_threads
 
 DONE, FAULT, USER, INTERRUPTED = 0, 1, 2, 130
@@ -66,11 +66,11 @@ def run_tool(
     interrupts = _note_interrupts()
     try:
         return run(given) or DONE
-    except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does. Nothing more can be told there, also not on leaving.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAULT
     except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, BrokenPipeError) and not lost_while_fetching(error):
+            # Whoever read the output has gone, as `head` does. Nothing more can be told there, also not on leaving.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAULT
         if threading.current_thread() is threading.main_thread():
             # Torch's handler raises whenever a loading process ends once one was killed: here, and on leaving.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
