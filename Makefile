@@ -40,7 +40,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@echo "[2/4] torch, numpy and the build tools"
 	@$(PIP) install -q -c requirements.txt setuptools wheel ninja psutil numpy torch
 	@if ! $(PIP) show -q mmcv 2>/dev/null; then \
-	  echo "[3/4] mmcv from source: 5 to 18 minutes on 2 cores, pip keeps the result for the next time"; \
+	  echo "[3/4] mmcv from source: about 10 minutes on 2 cores, pip keeps the result for the next time"; \
 	  ( while sleep 30; do echo "      still compiling mmcv, $$(ps -o etime= -p $$$$ | tr -d ' ') so far"; done ) & pulse=$$!; \
 	  MMCV_WITH_OPS=1 FORCE_CUDA=0 CFLAGS="$${CFLAGS:--DNDEBUG -fwrapv -O3 -g0}" MAX_JOBS=$${MAX_JOBS:-$$(nproc)} $(PIP) install -q --no-build-isolation --no-deps -c requirements.txt mmcv; \
 	  status=$$?; kill $$pulse 2>/dev/null; test $$status -eq 0; \
