@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ponderv2.atomic_files import unfinished_path, write_atomically
 
-from . import baseline_report, condense_table, lift_table, segmentation_report, transfer_report
+from . import ablation_table, baseline_report, condense_table, lift_table, segmentation_report, transfer_report
 from .checked_rows import checked_rows, compared_in_segmentation, compared_in_transfer, starts_in
 from .marked_blocks import names_of_blocks, replace_blocks
 from .measured_values import ResultsError
@@ -235,6 +235,6 @@ TABLES = {
         _transfer, _draw_lengths, "Scores by the length of the pre-training", in_parts=True
     ),
     "fusion_study": ResultTable(_transfer, in_parts=True),
-    "pretraining_ablation": ResultTable(_segmentation),
+    "pretraining_ablation": ResultTable(ablation_table.table_of),
 }
 """The tables by their name: that of the block, of the file and of the picture."""
