@@ -63,7 +63,11 @@ def read_baselines(path: Path, identity: dict, option: str = "--json") -> dict:
         raise StudyError(f"{option} {path}: expected blind baselines of an earlier run; give another file")
     if content["data"] != identity:
         changes = differences(content["data"], identity)
-        raise StudyError(f"{option} {path} holds baselines of other data ({changes}); give another file")
+        kind = "other data"
+        if content["data"].get("benchmark") == identity["benchmark"] is not None:
+            kind = f"{identity['benchmark']} made on another kind of CPU or by another version"
+        made = "give another file, which tools/blind_baselines.py makes"
+        raise StudyError(f"{option} {path} holds baselines of {kind} ({changes}); {made}")
     return content
 
 

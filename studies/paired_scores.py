@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 
 from .nested_deviation import deviation_of_mean, whole_rows
 
+TWO_SPREADS = (
+    "2 * sqrt((s1² + s2²) / 2), with s1 and s2 the standard deviations over these seeds (n - 1): the size of an "
+    "effect, not a test of one"
+)
 FORMULA = (
     "gain = mean(pretrained) - mean(scratch), of the seeds with both; beyond two standard deviations: "
-    "gain > 2 * sqrt((s1² + s2²) / 2), with s1 and s2 the standard deviations over these seeds (n - 1): the size of an "
-    "effect, not a test of one"
+    f"gain > {TWO_SPREADS}"
 )
 _VERDICTS = {None: "needs two seeds", True: "yes", False: "no"}
 

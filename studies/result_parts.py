@@ -42,13 +42,18 @@ def join_parts(parts: Mapping[Path, Mapping]) -> Mapping:
         _check_rows(owned)
         models = list(dict.fromkeys(row["model"] for row, _ in owned))
         owned.sort(key=lambda pair: (models.index(pair[0]["model"]), pair[0]["fraction"]))
-        other = [_short(row) for row, file in owned if parts[file]["data"] != first["data"]]
+        other = [model_and_share(row) for row, file in owned if parts[file]["data"] != first["data"]]
         failed = [name for content in parts.values() for name in content["failed"]]
     except (KeyError, TypeError, AttributeError) as error:
         files = ", ".join(file.name for file in parts)
         raise ResultsError(f"{files}: expected what transfer studies write ({error!r})") from error
     rows = [row for row, _ in owned]
     return {**first, "rows": rows, "failed": failed, OTHER_BYTES: list(dict.fromkeys(other))}
+
+
+def model_and_share(row: Mapping) -> str:
+    """Return what tells the rows of a table apart but for the metric, as "lidar 25%"."""
+    return f"{row['model']} {100 * row['fraction']:g}%"
 
 
 def _check_belongs(content: Mapping, first: Mapping, file: Path, first_file: Path) -> None:
@@ -64,7 +69,7 @@ def _check_belongs(content: Mapping, first: Mapping, file: Path, first_file: Pat
 def _check_rows(owned: list[tuple[Mapping, Path]]) -> None:
     models, changes, seen = {}, {}, {}
     for row, file in owned:
-        what = f"{file}: {_short(row)}, {row['metric']}"
+        what = f"{file}: {model_and_share(row)}, {row['metric']}"
         key = (row["model"], row["fraction"], row["metric"])
         if key in seen:
             raise ResultsError(f"{what}: {seen[key].name} has the same row")
@@ -78,7 +83,3 @@ def _check_rows(owned: list[tuple[Mapping, Path]]) -> None:
             value, owner = changes.setdefault(start, (made, file))
             if made != value:
                 raise ResultsError(f"{what}: {start}.changes: expected {value} as in {owner.name}, found {made}")
-
-
-def _short(row: Mapping) -> str:
-    return f"{row['model']} {100 * row['fraction']:g}%"

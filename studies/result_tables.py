@@ -183,7 +183,7 @@ def _transfer(content: Mapping, file: str) -> str:
 def _draw_transfer(path: Path, content: Mapping) -> None:
     from .transfer_picture import draw
 
-    draw(path, content["rows"])
+    draw(path, content["rows"], content.get(OTHER_BYTES, ()))
 
 
 def _draw_lengths(path: Path, content: Mapping) -> None:

@@ -1,7 +1,7 @@
 """The pictures of a transfer study: scores by share of the labels, and by length of the pre-training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +13,7 @@ from matplotlib.container import ErrorbarContainer
 
 from .arguments import SCRATCH
 from .checked_rows import starts_in
+from .result_parts import model_and_share
 from .transfer_report import NAMES
 from .transfer_study import CONSTANT, FROZEN
 
@@ -20,10 +21,12 @@ _COLORS = {CONSTANT: "#c44e52", FROZEN: "#c9a227", SCRATCH: "#7a7a7a", "pretrain
 _LINES = {CONSTANT: ":", FROZEN: "--"}
 
 
-def draw(path: Path, rows: Sequence[dict]) -> None:
+def draw(path: Path, rows: Sequence[dict], apart: Collection[str] = ()) -> None:
     """Draw a panel for each metric, the leading one above, and model: mean ± standard deviation by share of the labels.
 
-    Trainings are dots. The references are drawn dotted (constant predictor) and dashed (frozen baseline).
+    Trainings are dots. The references are drawn dotted (constant predictor) and dashed (frozen baseline). A line joins
+    the shares of a panel unless some of them are `apart`, a model and a share as in "lidar 25%": measured on other
+    files, which do not tell what more labels do.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
     metrics = {model: list(dict.fromkeys(row["metric"] for row in rows if row["model"] == model)) for model in models}
@@ -38,7 +41,8 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
                 axes[k][j].set_axis_off()
                 continue
             chosen = [row for row in rows if (row["metric"], row["model"]) == (metrics[model][k], model)]
-            shown |= _draw_panel(axes[k][j], chosen)
+            joined = len({model_and_share(row) in apart for row in chosen}) == 1
+            shown |= _draw_panel(axes[k][j], chosen, joined)
             axes[k][j].set_ylabel(f"{metrics[model][k]} (0–100)")
             axes[k][j].set_xlabel("labelled training frames (%)")
     figure.legend(list(shown.values()), list(shown), loc="outside upper right", ncols=4, frameon=False)
@@ -86,7 +90,7 @@ def draw_lengths(path: Path, rows: Sequence[dict]) -> bool:
     return True
 
 
-def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> dict[str, ErrorbarContainer]:
+def _draw_panel(axis: plt.Axes, rows: Sequence[dict], joined: bool) -> dict[str, ErrorbarContainer]:
     """Draw the sides of the rows beside each other, so that none hides another; returns what the legend names."""
     starts = list(dict.fromkeys(start for row in rows for start in starts_in(row)))
     sides = [side for side in (CONSTANT, FROZEN, SCRATCH, *starts) if any(side in row for row in rows)]
@@ -96,7 +100,7 @@ def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> dict[str, ErrorbarConta
         there = [(place + offset, row[side]) for place, row in enumerate(rows) if side in row]
         means, bars = _mean_and_bar([found for _, found in there])
         color = _COLORS.get(side, f"C{k}")
-        style = {"color": color, "linestyle": _LINES.get(side, "-")}
+        style = {"color": color, "linestyle": _LINES.get(side, "-") if joined else "none"}
         x = [place for place, _ in there]
         shown[NAMES.get(side, side)] = axis.errorbar(x, means, bars, marker="o", capsize=4, linewidth=1.6, **style)
         for place, found in there:
@@ -104,6 +108,9 @@ def _draw_panel(axis: plt.Axes, rows: Sequence[dict]) -> dict[str, ErrorbarConta
             axis.scatter([place] * len(values), values, color=color, s=14, alpha=0.45, zorder=3)
     axis.set_xticks(range(len(rows)), [f"{100 * row['fraction']:g}" for row in rows])
     axis.set_xlim(-0.5, len(rows) - 0.5)
+    if axis.get_ylim()[1] < 1:
+        # Differences of a hundredth of a point would fill the panel.
+        axis.set_ylim(-0.05, 1)
     axis.grid(axis="y", alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
     return shown

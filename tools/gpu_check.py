@@ -21,7 +21,7 @@ from ponderv2.command_line import positive, run_tool, writable_file  # noqa: E40
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files of the result, and what is checked."""
     parser.add_argument("--json", type=Path, help="write the result there")
-    parser.add_argument("--markdown", type=Path, help="write tables for docs/benchmarks.md there")
+    parser.add_argument("--markdown", type=Path, help="write tables for docs/memory_and_speed.md there")
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=LEVELS, help="what may be needed beside torch")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of checks")
     parser.add_argument("--minutes", type=positive, default=10, help="the most that it may take")

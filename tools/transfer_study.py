@@ -29,6 +29,7 @@ def run(given: argparse.Namespace) -> int:
     writable_folder(given.out, "--out")
     if given.json is not None:
         writable_file(given.json, "--json")
+    print("checking data, recipes and starts; nothing is trained before that is done", flush=True)
     from studies.transfer_command import run_study
 
     return run_study(given, ROOT)

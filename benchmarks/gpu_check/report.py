@@ -1,4 +1,4 @@
-"""The result of the check as Markdown, for docs/benchmarks.md."""
+"""The result of the check as Markdown, for docs/memory_and_speed.md."""
 
 from collections.abc import Callable, Iterable, Sequence
 

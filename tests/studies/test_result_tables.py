@@ -2,10 +2,7 @@
 
 import copy
 import json
-import math
-import re
 import shutil
-import statistics
 from pathlib import Path
 
 import pytest
@@ -140,50 +137,6 @@ def test_a_transfer_study_tells_its_data_its_seeds_and_what_failed():
 
 def test_a_file_that_is_not_there_is_no_error():
     assert block_of("condense", None) == NO_RESULTS
-
-
-@pytest.fixture
-def ablation(repository) -> dict:
-    """The fine-tuning row with a second start, its rendered classes, of the real study."""
-    content = read_results(repository / "docs" / "results" / "segmentation_study.json")
-    rows = [row for row in content["rows"] if "semantic" in row]
-    assert len(rows) == 1
-    return content | {"rows": rows}
-
-
-def test_each_choice_of_a_pretraining_stands_beside_the_recipe_as_it_is(ablation):
-    lines = block_of("pretraining_ablation", ablation).splitlines()
-    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines[2:5]]
-    assert rows[0] == ["finetune", "10%", "nothing, the recipe as it is", "27.97 ± 1.58", "", "3", "", "", ""]
-    assert rows[1][2:5] == ["no pre-training", "29.23 ± 2.37", "+1.26"]
-    assert rows[2][2:4] == ["`train_dataloader.dataset.fraction_seed={seed}`", "28.49 ± 0.64"]
-    scores = {start: ablation["rows"][0][start]["values"] for start in ("pretrained", "semantic")}
-    ours, theirs = (statistics.fmean(scores[start]) for start in ("semantic", "pretrained"))
-    spread = math.sqrt(sum(statistics.variance(values) for values in scores.values()) / 2)
-    ahead = sum(a > b for a, b in zip(scores["semantic"], scores["pretrained"], strict=True))
-    assert rows[2][4] == f"{100 * (ours - theirs):+.2f}"
-    assert rows[2][6].endswith(f"{ahead} of 3 ahead")
-    assert rows[2][7:] == [f"{(ours - theirs) / spread:+.1f}", "no"]
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (["a=1"], "expected what semantic changes, as semantic:KEY=VALUE, found none"),
-        ([], "expected a list with entries, found []"),
-        ([1], "expected a name without bars and line breaks, found 1"),
-        (None, "expected a list with entries, found None"),
-    ],
-)
-def test_a_choice_that_is_not_told_is_refused(ablation, options, line):
-    with pytest.raises(ResultsError, match=re.escape(f"pretraining_ablation.json: pretrain_options: {line}")):
-        block_of("pretraining_ablation", ablation | {"pretrain_options": options})
-
-
-def test_an_ablation_has_the_recipe_as_it_is(ablation):
-    del ablation["rows"][0]["pretrained"]
-    with pytest.raises(ResultsError, match="expected pretrained, the recipe as it is, found semantic"):
-        block_of("pretraining_ablation", ablation)
 
 
 def test_scores_of_features_stand_beside_what_chance_reaches():

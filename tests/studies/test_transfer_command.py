@@ -6,6 +6,8 @@ import json
 import pytest
 
 from ponderv2.command_line import run_tool
+from studies.baseline_report import read_baselines
+from studies.runs import StudyError
 from studies.study_arguments import add_study_arguments
 from studies.study_run import Run
 from studies.transfer_command import run_study, study_of
@@ -145,6 +147,13 @@ def test_blind_baselines_are_rows_beside_the_study_of_the_same_data(main, tmp_pa
     path.write_text(json.dumps({"data": {"benchmark": "streets-v1"}}))
     assert main("--baselines", path)[0] == 2
     assert f"--baselines {path} holds baselines of other data" in capsys.readouterr().err
+
+
+def test_baselines_of_the_same_benchmark_with_other_bytes_are_told_as_such(tmp_path):
+    path, ours = tmp_path / "baselines.json", {"benchmark": "streets-v1", "sha256": "a"}
+    path.write_text(json.dumps({"data": ours | {"sha256": "b"}}))
+    with pytest.raises(StudyError, match="holds baselines of streets-v1 made on another kind of CPU or by another"):
+        read_baselines(path, ours, "--baselines")
 
 
 @pytest.mark.parametrize(

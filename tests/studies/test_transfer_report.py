@@ -5,6 +5,7 @@ import math
 import statistics
 
 import pytest
+from matplotlib import pyplot as plt
 
 from studies.checked_rows import starts_in
 from studies.paired_scores import summarize
@@ -173,6 +174,18 @@ def test_the_pictures_are_drawn_even_where_runs_failed(make_study, rows, tmp_pat
     draw(tmp_path / "study.png", drawn)
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
     assert not draw_lengths(tmp_path / "lengths.png", drawn)
+
+
+@pytest.mark.parametrize(("apart", "line"), [((), "-"), (["lidar 10%"], "None"), (["lidar 10%", "lidar 100%"], "-")])
+def test_no_line_joins_shares_that_were_measured_on_other_files(tmp_path, monkeypatch, apart, line):
+    figures = []
+    monkeypatch.setattr(plt, "close", figures.append)
+    side = {"mean": 0.002, "std": 0.001, "values": [0.001, 0.003]}
+    shares = [{"model": "lidar", "metric": "mAP", "fraction": share, "scratch": side} for share in (0.1, 1.0)]
+    draw(tmp_path / "study.png", shares, apart)
+    panel = figures[0].axes[0]
+    assert panel.lines[0].get_linestyle() == line
+    assert panel.get_ylim()[1] == 1
 
 
 def test_lengths_of_pre_training_are_a_curve(rows, tmp_path):
