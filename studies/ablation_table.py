@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from .arguments import SCRATCH
 from .checked_rows import checked_rows, compared_in_segmentation, starts_in
-from .measured_values import ResultsError, entries, listed, markdown_table, name, score
+from .measured_values import ResultsError, entries, listed, markdown_table, measured_on, name, score
 from .named_starts import options_by_name
 from .paired_scores import TWO_SPREADS, compare_seeds, format_gain, format_pairs, format_side, summarize
 from .runs import StudyError
@@ -88,12 +88,9 @@ def _about(content: Mapping, shared: Sequence[str], file: str) -> str:
     if len(found) != 1:
         told = "; ".join(found) or "none"
         raise ResultsError(f"{place}: expected one recipe and as many steps for all, found {told}")
-    about = [content["data"]["benchmark"] or "data of one's own", f"pre-trained by {found[0]}"]
     settings = {"with": shared, "segmentors with": content.get("options", ())}
-    about.extend(f"{what} {_code(options)}" for what, options in settings.items() if options)
-    if content.get("failed"):
-        about.append(f"FAILED: {', '.join(content['failed'])}")
-    return f"Measured on {'; '.join(about)}."
+    told = (f"{what} {_code(options)}" for what, options in settings.items() if options)
+    return measured_on(content, [f"pre-trained by {found[0]}", *told])
 
 
 def _code(options: Sequence[str]) -> str:

@@ -85,6 +85,15 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return "\n".join([lines[0], "|" + "---|" * len(columns), *lines[1:]])
 
 
+def measured_on(content: Mapping, about: Sequence[str]) -> str:
+    """Return the line above the table of a study: its data, what else is said of it, and what failed."""
+    failed = content.get("failed", [])
+    parts = [content["data"]["benchmark"] or "data of one's own", *about]
+    if failed:
+        parts.append(f"FAILED: {', '.join(failed)}")
+    return f"Measured on {'; '.join(parts)}."
+
+
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:36]}…"

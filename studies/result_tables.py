@@ -16,7 +16,7 @@ from ponderv2.atomic_files import unfinished_path, write_atomically
 from . import ablation_table, baseline_report, condense_table, lift_table, segmentation_report, transfer_report
 from .checked_rows import checked_rows, compared_in_segmentation, compared_in_transfer, starts_in
 from .marked_blocks import names_of_blocks, replace_blocks
-from .measured_values import ResultsError
+from .measured_values import ResultsError, measured_on
 from .result_parts import OTHER_BYTES, join_parts, part_files
 
 NO_RESULTS = "Not run."
@@ -170,14 +170,11 @@ def _arms(rows: list[dict]) -> list[str]:
 
 def _transfer(content: Mapping, file: str) -> str:
     table = transfer_report.table_of(checked_rows(content, file, compared_in_transfer))
-    failed = content.get("failed", [])
     seeds = [f"{len(content[key])} {what}" for key, what in _SEEDS.items() if content.get(key)]
-    about = [content["data"]["benchmark"] or "data of one's own", f"{' × '.join(seeds)} seeds"]
+    about = [f"{' × '.join(seeds)} seeds"]
     if content.get(OTHER_BYTES):
         about.append(f"files with other hashes, as another kind of CPU makes, for {', '.join(content[OTHER_BYTES])}")
-    if failed:
-        about.append(f"FAILED: {', '.join(failed)}")
-    return f"Measured on {'; '.join(about)}.\n\n{table}"
+    return f"{measured_on(content, about)}\n\n{table}"
 
 
 def _draw_transfer(path: Path, content: Mapping) -> None:
